@@ -1,0 +1,42 @@
+//! JSON shapes of the HTTP API that a member's own systems talk to.
+//!
+//! Shared by the node, which serves them, and the client, which sends them, so that the two cannot
+//! drift apart. Requests refuse unknown fields: a misspelt option must not silently do nothing.
+//! Responses do not, so that an older client keeps working with a newer node. Every value of a
+//! signal is lower-case hexadecimal text, every time is RFC 3339 in UTC.
+//!
+//! A shape here is unchecked text. `to_queries`, `to_record` and their siblings turn it into checked
+//! values or into a [`FieldError`] that names the exact item and rule, for example
+//! `items[3].signals[0].value: expected 64 lower-case hex digits, got 63`. Such a message never
+//! repeats a signal, because messages end up in logs.
+//!
+//! What this module deliberately does not do: routing, authentication and status codes
+//! (`hashpact-node`), or deciding an outcome (`hashpact-core`). No shape has a place for media.
+//!
+//! SPEC §11.
+
+mod ack;
+mod field;
+mod labels;
+mod matching;
+mod node;
+mod records;
+mod statements;
+pub mod time;
+
+pub use ack::{Ack, AckError, IdempotencyKeyError, check_idempotency_key};
+pub use field::{FieldError, FieldRule};
+pub use labels::LabelsJson;
+pub use matching::{
+    AsOf, Match, MatchItem, MatchLimits, MatchRequest, MatchResponse, MatchResult, OpinionCounts, Query,
+    QuerySignal,
+};
+pub use node::{
+    ErrorBody, ErrorDetail, LogJson, LogStatus, LogsResponse, MemberJson, MembersResponse, PeerStatus,
+    ReadyResponse, StatusResponse,
+};
+pub use records::{
+    ContributeQuery, ContributeRequest, NewRecord, NewSignal, Receipt, Receipts, RecordJson, RecordsPage,
+    RecordsQuery, SignalJson, SourceJson, StatementJson,
+};
+pub use statements::{OpinionRequest, RetractionRequest};

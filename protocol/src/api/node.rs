@@ -1,0 +1,171 @@
+//! Shapes that describe the node itself: members, logs, status, readiness, errors.
+//!
+//! Nothing here is secret and nothing here is trusted: a client that wants proof fetches the
+//! checkpoint a link points to and verifies it with the log's key (SPEC §5, §11).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /v1/members`: the members of the newest roster this node holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct MembersResponse {
+    /// Consortium id, `name-<16 hex digits>`.
+    pub consortium: String,
+    /// Version of the roster that lists them.
+    pub roster: u64,
+    /// Every member, in the roster's order, members who left included.
+    pub members: Vec<MemberJson>,
+}
+
+/// One member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct MemberJson {
+    /// Member id.
+    pub member: String,
+    /// Name of the organisation as the roster gives it.
+    pub name: String,
+    /// `active` or `left`.
+    pub status: String,
+    /// Roles: `contributor`, `hotline`, `observer`, `auditor`.
+    pub roles: Vec<String>,
+    /// Origins of the member's logs, oldest first.
+    pub logs: Vec<String>,
+}
+
+/// `GET /v1/logs`: every log of the roster, as far as this node holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LogsResponse {
+    /// The logs, by origin.
+    pub logs: Vec<LogJson>,
+}
+
+/// One log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LogJson {
+    /// Log origin, `<consortium>/<member>/<n>`.
+    pub origin: String,
+    /// Member that writes it.
+    pub member: String,
+    /// Number of the log within the member.
+    pub n: u32,
+    /// Tree size that this node holds and has verified.
+    pub size: u64,
+    /// Root at that size, 64 hex digits.
+    pub root: String,
+    /// Whether the roster lets the member append to it.
+    pub open: bool,
+    /// Ed25519 public key of the log, 64 hex digits.
+    pub key: String,
+    /// Path of the newest checkpoint on this node.
+    pub checkpoint: String,
+}
+
+/// `GET /v1/status`: the node's own account of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct StatusResponse {
+    /// Member whose node this is.
+    pub member: String,
+    /// Consortium id.
+    pub consortium: String,
+    /// Version of the program.
+    pub version: String,
+    /// Version of the newest roster held.
+    pub roster: u64,
+    /// Whether that roster has passed its expiry; look-ups and retractions go on.
+    #[serde(default)]
+    pub roster_expired: bool,
+    /// Opaque name of the current view; equal names mean equal answers.
+    pub view: String,
+    /// Whether the node serves requests.
+    pub ready: bool,
+    /// Whether look-up answers cover everything that the node should know.
+    pub complete: bool,
+    /// Why not, when `complete` is false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Whether the node may append to its own log.
+    #[serde(default)]
+    pub appending: bool,
+    /// Seconds since the process started.
+    pub uptime_s: u64,
+    /// Every log followed, the own one included.
+    pub logs: Vec<LogStatus>,
+    /// Every other member's node.
+    pub peers: Vec<PeerStatus>,
+    /// Signals in the match index by signal type.
+    pub index: BTreeMap<String, u64>,
+}
+
+/// How far one log has been followed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LogStatus {
+    /// Log origin.
+    pub origin: String,
+    /// Tree size held and verified.
+    pub size: u64,
+    /// Largest tree size in a valid checkpoint seen from anybody.
+    pub announced: u64,
+    /// Entries among those held that break a rule.
+    #[serde(default)]
+    pub void: u64,
+    /// Entries among those held that this version cannot read.
+    #[serde(default)]
+    pub opaque: u64,
+}
+
+/// One peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PeerStatus {
+    /// Member the peer belongs to.
+    pub member: String,
+    /// Network identity of the peer, when one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    /// Whether a connection is open now.
+    pub connected: bool,
+    /// When the last valid message arrived, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<String>,
+    /// Messages of this peer that broke a rule since the process started.
+    #[serde(default)]
+    pub refused: u64,
+}
+
+/// `GET /readyz`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReadyResponse {
+    /// Whether the node serves requests.
+    pub ready: bool,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The body of every error answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ErrorBody {
+    /// What went wrong.
+    pub error: ErrorDetail,
+}
+
+/// What went wrong, for a program and for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ErrorDetail {
+    /// Stable code that programs may compare, `snake_case`.
+    pub code: String,
+    /// A sentence for the caller.
+    pub message: String,
+    /// Id under which the operator finds the request in the logs.
+    pub request_id: String,
+}

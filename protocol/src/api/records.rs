@@ -1,0 +1,371 @@
+//! Contributing records and reading them back.
+//!
+//! `POST /v1/records` takes up to 10,000 new records, all or none; `GET /v1/records/{id}` shows one;
+//! `GET /v1/records` pages through what stands. A record as shown can be stated again by another
+//! member: its signals, labels, review and source have the shapes of a [`NewRecord`].
+
+use serde::{Deserialize, Serialize};
+
+use super::field::{FieldError, FieldRule, showable, vocabulary};
+use super::labels::LabelsJson;
+use super::matching::{OpinionCounts, check_count, parse_signal};
+use super::time;
+use crate::digest::hex_encode;
+use crate::limits::{RECORDS_PER_CALL_MAX, SIGNALS_PER_RECORD_MAX};
+use crate::record::{Content, Date, Label, RecordError, Review, Signal, Source, Token, Vocabulary};
+
+/// `POST /v1/records`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ContributeRequest {
+    /// 1 to 10,000 new records, appended in this order, all or none.
+    pub records: Vec<NewRecord>,
+}
+
+/// Query parameters of `POST /v1/records`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
+pub struct ContributeQuery {
+    /// `local` (default) or `replicated:K`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ack: Option<String>,
+}
+
+/// A record to be stated. This version states `content`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NewRecord {
+    /// Kind of the record: `content`.
+    pub kind: String,
+    /// The signals of one piece of media, 1 to 64, each (type, value) once, in any order.
+    pub signals: Vec<NewSignal>,
+    /// Labels; absent ones are undetermined.
+    #[serde(default)]
+    pub labels: LabelsJson,
+    /// Review of harm: `unreviewed` (default), `single`, `dual` or `hotline_confirmed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<String>,
+    /// Where the statement comes from, when the member passes on somebody else's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceJson>,
+    /// When the statement stops counting, RFC 3339, whole seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+}
+
+/// A signal to be stated.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NewSignal {
+    /// Signal type: `pdq`, `md5`, `sha1`, `sha256` or `photodna`.
+    #[serde(rename = "type")]
+    pub signal_type: String,
+    /// Value in lower-case hexadecimal.
+    pub value: String,
+    /// Quality of a PDQ hash, 0..=100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<u8>,
+}
+
+/// A signal as shown; a type that this version does not know is named `unknown-<code>`.
+pub type SignalJson = NewSignal;
+
+/// Where a statement comes from: tokens `[a-z0-9._-]{1,64}`, no free text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SourceJson {
+    /// Organisation that made the original statement.
+    pub organisation: String,
+    /// List it stands in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<String>,
+    /// Its id in that list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Day of the original statement, `YYYY-MM-DD`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
+}
+
+/// Answer to `POST /v1/records`, sent only when the promise holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Receipts {
+    /// One receipt per record, in order.
+    pub receipts: Vec<Receipt>,
+}
+
+/// What became of one record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Receipt {
+    /// Record id: its leaf hash, 64 hex digits.
+    pub record: String,
+    /// Origin of the log that holds it.
+    pub log: String,
+    /// Its place in that log.
+    pub index: u64,
+    /// Size of a signed tree that includes it.
+    pub tree_size: u64,
+    /// The promise: `local` or `replicated:K`.
+    pub ack: String,
+}
+
+/// Query parameters of `GET /v1/records`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
+pub struct RecordsQuery {
+    /// Where to go on: `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Most records on the page, 1..=1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// Only this kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Only this member's records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<String>,
+    /// Only records with a signal of this type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal_type: Option<String>,
+    /// Only records of this status; what stands when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Only records with at least this review.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<String>,
+}
+
+/// One page of `GET /v1/records`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RecordsPage {
+    /// The records.
+    pub records: Vec<RecordJson>,
+    /// Cursor of the next page; null on the last.
+    pub next: Option<String>,
+}
+
+/// One record as this node sees it now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RecordJson {
+    /// Record id: its leaf hash, 64 hex digits.
+    pub record: String,
+    /// Member that stated it.
+    pub member: String,
+    /// Origin of the log that holds it.
+    pub log: String,
+    /// Its place in that log.
+    pub index: u64,
+    /// Kind of the record; `unknown` when this version cannot name it.
+    pub kind: String,
+    /// Leaf time, RFC 3339: the author's claim.
+    pub time: String,
+    /// What the view makes of it: `active`, `retracted`, `void`, `opaque`, ….
+    pub status: String,
+    /// Why: the retraction's or opinion's reason, or the rule that a void entry breaks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Record id of the entry that this one is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// What an `opinion` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opinion: Option<String>,
+    /// The signals of a `content` record.
+    #[serde(default)]
+    pub signals: Vec<SignalJson>,
+    /// The labels of a `content` record; absent when the payload is not here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<LabelsJson>,
+    /// Class of the industry scheme that follows from the labels: `A1`, `A2`, `B1` or `B2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub industry_class: Option<String>,
+    /// Review of a `content` record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<String>,
+    /// Where the statement comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceJson>,
+    /// When the statement stops counting, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// Latest opinions of other members, counted.
+    #[serde(default)]
+    pub opinions: OpinionCounts,
+    /// The same, one by one.
+    #[serde(default)]
+    pub statements: Vec<StatementJson>,
+    /// Path of the provenance proof on this node.
+    pub proof: String,
+}
+
+/// One member's latest opinion on a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct StatementJson {
+    /// Member that says so.
+    pub member: String,
+    /// `agree`, `disagree`, `unsure` or `seen`.
+    pub opinion: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Leaf time of the opinion, RFC 3339.
+    pub time: String,
+    /// Record id of the opinion itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
+}
+
+impl ContributeRequest {
+    /// Checks every record and returns them in order; paths in errors start with `records[n]`.
+    ///
+    /// # Errors
+    /// The first field that breaks a rule.
+    pub fn to_records(&self) -> Result<Vec<Content>, FieldError> {
+        check_count("records", self.records.len(), RECORDS_PER_CALL_MAX)?;
+        let record = |(nth, record): (usize, &NewRecord)| {
+            record
+                .to_record()
+                .map_err(|error| error.within(&format!("records[{nth}]")))
+        };
+        self.records.iter().enumerate().map(record).collect()
+    }
+}
+
+impl NewRecord {
+    /// Checks one record; paths in errors start at the record.
+    ///
+    /// # Errors
+    /// The first field that breaks a rule.
+    pub fn to_record(&self) -> Result<Content, FieldError> {
+        if self.kind != "content" {
+            let rule = FieldRule::UnknownWord {
+                got: showable(&self.kind),
+                allowed: "content".to_owned(),
+            };
+            return Err(FieldError::new("kind", rule));
+        }
+        check_count("signals", self.signals.len(), SIGNALS_PER_RECORD_MAX)?;
+        let mut signals: Vec<Signal> = Vec::with_capacity(self.signals.len());
+        for (nth, json) in self.signals.iter().enumerate() {
+            let signal = parse_signal(&json.signal_type, &json.value, json.quality)
+                .map_err(|error| error.within(&format!("signals[{nth}]")))?;
+            signals.push(signal);
+        }
+        let mut content = Content::new(signals).map_err(|rule| match rule {
+            RecordError::DuplicateSignal { second, .. } => {
+                FieldError::new(format!("signals[{second}]"), rule.into())
+            }
+            _ => FieldError::new("signals", rule.into()),
+        })?;
+        content.labels = self.labels.to_labels().map_err(|error| error.within("labels"))?;
+        if let Some(word) = &self.review {
+            content.review = Label::Known(vocabulary::<Review>("review", word)?);
+        }
+        if let Some(source) = &self.source {
+            content.source = Some(source.to_source().map_err(|error| error.within("source"))?);
+        }
+        if let Some(text) = &self.expires {
+            content.expires_s = Some(expires_s(text)?);
+        }
+        Ok(content)
+    }
+}
+
+impl From<&Content> for NewRecord {
+    /// The request that would state the known parts of `content` again.
+    fn from(content: &Content) -> Self {
+        Self {
+            kind: "content".to_owned(),
+            signals: content.signals.iter().map(signal_json).collect(),
+            labels: LabelsJson {
+                raw: Default::default(),
+                ..LabelsJson::from(&content.labels)
+            },
+            review: Some(content.review.get().name().to_owned()),
+            source: content.source.as_ref().map(SourceJson::from),
+            expires: content.expires_s.map(time::rfc3339_seconds),
+        }
+    }
+}
+
+impl RecordJson {
+    /// The same record with everything filled in that its payload says.
+    #[must_use]
+    pub fn with_content(self, content: &Content) -> Self {
+        let mut signals: Vec<SignalJson> = content.signals.iter().map(signal_json).collect();
+        signals.extend(content.unknown_signals.iter().map(|signal| SignalJson {
+            signal_type: format!("unknown-{}", signal.code),
+            value: hex_encode(&signal.value),
+            quality: signal.quality,
+        }));
+        let mut labels = LabelsJson::from(&content.labels);
+        if let Label::Unknown(code) = content.review {
+            labels.raw.insert(Review::FIELD.to_owned(), code);
+        }
+        Self {
+            signals,
+            labels: Some(labels),
+            industry_class: content.labels.industry_class().map(str::to_owned),
+            review: Some(content.review.get().name().to_owned()),
+            source: content.source.as_ref().map(SourceJson::from),
+            expires: content.expires_s.map(time::rfc3339_seconds),
+            ..self
+        }
+    }
+}
+
+impl SourceJson {
+    /// Checks every field; paths in errors start at the source object.
+    ///
+    /// # Errors
+    /// The first field that is not a token or a date.
+    pub fn to_source(&self) -> Result<Source, FieldError> {
+        let token =
+            |path: &str, text: &str| Token::new(text).map_err(|rule| FieldError::new(path, rule.into()));
+        let mut source = Source::new(token("organisation", &self.organisation)?);
+        source.list = self.list.as_deref().map(|text| token("list", text)).transpose()?;
+        source.id = self.id.as_deref().map(|text| token("id", text)).transpose()?;
+        let date = |text| Date::parse(text).map_err(|rule| FieldError::new("date", rule.into()));
+        source.date = self.date.as_deref().map(date).transpose()?;
+        Ok(source)
+    }
+}
+
+impl From<&Source> for SourceJson {
+    fn from(source: &Source) -> Self {
+        Self {
+            organisation: source.organisation.to_string(),
+            list: source.list.as_ref().map(Token::to_string),
+            id: source.id.as_ref().map(Token::to_string),
+            date: source.date.map(|date| date.to_string()),
+        }
+    }
+}
+
+fn signal_json(signal: &Signal) -> SignalJson {
+    SignalJson {
+        signal_type: signal.kind().name().to_owned(),
+        value: hex_encode(signal.value()),
+        quality: signal.quality(),
+    }
+}
+
+fn expires_s(text: &str) -> Result<u64, FieldError> {
+    let ms = time::parse_rfc3339(text).map_err(|rule| FieldError::new("expires", rule.into()))?;
+    if ms % 1000 != 0 {
+        return Err(FieldError::new("expires", FieldRule::WholeSeconds));
+    }
+    Ok(ms / 1000)
+}

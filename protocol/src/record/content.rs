@@ -1,0 +1,234 @@
+//! `content`: the signals and labels of one piece of media.
+//!
+//! Signals are an array of [type, value] or [type, value, quality], strictly ascending by type and
+//! then value, so that there is one order and no duplicate. An array rather than a map by type,
+//! because one piece of media may have several signals of one type.
+//!
+//! SPEC §7.5.
+
+use super::error::{RecordError, SchemaError};
+use super::labels::Labels;
+use super::schema::{KEY_SUBJECT, MapReader, MapWriter, Schema, SubjectRef, UnknownFields, find_foreign_key};
+use super::signal::{Signal, SignalType, UnknownSignal};
+use super::source::Source;
+use super::taxonomy::Review;
+use super::vocabulary::Label;
+use crate::codec::{Fields, Int, Value};
+use crate::leaf::{Leaf, OpaqueReason};
+use crate::limits::{QUALITY_MAX, SIGNALS_PER_RECORD_MAX, TIME_S_MAX, UNKNOWN_SIGNAL_MAX_BYTES};
+
+const MAP: &str = "content";
+
+const KEY_REVIEW: u64 = 1;
+const KEY_SIGNALS: u64 = 2;
+const KEY_EXPIRES: u64 = 3;
+const KEY_LABELS: u64 = 4;
+const KEY_SOURCE: u64 = 6;
+
+/// One piece of media, by its fingerprints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// The entry this one adds to, such as licensed signals in a record for the licensees' group.
+    pub subject: Option<SubjectRef>,
+    /// Signals of known types: ascending, each (type, value) once. With the unknown ones 1 to 64.
+    pub signals: Vec<Signal>,
+    /// Signals of types that a newer version registered: kept, not indexed.
+    pub unknown_signals: Vec<UnknownSignal>,
+    /// What it is.
+    pub labels: Labels,
+    /// Who reviewed the harm.
+    pub review: Label<Review>,
+    /// Where the statement comes from; the member itself when absent.
+    pub source: Option<Source>,
+    /// When the statement stops counting, seconds since 1970 UTC.
+    pub expires_s: Option<u64>,
+    /// Fields of a newer version that may be ignored.
+    pub unknown: UnknownFields,
+}
+
+impl Content {
+    /// A record of these signals, put in order, with nothing else stated.
+    ///
+    /// # Errors
+    /// No signal, too many, or the same (type, value) twice; positions are those of `signals`.
+    ///
+    /// ```
+    /// use hashpact_protocol::record::{Content, Label, Record, Review, Signal, SignalType};
+    /// let mut content = Content::new(vec![Signal::new(SignalType::Md5, &[9; 16], None)?])?;
+    /// content.review = Label::Known(Review::Dual);
+    /// assert_eq!(Record::Content(content).encode().len(), 24);
+    /// # Ok::<(), hashpact_protocol::record::RecordError>(())
+    /// ```
+    pub fn new(mut signals: Vec<Signal>) -> Result<Self, RecordError> {
+        if signals.is_empty() {
+            return Err(RecordError::NoSignals);
+        }
+        if signals.len() > SIGNALS_PER_RECORD_MAX {
+            return Err(RecordError::TooManySignals { got: signals.len() });
+        }
+        for (second, signal) in signals.iter().enumerate() {
+            let mut before = signals.iter().take(second);
+            if let Some(first) = before.position(|other| other.same_value(signal)) {
+                return Err(RecordError::DuplicateSignal { first, second });
+            }
+        }
+        signals.sort_unstable();
+        Ok(Self {
+            subject: None,
+            signals,
+            unknown_signals: Vec::new(),
+            labels: Labels::default(),
+            review: Label::default(),
+            source: None,
+            expires_s: None,
+            unknown: UnknownFields::new(),
+        })
+    }
+}
+
+impl Schema for Content {
+    fn find_foreign(fields: &Fields) -> Option<OpaqueReason> {
+        let within = |key, find: fn(&Fields) -> Option<OpaqueReason>| match fields.get(&key) {
+            Some(Value::Map(inner)) => find(inner),
+            _ => None,
+        };
+        find_foreign_key(MAP, fields, &[KEY_SUBJECT, KEY_SIGNALS, KEY_LABELS, KEY_SOURCE])
+            .or_else(|| within(KEY_LABELS, Labels::find_foreign))
+            .or_else(|| within(KEY_SOURCE, Source::find_foreign))
+    }
+
+    fn read(leaf: &Leaf, fields: Fields) -> Result<Self, SchemaError> {
+        let mut map = MapReader::new(MAP, fields);
+        let subject = map.subject(leaf)?;
+        let elements = map.array(KEY_SIGNALS)?.ok_or_else(|| map.missing(KEY_SIGNALS))?;
+        let (signals, unknown_signals) = read_signals(&map, &elements)?;
+        let review = map.label(KEY_REVIEW)?;
+        let expires_s = map.unsigned(KEY_EXPIRES)?;
+        if let Some(got) = expires_s.filter(|expires_s| !(1..=TIME_S_MAX).contains(expires_s)) {
+            return Err(map.broken(KEY_EXPIRES, RecordError::ExpiryRange { got }));
+        }
+        let labels = map
+            .fields(KEY_LABELS)?
+            .map(Labels::read)
+            .transpose()?
+            .unwrap_or_default();
+        let source = map.fields(KEY_SOURCE)?.map(Source::read).transpose()?;
+        let unknown = map.finish()?;
+        Ok(Self {
+            subject,
+            signals,
+            unknown_signals,
+            labels,
+            review,
+            source,
+            expires_s,
+            unknown,
+        })
+    }
+
+    fn to_fields(&self) -> Fields {
+        let mut map = MapWriter::new(&self.unknown);
+        map.put_some(KEY_SUBJECT, self.subject.map(SubjectRef::to_value));
+        map.put_nonzero(KEY_REVIEW, self.review.code());
+        map.put(KEY_SIGNALS, write_signals(&self.signals, &self.unknown_signals));
+        map.put_some(KEY_EXPIRES, self.expires_s.map(Value::unsigned));
+        map.put_fields(KEY_LABELS, self.labels.to_fields());
+        map.put_some(
+            KEY_SOURCE,
+            self.source.as_ref().map(|source| Value::Map(source.to_fields())),
+        );
+        map.finish()
+    }
+}
+
+type Signals = (Vec<Signal>, Vec<UnknownSignal>);
+
+fn read_signals(map: &MapReader, elements: &[Value]) -> Result<Signals, SchemaError> {
+    if elements.is_empty() {
+        return Err(map.broken(KEY_SIGNALS, RecordError::NoSignals));
+    }
+    if elements.len() > SIGNALS_PER_RECORD_MAX {
+        return Err(map.broken(KEY_SIGNALS, RecordError::TooManySignals { got: elements.len() }));
+    }
+    let (mut known, mut unknown) = Signals::default();
+    let mut previous = None;
+    for (nth, element) in elements.iter().enumerate() {
+        let (code, value, quality) = split_signal(element).ok_or(SchemaError::SignalShape { nth })?;
+        if previous.is_some_and(|previous| previous >= (code, value)) {
+            return Err(SchemaError::SignalOrder { nth });
+        }
+        previous = Some((code, value));
+        let broken = |rule| SchemaError::Signal { nth, rule };
+        match SignalType::from_code(code) {
+            Some(kind) => {
+                let quality = quality
+                    .map(|got| check_quality(kind, got))
+                    .transpose()
+                    .map_err(broken)?;
+                known.push(Signal::new(kind, value, quality).map_err(broken)?);
+            }
+            None => unknown.push(read_unknown(code, value, quality).map_err(broken)?),
+        }
+    }
+    Ok((known, unknown))
+}
+
+fn split_signal(element: &Value) -> Option<(u64, &[u8], Option<u64>)> {
+    let Value::Array(parts) = element else { return None };
+    let (code, value, quality) = match parts.as_slice() {
+        [Value::Int(Int::Unsigned(code)), Value::Bytes(value)] => (code, value, None),
+        [
+            Value::Int(Int::Unsigned(code)),
+            Value::Bytes(value),
+            Value::Int(Int::Unsigned(quality)),
+        ] => (code, value, Some(*quality)),
+        _ => return None,
+    };
+    Some((*code, value, quality))
+}
+
+fn check_quality(kind: SignalType, got: u64) -> Result<u8, RecordError> {
+    if !kind.has_quality() {
+        return Err(RecordError::QualityNotForType { kind, got });
+    }
+    quality_byte(got)
+}
+
+fn quality_byte(got: u64) -> Result<u8, RecordError> {
+    let quality = u8::try_from(got).ok().filter(|quality| *quality <= QUALITY_MAX);
+    quality.ok_or(RecordError::QualityRange { got })
+}
+
+fn read_unknown(code: u64, value: &[u8], quality: Option<u64>) -> Result<UnknownSignal, RecordError> {
+    if value.is_empty() || value.len() > UNKNOWN_SIGNAL_MAX_BYTES {
+        let (got_bytes, max_bytes) = (value.len(), UNKNOWN_SIGNAL_MAX_BYTES);
+        return Err(RecordError::UnknownSignalWidth {
+            code,
+            got_bytes,
+            max_bytes,
+        });
+    }
+    let quality = quality.map(quality_byte).transpose()?;
+    Ok(UnknownSignal {
+        code,
+        value: value.to_vec(),
+        quality,
+    })
+}
+
+fn write_signals(known: &[Signal], unknown: &[UnknownSignal]) -> Value {
+    let known = known
+        .iter()
+        .map(|signal| (signal.kind().code().into(), signal.value(), signal.quality()));
+    let unknown = unknown
+        .iter()
+        .map(|signal| (signal.code, signal.value.as_slice(), signal.quality));
+    let mut all: Vec<(u64, &[u8], Option<u8>)> = known.chain(unknown).collect();
+    all.sort_unstable();
+    let element = |(code, value, quality): (u64, &[u8], Option<u8>)| {
+        let mut parts = vec![Value::unsigned(code), Value::Bytes(value.to_vec())];
+        parts.extend(quality.map(Value::unsigned));
+        Value::Array(parts)
+    };
+    Value::Array(all.into_iter().map(element).collect())
+}

@@ -1,0 +1,173 @@
+//! Rules of records: of values that can be checked alone, and of payloads as a whole.
+
+use super::signal::SignalType;
+use crate::api::time::TimeError;
+use crate::limits::{QUALITY_MAX, SIGNALS_PER_RECORD_MAX, TIME_S_MAX, TOKEN_MAX_BYTES, UNKNOWN_FIELDS_MAX};
+
+/// A value that cannot be part of any record. Never repeats the value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// A value of another width than its type has.
+    #[error("{kind} signal of {got_bytes} bytes, expected {expected_bytes}")]
+    SignalWidth {
+        /// The type.
+        kind: SignalType,
+        /// Bytes the type has.
+        expected_bytes: usize,
+        /// Bytes given.
+        got_bytes: usize,
+    },
+    /// A value of an unknown type that is empty or too wide.
+    #[error("signal of unknown type {code} with {got_bytes} bytes, expected 1..={max_bytes}")]
+    UnknownSignalWidth {
+        /// The code of the type.
+        code: u64,
+        /// Bytes given.
+        got_bytes: usize,
+        /// Bytes allowed.
+        max_bytes: usize,
+    },
+    /// A quality above 100.
+    #[error("quality {got}, expected 0..={QUALITY_MAX}")]
+    QualityRange {
+        /// The quality.
+        got: u64,
+    },
+    /// A quality for a type that has none.
+    #[error("{kind} signals have no quality, got {got}")]
+    QualityNotForType {
+        /// The type.
+        kind: SignalType,
+        /// The quality.
+        got: u64,
+    },
+    /// A record without signals.
+    #[error("a record needs at least one signal")]
+    NoSignals,
+    /// A record with too many signals.
+    #[error("{got} signals in one record, at most {SIGNALS_PER_RECORD_MAX} are allowed")]
+    TooManySignals {
+        /// Signals given.
+        got: usize,
+    },
+    /// The same type and value twice.
+    #[error("same type and value as signals[{first}]")]
+    DuplicateSignal {
+        /// Where it stands first.
+        first: usize,
+        /// Where it stands again.
+        second: usize,
+    },
+    /// A token that is empty or too long.
+    #[error("token of {got} bytes, expected 1..={TOKEN_MAX_BYTES}")]
+    TokenLength {
+        /// Bytes given.
+        got: usize,
+    },
+    /// A token with a character outside its alphabet.
+    #[error("a token has only the characters a-z 0-9 . _ - (byte {position} is another)")]
+    TokenCharacter {
+        /// Offset of the first offender, in bytes.
+        position: usize,
+    },
+    /// A text that is not a day from 1970 to 9999.
+    #[error("{0}")]
+    Date(TimeError),
+    /// A day number after the year 9999.
+    #[error("day {got} is after the year 9999")]
+    DayRange {
+        /// Days since 1970-01-01.
+        got: u64,
+    },
+    /// An expiry of 0 or after the year 9999.
+    #[error("expiry {got} s, expected 1..={TIME_S_MAX}")]
+    ExpiryRange {
+        /// Seconds since 1970.
+        got: u64,
+    },
+}
+
+/// A canonical payload that is not what its kind demands. Such an entry is void.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SchemaError {
+    /// A key that must be there is not.
+    #[error("{map}: key {key} is missing")]
+    Missing {
+        /// The map.
+        map: &'static str,
+        /// The key.
+        key: u64,
+    },
+    /// A value of another CBOR type than its key has.
+    #[error("{map}: key {key} holds no {expected}")]
+    Type {
+        /// The map.
+        map: &'static str,
+        /// The key.
+        key: u64,
+        /// What it must hold.
+        expected: &'static str,
+    },
+    /// An unknown odd key that holds something else than an integer.
+    #[error("{map}: unknown odd key {key} holds no integer")]
+    UnknownNotInteger {
+        /// The map.
+        map: &'static str,
+        /// The key.
+        key: u64,
+    },
+    /// Too many unknown keys: room for hidden data, not for growth.
+    #[error("{map}: {got} unknown keys, at most {UNKNOWN_FIELDS_MAX} are allowed")]
+    UnknownTooMany {
+        /// The map.
+        map: &'static str,
+        /// Unknown keys.
+        got: usize,
+    },
+    /// A default that is written although absence says it.
+    #[error("{map}: key {key} writes its default")]
+    DefaultWritten {
+        /// The map.
+        map: &'static str,
+        /// The key.
+        key: u64,
+    },
+    /// The leaf announces a subject, the payload names none.
+    #[error("the leaf has a subject, the payload names none")]
+    SubjectMissing,
+    /// The payload names a subject, the leaf has none.
+    #[error("the payload names a subject, the leaf has none")]
+    SubjectUnannounced,
+    /// An element of the signals that is not [type, value] or [type, value, quality].
+    #[error("signals[{nth}]: expected [type, value] or [type, value, quality]")]
+    SignalShape {
+        /// Which one, counted from 0.
+        nth: usize,
+    },
+    /// Signals out of order, or the same one twice.
+    #[error("signals[{nth}]: not after signals[{}] in (type, value) order", nth.saturating_sub(1))]
+    SignalOrder {
+        /// Which one, counted from 0.
+        nth: usize,
+    },
+    /// A signal that breaks a rule of its own.
+    #[error("signals[{nth}]: {rule}")]
+    Signal {
+        /// Which one, counted from 0.
+        nth: usize,
+        /// The rule.
+        rule: RecordError,
+    },
+    /// A value that breaks a rule of its own.
+    #[error("{map}: key {key}: {rule}")]
+    Field {
+        /// The map.
+        map: &'static str,
+        /// The key.
+        key: u64,
+        /// The rule.
+        rule: RecordError,
+    },
+}

@@ -1,0 +1,139 @@
+//! What members publish: one file per kind, and one enum over those that this version reads.
+//!
+//! A payload is deterministic CBOR with integer keys (`codec`). Every schema is made of controlled
+//! vocabularies, numbers and hashes of a fixed width, with a bound on each list: there is nowhere to
+//! put media, an address, a prompt, prose or a person's identity, and nothing has to filter for them.
+//!
+//! [`read_payload`] is total, like [`crate::leaf::read_leaf`]. Canonicality is checked for every known
+//! kind, also for those whose payload this version does not read; a foreign part makes an entry opaque
+//! before any rule of the schema can make it void. To add a kind: a file that implements `Schema`, a
+//! variant of [`Record`], and a row in the three matches below.
+//!
+//! What this module deliberately does not do: find out whether the subject that a payload names is the
+//! one that its leaf names, which takes the logs, or decide what stands (`hashpact-core`).
+//!
+//! SPEC §7.
+
+mod content;
+mod error;
+mod labels;
+mod opinion;
+mod retraction;
+mod schema;
+mod signal;
+mod source;
+mod taxonomy;
+mod vocabulary;
+
+pub use content::Content;
+pub use error::{RecordError, SchemaError};
+pub use labels::{EvidenceSet, Labels};
+pub use opinion::{Opinion, OpinionValue, Reason};
+pub use retraction::{Retraction, RetractionReason};
+pub use schema::{SubjectRef, UnknownFields};
+pub use signal::{Signal, SignalType, UnknownSignal};
+pub use source::{Date, Source, Token};
+pub use taxonomy::{Activity, AgeBand, AgeGroup, Evidence, Likeness, Origin, Realism, Review, Tlp};
+pub use vocabulary::{Label, LabelWord, Vocabulary};
+
+use crate::codec::{Fields, decode_map, encode_map};
+use crate::leaf::{Kind, Leaf, OpaqueReason, VoidReason, unpad};
+use schema::Schema;
+
+/// A payload that this version reads.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every record is the large one; a box would only add an allocation"
+)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// One piece of media.
+    Content(Content),
+    /// What a member thinks of another entry.
+    Opinion(Opinion),
+    /// The author takes an entry back.
+    Retraction(Retraction),
+}
+
+impl Record {
+    /// The kind in the leaf.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Content(_) => Kind::Content,
+            Self::Opinion(_) => Kind::Opinion,
+            Self::Retraction(_) => Kind::Retraction,
+        }
+    }
+
+    /// The entry that this one is about.
+    #[must_use]
+    pub const fn subject(&self) -> Option<SubjectRef> {
+        match self {
+            Self::Content(content) => content.subject,
+            Self::Opinion(opinion) => Some(opinion.subject),
+            Self::Retraction(retraction) => Some(retraction.subject),
+        }
+    }
+
+    /// The deterministic CBOR.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let fields = match self {
+            Self::Content(content) => content.to_fields(),
+            Self::Opinion(opinion) => opinion.to_fields(),
+            Self::Retraction(retraction) => retraction.to_fields(),
+        };
+        encode_map(&fields)
+    }
+}
+
+/// What a payload is to this version of the program.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every record is the large one; a box would only add an allocation"
+)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// A record.
+    Record(Record),
+    /// Canonical, but this version cannot read it.
+    Opaque(OpaqueReason),
+    /// Breaks a rule.
+    Void(VoidReason),
+}
+
+/// Reads the CBOR of a payload whose commitment was checked. Never fails: see [`Payload`].
+#[must_use]
+pub fn read_payload(leaf: &Leaf, cbor: &[u8]) -> Payload {
+    let fields = match decode_map(cbor) {
+        Ok(fields) => fields,
+        Err(rule) => return Payload::Void(rule.into()),
+    };
+    match leaf.kind {
+        Kind::Content => read(leaf, fields, Record::Content),
+        Kind::Opinion => read(leaf, fields, Record::Opinion),
+        Kind::Retraction => read(leaf, fields, Record::Retraction),
+        kind => Payload::Opaque(OpaqueReason::KindNotRead { kind }),
+    }
+}
+
+/// Reads a padded payload whose commitment was checked; wrong padding makes the entry void, because
+/// its author committed to it.
+#[must_use]
+pub fn read_padded(leaf: &Leaf, padded: &[u8]) -> Payload {
+    match unpad(padded) {
+        Ok(cbor) => read_payload(leaf, cbor),
+        Err(rule) => Payload::Void(VoidReason::Padding(rule)),
+    }
+}
+
+fn read<T: Schema>(leaf: &Leaf, fields: Fields, record: fn(T) -> Record) -> Payload {
+    if let Some(reason) = T::find_foreign(&fields) {
+        return Payload::Opaque(reason);
+    }
+    match T::read(leaf, fields) {
+        Ok(read) => Payload::Record(record(read)),
+        Err(rule) => Payload::Void(rule.into()),
+    }
+}

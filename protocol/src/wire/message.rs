@@ -1,0 +1,156 @@
+//! The shapes of peer messages, in the order that their discriminants have on the wire (SPEC §10).
+//!
+//! Plain data with public fields. Order of variants and fields *is* the format: inserting one in
+//! the middle changes every later discriminant, so new ones need a new protocol name. Nothing here
+//! is verified; a `HeadNote` is a claim until `checkpoint::SignedCheckpoint::verify` has seen it.
+//!
+//! Vectors of pairs and structs of vectors only, no boxes and no recursion.
+use bincode::{Decode, Encode};
+
+/// What one node asks another.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Request {
+    /// Introduces the caller: the only request that an unknown peer may send, and only once.
+    Hello(Hello),
+    /// Asks for the newest checkpoint of every log that the other side can serve.
+    Heads,
+    /// Tells of new checkpoints and of entries that should overtake a backlog.
+    Announce(Announce),
+    /// Asks for a run of entries of one log.
+    Range(RangeRequest),
+    /// States that every leaf, payload and salt below a size is on the caller's disk.
+    Stored(Stored),
+}
+
+/// What the other answers.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Response {
+    /// The answering side's own introduction.
+    Hello(Hello),
+    /// Newest checkpoint of each log that this node can serve.
+    Heads(Vec<HeadNote>),
+    /// The request was taken; there is nothing to say.
+    Ack,
+    /// A run of entries with what authenticates it.
+    Range(RangeChunk),
+    /// The request was not served, and why.
+    Refused(Refusal),
+}
+
+/// Introduction of a node: who it speaks for and the roster it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Hello {
+    /// Consortium id, `<name>-<16 hex>`.
+    pub consortium: String,
+    /// Newest roster version that the sender holds; at least 1.
+    pub roster_version: u64,
+    /// Consecutive roster versions (body, signed note) that the receiver may lack, oldest first.
+    pub roster: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The sender's signed node card (SPEC §9).
+    pub card: Vec<u8>,
+}
+
+/// One checkpoint of one log, unverified.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct HeadNote {
+    /// Log origin, `<consortium>/<member>/<n>`; repeats the note's first line for routing.
+    pub origin: String,
+    /// The signed note, byte for byte as its author published it.
+    pub note: Vec<u8>,
+}
+
+/// News, pushed without being asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Announce {
+    /// Checkpoints that the sender can now serve.
+    pub notes: Vec<HeadNote>,
+    /// (origin, leaf index) of priority entries covered by these checkpoints.
+    pub priority: Vec<(String, u64)>,
+}
+
+/// Asks for entries `start..` of the tree of `size` leaves.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct RangeRequest {
+    /// Log id: SHA-256 of the origin.
+    pub log: [u8; 32],
+    /// First leaf index wanted; below `size`.
+    pub start: u64,
+    /// Tree size whose root the caller holds a signature for.
+    pub size: u64,
+    /// Most entries to send, 1 to `RANGE_ENTRIES_MAX`.
+    pub entries_max: u32,
+    /// Most bytes of leaves, salts and payloads to send, 1 to `RANGE_BYTES_MAX`; one entry is sent
+    /// even if it alone is larger, so that every answer makes progress.
+    pub bytes_max: u32,
+}
+
+/// A durable-possession statement for one log.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Stored {
+    /// Log id: SHA-256 of the origin.
+    pub log: [u8; 32],
+    /// Everything below this size is synced to disk.
+    pub size: u64,
+    /// Root of the tree of that size, as the sender computed it.
+    pub root: [u8; 32],
+}
+
+/// A run of entries that can be checked alone against a signed root.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct RangeChunk {
+    /// Leaf index of the first entry.
+    pub start: u64,
+    /// The entries, consecutive; never empty.
+    pub entries: Vec<WireEntry>,
+    /// Roots of the maximal complete subtrees right of the last entry, left to right (SPEC §4).
+    pub cover: Vec<[u8; 32]>,
+}
+
+/// One entry: its leaf, and its payload as far as the receiver may have it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct WireEntry {
+    /// Leaf bytes, at most `ENTRY_LEAF_MAX_BYTES`, in any version.
+    pub leaf: Vec<u8>,
+    /// The payload, or why it is not here.
+    pub payload: WirePayload,
+}
+
+/// A payload on its way between peers.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum WirePayload {
+    /// Salt and padded payload, to be checked against the leaf's commitment.
+    Present {
+        /// The salt that was hashed with the payload.
+        salt: [u8; 32],
+        /// The padded payload, at most `PAYLOAD_PADDED_MAX_BYTES`.
+        padded: Vec<u8>,
+    },
+    /// The receiver is not entitled to it (group, or history start).
+    Withheld,
+    /// Destroyed by an erasure; nobody will have it again.
+    Erased,
+    /// The sender does not hold it (yet); somebody else may.
+    NotHere,
+}
+
+/// Why a request was not served.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Refusal {
+    /// The caller is not an active member's node by the newest roster that this node holds.
+    NotAdmitted,
+    /// The log is not in this node's roster.
+    UnknownLog,
+    /// The request reaches beyond what this node can serve.
+    BeyondSize {
+        /// Tree size that this node can serve of that log.
+        held: u64,
+    },
+    /// Too much work in hand; ask again later.
+    Busy,
+    /// The request broke a rule of SPEC §10.
+    Malformed,
+    /// The caller named another consortium.
+    WrongConsortium,
+    /// The caller exceeded its budget; ask again later.
+    RateLimited,
+}
