@@ -1,0 +1,251 @@
+//! Who may speak to us: connections become peers only by a node card under the roster.
+//!
+//! The transport proves a peer key and nothing else. Both sides say `Hello` with their card; a card
+//! that verifies under the roster and lists the key binds the peer to its member. Anything else that
+//! an unadmitted peer asks is refused, and it is disconnected after a bounded time.
+
+use crate::effect::{Effect, RequestId};
+use crate::engine::Out;
+use crate::event::Peer;
+use crate::health::PeerHealth;
+use crate::limits::{ADMISSION_TIMEOUT_MS, HEADS_INTERVAL_MS, HELLO_INTERVAL_MS, PEERS_MAX};
+use hashpact_protocol::roster::{MemberId, Roster, VerifiedCard};
+use hashpact_protocol::wire::{Hello, Request};
+use std::collections::BTreeMap;
+
+/// All connected peers.
+pub struct Peers {
+    own_peer: Peer,
+    hello: Hello,
+    connected: BTreeMap<Peer, State>,
+    cards: BTreeMap<Peer, u64>,
+}
+
+struct State {
+    since_ms: u64,
+    member: Option<MemberId>,
+    hello_request: Option<RequestId>,
+    hello_ms: u64,
+    heads: Heads,
+    announcing: Option<RequestId>,
+    announce_again: bool,
+}
+
+#[derive(Default)]
+struct Heads {
+    request: Option<RequestId>,
+    asked_ms: u64,
+    answered: bool,
+}
+
+/// Why a `Hello` is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HelloError {
+    /// Another consortium.
+    Consortium,
+    /// The card does not verify under our roster.
+    Card,
+    /// The card is valid and does not list the peer's key.
+    NotListed,
+    /// An older card than one already seen for this peer.
+    OldCard,
+    /// The member has left or may not connect.
+    Left,
+}
+
+impl HelloError {
+    /// Fixed label for metrics and logs.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Consortium => "hello_consortium",
+            Self::Card => "hello_card",
+            Self::NotListed => "hello_not_listed",
+            Self::OldCard => "hello_old_card",
+            Self::Left => "hello_left",
+        }
+    }
+}
+
+impl Peers {
+    pub(crate) fn new(own_peer: Peer, hello: Hello) -> Self {
+        Self { own_peer, hello, connected: BTreeMap::new(), cards: BTreeMap::new() }
+    }
+
+    /// What we say of ourselves.
+    #[must_use]
+    pub fn hello(&self) -> &Hello {
+        &self.hello
+    }
+
+    /// The member behind an admitted, connected peer.
+    #[must_use]
+    pub fn member(&self, peer: &Peer) -> Option<&MemberId> {
+        self.connected.get(peer)?.member.as_ref()
+    }
+
+    /// Admitted, connected peers.
+    pub fn admitted(&self) -> impl Iterator<Item = (&Peer, &MemberId)> {
+        self.connected.iter().filter_map(|(peer, state)| Some((peer, state.member.as_ref()?)))
+    }
+
+    /// Admitted, connected peers, for status.
+    #[must_use]
+    pub fn health(&self) -> Vec<PeerHealth> {
+        self.admitted()
+            .map(|(peer, member)| PeerHealth { peer: *peer, member: member.to_string() })
+            .collect()
+    }
+
+    /// Whether at least one peer is admitted and every admitted one has told its heads.
+    #[must_use]
+    pub fn all_told_heads(&self) -> bool {
+        let mut any = false;
+        for state in self.connected.values().filter(|state| state.member.is_some()) {
+            any = true;
+            if !state.heads.answered {
+                return false;
+            }
+        }
+        any
+    }
+
+    pub(crate) fn connected(&mut self, peer: Peer, now_ms: u64, out: &mut Out) {
+        if peer == self.own_peer {
+            out.push(Effect::Disconnect { peer, reason: "own_key" });
+            return;
+        }
+        if self.connected.len() >= PEERS_MAX && !self.connected.contains_key(&peer) {
+            out.push(Effect::Disconnect { peer, reason: "too_many_peers" });
+            return;
+        }
+        let request_id = out.next_id();
+        let state = State {
+            since_ms: now_ms,
+            member: None,
+            hello_request: Some(request_id),
+            hello_ms: now_ms,
+            heads: Heads::default(),
+            announcing: None,
+            announce_again: false,
+        };
+        self.connected.insert(peer, state);
+        out.push(Effect::Send { peer, request_id, request: Request::Hello(self.hello.clone()) });
+    }
+
+    pub(crate) fn disconnected(&mut self, peer: &Peer) {
+        self.connected.remove(peer);
+    }
+
+    /// Whether `request` is our hello to `peer`; answers once.
+    pub(crate) fn take_hello(&mut self, peer: &Peer, request: RequestId) -> bool {
+        self.connected.get_mut(peer).is_some_and(|state| state.hello_request.take_if(|ours| *ours == request).is_some())
+    }
+
+    /// Judges a peer's hello; admits it on success.
+    pub(crate) fn greet(
+        &mut self,
+        peer: Peer,
+        hello: &Hello,
+        roster: &Roster,
+        now_ms: u64,
+        out: &mut Out,
+    ) -> Result<(), HelloError> {
+        if hello.consortium != roster.consortium {
+            return Err(HelloError::Consortium);
+        }
+        let card = VerifiedCard::verify(&hello.card, roster, now_ms / 1_000).map_err(|_| HelloError::Card)?;
+        let card = card.card();
+        if roster.member(&card.member).is_none_or(|member| !member.is_active()) {
+            return Err(HelloError::Left);
+        }
+        let Some(node) = card.nodes.iter().find(|node| node.peer_key == peer) else {
+            return Err(HelloError::NotListed);
+        };
+        if self.cards.get(&peer).is_some_and(|seen| *seen > card.sequence) {
+            return Err(HelloError::OldCard);
+        }
+        if self.cards.len() >= PEERS_MAX && !self.cards.contains_key(&peer) {
+            self.cards.pop_first();
+        }
+        self.cards.insert(peer, card.sequence);
+        let Some(state) = self.connected.get_mut(&peer) else { return Ok(()) };
+        if state.member.is_none() {
+            state.member = Some(card.member.clone());
+            out.push(Effect::Admitted {
+                peer,
+                member: card.member.to_string(),
+                addresses: node.addresses.clone(),
+            });
+            ask_heads(peer, state, now_ms, out);
+        }
+        Ok(())
+    }
+
+    /// Whether `request` is our question for heads to `peer`; answers once.
+    pub(crate) fn take_heads(&mut self, peer: &Peer, request: RequestId, answered: bool) -> bool {
+        let Some(state) = self.connected.get_mut(peer) else { return false };
+        if state.heads.request.take_if(|ours| *ours == request).is_none() {
+            return false;
+        }
+        state.heads.answered |= answered;
+        if !answered {
+            // Asked again at the next tick: the peer may not have admitted us yet.
+            state.heads.asked_ms = 0;
+        }
+        true
+    }
+
+    /// Announces to every admitted peer; one announcement a peer is under way at a time.
+    pub(crate) fn announce(&mut self, request: &Request, out: &mut Out) {
+        for (peer, state) in &mut self.connected {
+            if state.member.is_none() {
+                continue;
+            }
+            if state.announcing.is_some() {
+                state.announce_again = true;
+                continue;
+            }
+            let request_id = out.next_id();
+            state.announcing = Some(request_id);
+            out.push(Effect::Send { peer: *peer, request_id, request: request.clone() });
+        }
+    }
+
+    /// Whether `request` is our announcement to `peer`; `Some(true)` if another is due.
+    pub(crate) fn take_announced(&mut self, peer: &Peer, request: RequestId) -> Option<bool> {
+        let state = self.connected.get_mut(peer)?;
+        state.announcing.take_if(|ours| *ours == request)?;
+        Some(std::mem::take(&mut state.announce_again))
+    }
+
+    pub(crate) fn tick(&mut self, now_ms: u64, out: &mut Out) {
+        for (peer, state) in &mut self.connected {
+            let connected_ms = now_ms.saturating_sub(state.since_ms);
+            if state.member.is_none() && connected_ms >= ADMISSION_TIMEOUT_MS {
+                out.push(Effect::Disconnect { peer: *peer, reason: "not_admitted_in_time" });
+            } else if state.member.is_none()
+                && state.hello_request.is_none()
+                && now_ms.saturating_sub(state.hello_ms) >= HELLO_INTERVAL_MS
+            {
+                let request_id = out.next_id();
+                state.hello_request = Some(request_id);
+                state.hello_ms = now_ms;
+                out.push(Effect::Send { peer: *peer, request_id, request: Request::Hello(self.hello.clone()) });
+            } else if state.member.is_some() && now_ms.saturating_sub(state.heads.asked_ms) >= HEADS_INTERVAL_MS {
+                ask_heads(*peer, state, now_ms, out);
+            }
+        }
+    }
+}
+
+fn ask_heads(peer: Peer, state: &mut State, now_ms: u64, out: &mut Out) {
+    if state.heads.request.is_some() {
+        return;
+    }
+    let request_id = out.next_id();
+    state.heads.request = Some(request_id);
+    state.heads.asked_ms = now_ms;
+    out.push(Effect::Send { peer, request_id, request: Request::Heads });
+}

@@ -1,0 +1,63 @@
+//! From what a caller drafts to what the log will say: subjects resolved, rights checked.
+
+use crate::effect::SubmitError;
+use crate::event::Draft;
+use crate::view::{RecordView, Status, View};
+use hashpact_protocol::digest::{LeafHash, RecordId};
+use hashpact_protocol::leaf::pad_payload;
+use hashpact_protocol::record::{Opinion, Record, Retraction, SubjectRef};
+use hashpact_protocol::roster::MemberId;
+
+/// A record ready to be sealed at whatever index it gets.
+pub(super) struct Statement {
+    pub(super) record: Record,
+    pub(super) subject: Option<LeafHash>,
+    pub(super) priority: bool,
+}
+
+/// Checks every draft; the first that fails refuses them all.
+pub(super) fn resolve(drafts: Vec<Draft>, own: &MemberId, view: &View) -> Result<Vec<Statement>, SubmitError> {
+    let mut statements = Vec::with_capacity(drafts.len());
+    for (position, draft) in drafts.into_iter().enumerate() {
+        let statement = resolve_one(draft, own, view)?;
+        pad_payload(&statement.record.encode())
+            .map_err(|error| SubmitError::Payload { position, detail: error.to_string() })?;
+        statements.push(statement);
+    }
+    Ok(statements)
+}
+
+fn resolve_one(draft: Draft, own: &MemberId, view: &View) -> Result<Statement, SubmitError> {
+    match draft {
+        Draft::Content(content) => {
+            Ok(Statement { record: Record::Content(content), subject: None, priority: false })
+        }
+        Draft::Opinion { subject, opinion, reason } => {
+            let record = find(&subject, view)?;
+            if record.member == *own {
+                return Err(SubmitError::OwnRecord(subject));
+            }
+            let opinion = Opinion::new(place(record), opinion, reason.unwrap_or_default());
+            Ok(Statement { record: Record::Opinion(opinion), subject: Some(subject), priority: false })
+        }
+        Draft::Retraction { subject, reason } => {
+            let record = find(&subject, view)?;
+            if record.member != *own {
+                return Err(SubmitError::NotAuthor { record: subject, author: record.member.to_string() });
+            }
+            if record.status == Status::Retracted {
+                return Err(SubmitError::AlreadyRetracted(subject));
+            }
+            let retraction = Retraction::new(place(record), reason);
+            Ok(Statement { record: Record::Retraction(retraction), subject: Some(subject), priority: true })
+        }
+    }
+}
+
+fn find<'a>(id: &RecordId, view: &'a View) -> Result<&'a RecordView, SubmitError> {
+    view.record(id).map(AsRef::as_ref).ok_or(SubmitError::UnknownRecord(*id))
+}
+
+fn place(record: &RecordView) -> SubjectRef {
+    SubjectRef { log: record.log, index: record.index }
+}

@@ -1,0 +1,378 @@
+//! What the engine wants done, as plain data, in order.
+//!
+//! Order is meaning: *persist, then publish*. An effect that must be durable before another may be
+//! seen stands before it and is answered by an event; the engine emits the second only then.
+
+use crate::event::{Ack, Channel, Peer};
+use crate::health::Health;
+use crate::view::{FoldCounts, RecordView};
+use hashpact_protocol::digest::{LeafHash, LogId, NodeHash, RecordId, Root};
+use hashpact_protocol::wire::{Request, Response};
+use std::sync::Arc;
+
+/// Names one request of ours to a peer.
+pub type RequestId = u64;
+/// Names one write of ours.
+pub type WriteId = u64;
+
+/// One thing to do.
+#[derive(Debug)]
+pub enum Effect {
+    /// Write this batch with a sync, then report `Event::Written`.
+    Write(WriteBatch),
+    /// Sync this state to the lock file, then report `Event::LockWritten`.
+    WriteLock {
+        /// Echoed in the event.
+        write: WriteId,
+        /// What the file must say.
+        lock: LockState,
+    },
+    /// From now on everybody may see this log up to this head, and nothing beyond it.
+    Publish(PublishedHead),
+    /// Send a request; its answer returns as `Event::Outcome`.
+    Send {
+        /// To whom.
+        peer: Peer,
+        /// Echoed in the outcome.
+        request_id: RequestId,
+        /// What to ask.
+        request: Request,
+    },
+    /// Answer an inbound request.
+    Reply {
+        /// The request's channel.
+        channel: Channel,
+        /// The answer.
+        response: Response,
+    },
+    /// Answer an inbound range request from the database: entries from `start` on, at most up to
+    /// `size`, within both bounds, with the cover of what remains up to `size`.
+    ServeRange {
+        /// The request's channel.
+        channel: Channel,
+        /// The log.
+        log: LogId,
+        /// First leaf index.
+        start: u64,
+        /// Tree size that the cover leads to; held and published.
+        size: u64,
+        /// Most entries to send.
+        entries_max: u32,
+        /// Most bytes of leaves and payloads to send (one entry always goes).
+        bytes_max: u32,
+    },
+    /// Close all connections to a peer.
+    Disconnect {
+        /// The peer.
+        peer: Peer,
+        /// Why, as a fixed label for logs and metrics.
+        reason: &'static str,
+    },
+    /// A peer proved by its node card that it is a member's node; it may be dialled at these
+    /// multiaddresses when the connection is lost.
+    Admitted {
+        /// The peer.
+        peer: Peer,
+        /// The member it belongs to.
+        member: String,
+        /// Multiaddresses in text form.
+        addresses: Vec<String>,
+    },
+    /// Fire `Event::Timer` at this time, or at once if it is past. Setting a timer again moves it.
+    SetTimer {
+        /// Which timer.
+        timer: Timer,
+        /// Milliseconds since 1970.
+        at_ms: u64,
+    },
+    /// Answer a local submission.
+    Answer {
+        /// The submission's request number.
+        request: u64,
+        /// What to say.
+        answer: Result<Receipts, SubmitError>,
+    },
+    /// Records changed in the view: update look-ups, in this order.
+    View(Vec<ViewChange>),
+    /// What became of a log's entries, as counts.
+    Folded {
+        /// The log.
+        log: LogId,
+        /// The counts.
+        counts: FoldCounts,
+    },
+    /// What look-ups must say about completeness changed.
+    Health(Health),
+    /// A peer broke a rule: count it under this label.
+    Misbehaviour {
+        /// The peer.
+        peer: Peer,
+        /// The rule's fixed label.
+        rule: &'static str,
+    },
+    /// Our own state may be wrong, or somebody else writes with our key: stop now. The text tells
+    /// the operator what happened and what to do.
+    Stop(crate::StopReason),
+}
+
+/// Timers that the engine sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Timer {
+    /// The next batch may be formed.
+    Append,
+    /// The next announcement may be sent.
+    Announce,
+    /// Routine: poll heads, retry, expire, time out.
+    Tick,
+}
+
+/// One durable step: everything in it is stored, or nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteBatch {
+    /// Echoed in `Event::Written`.
+    pub id: WriteId,
+    /// The log that grows.
+    pub log: LogId,
+    /// The log's origin (stored with its head).
+    pub origin: String,
+    /// Leaf index of the first entry.
+    pub start: u64,
+    /// The new entries, in order.
+    pub entries: Vec<StoredEntry>,
+    /// Peaks of the tree after these entries, largest first; its size is `start + entries.len()`.
+    pub frontier: Vec<NodeHash>,
+    /// The largest checkpoint note that we hold completely, if this batch brings or changes it.
+    pub note: Option<SizedNote>,
+    /// Idempotency keys that this batch fulfils.
+    pub idempotency: Vec<IdempotencyEntry>,
+    /// Read the leaves back from the database after the sync and report them.
+    pub read_back: bool,
+}
+
+/// An entry as it is stored: the leaf in the tree, the payload beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEntry {
+    /// Leaf bytes, as signed.
+    pub leaf: Vec<u8>,
+    /// The payload or what stands in for it.
+    pub payload: StoredPayload,
+}
+
+/// A payload as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoredPayload {
+    /// Held: the commitment's salt and the padded payload.
+    Present {
+        /// The salt.
+        salt: [u8; 32],
+        /// The padded payload.
+        padded: Vec<u8>,
+    },
+    /// Not for us.
+    Withheld,
+    /// Erased at whoever served it.
+    Erased,
+    /// Whoever served the leaf did not have it.
+    NotHere,
+}
+
+/// A checkpoint note with the size it signs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SizedNote {
+    /// Tree size.
+    pub size: u64,
+    /// The signed note, verbatim.
+    pub note: Vec<u8>,
+}
+
+/// An idempotency key and what it led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyEntry {
+    /// The key, bound to its caller.
+    pub key: [u8; 32],
+    /// Digest of what was asked.
+    pub digest: [u8; 32],
+    /// Leaf index of the first entry.
+    pub first_index: u64,
+    /// How many entries.
+    pub count: u32,
+    /// Size of the checkpoint that first covers them.
+    pub tree_size: u64,
+}
+
+/// What the lock file says: the last thing that this node signed for its own log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockState {
+    /// Grows with every signature of any role.
+    pub generation: u64,
+    /// The log.
+    pub origin: String,
+    /// Signed tree size.
+    pub size: u64,
+    /// Signed root.
+    pub root: Root,
+    /// The signed note; empty for an empty log that was never signed.
+    pub note: Vec<u8>,
+}
+
+/// How far a log may be seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedHead {
+    /// The log.
+    pub log: LogId,
+    /// Its origin.
+    pub origin: String,
+    /// Entries below this are held, verified and visible.
+    pub size: u64,
+    /// Root of the tree at `size`.
+    pub root: Root,
+    /// The largest signed checkpoint with a size of at most `size`.
+    pub note: Option<SizedNote>,
+    /// The largest size in a valid checkpoint that a connected peer offers, at least `size`.
+    pub announced: u64,
+}
+
+/// A change of one record in the view.
+#[derive(Debug, Clone)]
+pub struct ViewChange {
+    /// The record as it now stands.
+    pub record: Arc<RecordView>,
+    /// What it means for the match index.
+    pub index: IndexChange,
+}
+
+/// What a view change means for the match index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IndexChange {
+    /// Its signals must be found from now on.
+    Add,
+    /// Its signals must not be found any more.
+    Remove,
+    /// No change: labels, counts or status only.
+    Keep,
+}
+
+/// The answer to a submission whose promise holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipts {
+    /// Origin of our log.
+    pub origin: String,
+    /// Leaf index of the first entry; the others follow it.
+    pub first_index: u64,
+    /// Record ids in the order of the drafts.
+    pub records: Vec<RecordId>,
+    /// Size of the checkpoint that first covered them.
+    pub tree_size: u64,
+    /// The promise that holds.
+    pub ack: Ack,
+}
+
+/// Why a submission was not answered with receipts. Unless a variant says otherwise, nothing was
+/// appended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubmitError {
+    /// The node may not append yet.
+    #[error("this node may not append yet: {0}")]
+    NotCleared(&'static str),
+    /// Too much is queued.
+    #[error("{queued} entries wait to be appended; at most {max} may")]
+    Busy {
+        /// Entries waiting.
+        queued: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// Nothing to state.
+    #[error("no records given")]
+    Empty,
+    /// More than one call may carry.
+    #[error("{count} records in one call; at most {max} are allowed")]
+    TooMany {
+        /// Given.
+        count: usize,
+        /// Allowed.
+        max: usize,
+    },
+    /// The number of salts differs from the number of drafts: a fault of the shell.
+    #[error("{salts} salts for {drafts} drafts")]
+    Salts {
+        /// Salts given.
+        salts: usize,
+        /// Drafts given.
+        drafts: usize,
+    },
+    /// The idempotency key was used for something else.
+    #[error("this idempotency key was used before for a different request")]
+    KeyReused,
+    /// No such record here.
+    #[error("record {0} is not known to this node")]
+    UnknownRecord(RecordId),
+    /// The subject is not a record that can be judged or withdrawn.
+    #[error("entry {0} is not a record that this can be said about")]
+    NotARecord(RecordId),
+    /// Only the author can retract.
+    #[error("record {record} was stated by {author}; only its author can retract it")]
+    NotAuthor {
+        /// The record.
+        record: RecordId,
+        /// Who stated it.
+        author: String,
+    },
+    /// Authors retract; they do not judge their own records.
+    #[error("record {0} is this member's own; retract it instead of giving an opinion")]
+    OwnRecord(RecordId),
+    /// A retraction is final.
+    #[error("record {0} is already retracted")]
+    AlreadyRetracted(RecordId),
+    /// The payload cannot be encoded within its bounds.
+    #[error("record {position} of the call: {detail}")]
+    Payload {
+        /// Which draft, from 0.
+        position: usize,
+        /// What is wrong.
+        detail: String,
+    },
+    /// More members asked for than there are others.
+    #[error("replicated:{asked} asked, but the consortium has {others} other active members")]
+    TooFewMembers {
+        /// Asked for.
+        asked: u32,
+        /// How many there are.
+        others: usize,
+    },
+    /// The entries are appended and durable here, but not yet on enough other disks. A retry with
+    /// the same idempotency key waits on.
+    #[error(
+        "appended at this node, but only {stored} of {asked} members have confirmed it in time; retry with the same Idempotency-Key to wait on"
+    )]
+    NotYetReplicated {
+        /// Confirmed so far.
+        stored: u32,
+        /// Asked for.
+        asked: u32,
+    },
+    /// Our clock is far behind the last entry's.
+    #[error("the clock is {behind_ms} ms behind the last entry; check the clock of this machine")]
+    ClockBehind {
+        /// By how much.
+        behind_ms: u64,
+    },
+    /// The node is stopping.
+    #[error("the node is stopping")]
+    Stopping,
+    /// The log is closed or frozen.
+    #[error("this member's log takes no entries: {0}")]
+    LogClosed(&'static str),
+}
+
+/// A leaf hash with its place, as storage finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The log.
+    pub log: LogId,
+    /// Leaf index.
+    pub index: u64,
+    /// The leaf hash: the record id.
+    pub leaf: LeafHash,
+}

@@ -1,0 +1,401 @@
+//! The one entry: `handle(event, now)` gives back effects in order.
+//!
+//! This file only routes: each sub-machine owns its state and its rules. What belongs to no single
+//! one is here: clearing the own log to append, answering what peers ask, and the health that
+//! look-ups report.
+
+mod peer;
+
+use crate::admit::Peers;
+use crate::append::{OwnIdentity, OwnLog};
+use crate::effect::{Effect, SubmitError, Timer, ViewChange};
+use crate::event::{Event, Peer, Submit};
+use crate::follow::{FollowedLog, FollowedStart};
+use crate::health::{Completeness, Health};
+use crate::limits::{ANNOUNCE_INTERVAL_MS, CLEARANCE_WAIT_MS, ISOLATION_GRACE_MS, TICK_INTERVAL_MS};
+use crate::recover::{OwnDisk, recover};
+use crate::stop::StopReason;
+use crate::view::{Author, View};
+use hashpact_protocol::digest::LogId;
+use hashpact_protocol::keys::SecretKey;
+use hashpact_protocol::merkle::Frontier;
+use hashpact_protocol::roster::{LogStatus, MemberId, Roster, RosterChain};
+use hashpact_protocol::wire::{Announce, HeadNote, Hello, Request};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Effects being collected, and the source of ids.
+#[derive(Debug, Default)]
+pub struct Out {
+    effects: Vec<Effect>,
+    last_id: u64,
+}
+
+impl Out {
+    pub(crate) fn push(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    pub(crate) fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    fn view(&mut self, changes: Vec<ViewChange>) {
+        if !changes.is_empty() {
+            self.effects.push(Effect::View(changes));
+        }
+    }
+}
+
+/// Which node this is.
+pub struct EngineConfig {
+    /// The member.
+    pub member: MemberId,
+    /// The open log's key.
+    pub log_key: SecretKey,
+    /// Our own peer key.
+    pub peer: Peer,
+    /// Our signed node card.
+    pub card: Vec<u8>,
+}
+
+/// A log that the database holds, other than our open one.
+pub struct HeldLog {
+    /// Peaks and size.
+    pub frontier: Frontier,
+    /// The largest note held completely.
+    pub note: Option<crate::effect::SizedNote>,
+}
+
+/// Everything that start-up found.
+pub struct Opening {
+    /// Which node this is.
+    pub config: EngineConfig,
+    /// The verified roster.
+    pub roster: RosterChain,
+    /// The own log on disk.
+    pub own: OwnDisk,
+    /// Claimed time of the own log's last entry, or 0.
+    pub last_time_ms: u64,
+    /// The other logs on disk, by log id.
+    pub held: BTreeMap<LogId, HeldLog>,
+    /// Entries of all logs in storage order, up to what is signed or held, folded once.
+    pub view: View,
+    /// Now.
+    pub now_ms: u64,
+}
+
+/// A member node's decisions.
+pub struct Engine {
+    roster: RosterChain,
+    own: OwnLog,
+    logs: BTreeMap<LogId, FollowedLog>,
+    origins: BTreeMap<String, LogId>,
+    peers: Peers,
+    view: View,
+    started_ms: u64,
+    caught_up_once: bool,
+    announced_ms: u64,
+    announce_due: bool,
+    health: Option<Health>,
+    stopped: Option<StopReason>,
+    out: Out,
+}
+
+/// Where a member's own log is blocked before it is cleared.
+const WAITING_FOR_HEADS: &str = "comparing with connected peers after the start";
+
+impl Engine {
+    /// Starts from what is on disk.
+    ///
+    /// # Errors
+    /// The reason why this node must not start.
+    pub fn open(opening: Opening) -> Result<(Self, Vec<Effect>), StopReason> {
+        let Opening { config, roster, own, last_time_ms, mut held, view, now_ms } = opening;
+        let mut out = Out::default();
+        let current = roster.current();
+        let identity = own_identity(&config.member, config.log_key, current)?;
+        let own_log = identity.author.log;
+        let sole = identity.other_members == 0;
+        let recovered = recover(&identity.origin, own)?;
+        let own = OwnLog::new(identity, recovered, last_time_ms, (!sole).then_some(WAITING_FOR_HEADS), &mut out);
+        let mut logs = BTreeMap::new();
+        let mut origins = BTreeMap::new();
+        for start in followed(current, own_log, &mut held) {
+            origins.insert(start.origin.clone(), start.author.log);
+            logs.insert(start.author.log, FollowedLog::new(start, &mut out));
+        }
+        let hello = Hello {
+            consortium: current.consortium.clone(),
+            roster_version: roster.version(),
+            roster: Vec::new(),
+            card: config.card,
+        };
+        let peers = Peers::new(config.peer, hello);
+        let mut engine = Self {
+            roster,
+            own,
+            logs,
+            origins,
+            peers,
+            view,
+            started_ms: now_ms,
+            caught_up_once: sole,
+            announced_ms: 0,
+            announce_due: false,
+            health: None,
+            stopped: None,
+            out,
+        };
+        engine.out.push(Effect::SetTimer { timer: Timer::Tick, at_ms: now_ms + TICK_INTERVAL_MS });
+        engine.report_health(now_ms);
+        let effects = std::mem::take(&mut engine.out.effects);
+        Ok((engine, effects))
+    }
+
+    /// Takes one event and says what to do, in order. After `Effect::Stop` nothing more is done.
+    pub fn handle(&mut self, event: Event, now_ms: u64) -> Vec<Effect> {
+        if self.stopped.is_some() {
+            if let Event::Submit(Submit { request, .. }) = event {
+                return vec![Effect::Answer { request, answer: Err(SubmitError::Stopping) }];
+            }
+            return Vec::new();
+        }
+        if let Err(reason) = self.dispatch(event, now_ms) {
+            self.stopped = Some(reason.clone());
+            // What was decided before the reason was found is dropped: nothing of it may be released.
+            self.out.effects.clear();
+            return vec![Effect::Stop(reason)];
+        }
+        self.clear_to_append(now_ms);
+        self.report_health(now_ms);
+        std::mem::take(&mut self.out.effects)
+    }
+
+    fn dispatch(&mut self, event: Event, now_ms: u64) -> Result<(), StopReason> {
+        match event {
+            Event::Timer(timer) => self.timer(timer, now_ms),
+            Event::Connected { peer } => self.peers.connected(peer, now_ms, &mut self.out),
+            Event::Disconnected { peer } => {
+                self.peers.disconnected(&peer);
+                for log in self.logs.values_mut() {
+                    log.lost(&peer, now_ms, &mut self.out);
+                }
+            }
+            Event::Inbound { peer, channel, request } => self.inbound(peer, channel, request, now_ms)?,
+            Event::Outcome { peer, request, result } => self.outcome(peer, request, result, now_ms)?,
+            Event::Submit(submit) => self.own.submit(submit, &self.view, now_ms, &mut self.out),
+            Event::Written { write, read_back } => self.written(write, &read_back, now_ms)?,
+            Event::LockWritten { write } => self.lock_written(write, now_ms)?,
+            Event::WriteFailed { detail, .. } => return Err(StopReason::WriteFailed { detail }),
+        }
+        Ok(())
+    }
+
+    fn timer(&mut self, timer: Timer, now_ms: u64) {
+        match timer {
+            Timer::Append => self.own.form_batch(now_ms, &mut self.out),
+            Timer::Announce => self.announce(now_ms),
+            Timer::Tick => {
+                self.out.push(Effect::SetTimer { timer: Timer::Tick, at_ms: now_ms + TICK_INTERVAL_MS });
+                self.own.tick(now_ms, &mut self.out);
+                self.peers.tick(now_ms, &mut self.out);
+                for log in self.logs.values_mut() {
+                    log.poll(now_ms, &mut self.out);
+                }
+                let expired = self.view.expire(now_ms);
+                self.out.view(expired);
+                if self.announce_due {
+                    self.announce(now_ms);
+                }
+            }
+        }
+    }
+
+    fn written(&mut self, write: u64, read_back: &[Vec<u8>], now_ms: u64) -> Result<(), StopReason> {
+        if self.own.is_writing(write) {
+            return self.own.written(read_back, &mut self.out);
+        }
+        let Some(log) = self.logs.values_mut().find(|log| log.is_writing(write)) else {
+            return Err(StopReason::Internal("a write was reported that is not under way"));
+        };
+        let Some(followed) = log.written(now_ms, &mut self.out) else { return Ok(()) };
+        let author = log.author().clone();
+        self.fold(&author, followed.start, &followed.entries);
+        if let Some((size, root)) = followed.completed {
+            self.confirm_stored(&author, size, root);
+        }
+        Ok(())
+    }
+
+    fn lock_written(&mut self, write: u64, now_ms: u64) -> Result<(), StopReason> {
+        if !self.own.is_writing(write) {
+            return Err(StopReason::Internal("a lock write was reported that is not under way"));
+        }
+        let mark = self.out.effects.len();
+        let appended = self.own.lock_written(now_ms, &mut self.out)?;
+        let author = self.own.author().clone();
+        // Look-ups see the record before its author is answered: the view change goes right after
+        // publication, ahead of the receipts.
+        let rest = self.out.effects.split_off(mark + 1);
+        self.fold(&author, appended.start, &appended.entries);
+        self.out.effects.extend(rest);
+        self.announce_due = true;
+        self.announce(now_ms);
+        Ok(())
+    }
+
+    fn fold(&mut self, author: &Author, start: u64, entries: &[crate::effect::StoredEntry]) {
+        let mut changes = Vec::new();
+        for (index, entry) in (start..).zip(entries) {
+            changes.extend(self.view.fold(author, index, &entry.leaf, &entry.payload));
+        }
+        self.out.view(changes);
+        self.out.push(Effect::Folded { log: author.log, counts: self.view.counts(&author.log) });
+    }
+
+    fn announce(&mut self, now_ms: u64) {
+        let Some(note) = self.own.note() else { return };
+        let due_ms = self.announced_ms.saturating_add(ANNOUNCE_INTERVAL_MS);
+        if self.announced_ms <= now_ms && now_ms < due_ms {
+            self.out.push(Effect::SetTimer { timer: Timer::Announce, at_ms: due_ms });
+            return;
+        }
+        self.announced_ms = now_ms;
+        self.announce_due = false;
+        let head = HeadNote { origin: self.own.origin().to_owned(), note: note.note.clone() };
+        let request = Request::Announce(Announce { notes: vec![head], priority: Vec::new() });
+        self.peers.announce(&request, &mut self.out);
+    }
+
+    /// After a start the own log waits until connected peers told their heads, or a bounded time:
+    /// a larger note of our own, seen at a peer, must stop us before we sign anything.
+    fn clear_to_append(&mut self, now_ms: u64) {
+        if self.own.blocked() != Some(WAITING_FOR_HEADS) {
+            return;
+        }
+        let waited_ms = now_ms.saturating_sub(self.started_ms);
+        if self.peers.all_told_heads() || waited_ms >= CLEARANCE_WAIT_MS {
+            self.own.clear(now_ms, &mut self.out);
+        }
+    }
+
+    fn report_health(&mut self, now_ms: u64) {
+        let caught_up = self.logs.values().all(FollowedLog::is_caught_up);
+        self.caught_up_once |= caught_up && self.peers.all_told_heads();
+        let health = Health {
+            completeness: self.completeness(now_ms),
+            append_blocked: self.own.blocked(),
+            peers: self.peers.health(),
+        };
+        if self.health.as_ref() != Some(&health) {
+            self.health = Some(health.clone());
+            self.out.push(Effect::Health(health));
+        }
+    }
+
+    fn completeness(&self, now_ms: u64) -> Completeness {
+        let origins = |wanted: &dyn Fn(&FollowedLog) -> bool| -> Vec<String> {
+            self.logs.values().filter(|log| wanted(log)).map(|log| log.origin().to_owned()).collect()
+        };
+        let others = self.roster.current().members.iter().filter(|member| member.is_active()).count() > 1;
+        let frozen = origins(&FollowedLog::is_frozen);
+        let lagging = origins(&|log| log.is_lagging(now_ms));
+        if !frozen.is_empty() {
+            Completeness::Frozen { logs: frozen }
+        } else if others && self.peers.admitted().next().is_none() {
+            let young = now_ms.saturating_sub(self.started_ms) < ISOLATION_GRACE_MS;
+            if young && !self.caught_up_once { Completeness::Starting } else { Completeness::Isolated }
+        } else if !self.caught_up_once {
+            Completeness::Starting
+        } else if !lagging.is_empty() {
+            Completeness::Lagging { logs: lagging }
+        } else {
+            Completeness::Complete
+        }
+    }
+
+    /// What currently stands.
+    #[must_use]
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// The own log.
+    #[must_use]
+    pub fn own(&self) -> &OwnLog {
+        &self.own
+    }
+
+    /// The followed logs.
+    pub fn followed(&self) -> impl Iterator<Item = &FollowedLog> {
+        self.logs.values()
+    }
+
+    /// The roster in force.
+    #[must_use]
+    pub fn roster(&self) -> &Arc<Roster> {
+        self.roster.current_shared()
+    }
+
+    /// The last health reported.
+    #[must_use]
+    pub fn health(&self) -> Option<&Health> {
+        self.health.as_ref()
+    }
+}
+
+fn own_identity(id: &MemberId, key: SecretKey, roster: &Roster) -> Result<OwnIdentity, StopReason> {
+    let refuse = |text: String| Err(StopReason::Roster(text));
+    let Some(member) = roster.member(id) else {
+        return refuse(format!("member {} is not in roster version {}", id, roster.version));
+    };
+    if !member.is_active() {
+        return refuse(format!("member {} is no longer active", id));
+    }
+    let Some(log) = member.logs.iter().find(|log| log.status == LogStatus::Open) else {
+        return refuse(format!("member {} has no open log", id));
+    };
+    if log.key != key.public() {
+        return refuse(format!(
+            "the roster lists key {} for log {} of {}, but this node's log key is {}",
+            log.key,
+            log.n,
+            id,
+            key.public()
+        ));
+    }
+    let origin = roster.origin(id, log.n);
+    Ok(OwnIdentity {
+        author: Author { member: id.clone(), n: log.n, log: LogId::of_origin(&origin) },
+        origin,
+        key: key,
+        roster_version: roster.version,
+        other_members: roster.members.iter().filter(|other| other.is_active() && other.id != *id).count(),
+    })
+}
+
+fn followed(roster: &Roster, own: LogId, held: &mut BTreeMap<LogId, HeldLog>) -> Vec<FollowedStart> {
+    roster
+        .logs()
+        .filter(|log| log.log_id != own && log.status != &LogStatus::Spare)
+        .map(|log| {
+            let (frontier, note) = match held.remove(&log.log_id) {
+                Some(held) => (held.frontier, held.note),
+                None => (Frontier::empty(), None),
+            };
+            FollowedStart {
+                author: Author { member: log.member.clone(), n: log.n, log: log.log_id },
+                origin: log.origin,
+                key: *log.key,
+                size_max: match log.status {
+                    LogStatus::Closed { size, .. } => Some(*size),
+                    _ => None,
+                },
+                frontier,
+                note,
+            }
+        })
+        .collect()
+}

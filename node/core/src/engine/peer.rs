@@ -1,0 +1,208 @@
+//! What peers ask and answer, one small function per message.
+
+use super::Engine;
+use crate::effect::{Effect, RequestId};
+use crate::event::{Channel, Peer, SendFailure};
+use crate::follow::HeadError;
+use crate::stop::StopReason;
+use crate::view::Author;
+use hashpact_protocol::checkpoint::SignedCheckpoint;
+use hashpact_protocol::digest::{LogId, Root};
+use hashpact_protocol::wire::{HeadNote, Hello, RangeRequest, Refusal, Request, Response, Stored};
+
+impl Engine {
+    pub(super) fn inbound(
+        &mut self,
+        peer: Peer,
+        channel: Channel,
+        request: Request,
+        now_ms: u64,
+    ) -> Result<(), StopReason> {
+        if let Request::Hello(hello) = request {
+            self.inbound_hello(peer, channel, &hello, now_ms);
+            return Ok(());
+        }
+        let Some(member) = self.peers.member(&peer).cloned() else {
+            // No fault: a peer that admitted us first may ask before its own hello has arrived.
+            self.reply(channel, Response::Refused(Refusal::NotAdmitted));
+            return Ok(());
+        };
+        match request {
+            Request::Hello(_) => {}
+            Request::Heads => {
+                let heads = self.heads();
+                self.reply(channel, Response::Heads(heads));
+            }
+            Request::Announce(announce) => {
+                self.reply(channel, Response::Ack);
+                self.hear(peer, &announce.notes, now_ms)?;
+            }
+            Request::Range(range) => self.serve_range(channel, &range),
+            Request::Stored(Stored { log, size, root }) => {
+                self.reply(channel, Response::Ack);
+                let ours = LogId::new(log) == self.own.author().log;
+                if !ours || !self.own.stored(&member, size, &Root::new(root), &mut self.out) {
+                    self.misbehaved(peer, "stored_unknown_head");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn inbound_hello(&mut self, peer: Peer, channel: Channel, hello: &Hello, now_ms: u64) {
+        let roster = self.roster.current_shared().clone();
+        match self.peers.greet(peer, hello, &roster, now_ms, &mut self.out) {
+            Ok(()) => {
+                let ours = self.peers.hello().clone();
+                self.reply(channel, Response::Hello(ours));
+            }
+            Err(error) => {
+                self.misbehaved(peer, error.label());
+                self.reply(channel, Response::Refused(Refusal::NotAdmitted));
+                self.out.push(Effect::Disconnect { peer, reason: error.label() });
+            }
+        }
+    }
+
+    pub(super) fn outcome(
+        &mut self,
+        peer: Peer,
+        request: RequestId,
+        result: Result<Response, SendFailure>,
+        now_ms: u64,
+    ) -> Result<(), StopReason> {
+        if matches!(result, Err(SendFailure::Malformed)) {
+            self.misbehaved(peer, "malformed_response");
+        }
+        if self.peers.take_hello(&peer, request) {
+            self.hello_answered(peer, result, now_ms);
+        } else if self.peers.take_heads(&peer, request, matches!(result, Ok(Response::Heads(_)))) {
+            if let Ok(Response::Heads(heads)) = result {
+                self.hear(peer, &heads, now_ms)?;
+            }
+        } else if let Some(again) = self.peers.take_announced(&peer, request) {
+            if again {
+                self.announce_due = true;
+                self.announce(now_ms);
+            }
+        } else if let Some(log) = self.logs.values_mut().find(|log| log.is_fetching(request)) {
+            match result {
+                Ok(Response::Range(chunk)) => {
+                    if let Err(error) = log.fetched(chunk, now_ms, &mut self.out) {
+                        self.misbehaved(peer, error.label());
+                    }
+                }
+                _ => log.fetch_failed(now_ms, &mut self.out),
+            }
+        }
+        Ok(())
+    }
+
+    fn hello_answered(&mut self, peer: Peer, result: Result<Response, SendFailure>, now_ms: u64) {
+        match result {
+            Ok(Response::Hello(hello)) => {
+                let roster = self.roster.current_shared().clone();
+                if let Err(error) = self.peers.greet(peer, &hello, &roster, now_ms, &mut self.out) {
+                    self.misbehaved(peer, error.label());
+                    self.out.push(Effect::Disconnect { peer, reason: error.label() });
+                }
+            }
+            // A peer that refuses us, or says nothing, may still greet us itself within the bounded time.
+            Ok(Response::Refused(_)) | Err(SendFailure::TimedOut | SendFailure::Unreachable) => {}
+            Ok(_) | Err(SendFailure::Malformed) => {
+                self.out.push(Effect::Disconnect { peer, reason: "hello_answer" });
+            }
+        }
+    }
+
+    /// Takes signed heads from an admitted peer. A contradiction of our own log stops us.
+    fn hear(&mut self, peer: Peer, heads: &[HeadNote], now_ms: u64) -> Result<(), StopReason> {
+        for head in heads {
+            if head.origin == self.own.origin() {
+                self.hear_own(peer, head)?;
+                continue;
+            }
+            let Some(log) = self.origins.get(&head.origin).and_then(|id| self.logs.get_mut(id)) else {
+                // A log of a newer roster than ours: not misbehaviour, and nothing to follow yet.
+                continue;
+            };
+            let is_author = self.peers.member(&peer) == Some(&log.author().member);
+            match log.heard(peer, is_author, &head.note, now_ms, &mut self.out) {
+                Ok(()) => {}
+                Err(error @ (HeadError::Signature | HeadError::BeyondClosure | HeadError::Equivocation)) => {
+                    self.misbehaved(peer, error.label());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn hear_own(&mut self, peer: Peer, head: &HeadNote) -> Result<(), StopReason> {
+        let key = self.own.public_key();
+        match SignedCheckpoint::verify(&head.note, self.own.origin(), &key) {
+            Ok(seen) => self.own.check_seen(seen.size(), &seen.root()),
+            Err(_) => {
+                self.misbehaved(peer, HeadError::Signature.label());
+                Ok(())
+            }
+        }
+    }
+
+    fn heads(&self) -> Vec<HeadNote> {
+        let own = self.own.note().map(|note| (self.own.origin(), note));
+        let others = self.logs.values().filter_map(|log| Some((log.origin(), log.note()?)));
+        own.into_iter()
+            .chain(others)
+            .map(|(origin, note)| HeadNote { origin: origin.to_owned(), note: note.note.clone() })
+            .collect()
+    }
+
+    fn serve_range(&mut self, channel: Channel, range: &RangeRequest) {
+        let id = LogId::new(range.log);
+        let held = if id == self.own.author().log {
+            Some(self.own.size())
+        } else {
+            self.logs.get(&id).map(crate::follow::FollowedLog::size)
+        };
+        let refusal = match held {
+            None => Some(Refusal::UnknownLog),
+            Some(held) if range.size > held => Some(Refusal::BeyondSize { held }),
+            Some(_) if range.start >= range.size || range.entries_max == 0 => Some(Refusal::Malformed),
+            Some(_) => None,
+        };
+        match refusal {
+            Some(refusal) => self.reply(channel, Response::Refused(refusal)),
+            None => self.out.push(Effect::ServeRange {
+                channel,
+                log: id,
+                start: range.start,
+                size: range.size,
+                entries_max: range.entries_max,
+                bytes_max: range.bytes_max,
+            }),
+        }
+    }
+
+    /// Tells the author's nodes that leaves and payloads below a signed head are on our disk.
+    pub(super) fn confirm_stored(&mut self, author: &Author, size: u64, root: Root) {
+        let stored = Stored { log: *author.log.as_bytes(), size, root: *root.as_bytes() };
+        let peers: Vec<Peer> = self
+            .peers
+            .admitted()
+            .filter(|(_, member)| **member == author.member)
+            .map(|(peer, _)| *peer)
+            .collect();
+        for peer in peers {
+            let request_id = self.out.next_id();
+            self.out.push(Effect::Send { peer, request_id, request: Request::Stored(stored.clone()) });
+        }
+    }
+
+    fn reply(&mut self, channel: Channel, response: Response) {
+        self.out.push(Effect::Reply { channel, response });
+    }
+
+    fn misbehaved(&mut self, peer: Peer, rule: &'static str) {
+        self.out.push(Effect::Misbehaviour { peer, rule });
+    }
+}

@@ -1,0 +1,148 @@
+//! What happens to a node, as plain data.
+//!
+//! Shells turn sockets, timers, disks and callers into these values; [`crate::Engine::handle`]
+//! answers with [`crate::Effect`]s. Random bytes arrive inside events, and so does time (as an
+//! argument of `handle`): the engine has no other source of either.
+
+use crate::effect::{RequestId, Timer, WriteId};
+use hashpact_protocol::digest::{LeafHash, RecordId};
+use hashpact_protocol::keys::PublicKey;
+use hashpact_protocol::record::{Content, OpinionValue, Reason, RetractionReason};
+use hashpact_protocol::wire::{Request, Response};
+
+/// A remote node, named by its Ed25519 peer key (the key of its libp2p identity).
+pub type Peer = PublicKey;
+
+/// Names one inbound request, so that its reply finds the way back. Chosen by the shell.
+pub type Channel = u64;
+
+/// One thing that happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A timer set by [`crate::Effect::SetTimer`] fired.
+    Timer(Timer),
+    /// A transport connection to a peer is up (the first one, if it holds several).
+    Connected {
+        /// The peer, authenticated by the transport and not yet admitted.
+        peer: Peer,
+    },
+    /// The last transport connection to a peer is gone.
+    Disconnected {
+        /// The peer.
+        peer: Peer,
+    },
+    /// A peer asks something. Answered by exactly one `Reply` or `ServeRange` with this channel.
+    Inbound {
+        /// Who asks.
+        peer: Peer,
+        /// Where the answer goes.
+        channel: Channel,
+        /// The decoded request.
+        request: Request,
+    },
+    /// A peer answered a request of ours, or never will.
+    Outcome {
+        /// Whom we had asked.
+        peer: Peer,
+        /// The id that we gave the request.
+        request: RequestId,
+        /// The decoded response, or why there is none.
+        result: Result<Response, SendFailure>,
+    },
+    /// A local caller states something.
+    Submit(Submit),
+    /// A batch of [`crate::Effect::Write`] is synced to disk.
+    Written {
+        /// The batch's id.
+        write: WriteId,
+        /// The leaves as read back from the database, when the batch asked for it; else empty.
+        read_back: Vec<Vec<u8>>,
+    },
+    /// The lock file of [`crate::Effect::WriteLock`] is synced to disk.
+    LockWritten {
+        /// The write's id.
+        write: WriteId,
+    },
+    /// A write failed or its outcome is unknown. The engine stops: recovery is start-up's work.
+    WriteFailed {
+        /// The write's id.
+        write: WriteId,
+        /// The storage engine's own words, for the operator.
+        detail: String,
+    },
+}
+
+/// Why a request of ours has no response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SendFailure {
+    /// No answer in time.
+    TimedOut,
+    /// The connection is gone, or the peer does not speak the protocol.
+    Unreachable,
+    /// The answer broke the wire format or its bounds.
+    Malformed,
+}
+
+/// Statements that a local caller wants in the log: all of them or none.
+#[derive(Debug)]
+pub struct Submit {
+    /// Echoed in the answer.
+    pub request: u64,
+    /// What to state, in order.
+    pub drafts: Vec<Draft>,
+    /// One fresh random salt per draft; as many as drafts.
+    pub salts: Vec<[u8; 32]>,
+    /// The caller's idempotency key, already bound to the caller, if one was given.
+    pub key: Option<[u8; 32]>,
+    /// Digest of what is asked, so that a key cannot be reused for something else.
+    pub digest: [u8; 32],
+    /// What the database already knows about `key`.
+    pub prior: Option<Prior>,
+    /// When to answer.
+    pub ack: Ack,
+}
+
+/// What an earlier submission under the same idempotency key appended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prior {
+    /// Digest of what was asked then.
+    pub digest: [u8; 32],
+    /// Leaf index of its first entry.
+    pub first_index: u64,
+    /// Record ids of its entries, in order.
+    pub records: Vec<LeafHash>,
+    /// Size of the checkpoint that first covered it.
+    pub tree_size: u64,
+}
+
+/// The promise that a receipt stands for (DESIGN: durability).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ack {
+    /// Survives any crash of this node.
+    Local,
+    /// Survives the loss of this node's disk: this many other members have it on theirs.
+    Replicated(u32),
+}
+
+/// One statement as a caller makes it; the engine adds place, time and subject.
+#[derive(Debug, Clone)]
+pub enum Draft {
+    /// A piece of media, by its signals and labels.
+    Content(Content),
+    /// An opinion on somebody else's record.
+    Opinion {
+        /// The record.
+        subject: RecordId,
+        /// The opinion.
+        opinion: OpinionValue,
+        /// Its reason, if one is given.
+        reason: Option<Reason>,
+    },
+    /// The withdrawal of a record of our own.
+    Retraction {
+        /// The record.
+        subject: RecordId,
+        /// Why.
+        reason: RetractionReason,
+    },
+}

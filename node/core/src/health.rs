@@ -1,0 +1,59 @@
+//! What look-ups and status must say about how current this node is.
+
+use crate::event::Peer;
+use std::fmt;
+
+/// Whether an answer covers what members have stated, as far as this node can know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Completeness {
+    /// Every log is held up to the largest head that peers can serve.
+    Complete,
+    /// Just started: not yet compared with any peer.
+    Starting,
+    /// Other members exist and none is connected.
+    Isolated,
+    /// Behind heads that peers can serve, for longer than tolerated.
+    Lagging {
+        /// Origins of the logs concerned.
+        logs: Vec<String>,
+    },
+    /// Logs are frozen because their author signed two contradicting checkpoints.
+    Frozen {
+        /// Origins of the logs concerned.
+        logs: Vec<String>,
+    },
+}
+
+impl fmt::Display for Completeness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Complete => write!(f, "complete"),
+            Self::Starting => write!(f, "starting: not yet caught up with any peer"),
+            Self::Isolated => write!(f, "isolated: no other member is connected"),
+            Self::Lagging { logs } => write!(f, "lagging: catching up with {}", logs.join(", ")),
+            Self::Frozen { logs } => {
+                write!(f, "frozen: two contradicting checkpoints were signed for {}", logs.join(", "))
+            }
+        }
+    }
+}
+
+/// A peer that proved whose node it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerHealth {
+    /// The peer key.
+    pub peer: Peer,
+    /// Its member.
+    pub member: String,
+}
+
+/// Facts that shells show; changes are reported as [`crate::Effect::Health`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// For look-ups.
+    pub completeness: Completeness,
+    /// Why the own log takes no entries, or `None` when it does.
+    pub append_blocked: Option<&'static str>,
+    /// Admitted and connected peers.
+    pub peers: Vec<PeerHealth>,
+}

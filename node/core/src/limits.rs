@@ -1,0 +1,47 @@
+//! Bounds and intervals of a node's own decisions; those that members must agree on are in
+//! [`hashpact_protocol::limits`].
+
+use hashpact_protocol::limits::RECORDS_PER_CALL_MAX;
+
+/// Shortest time between two checkpoints of the own log, in milliseconds: ten a second.
+pub const CHECKPOINT_INTERVAL_MS: u64 = 100;
+/// Shortest time between two announcements, in milliseconds: four a second.
+pub const ANNOUNCE_INTERVAL_MS: u64 = 250;
+/// Entries in one batch of the own log.
+pub const BATCH_ENTRIES_MAX: usize = 20_000;
+/// Entries that may wait for a batch; a submission that would pass this is told to come back.
+pub const QUEUED_ENTRIES_MAX: usize = 100_000;
+/// Submissions that may wait for other members' disks.
+pub const AWAITING_REPLICAS_MAX: usize = 4_096;
+/// Own signed roots remembered, to recognise confirmations and contradictions.
+pub const RECENT_ROOTS_MAX: usize = 4_096;
+/// How long a submission waits for other members' disks, in milliseconds.
+pub const REPLICATION_TIMEOUT_MS: u64 = 10_000;
+/// How far the clock may be behind the last entry's time, in milliseconds.
+pub const CLOCK_BEHIND_MAX_MS: u64 = 5 * 60 * 1_000;
+/// Routine work, in milliseconds.
+pub const TICK_INTERVAL_MS: u64 = 500;
+/// How often each admitted peer is asked for its heads, in milliseconds.
+pub const HEADS_INTERVAL_MS: u64 = 3_000;
+/// How soon a hello that brought no admission is said again, in milliseconds.
+pub const HELLO_INTERVAL_MS: u64 = 1_500;
+/// How long a peer may stay connected without proving whose node it is, in milliseconds.
+pub const ADMISSION_TIMEOUT_MS: u64 = 10_000;
+/// How long the own log waits for connected peers' heads before it appends, in milliseconds.
+pub const CLEARANCE_WAIT_MS: u64 = 30_000;
+/// How long a followed log may stay behind a head that peers can serve before look-ups say so.
+pub const LAG_TOLERATED_MS: u64 = 5_000;
+/// How long after the start a node without any peer is not yet called isolated, in milliseconds.
+pub const ISOLATION_GRACE_MS: u64 = 5_000;
+/// First pause after a failed fetch, in milliseconds; doubles with each failure in a row.
+pub const RETRY_FIRST_MS: u64 = 200;
+/// Longest pause after failed fetches, in milliseconds.
+pub const RETRY_MAX_MS: u64 = 15_000;
+/// Peers tracked at once, connected or not yet admitted.
+pub const PEERS_MAX: usize = 512;
+/// Statements about one subject that are kept per member.
+pub const STATEMENTS_PER_MEMBER_MAX: usize = 64;
+
+const _: () = assert!(BATCH_ENTRIES_MAX >= RECORDS_PER_CALL_MAX, "one call must fit one batch");
+const _: () = assert!(QUEUED_ENTRIES_MAX >= BATCH_ENTRIES_MAX, "a batch must fit the queue");
+const _: () = assert!(RETRY_FIRST_MS <= RETRY_MAX_MS, "back-off grows");

@@ -1,0 +1,116 @@
+//! Reasons to stop at once: our own state may be wrong, or somebody else signs with our key.
+//!
+//! Each text says what happened and what to do, because an operator reads it at night.
+
+use hashpact_protocol::digest::Root;
+
+/// Why the node must not go on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// No lock file beside a database that has a log.
+    #[error(
+        "the lock file is missing, so this node cannot know what it signed last for {origin}. Restore the newest lock \
+         file if it was moved; otherwise this log must be closed by a roster change and a new one opened"
+    )]
+    LockMissing {
+        /// The log.
+        origin: String,
+    },
+    /// The lock belongs to another log.
+    #[error(
+        "the lock file is for {locked}, but the database and roster say {expected}: files of two nodes were mixed. \
+         Put back the lock file that belongs to this database"
+    )]
+    LockOrigin {
+        /// Origin in the lock.
+        locked: String,
+        /// Origin expected.
+        expected: String,
+    },
+    /// Database behind the lock: a restored backup, or a lost tail.
+    #[error(
+        "the database holds {held} entries of {origin}, but this node has signed {signed}: an older database was \
+         restored, or its tail was lost. Do not delete the lock file. Restore the newest database, or have the roster close this log"
+    )]
+    DatabaseBehind {
+        /// The log.
+        origin: String,
+        /// Entries in the database.
+        held: u64,
+        /// Entries signed.
+        signed: u64,
+    },
+    /// Same size, other root.
+    #[error(
+        "the database's root of {origin} at size {size} is {computed}, but this node has signed {signed}: the database was \
+         changed. Restore the database that belongs to the lock file and run fsck"
+    )]
+    RootMismatch {
+        /// The log.
+        origin: String,
+        /// Tree size.
+        size: u64,
+        /// Root computed from the database.
+        computed: Root,
+        /// Root in the lock.
+        signed: Root,
+    },
+    /// The stored frontier is not that of the stored leaves.
+    #[error("the leaves of {origin} between {from} and {to} do not hash to the stored tree: the database is damaged; run fsck")]
+    LeavesMismatch {
+        /// The log.
+        origin: String,
+        /// First leaf index checked.
+        from: u64,
+        /// Tree size checked.
+        to: u64,
+    },
+    /// What was read back after a sync is not what was written.
+    #[error(
+        "entry {index} of {origin} read back from the database differs from what was written: storage or memory is faulty. \
+         Nothing was signed. Check the hardware before starting again"
+    )]
+    ReadBack {
+        /// The log.
+        origin: String,
+        /// Leaf index.
+        index: u64,
+    },
+    /// A write failed or its outcome is unknown.
+    #[error("a write failed or its outcome is unknown ({detail}); start-up will recover what is on disk")]
+    WriteFailed {
+        /// The storage engine's words.
+        detail: String,
+    },
+    /// A valid note under our key says more than we ever signed.
+    #[error(
+        "a peer holds a checkpoint of {origin} with size {seen}, signed with this node's key, but this node has signed only \
+         {signed}: the key was copied, or an old machine image was restored. Do not start another copy; have the roster close this log"
+    )]
+    OwnNoteAhead {
+        /// The log.
+        origin: String,
+        /// Size in the peer's note.
+        seen: u64,
+        /// Size that we signed.
+        signed: u64,
+    },
+    /// A valid note under our key contradicts ours.
+    #[error(
+        "a peer holds a checkpoint of {origin} with size {size} and another root, signed with this node's key: two nodes sign \
+         this log. Stop both and have the roster close it"
+    )]
+    OwnNoteContradicts {
+        /// The log.
+        origin: String,
+        /// The size.
+        size: u64,
+    },
+    /// The roster does not list what this node has.
+    #[error("the roster does not fit this node: {0}")]
+    Roster(String),
+    /// A broken invariant of the engine itself.
+    #[error("internal: {0}")]
+    Internal(&'static str),
+}

@@ -1,0 +1,226 @@
+//! What currently stands: a fold over the *set* of entries held, independent of arrival order.
+//!
+//! Every entry is folded once by [`View::fold`]. Statements about a record are kept under the
+//! record's id whether or not the record itself has arrived, so an opinion or retraction that
+//! overtakes its subject simply waits. A record's standing is then derived from everything known
+//! about it; nothing is patched.
+//!
+//! Rules (DESIGN: Kinds, Matching; `SPEC.md` §7): a retraction counts only from the record's author,
+//! acts from the leaf alone and is final; of a member's opinions about one record the latest by
+//! (log number, index) counts; an author's opinion of its own record does not count; an opinion whose
+//! payload names another subject than its leaf is void and never masks an earlier valid one.
+//!
+//! Not here: which matches a member acts on ([`crate::verdict`]) and the search index itself.
+
+mod record;
+mod statement;
+#[cfg(test)]
+mod tests;
+
+pub use record::{OpinionCounts, RecordView, Statement, Status, StatusReason};
+
+use crate::effect::{IndexChange, StoredPayload, ViewChange};
+use hashpact_protocol::digest::{LeafHash, LogId, RecordId, leaf_hash};
+use hashpact_protocol::leaf::{EntryLeaf, Kind, Leaf, check_commitment, read_leaf, unpad};
+use hashpact_protocol::record::{Payload, Record, read_payload};
+use hashpact_protocol::roster::MemberId;
+use statement::{About, OpinionEntry, RetractionEntry};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Where an entry stands and who wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author {
+    /// The member.
+    pub member: MemberId,
+    /// Number of the member's log.
+    pub n: u32,
+    /// The log.
+    pub log: LogId,
+}
+
+/// Counts of entries folded, by what became of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FoldCounts {
+    /// Records (content).
+    pub records: u64,
+    /// Opinions and retractions.
+    pub statements: u64,
+    /// Entries of a version, kind or codec that this node does not read yet.
+    pub opaque: u64,
+    /// Entries that break a rule.
+    pub void: u64,
+    /// Entries whose payload is withheld, erased or not here.
+    pub without_payload: u64,
+}
+
+/// The fold.
+#[derive(Debug, Default)]
+pub struct View {
+    records: BTreeMap<RecordId, Arc<RecordView>>,
+    about: BTreeMap<RecordId, About>,
+    expiring: BTreeMap<(u64, RecordId), ()>,
+    expired_until_ms: u64,
+    next_ordinal: u64,
+    counts: BTreeMap<LogId, FoldCounts>,
+}
+
+impl View {
+    /// An empty view at a moment; records that expired before it never stand.
+    #[must_use]
+    pub fn new(now_ms: u64) -> Self {
+        Self { expired_until_ms: now_ms, ..Self::default() }
+    }
+
+    /// Counts of a log's entries by what became of them.
+    #[must_use]
+    pub fn counts(&self, log: &LogId) -> FoldCounts {
+        self.counts.get(log).copied().unwrap_or_default()
+    }
+
+    /// A record by its id.
+    #[must_use]
+    pub fn record(&self, id: &RecordId) -> Option<&Arc<RecordView>> {
+        self.records.get(id)
+    }
+
+    /// All records in the order of their ids.
+    pub fn records(&self) -> impl Iterator<Item = &Arc<RecordView>> {
+        self.records.values()
+    }
+
+    /// Folds one entry in. The caller has verified that a signed root covers the leaf, and folds
+    /// each (log, index) once.
+    pub fn fold(&mut self, author: &Author, index: u64, leaf: &[u8], payload: &StoredPayload) -> Vec<ViewChange> {
+        let id = leaf_hash(leaf);
+        let known = match read_leaf(leaf, &author.log, index) {
+            EntryLeaf::Known(known) => known,
+            EntryLeaf::Opaque(_) => return self.count(author, |counts| &mut counts.opaque),
+            EntryLeaf::Void(_) => return self.count(author, |counts| &mut counts.void),
+        };
+        match known.kind {
+            Kind::Retraction => self.fold_retraction(author, &known, leaf, payload),
+            _ => match read_stored(&known, leaf, payload) {
+                Read::Payload(Payload::Record(record)) => self.fold_record(author, id, &known, record),
+                Read::Payload(Payload::Opaque(_)) => self.count(author, |counts| &mut counts.opaque),
+                Read::Payload(Payload::Void(_)) | Read::Damaged => self.count(author, |counts| &mut counts.void),
+                Read::Absent => self.count(author, |counts| &mut counts.without_payload),
+            },
+        }
+    }
+
+    /// Lets records expire whose time has come.
+    pub fn expire(&mut self, now_ms: u64) -> Vec<ViewChange> {
+        self.expired_until_ms = self.expired_until_ms.max(now_ms);
+        let due: Vec<(u64, RecordId)> =
+            self.expiring.keys().take_while(|(at_ms, _)| *at_ms <= now_ms).copied().collect();
+        let mut changes = Vec::new();
+        for key in due {
+            self.expiring.remove(&key);
+            changes.extend(self.derive(&key.1));
+        }
+        changes
+    }
+
+    fn count(&mut self, author: &Author, field: impl Fn(&mut FoldCounts) -> &mut u64) -> Vec<ViewChange> {
+        *field(self.counts.entry(author.log).or_default()) += 1;
+        Vec::new()
+    }
+
+    fn fold_record(&mut self, author: &Author, id: LeafHash, leaf: &Leaf, record: Record) -> Vec<ViewChange> {
+        match record {
+            Record::Content(content) => {
+                self.count(author, |counts| &mut counts.records);
+                if let Some(expires_s) = content.expires_s {
+                    self.expiring.insert((expires_s.saturating_mul(1_000), id), ());
+                }
+                let ordinal = self.next_ordinal;
+                self.next_ordinal += 1;
+                let fresh = RecordView::new(ordinal, id, author, leaf, content);
+                self.records.insert(id, Arc::new(fresh));
+                self.derive_first(&id)
+            }
+            Record::Opinion(opinion) => {
+                let Some(subject) = leaf.subject else { return self.count(author, |counts| &mut counts.void) };
+                self.count(author, |counts| &mut counts.statements);
+                self.about.entry(subject).or_default().opine(
+                    &author.member,
+                    OpinionEntry { n: author.n, index: leaf.index, time_ms: leaf.time_ms, opinion },
+                );
+                self.derive(&subject)
+            }
+            Record::Retraction(_) => self.count(author, |counts| &mut counts.void),
+        }
+    }
+
+    /// A retraction acts from the leaf alone, whatever its payload says: members that have the payload
+    /// and members that do not must come to the same view. The payload gives the reason only.
+    fn fold_retraction(
+        &mut self,
+        author: &Author,
+        leaf: &Leaf,
+        bytes: &[u8],
+        payload: &StoredPayload,
+    ) -> Vec<ViewChange> {
+        let Some(subject) = leaf.subject else { return self.count(author, |counts| &mut counts.void) };
+        let stated = match read_stored(leaf, bytes, payload) {
+            Read::Payload(Payload::Record(Record::Retraction(retraction))) => Some(retraction),
+            _ => None,
+        };
+        self.count(author, |counts| &mut counts.statements);
+        self.about.entry(subject).or_default().retract(
+            &author.member,
+            RetractionEntry { n: author.n, index: leaf.index, time_ms: leaf.time_ms, stated },
+        );
+        self.derive(&subject)
+    }
+
+    fn derive_first(&mut self, id: &RecordId) -> Vec<ViewChange> {
+        let mut changes = self.derive(id);
+        if changes.is_empty()
+            && let Some(record) = self.records.get(id)
+        {
+            changes.push(ViewChange { record: Arc::clone(record), index: IndexChange::Add });
+        }
+        for change in &mut changes {
+            change.index = if change.record.stands() { IndexChange::Add } else { IndexChange::Keep };
+        }
+        changes
+    }
+
+    /// Derives a record's standing anew from everything known about it.
+    fn derive(&mut self, id: &RecordId) -> Vec<ViewChange> {
+        let Some(before) = self.records.get(id) else { return Vec::new() };
+        let mut after = RecordView::clone(before);
+        let none = About::default();
+        self.about.get(id).unwrap_or(&none).apply(&mut after, self.expired_until_ms);
+        if after == **before {
+            return Vec::new();
+        }
+        let index = match (before.stands(), after.stands()) {
+            (true, false) => IndexChange::Remove,
+            (false, true) => IndexChange::Add,
+            _ => IndexChange::Keep,
+        };
+        let record = Arc::new(after);
+        self.records.insert(*id, Arc::clone(&record));
+        vec![ViewChange { record, index }]
+    }
+}
+
+enum Read {
+    Payload(Payload),
+    Absent,
+    Damaged,
+}
+
+fn read_stored(leaf: &Leaf, bytes: &[u8], payload: &StoredPayload) -> Read {
+    let StoredPayload::Present { salt, padded } = payload else { return Read::Absent };
+    if check_commitment(bytes, salt, padded).is_err() {
+        return Read::Damaged;
+    }
+    match unpad(padded) {
+        Ok(cbor) => Read::Payload(read_payload(leaf, cbor)),
+        Err(_) => Read::Damaged,
+    }
+}

@@ -1,0 +1,154 @@
+//! One record as it currently stands, with who said what about it.
+
+use super::Author;
+use hashpact_protocol::digest::{LogId, RecordId};
+use hashpact_protocol::leaf::{Kind, Leaf};
+use hashpact_protocol::record::{Content, OpinionValue, Reason, RetractionReason};
+use hashpact_protocol::roster::MemberId;
+use std::collections::BTreeMap;
+
+/// Whether a record counts, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Status {
+    /// Counts.
+    Active,
+    /// Counts; at least one member disagrees.
+    Disputed,
+    /// Withdrawn by its author; final.
+    Retracted,
+    /// Its own expiry has passed.
+    Expired,
+}
+
+impl Status {
+    /// The word in answers and listings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Disputed => "disputed",
+            Self::Retracted => "retracted",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// Why a record has its status, as data for a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StatusReason {
+    /// Withdrawn by its author.
+    RetractedBy {
+        /// The author.
+        member: MemberId,
+        /// Claimed time.
+        time_ms: u64,
+        /// The stated reason, when its payload is here.
+        reason: Option<RetractionReason>,
+    },
+    /// Members disagree.
+    DisagreedBy {
+        /// Who.
+        members: Vec<MemberId>,
+    },
+    /// Past its expiry.
+    ExpiredAt {
+        /// When.
+        time_ms: u64,
+    },
+}
+
+/// One member's latest opinion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// The opinion.
+    pub opinion: OpinionValue,
+    /// Its reason.
+    pub reason: Option<Reason>,
+    /// Claimed time.
+    pub time_ms: u64,
+}
+
+/// Latest opinions, counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OpinionCounts {
+    /// Members that agree.
+    pub agree: u32,
+    /// Members that disagree.
+    pub disagree: u32,
+    /// Members that are unsure.
+    pub unsure: u32,
+    /// Members that have seen it on their own service.
+    pub seen: u32,
+}
+
+/// One record as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordView {
+    /// Number of this record in this node's index; local, not stable across restarts.
+    pub ordinal: u64,
+    /// The record id: its leaf hash.
+    pub id: RecordId,
+    /// Who stated it.
+    pub member: MemberId,
+    /// Number of the member's log.
+    pub n: u32,
+    /// The log.
+    pub log: LogId,
+    /// Leaf index.
+    pub index: u64,
+    /// Kind of record.
+    pub kind: Kind,
+    /// When it was stated: the author's claim.
+    pub time_ms: u64,
+    /// Signals, labels, review and source.
+    pub content: Content,
+    /// Whether it counts.
+    pub status: Status,
+    /// Why.
+    pub reason: Option<StatusReason>,
+    /// Latest opinion of each other member.
+    pub statements: BTreeMap<MemberId, Statement>,
+}
+
+impl RecordView {
+    pub(super) fn new(ordinal: u64, id: RecordId, author: &Author, leaf: &Leaf, content: Content) -> Self {
+        Self {
+            ordinal,
+            id,
+            member: author.member.clone(),
+            n: author.n,
+            log: author.log,
+            index: leaf.index,
+            kind: leaf.kind,
+            time_ms: leaf.time_ms,
+            content,
+            status: Status::Active,
+            reason: None,
+            statements: BTreeMap::new(),
+        }
+    }
+
+    /// Whether look-ups may find it.
+    #[must_use]
+    pub const fn stands(&self) -> bool {
+        matches!(self.status, Status::Active | Status::Disputed)
+    }
+
+    /// The opinions counted.
+    #[must_use]
+    pub fn opinions(&self) -> OpinionCounts {
+        let mut counts = OpinionCounts::default();
+        for statement in self.statements.values() {
+            let field = match statement.opinion {
+                OpinionValue::Agree => &mut counts.agree,
+                OpinionValue::Disagree => &mut counts.disagree,
+                OpinionValue::Unsure => &mut counts.unsure,
+                OpinionValue::Seen => &mut counts.seen,
+            };
+            *field += 1;
+        }
+        counts
+    }
+}

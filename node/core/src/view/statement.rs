@@ -1,0 +1,101 @@
+//! Everything that members have said about one record id, whether or not the record is here yet.
+
+use super::record::{RecordView, Statement, Status, StatusReason};
+use crate::limits::STATEMENTS_PER_MEMBER_MAX;
+use hashpact_protocol::record::{Opinion, OpinionValue, Reason, Retraction, SubjectRef};
+use hashpact_protocol::roster::MemberId;
+use std::collections::BTreeMap;
+
+#[derive(Debug, Clone)]
+pub(super) struct OpinionEntry {
+    pub(super) n: u32,
+    pub(super) index: u64,
+    pub(super) time_ms: u64,
+    pub(super) opinion: Opinion,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct RetractionEntry {
+    pub(super) n: u32,
+    pub(super) index: u64,
+    pub(super) time_ms: u64,
+    /// The reason, when the payload is here and fits its leaf; the leaf alone acts.
+    pub(super) stated: Option<Retraction>,
+}
+
+/// Statements by member, each list ordered by (log number, index).
+#[derive(Debug, Default)]
+pub(super) struct About {
+    opinions: BTreeMap<MemberId, Vec<OpinionEntry>>,
+    retractions: BTreeMap<MemberId, Vec<RetractionEntry>>,
+}
+
+impl About {
+    pub(super) fn opine(&mut self, member: &MemberId, entry: OpinionEntry) {
+        let list = self.opinions.entry(member.clone()).or_default();
+        let at = list.partition_point(|held| (held.n, held.index) < (entry.n, entry.index));
+        list.insert(at, entry);
+        // The oldest can only matter if all newer ones are void; a member that writes this many void
+        // opinions about one record loses the oldest.
+        if list.len() > STATEMENTS_PER_MEMBER_MAX {
+            list.remove(0);
+        }
+    }
+
+    pub(super) fn retract(&mut self, member: &MemberId, entry: RetractionEntry) {
+        let list = self.retractions.entry(member.clone()).or_default();
+        let at = list.partition_point(|held| (held.n, held.index) < (entry.n, entry.index));
+        list.insert(at, entry);
+        // The first valid one gives time and reason, so the newest goes.
+        list.truncate(STATEMENTS_PER_MEMBER_MAX);
+    }
+
+    /// Writes standing, reason and statements into `record`.
+    pub(super) fn apply(&self, record: &mut RecordView, now_ms: u64) {
+        let place = SubjectRef { log: record.log, index: record.index };
+        record.statements = self
+            .opinions
+            .iter()
+            .filter(|(member, _)| **member != record.member)
+            .filter_map(|(member, list)| {
+                let latest = list.iter().rev().find(|entry| entry.opinion.subject == place)?;
+                let statement = Statement {
+                    opinion: latest.opinion.opinion,
+                    reason: Some(latest.opinion.reason.get()).filter(|reason| *reason != Reason::Unstated),
+                    time_ms: latest.time_ms,
+                };
+                Some((member.clone(), statement))
+            })
+            .collect();
+        (record.status, record.reason) = self.standing(record, &place, now_ms);
+    }
+
+    fn standing(&self, record: &RecordView, place: &SubjectRef, now_ms: u64) -> (Status, Option<StatusReason>) {
+        let withdrawn = self.retractions.get(&record.member).and_then(|list| list.first());
+        if let Some(entry) = withdrawn {
+            let reason = StatusReason::RetractedBy {
+                member: record.member.clone(),
+                time_ms: entry.time_ms,
+                reason: entry.stated.as_ref().filter(|stated| stated.subject == *place).map(|stated| stated.reason.get()),
+            };
+            return (Status::Retracted, Some(reason));
+        }
+        if let Some(expires_s) = record.content.expires_s
+            && expires_s.saturating_mul(1_000) <= now_ms
+        {
+            let reason = StatusReason::ExpiredAt { time_ms: expires_s.saturating_mul(1_000) };
+            return (Status::Expired, Some(reason));
+        }
+        let members: Vec<MemberId> = record
+            .statements
+            .iter()
+            .filter(|(_, statement)| statement.opinion == OpinionValue::Disagree)
+            .map(|(member, _)| member.clone())
+            .collect();
+        if members.is_empty() {
+            (Status::Active, None)
+        } else {
+            (Status::Disputed, Some(StatusReason::DisagreedBy { members }))
+        }
+    }
+}

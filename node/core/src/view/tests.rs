@@ -1,0 +1,209 @@
+//! Laws of the fold, from outside: any arrival order gives the same standing.
+
+use super::*;
+use hashpact_protocol::leaf::{LeafHeader, seal};
+use hashpact_protocol::record::{Content, Opinion, OpinionValue, Reason, Retraction, RetractionReason, Signal, SignalType, SubjectRef};
+use proptest::prelude::*;
+
+const NOW_MS: u64 = 1_800_000_000_000;
+
+/// A small world of logs whose entries are sealed one after the other.
+#[derive(Default)]
+struct Script {
+    entries: Vec<(Author, u64, Vec<u8>, StoredPayload)>,
+    sizes: BTreeMap<LogId, u64>,
+}
+
+fn author(number: u8) -> Author {
+    let member = MemberId::parse(&format!("member-{number}")).expect("valid");
+    let log = LogId::of_origin(&format!("test-0000000000000000/{member}/1"));
+    Author { member, n: 1, log }
+}
+
+impl Script {
+    fn push(&mut self, by: u8, record: Record, subject: Option<LeafHash>) -> (LeafHash, SubjectRef) {
+        let author = author(by);
+        let size = self.sizes.entry(author.log).or_insert(0);
+        let index = *size;
+        *size += 1;
+        let header = LeafHeader {
+            kind: record.kind(),
+            priority: false,
+            index,
+            time_ms: NOW_MS + index,
+            roster_version: 1,
+            log_id: author.log,
+            subject,
+            group: 0,
+        };
+        let sealed = seal(header, &record, [by; 32]).expect("a valid entry");
+        let payload = StoredPayload::Present { salt: sealed.salt, padded: sealed.padded };
+        let log = author.log;
+        self.entries.push((author, index, sealed.leaf_bytes.to_vec(), payload));
+        (leaf_hash(&sealed.leaf_bytes), SubjectRef { log, index })
+    }
+
+    fn content(&mut self, by: u8, value: u8, expires_s: Option<u64>) -> (LeafHash, SubjectRef) {
+        let mut content =
+            Content::new(vec![Signal::new(SignalType::Pdq, &[value; 32], Some(80)).expect("valid")]).expect("valid");
+        content.expires_s = expires_s;
+        self.push(by, Record::Content(content), None)
+    }
+
+    fn fold(&self, order: &[usize]) -> View {
+        let mut view = View::new(NOW_MS);
+        for at in order {
+            let (author, index, leaf, payload) = &self.entries[*at];
+            view.fold(author, *index, leaf, payload);
+        }
+        view
+    }
+
+    fn in_order(&self) -> View {
+        self.fold(&(0..self.entries.len()).collect::<Vec<_>>())
+    }
+}
+
+/// What stands, without local ordinals, which depend on arrival.
+fn standing(view: &View) -> Vec<RecordView> {
+    view.records().map(|record| RecordView { ordinal: 0, ..RecordView::clone(record) }).collect()
+}
+
+/// Every way of stating things that the fold must get right, from a list of choices.
+fn script(choices: &[(u8, u8, u8)]) -> Script {
+    let mut script = Script::default();
+    let mut records: Vec<(u8, LeafHash, SubjectRef)> = Vec::new();
+    for (by, action, pick) in choices {
+        let by = by % 4;
+        let Some((owner, id, place)) = records.get(*pick as usize % records.len().max(1)).copied() else {
+            let (id, place) = script.content(by, *pick, None);
+            records.push((by, id, place));
+            continue;
+        };
+        match action % 6 {
+            0 => {
+                let expires_s = (pick % 3 == 0).then_some(NOW_MS / 1_000 - 1);
+                let (id, place) = script.content(by, *pick, expires_s);
+                records.push((by, id, place));
+            }
+            1 => {
+                script.push(owner, Record::Retraction(Retraction::new(place, RetractionReason::Error)), Some(id));
+            }
+            2 => {
+                script.push(by, Record::Retraction(Retraction::new(place, RetractionReason::Error)), Some(id));
+            }
+            3 => {
+                // Names another place than its leaf's subject: void.
+                let wrong = SubjectRef { index: place.index + 1, ..place };
+                script.push(by, Record::Opinion(Opinion::new(wrong, OpinionValue::Agree, Reason::Unstated)), Some(id));
+            }
+            4 => {
+                script.push(by, Record::Opinion(Opinion::new(place, OpinionValue::Disagree, Reason::NotCg)), Some(id));
+            }
+            _ => {
+                script.push(by, Record::Opinion(Opinion::new(place, OpinionValue::Agree, Reason::Unstated)), Some(id));
+            }
+        }
+    }
+    script
+}
+
+proptest! {
+    #[test]
+    fn any_arrival_order_gives_the_same_view(
+        choices in prop::collection::vec(any::<(u8, u8, u8)>(), 1..40),
+        keys in prop::collection::vec(any::<u64>(), 40),
+    ) {
+        let script = script(&choices);
+        let mut order: Vec<usize> = (0..script.entries.len()).collect();
+        order.sort_by_key(|at| keys[*at]);
+        prop_assert_eq!(standing(&script.in_order()), standing(&script.fold(&order)));
+    }
+
+    #[test]
+    fn changes_tell_the_index_exactly_what_stands(
+        choices in prop::collection::vec(any::<(u8, u8, u8)>(), 1..40),
+    ) {
+        let script = script(&choices);
+        let mut view = View::new(NOW_MS);
+        let mut indexed = std::collections::BTreeSet::new();
+        for (author, index, leaf, payload) in &script.entries {
+            for change in view.fold(author, *index, leaf, payload) {
+                match change.index {
+                    IndexChange::Add => prop_assert!(indexed.insert(change.record.id)),
+                    IndexChange::Remove => prop_assert!(indexed.remove(&change.record.id)),
+                    IndexChange::Keep => {}
+                }
+            }
+        }
+        let stands: std::collections::BTreeSet<RecordId> =
+            view.records().filter(|record| record.stands()).map(|record| record.id).collect();
+        prop_assert_eq!(indexed, stands);
+    }
+}
+
+#[test]
+fn a_retraction_that_overtakes_its_record_still_counts() {
+    let mut script = Script::default();
+    let (id, place) = script.content(0, 1, None);
+    script.push(0, Record::Retraction(Retraction::new(place, RetractionReason::Error)), Some(id));
+    let view = script.fold(&[1, 0]);
+    assert_eq!(view.record(&id).expect("known").status, Status::Retracted);
+}
+
+#[test]
+fn a_retraction_without_its_payload_acts_from_the_leaf_alone() {
+    let mut script = Script::default();
+    let (id, place) = script.content(0, 1, None);
+    script.push(0, Record::Retraction(Retraction::new(place, RetractionReason::Error)), Some(id));
+    script.entries[1].3 = StoredPayload::Erased;
+    assert_eq!(script.in_order().record(&id).expect("known").status, Status::Retracted);
+}
+
+#[test]
+fn only_the_author_retracts_and_an_own_opinion_does_not_count() {
+    let mut script = Script::default();
+    let (id, place) = script.content(0, 1, None);
+    script.push(1, Record::Retraction(Retraction::new(place, RetractionReason::Error)), Some(id));
+    script.push(0, Record::Opinion(Opinion::new(place, OpinionValue::Disagree, Reason::Adult)), Some(id));
+    let view = script.in_order();
+    let record = view.record(&id).expect("known");
+    assert_eq!((record.status, record.statements.len()), (Status::Active, 0));
+}
+
+#[test]
+fn a_void_opinion_does_not_mask_an_earlier_valid_one() {
+    let mut script = Script::default();
+    let (id, place) = script.content(0, 1, None);
+    script.push(1, Record::Opinion(Opinion::new(place, OpinionValue::Disagree, Reason::Adult)), Some(id));
+    let wrong = SubjectRef { index: 9, ..place };
+    script.push(1, Record::Opinion(Opinion::new(wrong, OpinionValue::Agree, Reason::Unstated)), Some(id));
+    let view = script.in_order();
+    let record = view.record(&id).expect("known");
+    assert_eq!((record.status, record.opinions().disagree), (Status::Disputed, 1));
+}
+
+#[test]
+fn a_payload_that_its_leaf_does_not_commit_to_is_void() {
+    let mut script = Script::default();
+    let (id, _) = script.content(0, 1, None);
+    let (_, _) = script.content(0, 2, None);
+    let other = script.entries[1].3.clone();
+    script.entries[0].3 = other;
+    let view = script.in_order();
+    assert!(view.record(&id).is_none());
+    let counts = view.counts(&author(0).log);
+    assert_eq!((counts.void, counts.records), (1, 1));
+}
+
+#[test]
+fn expiry_removes_from_the_index_when_its_time_comes() {
+    let mut script = Script::default();
+    let (id, _) = script.content(0, 1, Some(NOW_MS / 1_000 + 60));
+    let mut view = script.in_order();
+    assert!(view.record(&id).expect("known").stands());
+    assert!(view.expire(NOW_MS + 59_000).is_empty());
+    let changes = view.expire(NOW_MS + 60_000);
+    assert_eq!(changes.len(), 1);
+    assert_eq!((changes[0].index, changes[0].record.status), (IndexChange::Remove, Status::Expired));
+}

@@ -1,0 +1,153 @@
+//! Keys, roster and cards of a simulated consortium, all from the seed.
+
+use crate::random::Random;
+use hashpact_core::EngineConfig;
+use hashpact_core::effect::LockState;
+use hashpact_protocol::digest::{LogId, empty_root};
+use hashpact_protocol::keys::{PublicKey, SecretKey};
+use hashpact_protocol::merkle::Frontier;
+use hashpact_protocol::record::{Content, Signal, SignalType};
+use hashpact_protocol::roster::{
+    CardNode, GovernanceKey, LogEntry, LogStatus, Member as RosterMember, MemberId, MemberStatus, NodeCard, Role,
+    Roster, RosterChain, SignedRoster, assemble, sign_card, sign_roster,
+};
+use std::collections::BTreeSet;
+
+/// One member with its keys.
+pub(crate) struct Member {
+    pub(crate) id: MemberId,
+    pub(crate) peer: PublicKey,
+    pub(crate) origin: String,
+    pub(crate) log: LogId,
+    log_key: SecretKey,
+    card_key: SecretKey,
+}
+
+impl Clone for Member {
+    /// Secret keys wipe themselves and are not cloned by the product; the simulator copies their seeds.
+    fn clone(&self) -> Self {
+        Self {
+            id: self.id.clone(),
+            peer: self.peer,
+            origin: self.origin.clone(),
+            log: self.log,
+            log_key: SecretKey::from_seed(*self.log_key.seed()),
+            card_key: SecretKey::from_seed(*self.card_key.seed()),
+        }
+    }
+}
+
+/// A founded consortium.
+pub(crate) struct Founding {
+    pub(crate) members: Vec<Member>,
+    pub(crate) chain: RosterChain,
+}
+
+impl Founding {
+    /// When the world begins.
+    pub(crate) const NOW_MS: u64 = 1_800_000_000_000;
+
+    pub(crate) fn new(random: &mut Random, count: usize) -> Self {
+        let consortium = format!("sim-{:016x}", random.bits());
+        let members: Vec<Member> = (0..count)
+            .map(|number| {
+                let id = MemberId::parse(&format!("member-{number}")).expect("a valid id");
+                let origin = format!("{consortium}/{id}/1");
+                Member {
+                    peer: SecretKey::from_seed(random.bytes()).public(),
+                    log: LogId::of_origin(&origin),
+                    origin,
+                    log_key: SecretKey::from_seed(random.bytes()),
+                    card_key: SecretKey::from_seed(random.bytes()),
+                    id,
+                }
+            })
+            .collect();
+        let governance: Vec<SecretKey> = (0..3).map(|_| SecretKey::from_seed(random.bytes())).collect();
+        let roster = Roster {
+            consortium,
+            version: 1,
+            created_s: Self::NOW_MS / 1_000 - 60,
+            expires_s: Self::NOW_MS / 1_000 + 365 * 86_400,
+            previous: None,
+            threshold: 2,
+            governance: ["a", "b", "c"]
+                .iter()
+                .zip(&governance)
+                .map(|(name, key)| GovernanceKey { name: (*name).to_owned(), key: key.public() })
+                .collect(),
+            taxonomies: vec!["cg-taxonomy/1".to_owned()],
+            retention_days: 90,
+            hold_hours: 72,
+            members: members.iter().map(roster_member).collect(),
+            witnesses: Vec::new(),
+        };
+        let body = roster.encode();
+        let before = Frontier::empty();
+        let signatures = ["a", "b"]
+            .iter()
+            .zip(&governance)
+            .map(|(name, key)| sign_roster(&body, &before, name, key).expect("a canonical body"))
+            .collect();
+        let signed: SignedRoster = assemble(&body, &before, signatures).expect("two of three signed");
+        let chain = RosterChain::start(&signed, None).expect("a valid roster");
+        Self { members, chain }
+    }
+
+    pub(crate) fn author(&self, log: &LogId) -> &Member {
+        self.members.iter().find(|member| member.log == *log).expect("a log of a member")
+    }
+
+    pub(crate) fn empty_lock(&self, member: &Member) -> LockState {
+        LockState { generation: 0, origin: member.origin.clone(), size: 0, root: empty_root(), note: Vec::new() }
+    }
+
+    pub(crate) fn config(&self, member: &Member, now_ms: u64) -> EngineConfig {
+        let card = NodeCard {
+            consortium: self.chain.current().consortium.clone(),
+            member: member.id.clone(),
+            sequence: now_ms,
+            expires_s: now_ms / 1_000 + 86_400,
+            nodes: vec![CardNode { peer_key: member.peer, addresses: vec!["/ip4/127.0.0.1/tcp/1".to_owned()] }],
+        };
+        EngineConfig {
+            member: member.id.clone(),
+            log_key: SecretKey::from_seed(*member.log_key.seed()),
+            peer: member.peer,
+            card: sign_card(&card, &member.card_key),
+        }
+    }
+
+    /// A random record: one to three signals, some shared between members.
+    pub(crate) fn content(&self, random: &mut Random) -> Content {
+        let mut signals = vec![pdq(random)];
+        if random.once_in(3) {
+            let value = random.bytes();
+            signals.push(Signal::new(SignalType::Md5, &value[..16], None).expect("a valid signal"));
+        }
+        Content::new(signals).expect("a valid record")
+    }
+}
+
+fn pdq(random: &mut Random) -> Signal {
+    let mut value = random.bytes();
+    if random.once_in(4) {
+        value = [7; 32];
+        value[0] = random.below(8) as u8;
+    }
+    Signal::new(SignalType::Pdq, &value, Some(90)).expect("a valid signal")
+}
+
+fn roster_member(member: &Member) -> RosterMember {
+    RosterMember {
+        id: member.id.clone(),
+        name: format!("Member {}", member.id),
+        status: MemberStatus::Active,
+        roles: BTreeSet::from([Role::Contributor]),
+        card_key: member.card_key.public(),
+        cosigner_key: None,
+        history_start_s: 0,
+        quota_entries_per_day: 1_000_000,
+        logs: vec![LogEntry { n: 1, key: member.log_key.public(), status: LogStatus::Open }],
+    }
+}

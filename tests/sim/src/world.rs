@@ -1,0 +1,549 @@
+//! Virtual time: a queue of happenings, nodes that live and die, and the checkers.
+
+use crate::disk::{Disk, Job};
+use crate::founding::{Founding, Member};
+use crate::random::Random;
+use hashpact_core::effect::{PublishedHead, Receipts, SubmitError, Timer};
+use hashpact_core::engine::HeldLog;
+use hashpact_core::event::{Ack, Draft, Peer, SendFailure, Submit};
+use hashpact_core::recover::OwnDisk;
+use hashpact_core::view::{Author, Status, View};
+use hashpact_core::{Effect, Engine, Event, Opening};
+use hashpact_protocol::digest::{LeafHash, RecordId};
+use hashpact_protocol::record::{OpinionValue, RetractionReason};
+use hashpact_protocol::wire::{Request, Response};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+
+/// What may go wrong, as "once in so many times"; 0 means never.
+#[derive(Debug, Clone, Copy)]
+pub struct Faults {
+    /// A message is lost.
+    pub loss: u64,
+    /// Longest delay of a message in milliseconds; different delays reorder.
+    pub delay_max_ms: u64,
+    /// A node crashes, per submission.
+    pub crash: u64,
+    /// A connection breaks, per submission.
+    pub cut: u64,
+}
+
+/// What a run showed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Submissions answered with receipts.
+    pub acknowledged: u64,
+    /// Submissions refused or cut short by a crash.
+    pub unanswered: u64,
+    /// Crashes.
+    pub crashes: u64,
+    /// Messages delivered.
+    pub delivered: u64,
+    /// Messages lost.
+    pub lost: u64,
+}
+
+struct Node {
+    member: Member,
+    engine: Option<Engine>,
+    disk: Disk,
+    jobs: VecDeque<Job>,
+    life: u64,
+    timers: BTreeMap<Timer, u64>,
+    published: BTreeMap<String, PublishedHead>,
+}
+
+enum Happening {
+    Deliver { to: usize, life: u64, from: usize, channel: u64, request: Request },
+    Answer { to: usize, life: u64, from: usize, request_id: u64, result: Result<Response, SendFailure> },
+    DiskDone { node: usize, life: u64 },
+    Timer { node: usize, life: u64, timer: Timer, at_ms: u64 },
+    Restart { node: usize },
+    Link { a: usize, b: usize },
+}
+
+struct Promise {
+    node: usize,
+    drafts: usize,
+}
+
+struct Acknowledged {
+    node: usize,
+    first_index: u64,
+    records: Vec<LeafHash>,
+    ack: Ack,
+}
+
+/// A world of members.
+pub struct World {
+    founding: Founding,
+    nodes: Vec<Node>,
+    queue: BinaryHeap<Reverse<(u64, u64)>>,
+    happenings: BTreeMap<u64, Happening>,
+    links: BTreeSet<(usize, usize)>,
+    channels: BTreeMap<u64, (usize, u64, usize, u64)>,
+    promises: BTreeMap<u64, Promise>,
+    acknowledged: Vec<Acknowledged>,
+    notes: BTreeMap<String, BTreeMap<u64, [u8; 32]>>,
+    faults: Faults,
+    random: Random,
+    now_ms: u64,
+    sequence: u64,
+    /// Counts.
+    pub report: Report,
+}
+
+impl World {
+    /// A world of `members` members that are started and connected.
+    #[must_use]
+    pub fn new(seed: u64, members: usize, faults: Faults) -> Self {
+        let mut random = Random::new(seed);
+        let founding = Founding::new(&mut random, members);
+        let nodes = founding.members.iter().map(|member| Node {
+            member: member.clone(),
+            engine: None,
+            disk: Disk { lock: Some(founding.empty_lock(member)), ..Disk::default() },
+            jobs: VecDeque::new(),
+            life: 0,
+            timers: BTreeMap::new(),
+            published: BTreeMap::new(),
+        });
+        let mut world = Self {
+            nodes: nodes.collect(),
+            founding,
+            queue: BinaryHeap::new(),
+            happenings: BTreeMap::new(),
+            links: BTreeSet::new(),
+            channels: BTreeMap::new(),
+            promises: BTreeMap::new(),
+            acknowledged: Vec::new(),
+            notes: BTreeMap::new(),
+            faults,
+            random,
+            now_ms: Founding::NOW_MS,
+            sequence: 0,
+            report: Report::default(),
+        };
+        for node in 0..members {
+            world.start(node);
+        }
+        world
+    }
+
+    /// Lets `span_ms` of virtual time pass.
+    pub fn run(&mut self, span_ms: u64) {
+        let until = self.now_ms + span_ms;
+        while let Some(Reverse((at_ms, id))) = self.queue.peek().copied() {
+            if at_ms > until {
+                break;
+            }
+            self.queue.pop();
+            self.now_ms = self.now_ms.max(at_ms);
+            if let Some(happening) = self.happenings.remove(&id) {
+                self.happen(happening);
+            }
+        }
+        self.now_ms = until;
+    }
+
+    /// One random thing that a member's people do, and perhaps a fault.
+    pub fn act(&mut self) {
+        let node = self.random.below(self.nodes.len() as u64) as usize;
+        let (crash, cut) = (self.faults.crash, self.faults.cut);
+        if crash > 0 && self.random.once_in(crash) {
+            self.crash(node);
+        } else if cut > 0 && self.random.once_in(cut) {
+            let other = (node + 1) % self.nodes.len();
+            self.cut(node, other);
+        }
+        if self.nodes[node].engine.is_some() {
+            self.submit(node);
+        }
+    }
+
+    fn submit(&mut self, node: usize) {
+        let count = 1 + self.random.below(6) as usize;
+        let drafts: Vec<Draft> = (0..count).map(|_| self.draft(node)).collect();
+        let ack = match self.random.below(4) {
+            0 => Ack::Replicated(1),
+            _ => Ack::Local,
+        };
+        let salts = drafts.iter().map(|_| self.random.bytes()).collect();
+        let (key, digest) = (self.random.bytes(), self.random.bytes());
+        self.sequence += 1;
+        let request = self.sequence;
+        self.promises.insert(request, Promise { node, drafts: drafts.len() });
+        let prior = self.nodes[node].disk.prior(&self.nodes[node].member.log, &key);
+        let submit = Submit { request, drafts, salts, key: Some(key), digest, prior, ack };
+        self.step(node, Event::Submit(submit));
+    }
+
+    fn draft(&mut self, node: usize) -> Draft {
+        let choice = self.random.below(5);
+        let picked = self.pick_record(node, choice == 3);
+        match (choice, picked) {
+            (3, Some(subject)) => Draft::Retraction { subject, reason: RetractionReason::Error },
+            (4, Some(subject)) => {
+                let opinion =
+                    if self.random.once_in(2) { OpinionValue::Disagree } else { OpinionValue::Agree };
+                Draft::Opinion { subject, opinion, reason: None }
+            }
+            _ => Draft::Content(self.founding.content(&mut self.random)),
+        }
+    }
+
+    fn pick_record(&mut self, node: usize, own: bool) -> Option<RecordId> {
+        let engine = self.nodes[node].engine.as_ref()?;
+        let member = &self.nodes[node].member.id;
+        let records: Vec<RecordId> = engine
+            .view()
+            .records()
+            .filter(|record| (record.member == *member) == own && record.status != Status::Retracted)
+            .map(|record| record.id)
+            .collect();
+        let at = self.random.below(records.len() as u64) as usize;
+        records.get(at).copied()
+    }
+
+    fn start(&mut self, node: usize) {
+        let now_ms = self.now_ms;
+        let held = &mut self.nodes[node];
+        let own = held.disk.logs.get(&held.member.log).cloned().unwrap_or_default();
+        let lock = held.disk.lock.clone();
+        let signed = lock.as_ref().map_or(0, |lock| lock.size) as usize;
+        let reached = own.entries.len() >= signed;
+        let mut view = View::new(now_ms);
+        let mut others = BTreeMap::new();
+        for (log, stored) in &held.disk.logs {
+            let member = self.founding.author(log);
+            let visible = if *log == held.member.log { signed.min(stored.entries.len()) } else { stored.entries.len() };
+            let author = Author { member: member.id.clone(), n: 1, log: *log };
+            for (index, entry) in (0u64..).zip(&stored.entries[..visible]) {
+                view.fold(&author, index, &entry.leaf, &entry.payload);
+            }
+            if *log != held.member.log {
+                let frontier = stored.frontier_at(stored.entries.len());
+                others.insert(*log, HeldLog { frontier, note: stored.note.clone() });
+            }
+        }
+        let opening = Opening {
+            config: self.founding.config(&held.member, now_ms),
+            roster: self.founding.chain.clone(),
+            own: OwnDisk {
+                frontier: own.frontier_at(own.entries.len()),
+                at_lock: reached.then(|| own.frontier_at(signed)),
+                lock,
+                beyond_lock: own.entries.get(signed..).unwrap_or_default().to_vec(),
+            },
+            last_time_ms: 0,
+            held: others,
+            view,
+            now_ms,
+        };
+        let (engine, effects) = Engine::open(opening)
+            .unwrap_or_else(|reason| panic!("member {} cannot start: {reason}", held.member.id));
+        held.engine = Some(engine);
+        held.life += 1;
+        held.published.clear();
+        self.perform(node, effects);
+        for other in 0..self.nodes.len() {
+            if other != node {
+                let delay = 1 + self.random.below(50);
+                self.later(delay, Happening::Link { a: node, b: other });
+            }
+        }
+    }
+
+    /// Power cut: the engine is gone, jobs not yet done are stored up to a random one.
+    fn crash(&mut self, node: usize) {
+        if self.nodes[node].engine.is_none() {
+            return;
+        }
+        self.report.crashes += 1;
+        let held = &mut self.nodes[node];
+        held.engine = None;
+        held.life += 1;
+        held.timers.clear();
+        let jobs = std::mem::take(&mut held.jobs);
+        let stored = self.random.below(jobs.len() as u64 + 1) as usize;
+        for job in jobs.iter().take(stored) {
+            held.disk.apply(job);
+        }
+        let gone: Vec<u64> =
+            self.promises.iter().filter(|(_, promise)| promise.node == node).map(|(id, _)| *id).collect();
+        for id in gone {
+            self.promises.remove(&id);
+            self.report.unanswered += 1;
+        }
+        for other in 0..self.nodes.len() {
+            self.cut(node, other);
+        }
+        let delay = 50 + self.random.below(3_000);
+        self.later(delay, Happening::Restart { node });
+    }
+
+    fn cut(&mut self, a: usize, b: usize) {
+        if !self.links.remove(&pair(a, b)) {
+            return;
+        }
+        for (node, other) in [(a, b), (b, a)] {
+            if self.nodes[node].engine.is_some() {
+                let peer = self.nodes[other].member.peer;
+                self.step(node, Event::Disconnected { peer });
+            }
+        }
+        let delay = 100 + self.random.below(1_000);
+        self.later(delay, Happening::Link { a, b });
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Link { a, b } => self.link(a, b),
+            Happening::Restart { node } => {
+                if self.nodes[node].engine.is_none() {
+                    self.start(node);
+                }
+            }
+            Happening::DiskDone { node, life } => self.disk_done(node, life),
+            Happening::Timer { node, life, timer, at_ms } => {
+                let held = &mut self.nodes[node];
+                if held.life == life && held.timers.get(&timer) == Some(&at_ms) {
+                    held.timers.remove(&timer);
+                    self.step(node, Event::Timer(timer));
+                }
+            }
+            Happening::Deliver { to, life, from, channel, request } => {
+                if self.nodes[to].life == life && self.nodes[to].engine.is_some() && self.linked(to, from) {
+                    self.report.delivered += 1;
+                    let peer = self.nodes[from].member.peer;
+                    self.step(to, Event::Inbound { peer, channel, request });
+                }
+            }
+            Happening::Answer { to, life, from, request_id, result } => {
+                if self.nodes[to].life == life && self.nodes[to].engine.is_some() {
+                    let peer = self.nodes[from].member.peer;
+                    self.step(to, Event::Outcome { peer, request: request_id, result });
+                }
+            }
+        }
+    }
+
+    fn link(&mut self, a: usize, b: usize) {
+        let alive = self.nodes[a].engine.is_some() && self.nodes[b].engine.is_some();
+        if alive && self.links.insert(pair(a, b)) {
+            for (node, other) in [(a, b), (b, a)] {
+                let peer = self.nodes[other].member.peer;
+                self.step(node, Event::Connected { peer });
+            }
+        }
+    }
+
+    fn disk_done(&mut self, node: usize, life: u64) {
+        if self.nodes[node].life != life {
+            return;
+        }
+        let held = &mut self.nodes[node];
+        let Some(job) = held.jobs.pop_front() else { return };
+        held.disk.apply(&job);
+        let event = match job {
+            Job::Write(batch) => {
+                let read_back = if batch.read_back {
+                    let log = &held.disk.logs[&batch.log];
+                    log.entries[batch.start as usize..].iter().map(|entry| entry.leaf.clone()).collect()
+                } else {
+                    Vec::new()
+                };
+                Event::Written { write: batch.id, read_back }
+            }
+            Job::Lock(write, _) => Event::LockWritten { write },
+        };
+        self.step(node, event);
+    }
+
+    fn step(&mut self, node: usize, event: Event) {
+        let now_ms = self.now_ms;
+        let Some(engine) = self.nodes[node].engine.as_mut() else { return };
+        let effects = engine.handle(event, now_ms);
+        self.perform(node, effects);
+    }
+
+    fn perform(&mut self, node: usize, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Write(batch) => self.job(node, Job::Write(batch)),
+                Effect::WriteLock { write, lock } => self.job(node, Job::Lock(write, lock)),
+                Effect::Publish(head) => self.publish(node, head),
+                Effect::Send { peer, request_id, request } => self.send(node, &peer, request_id, request),
+                Effect::Reply { channel, response } => self.reply(channel, response),
+                Effect::ServeRange { channel, log, start, size, entries_max, .. } => {
+                    // Small chunks, so that transfers take several.
+                    let chunk = self.nodes[node].disk.range(&log, start, size, entries_max.min(7));
+                    self.reply(channel, Response::Range(chunk));
+                }
+                Effect::Disconnect { peer, reason } => {
+                    let other = self.by_peer(&peer);
+                    panic!("member {node} disconnects honest member {other}: {reason}");
+                }
+                Effect::SetTimer { timer, at_ms } => {
+                    self.nodes[node].timers.insert(timer, at_ms);
+                    let life = self.nodes[node].life;
+                    let delay = at_ms.saturating_sub(self.now_ms);
+                    self.later(delay, Happening::Timer { node, life, timer, at_ms });
+                }
+                Effect::Answer { request, answer } => self.answered(request, answer),
+                Effect::Misbehaviour { peer, rule } => {
+                    let other = self.by_peer(&peer);
+                    panic!("member {node} accuses honest member {other} of {rule}");
+                }
+                Effect::Stop(reason) => panic!("member {node} stopped: {reason}"),
+                Effect::Admitted { .. } | Effect::View(_) | Effect::Folded { .. } | Effect::Health(_) => {}
+            }
+        }
+    }
+
+    fn job(&mut self, node: usize, job: Job) {
+        self.nodes[node].jobs.push_back(job);
+        let life = self.nodes[node].life;
+        let delay = 1 + self.random.below(12);
+        self.later(delay, Happening::DiskDone { node, life });
+    }
+
+    /// Checks *persist, then publish* at every publication, and that no log ever shows two roots at
+    /// one size.
+    fn publish(&mut self, node: usize, head: PublishedHead) {
+        let held = &self.nodes[node];
+        let stored = held.disk.logs.get(&head.log);
+        let on_disk = stored.map_or(0, |log| log.entries.len() as u64);
+        assert!(head.size <= on_disk, "published {} of {} with {on_disk} on disk", head.size, head.origin);
+        if head.log == held.member.log {
+            let locked = held.disk.lock.as_ref().map_or(0, |lock| lock.size);
+            assert!(head.size <= locked, "published {} with a lock of {locked}", head.size);
+        }
+        let sizes = self.notes.entry(head.origin.clone()).or_default();
+        let root = *head.root.as_bytes();
+        let first = sizes.entry(head.size).or_insert(root);
+        assert_eq!(*first, root, "{} has two roots at size {}", head.origin, head.size);
+        self.nodes[node].published.insert(head.origin.clone(), head);
+    }
+
+    fn send(&mut self, node: usize, peer: &Peer, request_id: u64, request: Request) {
+        let to = self.by_peer(peer);
+        let (from_life, to_life) = (self.nodes[node].life, self.nodes[to].life);
+        let fail = |result| Happening::Answer { to: node, life: from_life, from: to, request_id, result: Err(result) };
+        if !self.linked(node, to) {
+            self.later(1, fail(SendFailure::Unreachable));
+            return;
+        }
+        if self.faults.loss > 0 && self.random.once_in(self.faults.loss) {
+            self.report.lost += 1;
+            self.later(2_000, fail(SendFailure::TimedOut));
+            return;
+        }
+        self.sequence += 1;
+        let channel = self.sequence;
+        self.channels.insert(channel, (node, from_life, to, request_id));
+        let delay = 1 + self.random.below(self.faults.delay_max_ms);
+        self.later(delay, Happening::Deliver { to, life: to_life, from: node, channel, request });
+        // If no answer comes (crash, cut), the transport says so in the end.
+        self.later(5_000, fail(SendFailure::TimedOut));
+    }
+
+    fn reply(&mut self, channel: u64, response: Response) {
+        let Some((to, life, from, request_id)) = self.channels.remove(&channel) else { return };
+        let delay = 1 + self.random.below(self.faults.delay_max_ms);
+        self.later(delay, Happening::Answer { to, life, from, request_id, result: Ok(response) });
+    }
+
+    fn answered(&mut self, request: u64, answer: Result<Receipts, SubmitError>) {
+        let promise = self.promises.remove(&request).expect("every request is answered once");
+        match answer {
+            Ok(receipts) => {
+                assert_eq!(receipts.records.len(), promise.drafts, "a receipt per record");
+                let locked = self.nodes[promise.node].disk.lock.as_ref().map_or(0, |lock| lock.size);
+                assert!(receipts.first_index + promise.drafts as u64 <= locked, "acknowledged beyond the lock");
+                if let Ack::Replicated(wanted) = receipts.ack {
+                    let log = self.nodes[promise.node].member.log;
+                    let needed = receipts.first_index + promise.drafts as u64;
+                    let copies = self.nodes.iter().enumerate().filter(|(other, node)| {
+                        *other != promise.node
+                            && node.disk.logs.get(&log).is_some_and(|log| log.entries.len() as u64 >= needed)
+                    });
+                    assert!(copies.count() >= wanted as usize, "acknowledged as replicated without the copies");
+                }
+                self.report.acknowledged += 1;
+                self.acknowledged.push(Acknowledged {
+                    node: promise.node,
+                    first_index: receipts.first_index,
+                    records: receipts.records,
+                    ack: receipts.ack,
+                });
+            }
+            Err(SubmitError::NotCleared(_) | SubmitError::NotYetReplicated { .. } | SubmitError::Busy { .. }
+                | SubmitError::AlreadyRetracted(_)) => self.report.unanswered += 1,
+            Err(other) => panic!("submission refused: {other}"),
+        }
+    }
+
+    fn by_peer(&self, peer: &Peer) -> usize {
+        self.nodes.iter().position(|node| node.member.peer == *peer).expect("peers are members")
+    }
+
+    fn linked(&self, a: usize, b: usize) -> bool {
+        self.links.contains(&pair(a, b))
+    }
+
+    fn later(&mut self, delay_ms: u64, happening: Happening) {
+        self.sequence += 1;
+        self.happenings.insert(self.sequence, happening);
+        self.queue.push(Reverse((self.now_ms + delay_ms, self.sequence)));
+    }
+
+    /// Ends all faults, restarts who is down, lets everything settle, and checks: no acknowledged
+    /// record lost, no fork, convergence of logs and views.
+    pub fn check(&mut self) {
+        self.faults = Faults { loss: 0, delay_max_ms: 10, crash: 0, cut: 0 };
+        self.run(60_000);
+        for acknowledged in &self.acknowledged {
+            let log = self.nodes[acknowledged.node].member.log;
+            for (index, record) in (acknowledged.first_index..).zip(&acknowledged.records) {
+                for node in &self.nodes {
+                    let held = node.disk.logs.get(&log).and_then(|log| log.leaf(index));
+                    assert_eq!(held, Some(*record), "{:?} lost at {}", acknowledged.ack, node.member.id);
+                }
+            }
+        }
+        for author in &self.nodes {
+            let own = author.disk.logs.get(&author.member.log).cloned().unwrap_or_default();
+            for (size, root) in self.notes.get(&author.member.origin).into_iter().flatten() {
+                let now = own.frontier_at(*size as usize).root();
+                assert_eq!(now.as_bytes(), root, "{} forked at size {size}", author.member.origin);
+            }
+        }
+        let first = self.nodes.first().expect("a world has members");
+        for node in &self.nodes {
+            assert_eq!(heads(node), heads(first), "{} and {} differ", node.member.id, first.member.id);
+            assert_eq!(standing(node), standing(first), "{} and {} see different views", node.member.id, first.member.id);
+        }
+    }
+}
+
+fn heads(node: &Node) -> BTreeMap<String, (u64, [u8; 32])> {
+    let visible = node.published.values().filter(|head| head.size > 0);
+    visible.map(|head| (head.origin.clone(), (head.size, *head.root.as_bytes()))).collect()
+}
+
+fn standing(node: &Node) -> BTreeMap<RecordId, (Status, u32, u32)> {
+    let engine = node.engine.as_ref().expect("all nodes run at the end");
+    engine
+        .view()
+        .records()
+        .map(|record| {
+            let opinions = record.opinions();
+            (record.id, (record.status, opinions.agree, opinions.disagree))
+        })
+        .collect()
+}
+
+fn pair(a: usize, b: usize) -> (usize, usize) {
+    (a.min(b), a.max(b))
+}

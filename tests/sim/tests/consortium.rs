@@ -1,0 +1,68 @@
+//! Seeded runs of three members and more. `HASHPACT_SIM_SEEDS=FROM..TO` runs other seeds.
+
+use hashpact_sim::{Faults, World};
+
+/// Runs one seed: members act for a while under faults, then everything must have come together.
+fn check(seed: u64, members: usize, faults: Faults) -> hashpact_sim::Report {
+    // Printed first, so that a failure names its seed.
+    println!("seed {seed}, {members} members, {faults:?}");
+    let mut world = World::new(seed, members, faults);
+    world.run(4_000);
+    for _ in 0..60 {
+        world.act();
+        world.run(seed % 7 * 40 + 30);
+    }
+    world.check();
+    world.report
+}
+
+fn seeds(default: std::ops::Range<u64>) -> std::ops::Range<u64> {
+    let Ok(text) = std::env::var("HASHPACT_SIM_SEEDS") else { return default };
+    let (from, to) = text.split_once("..").expect("HASHPACT_SIM_SEEDS is FROM..TO");
+    from.parse().expect("FROM is a number")..to.parse().expect("TO is a number")
+}
+
+#[test]
+fn three_members_agree_when_nothing_fails() {
+    let faults = Faults { loss: 0, delay_max_ms: 20, crash: 0, cut: 0 };
+    for seed in seeds(0..5) {
+        let report = check(seed, 3, faults);
+        assert!(report.acknowledged >= 55, "{report:?}");
+    }
+}
+
+#[test]
+fn three_members_agree_under_delay_loss_and_reordering() {
+    let faults = Faults { loss: 10, delay_max_ms: 400, crash: 0, cut: 8 };
+    let mut lost = 0;
+    for seed in seeds(100..130) {
+        lost += check(seed, 3, faults).lost;
+    }
+    assert!(lost > 100, "the faults did not happen");
+}
+
+#[test]
+fn no_acknowledged_record_is_lost_in_crashes() {
+    let faults = Faults { loss: 20, delay_max_ms: 150, crash: 5, cut: 10 };
+    let (mut crashes, mut acknowledged) = (0, 0);
+    for seed in seeds(200..240) {
+        let report = check(seed, 3, faults);
+        crashes += report.crashes;
+        acknowledged += report.acknowledged;
+    }
+    assert!(crashes > 200 && acknowledged > 300, "{crashes} crashes, {acknowledged} acknowledged");
+}
+
+#[test]
+fn five_members_agree_in_crashes() {
+    let faults = Faults { loss: 15, delay_max_ms: 100, crash: 10, cut: 6 };
+    for seed in seeds(300..310) {
+        check(seed, 5, faults);
+    }
+}
+
+#[test]
+fn one_seed_gives_one_run() {
+    let faults = Faults { loss: 7, delay_max_ms: 90, crash: 9, cut: 9 };
+    assert_eq!(check(77, 3, faults), check(77, 3, faults));
+}
