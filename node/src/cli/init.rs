@@ -1,0 +1,123 @@
+//! `hashpact-node init`: identity first, log second, neither ever overwritten.
+//!
+//! Without `--roster` it creates the keys and a join file with the public ones, which goes to
+//! governance. With `--roster` it verifies the roster, checks that it lists these keys, and creates
+//! database and lock file for the log that the roster opens.
+
+use crate::config::Config;
+use crate::keystore::KeyStore;
+use crate::storage::{LockFile, Store};
+use anyhow::{Context as _, bail, ensure};
+use clap::Args;
+use hashpact_core::effect::LockState;
+use hashpact_protocol::digest::{Root, empty_root};
+use hashpact_protocol::roster::{LogStatus, RosterChain, SignedRoster};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+#[derive(Args)]
+pub(super) struct InitArguments {
+    /// The signed roster that lists this member.
+    #[arg(long)]
+    roster: Option<PathBuf>,
+    /// Root of the consortium's first roster version, compared by another channel.
+    #[arg(long, requires = "roster")]
+    pin: Option<String>,
+}
+
+/// What a member sends to governance: public keys only.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct JoinFile {
+    /// Member id.
+    pub(super) member: String,
+    /// Verifies the log's checkpoints; 64 hex digits.
+    pub(super) log_key: String,
+    /// Verifies node cards.
+    pub(super) card_key: String,
+    /// Verifies cosignatures.
+    pub(super) cosigner_key: String,
+}
+
+pub(super) fn init(config: &Config, arguments: &InitArguments) -> anyhow::Result<()> {
+    let keys = match KeyStore::open(&config.keys_dir()) {
+        Ok(keys) => keys,
+        Err(_) if !config.keys_dir().exists() => create_keys(config)?,
+        Err(error) => return Err(error.into()),
+    };
+    match &arguments.roster {
+        None if config.lock_file().exists() => {
+            bail!("{} exists: this node is already initialised", config.lock_file().display())
+        }
+        None => {
+            println!("join file: {}", config.join_file().display());
+            println!("Send it to governance, then run: hashpact-node init --roster FILE");
+            Ok(())
+        }
+        Some(roster) => create_log(config, &keys, roster, arguments.pin.as_deref()),
+    }
+}
+
+fn create_keys(config: &Config) -> anyhow::Result<KeyStore> {
+    std::fs::create_dir_all(&config.data_dir)
+        .with_context(|| format!("cannot create {}", config.data_dir.display()))?;
+    let keys = KeyStore::create(&config.keys_dir())?;
+    let join = JoinFile {
+        member: config.member.to_string(),
+        log_key: keys.log.public().to_hex(),
+        card_key: keys.card.public().to_hex(),
+        cosigner_key: keys.cosigner.public().to_hex(),
+    };
+    std::fs::write(config.join_file(), toml::to_string(&join).context("join file")?)
+        .with_context(|| format!("cannot write {}", config.join_file().display()))?;
+    println!("created keys of member {} in {}", config.member, config.keys_dir().display());
+    Ok(keys)
+}
+
+/// Reads and verifies a roster file with all its versions.
+pub(super) fn load_roster(path: &Path, pin: Option<&Root>) -> anyhow::Result<(RosterChain, Vec<u8>)> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read the roster {}", path.display()))?;
+    let versions = SignedRoster::parse_file(&bytes).with_context(|| format!("roster {}", path.display()))?;
+    let (first, rest) = versions.split_first().context("the roster file is empty")?;
+    let mut chain = RosterChain::start(first, pin).with_context(|| format!("roster {}, version 1", path.display()))?;
+    for next in rest {
+        let version = chain.version() + 1;
+        chain.advance(next).with_context(|| format!("roster {}, version {version}", path.display()))?;
+    }
+    Ok((chain, bytes))
+}
+
+fn create_log(config: &Config, keys: &KeyStore, roster: &Path, pin: Option<&str>) -> anyhow::Result<()> {
+    let pin = pin.map(Root::from_hex).transpose().context("--pin")?;
+    ensure!(
+        !config.lock_file().exists() && !config.database_dir().exists(),
+        "{} already holds a log; init never overwrites one",
+        config.data_dir.display()
+    );
+    let (chain, bytes) = load_roster(roster, pin.as_ref())?;
+    let current = chain.current();
+    let member = current
+        .member(&config.member)
+        .with_context(|| format!("member {} is not in roster version {}", config.member, current.version))?;
+    let log = member
+        .logs
+        .iter()
+        .find(|log| log.status == LogStatus::Open)
+        .with_context(|| format!("the roster opens no log for {}", config.member))?;
+    ensure!(
+        log.key == keys.log.public() && member.card_key == keys.card.public(),
+        "the roster lists other keys for {} than {} holds",
+        config.member,
+        config.keys_dir().display()
+    );
+    let origin = current.origin(&config.member, log.n);
+    std::fs::write(config.roster_file(), bytes)
+        .with_context(|| format!("cannot write {}", config.roster_file().display()))?;
+    Store::create(&config.database_dir(), &current.consortium, config.member.as_str())?;
+    // The lock comes last: without it `run` refuses to start, so a crash here leaves nothing that signs.
+    let lock = LockState { generation: 0, origin: origin.clone(), size: 0, root: empty_root(), note: Vec::new() };
+    LockFile::create(&config.lock_file(), &lock)?;
+    println!("created log {origin}");
+    println!("roster version {} of {}, {} members", current.version, current.consortium, current.members.len());
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! The operator's commands, one file each.
+//!
+//! Exit codes: 0 done; 1 failed, with the reason on standard error; 2 wrong usage; 3 `fsck` found
+//! problems; 4 the node stopped itself because its own state may be wrong.
+
+mod fsck;
+mod init;
+mod roster;
+mod run;
+mod token;
+
+use crate::config::Config;
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+pub use run::{StartError, run};
+
+/// A member's node in a Hashpact consortium.
+#[derive(Parser)]
+#[command(name = "hashpact-node", version, about, max_term_width = 100)]
+struct Arguments {
+    /// The configuration file.
+    #[arg(long, global = true, env = "HASHPACT_CONFIG", default_value = "hashpact.toml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Create this node's keys; with --roster, also its database and log.
+    Init(init::InitArguments),
+    /// Run the node until SIGINT or SIGTERM.
+    Run,
+    /// Create, sign and show rosters (needs no configuration).
+    #[command(subcommand)]
+    Roster(roster::RosterCommand),
+    /// Verify everything on disk from the leaves up; the node must not be running.
+    Fsck(fsck::FsckArguments),
+    /// Manage bearer tokens of the HTTP API.
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+}
+
+/// Parses the process's arguments and runs the command.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match dispatch(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let load = || Config::load(&arguments.config).map_err(anyhow::Error::from);
+    match arguments.command {
+        Command::Init(init) => init::init(&load()?, &init).map(|()| ExitCode::SUCCESS),
+        Command::Run => run_until_signal(load()?),
+        Command::Roster(command) => roster::roster(command).map(|()| ExitCode::SUCCESS),
+        Command::Fsck(fsck) => fsck::fsck(&load()?, &fsck),
+        Command::Token(command) => token::token(&load()?, command).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+fn run_until_signal(config: Config) -> anyhow::Result<ExitCode> {
+    crate::telemetry::start(&config.log).map_err(anyhow::Error::msg)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the async runtime")?;
+    let outcome = runtime.block_on(async {
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        tokio::spawn(async move {
+            wait_for_signal().await;
+            let _ = stop.send(true);
+        });
+        run(config, stopped, None).await
+    });
+    match outcome {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(StartError::Stopped(reason)) => {
+            eprintln!("error: the node stopped itself: {reason}");
+            Ok(ExitCode::from(4))
+        }
+        Err(StartError::Failed(error)) => Err(error),
+    }
+}
+
+async fn wait_for_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
+        Err(_) => {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}

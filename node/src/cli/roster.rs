@@ -1,0 +1,296 @@
+//! `hashpact-node roster …`: the offline tools of governance. No configuration, no network.
+//!
+//! A roster file starts as a draft: the body and a checkpoint that nobody signed yet (`<file>.draft`).
+//! Each signer adds a signature; once enough have, the file is a signed roster. A signer's machine keeps
+//! beside its key which body it signed for which version, and refuses a second draft of one version.
+
+use super::init::{JoinFile, load_roster};
+use crate::driver::now_ms;
+use crate::keystore::{create_key, open_key};
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::Subcommand;
+use hashpact_protocol::digest::{RosterDigest, hex_encode};
+use hashpact_protocol::keys::{KeyRole, PublicKey};
+use hashpact_protocol::merkle::Frontier;
+use hashpact_protocol::note::{Note, NoteSignature};
+use hashpact_protocol::roster::{
+    ChainError, GovernanceKey, LogEntry, LogStatus, Member, MemberId, MemberStatus, Role, Roster, RosterChain,
+    SignedRoster, assemble, sign_roster,
+};
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Entries a day that a new member may append.
+const QUOTA_ENTRIES_PER_DAY: u64 = 5_000_000;
+
+#[derive(Subcommand)]
+pub(super) enum RosterCommand {
+    /// Create a governance key and print its public half.
+    Keygen {
+        /// The new key file (mode 600).
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Draft version 1 from members' join files.
+    Create(CreateArguments),
+    /// Add a governance signature to a draft or partly signed roster, in place.
+    Sign {
+        /// The governance key file.
+        #[arg(long)]
+        key: PathBuf,
+        /// The key's name in the roster.
+        #[arg(long)]
+        name: String,
+        /// The roster file.
+        file: PathBuf,
+    },
+    /// Show a roster and who signed it.
+    Show {
+        /// The roster file.
+        file: PathBuf,
+    },
+}
+
+#[derive(clap::Args)]
+pub(super) struct CreateArguments {
+    /// Name of the consortium; 64 random bits are added to it.
+    #[arg(long)]
+    name: String,
+    /// How many governance keys must sign; more than half of them.
+    #[arg(long)]
+    threshold: u8,
+    /// A governance key as NAME=PUBLIC_KEY; repeat for each.
+    #[arg(long = "governance", required = true)]
+    governance: Vec<String>,
+    /// A member's join file, optionally with a display name and roles: FILE[,name=TEXT][,role=hotline]…
+    /// (contributor when no role is given); repeat for each.
+    #[arg(long = "member", required = true)]
+    members: Vec<String>,
+    /// Days until it expires.
+    #[arg(long, default_value_t = 365)]
+    valid_days: u64,
+    /// The new roster file.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+pub(super) fn roster(command: RosterCommand) -> Result<()> {
+    match command {
+        RosterCommand::Keygen { out } => {
+            let key = create_key(&out, KeyRole::Governance)?;
+            println!("{}", key.public());
+            Ok(())
+        }
+        RosterCommand::Create(arguments) => create(&arguments),
+        RosterCommand::Sign { key, name, file } => sign(&key, &name, &file),
+        RosterCommand::Show { file } => show(&file),
+    }
+}
+
+fn create(arguments: &CreateArguments) -> Result<()> {
+    ensure!(!arguments.out.exists(), "{} exists; a roster is never overwritten", arguments.out.display());
+    let mut random = [0u8; 8];
+    getrandom::fill(&mut random).ok().context("the operating system gave no random bytes")?;
+    let mut governance = arguments.governance.iter().map(|text| governance_key(text)).collect::<Result<Vec<_>>>()?;
+    governance.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut members = arguments.members.iter().map(|text| member(text)).collect::<Result<Vec<_>>>()?;
+    members.sort_by(|a, b| a.id.cmp(&b.id));
+    let created_s = now_ms() / 1_000;
+    let roster = Roster {
+        consortium: format!("{}-{}", arguments.name, hex_encode(&random)),
+        version: 1,
+        created_s,
+        expires_s: created_s.saturating_add(arguments.valid_days.saturating_mul(86_400)),
+        previous: None,
+        threshold: arguments.threshold,
+        governance,
+        taxonomies: vec!["cg-taxonomy/1".to_owned()],
+        retention_days: 90,
+        hold_hours: 72,
+        members,
+        witnesses: Vec::new(),
+    };
+    roster.check()?;
+    write_draft(&arguments.out, &roster.encode())?;
+    println!("drafted version 1 of {} with {} members", roster.consortium, roster.members.len());
+    println!("digest {}", RosterDigest::of_body(&roster.encode()));
+    println!("Now {} of {} governance keys sign it: hashpact-node roster sign", roster.threshold, roster.governance.len());
+    Ok(())
+}
+
+fn governance_key(text: &str) -> Result<GovernanceKey> {
+    let (name, key) = text.split_once('=').with_context(|| format!("--governance {text:?} is not NAME=PUBLIC_KEY"))?;
+    let key = PublicKey::from_hex(key).with_context(|| format!("--governance {name}"))?;
+    Ok(GovernanceKey { name: name.to_owned(), key })
+}
+
+fn member(text: &str) -> Result<Member> {
+    let mut parts = text.split(',');
+    let file = parts.next().context("--member needs a join file")?;
+    let content = std::fs::read_to_string(file).with_context(|| format!("cannot read the join file {file}"))?;
+    let join: JoinFile = toml::from_str(&content).with_context(|| format!("join file {file}"))?;
+    let key = |name: &str, hex: &str| PublicKey::from_hex(hex).with_context(|| format!("join file {file}: {name}"));
+    let id = MemberId::parse(&join.member).with_context(|| format!("join file {file}: member"))?;
+    let mut name = join.member.clone();
+    let mut roles = BTreeSet::new();
+    for part in parts {
+        match part.split_once('=') {
+            Some(("name", given)) => given.clone_into(&mut name),
+            Some(("role", given)) => {
+                let roles_known = [Role::Contributor, Role::Hotline, Role::Observer, Role::Auditor];
+                let role = roles_known.into_iter().find(|role| role.name() == given);
+                roles.insert(role.with_context(|| format!("--member {text:?}: there is no role {given:?}"))?);
+            }
+            _ => bail!("--member {text:?}: {part:?} is neither name=TEXT nor role=ROLE"),
+        }
+    }
+    if roles.is_empty() {
+        roles.insert(Role::Contributor);
+    }
+    Ok(Member {
+        id,
+        name,
+        status: MemberStatus::Active,
+        roles,
+        card_key: key("card_key", &join.card_key)?,
+        cosigner_key: Some(key("cosigner_key", &join.cosigner_key)?),
+        history_start_s: 0,
+        quota_entries_per_day: QUOTA_ENTRIES_PER_DAY,
+        logs: vec![LogEntry { n: 1, key: key("log_key", &join.log_key)?, status: LogStatus::Open }],
+    })
+}
+
+/// A file under construction: the body, and the signatures so far.
+struct Draft {
+    body: Vec<u8>,
+    signatures: Vec<NoteSignature>,
+}
+
+fn write_draft(path: &Path, body: &[u8]) -> Result<()> {
+    let draft = SignedRoster { body: body.to_vec(), note: Vec::new() };
+    write_whole(path, &draft.encode())
+}
+
+fn read_draft(path: &Path) -> Result<Draft> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut versions = SignedRoster::parse_file(&bytes).with_context(|| path.display().to_string())?;
+    ensure!(versions.len() == 1, "{} holds {} versions; sign one at a time", path.display(), versions.len());
+    let file = versions.pop().context("no version")?;
+    let signatures = if file.note.is_empty() { Vec::new() } else { Note::parse(&file.note)?.signatures };
+    Ok(Draft { body: file.body, signatures })
+}
+
+fn sign(key_file: &Path, name: &str, file: &Path) -> Result<()> {
+    let key = open_key(key_file, KeyRole::Governance)?;
+    let draft = read_draft(file)?;
+    let roster = Roster::parse(&draft.body).with_context(|| file.display().to_string())?;
+    let listed = roster.governance.iter().find(|listed| listed.name == name);
+    let listed = listed.with_context(|| format!("the roster lists no governance key named {name}"))?;
+    ensure!(
+        listed.key == key.public(),
+        "the roster lists {} for {name}, but {} holds {}",
+        listed.key,
+        key_file.display(),
+        key.public()
+    );
+    remember_signed(key_file, &roster, &draft.body)?;
+    let before = Frontier::empty();
+    let signature = sign_roster(&draft.body, &before, name, &key)?;
+    let mut signatures = draft.signatures;
+    ensure!(!signatures.contains(&signature), "{name} has signed {} already", file.display());
+    signatures.push(signature);
+    let count = signatures.len();
+    let signed = assemble(&draft.body, &before, signatures)?;
+    write_whole(file, &signed.encode())?;
+    match RosterChain::start(&signed, None) {
+        Ok(chain) => println!("signed as {name}: version 1 is complete, root {}", chain.root()),
+        Err(ChainError::TooFewSignatures { threshold, .. }) => {
+            println!("signed as {name}: {count} of {threshold} signatures");
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+/// One line per version signed: `<consortium> <version> <digest>`, beside the key. Written and synced
+/// before the signature is made.
+fn remember_signed(key_file: &Path, roster: &Roster, body: &[u8]) -> Result<()> {
+    let mut path = key_file.as_os_str().to_owned();
+    path.push(".signed");
+    let path = PathBuf::from(path);
+    let digest = RosterDigest::of_body(body).to_hex();
+    let subject = format!("{} {} ", roster.consortium, roster.version);
+    let held = match std::fs::read_to_string(&path) {
+        Ok(held) => held,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    };
+    if let Some(signed) = held.lines().find_map(|line| line.strip_prefix(&subject)) {
+        ensure!(
+            signed == digest,
+            "this key has already signed another draft of version {} of {} (digest {signed}); a second one would be \
+             evidence against governance",
+            roster.version,
+            roster.consortium
+        );
+        return Ok(());
+    }
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&path)?;
+    writeln!(file, "{subject}{digest}")?;
+    file.sync_all().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Replaces a file as a whole: written beside it, synced, renamed.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let beside = path.with_extension("part");
+    let mut file = std::fs::File::create(&beside).with_context(|| format!("cannot write {}", beside.display()))?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&beside, path).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn show(path: &Path) -> Result<()> {
+    let state = match load_roster(path, None) {
+        Ok((chain, _)) => {
+            print_roster(chain.current());
+            println!("root        {}", chain.root());
+            "complete: enough governance keys signed".to_owned()
+        }
+        Err(error) => {
+            let draft = read_draft(path)?;
+            print_roster(&Roster::parse(&draft.body)?);
+            println!("digest      {}", RosterDigest::of_body(&draft.body));
+            for signature in &draft.signatures {
+                println!("signature   {}", signature.name);
+            }
+            format!("NOT COMPLETE: {:#}", error)
+        }
+    };
+    println!("{state}");
+    Ok(())
+}
+
+fn print_roster(roster: &Roster) {
+    use hashpact_protocol::api::time::rfc3339;
+    println!("consortium  {}", roster.consortium);
+    println!("version     {}", roster.version);
+    println!("created     {}", rfc3339(roster.created_s.saturating_mul(1_000)));
+    println!("expires     {}", rfc3339(roster.expires_s.saturating_mul(1_000)));
+    println!("governance  {} of {} keys must sign", roster.threshold, roster.governance.len());
+    for key in &roster.governance {
+        println!("            {:<12} {}", key.name, key.key);
+    }
+    for member in &roster.members {
+        let roles: Vec<&str> = member.roles.iter().map(|role| role.name()).collect();
+        println!("member      {:<12} {} ({}) {}", member.id, member.name, member.status.name(), roles.join(", "));
+        for log in &member.logs {
+            let state = match log.status {
+                LogStatus::Open => "open".to_owned(),
+                LogStatus::Spare => "spare".to_owned(),
+                LogStatus::Closed { size, .. } => format!("closed at {size}"),
+            };
+            println!("            log {} {state} key {}", log.n, log.key);
+        }
+    }
+}

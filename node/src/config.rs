@@ -1,0 +1,326 @@
+//! The one configuration file: typed, strict, documented.
+//!
+//! [`RawConfig`] is the file as written (unknown keys are refused), [`Config`] is what a checked
+//! start uses. `config.sample.toml` beside the crate documents every field and is parsed by a test.
+//! Secrets are never in this file: keys and token hashes live under `data_dir` with their own
+//! permission checks.
+
+use crate::network::{AddressRole, check_address};
+use hashpact_protocol::roster::MemberId;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// The file as written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawConfig {
+    /// Member id of this node's member, as the roster lists it.
+    pub member: String,
+    /// Folder for keys, database, lock file, roster and tokens; relative to the configuration file.
+    pub data_dir: PathBuf,
+    /// Peer connections.
+    #[serde(default)]
+    pub network: RawNetwork,
+    /// The local HTTP API.
+    #[serde(default)]
+    pub http: RawHttp,
+    /// Logging.
+    #[serde(default)]
+    pub log: RawLog,
+}
+
+/// `[network]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawNetwork {
+    /// Multiaddresses to listen on.
+    pub listen: Vec<String>,
+    /// Multiaddresses that other members should dial; empty means those listened on.
+    pub advertise: Vec<String>,
+    /// Multiaddresses of other members' nodes to dial at the start.
+    pub peers: Vec<String>,
+    /// Most established connections, all peers together.
+    pub connections_max: u32,
+}
+
+impl Default for RawNetwork {
+    fn default() -> Self {
+        Self {
+            listen: vec!["/ip4/0.0.0.0/udp/7411/quic-v1".into(), "/ip4/0.0.0.0/tcp/7411".into()],
+            advertise: Vec::new(),
+            peers: Vec::new(),
+            connections_max: 256,
+        }
+    }
+}
+
+/// `[http]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawHttp {
+    /// Address and port of the API.
+    pub listen: String,
+    /// Must be true to listen on anything but loopback.
+    pub allow_remote: bool,
+    /// Serve `/logs/…` (checkpoints, tiles, entries) without a token.
+    pub public_logs: bool,
+    /// Requests worked on at once; more get 503.
+    pub requests_max: usize,
+    /// Longest time for one request, in milliseconds.
+    pub timeout_ms: u64,
+}
+
+impl Default for RawHttp {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:7410".into(),
+            allow_remote: false,
+            public_logs: false,
+            requests_max: 64,
+            timeout_ms: 30_000,
+        }
+    }
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawLog {
+    /// `text` or `json`.
+    pub format: LogFormat,
+    /// Filter directives, for example `info` or `info,hashpact_node::network=debug`.
+    pub filter: String,
+}
+
+impl Default for RawLog {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, filter: "info".into() }
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The checked configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Member id.
+    pub member: MemberId,
+    /// Folder of everything this node keeps.
+    pub data_dir: PathBuf,
+    /// `[network]`
+    pub network: RawNetwork,
+    /// Checked `[http] listen`.
+    pub http_listen: SocketAddr,
+    /// `[http]`
+    pub http: RawHttp,
+    /// `[log]`
+    pub log: RawLog,
+}
+
+/// Why a configuration is refused; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Cannot be read.
+    #[error("cannot read the configuration {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// Not valid TOML, an unknown key, or a value of the wrong type.
+    #[error("configuration {path}: {detail}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        detail: String,
+    },
+    /// A value breaks a rule.
+    #[error("configuration: {field} = {value:?}: {rule}")]
+    Value {
+        /// The field's dotted name.
+        field: &'static str,
+        /// What it says.
+        value: String,
+        /// What it must be.
+        rule: String,
+    },
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// What is wrong and where.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        Self::parse(&text, base).map_err(|error| match error {
+            ConfigError::Parse { detail, .. } => ConfigError::Parse { path: path.to_owned(), detail },
+            other => other,
+        })
+    }
+
+    /// Checks a file's text; relative paths start at `base`.
+    ///
+    /// # Errors
+    /// What is wrong and where.
+    pub fn parse(text: &str, base: &Path) -> Result<Self, ConfigError> {
+        let raw: RawConfig = toml::from_str(text).map_err(|error| ConfigError::Parse {
+            path: PathBuf::from("(text)"),
+            detail: error.to_string().trim_end().to_owned(),
+        })?;
+        Self::check(raw, base)
+    }
+
+    fn check(raw: RawConfig, base: &Path) -> Result<Self, ConfigError> {
+        let member = MemberId::parse(&raw.member)
+            .map_err(|error| value("member", &raw.member, &error.to_string()))?;
+        let http_listen: SocketAddr = raw
+            .http
+            .listen
+            .parse()
+            .map_err(|_| value("http.listen", &raw.http.listen, "must be an address and port, like 127.0.0.1:7410"))?;
+        if !http_listen.ip().is_loopback() && !raw.http.allow_remote {
+            return Err(value(
+                "http.listen",
+                &raw.http.listen,
+                "is not a loopback address; set http.allow_remote = true if other machines must reach the API",
+            ));
+        }
+        if raw.http.requests_max == 0 || raw.http.requests_max > 4_096 {
+            return Err(value("http.requests_max", &raw.http.requests_max.to_string(), "must be 1 to 4096"));
+        }
+        if !(100..=600_000).contains(&raw.http.timeout_ms) {
+            return Err(value("http.timeout_ms", &raw.http.timeout_ms.to_string(), "must be 100 to 600000"));
+        }
+        if !(1..=4_096).contains(&raw.network.connections_max) {
+            let given = raw.network.connections_max.to_string();
+            return Err(value("network.connections_max", &given, "must be 1 to 4096"));
+        }
+        for (field, addresses, role) in [
+            ("network.listen", &raw.network.listen, AddressRole::Listen),
+            ("network.advertise", &raw.network.advertise, AddressRole::Dial),
+            ("network.peers", &raw.network.peers, AddressRole::Dial),
+        ] {
+            for address in addresses {
+                check_address(address, role)
+                    .map_err(|error| value(field, address, &error.to_string()))?;
+            }
+        }
+        Ok(Self {
+            member,
+            data_dir: base.join(&raw.data_dir),
+            network: raw.network,
+            http_listen,
+            http: raw.http,
+            log: raw.log,
+        })
+    }
+
+    /// The addresses that other members should dial.
+    #[must_use]
+    pub fn advertised(&self) -> &[String] {
+        if self.network.advertise.is_empty() { &self.network.listen } else { &self.network.advertise }
+    }
+
+    /// Folder of the secret keys.
+    #[must_use]
+    pub fn keys_dir(&self) -> PathBuf {
+        self.data_dir.join("keys")
+    }
+
+    /// Folder of the database.
+    #[must_use]
+    pub fn database_dir(&self) -> PathBuf {
+        self.data_dir.join("database")
+    }
+
+    /// The lock file, outside the database.
+    #[must_use]
+    pub fn lock_file(&self) -> PathBuf {
+        self.data_dir.join("signed.lock")
+    }
+
+    /// The adopted roster versions.
+    #[must_use]
+    pub fn roster_file(&self) -> PathBuf {
+        self.data_dir.join("roster")
+    }
+
+    /// This node's signed card.
+    #[must_use]
+    pub fn card_file(&self) -> PathBuf {
+        self.data_dir.join("card")
+    }
+
+    /// Hashes of the API's bearer tokens.
+    #[must_use]
+    pub fn tokens_file(&self) -> PathBuf {
+        self.data_dir.join("tokens")
+    }
+
+    /// What a member sends to governance to be listed: public keys only.
+    #[must_use]
+    pub fn join_file(&self) -> PathBuf {
+        self.data_dir.join("join.toml")
+    }
+}
+
+fn value(field: &'static str, given: &str, rule: &str) -> ConfigError {
+    ConfigError::Value { field, value: given.to_owned(), rule: rule.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str) -> Result<Config, String> {
+        Config::parse(text, Path::new("base")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_documented_sample_is_valid_and_states_the_defaults() {
+        let sample = Config::parse(include_str!("../config.sample.toml"), Path::new(".")).expect("sample parses");
+        let bare = check("member = \"acme\"\ndata_dir = \"data\"").expect("defaults parse");
+        assert_eq!(format!("{:?}", sample.network), format!("{:?}", bare.network));
+        assert_eq!(format!("{:?}", sample.http), format!("{:?}", bare.http));
+        assert_eq!(format!("{:?}", sample.log), format!("{:?}", bare.log));
+    }
+
+    #[test]
+    fn each_bad_value_is_named() {
+        let cases = [
+            ("member = \"acme\"\ndata_dir = \"d\"\nsecret = 1", "unknown field `secret`"),
+            ("member = \"Acme\"\ndata_dir = \"d\"", "member = \"Acme\""),
+            ("data_dir = \"d\"", "missing field `member`"),
+            ("member = \"acme\"\ndata_dir = \"d\"\n[http]\nlisten = \"0.0.0.0:1\"", "allow_remote"),
+            ("member = \"acme\"\ndata_dir = \"d\"\n[http]\nlisten = \"here\"", "http.listen = \"here\""),
+            ("member = \"acme\"\ndata_dir = \"d\"\n[http]\nrequests_max = 0", "http.requests_max"),
+            ("member = \"acme\"\ndata_dir = \"d\"\n[network]\npeers = [\"example.org:1\"]", "network.peers"),
+            ("member = \"acme\"\ndata_dir = \"d\"\n[log]\nformat = \"xml\"", "xml"),
+        ];
+        for (text, expected) in cases {
+            let error = check(text).expect_err(text);
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn remote_listening_is_a_decision() {
+        let config = check("member = \"acme\"\ndata_dir = \"d\"\n[http]\nlisten = \"0.0.0.0:1\"\nallow_remote = true");
+        assert!(config.is_ok());
+    }
+}

@@ -1,0 +1,342 @@
+//! The single loop: wait, hand to the engine, perform effects in order.
+//!
+//! The driver joins storage, network and look-ups and contains no rule that two members could
+//! disagree about. Writes go to one storage thread behind a bounded inbox, in order, and their
+//! completion comes back as events; range requests of peers are read on blocking threads; nothing
+//! blocks the async runtime. `Stop` ends the loop with the reason: nothing signed or half-known leaves
+//! after it.
+
+use crate::lookup::Lookup;
+use crate::metrics::Metrics;
+use crate::network::{NetworkEvent, NetworkHandle, NetworkStopped};
+use crate::service::Submission;
+use crate::storage::{LockFile, Store};
+use hashpact_core::effect::{LockState, PublishedHead, SubmitError, Timer, WriteBatch, WriteId};
+use hashpact_core::event::Submit;
+use hashpact_core::{Effect, Engine, Event, StopReason};
+use hashpact_protocol::wire::{Refusal, Response};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tracing::{debug, error, info, warn};
+
+/// Writes waiting for the storage thread.
+const WRITES_QUEUED_MAX: usize = 64;
+/// Range requests read at once.
+const RANGES_MAX: usize = 8;
+
+/// Milliseconds since 1970, from the system clock.
+#[must_use]
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+enum Job {
+    Write(WriteBatch),
+    Lock(WriteId, LockState),
+}
+
+/// Everything that the loop joins.
+pub struct Driver {
+    engine: Engine,
+    store: Arc<Store>,
+    lookup: Arc<Lookup>,
+    metrics: Arc<Metrics>,
+    network: NetworkHandle,
+    network_events: mpsc::Receiver<NetworkEvent>,
+    submissions: mpsc::Receiver<Submission>,
+    jobs: std::sync::mpsc::SyncSender<Job>,
+    done: mpsc::Receiver<Event>,
+    ranges: Arc<Semaphore>,
+    timers: BTreeMap<Timer, u64>,
+    answers: HashMap<u64, oneshot::Sender<Result<hashpact_core::effect::Receipts, SubmitError>>>,
+    batch_started: HashMap<WriteId, Instant>,
+    last_request: u64,
+}
+
+/// What [`Driver::new`] needs.
+pub struct Parts {
+    /// The opened engine.
+    pub engine: Engine,
+    /// The database.
+    pub store: Arc<Store>,
+    /// The lock file.
+    pub lock: LockFile,
+    /// The read model.
+    pub lookup: Arc<Lookup>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// The network's commands.
+    pub network: NetworkHandle,
+    /// The network's events.
+    pub network_events: mpsc::Receiver<NetworkEvent>,
+    /// Local submissions.
+    pub submissions: mpsc::Receiver<Submission>,
+}
+
+impl Driver {
+    /// Starts the storage thread and joins the parts.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn new(parts: Parts) -> std::io::Result<Self> {
+        let Parts { engine, store, lock, lookup, metrics, network, network_events, submissions } = parts;
+        let (jobs, inbox) = std::sync::mpsc::sync_channel(WRITES_QUEUED_MAX);
+        let (report, done) = mpsc::channel(WRITES_QUEUED_MAX);
+        let writer = Arc::clone(&store);
+        std::thread::Builder::new()
+            .name("storage".to_owned())
+            .spawn(move || write_loop(&writer, lock, &inbox, &report))?;
+        Ok(Self {
+            engine,
+            store,
+            lookup,
+            metrics,
+            network,
+            network_events,
+            submissions,
+            jobs,
+            done,
+            ranges: Arc::new(Semaphore::new(RANGES_MAX)),
+            timers: BTreeMap::new(),
+            answers: HashMap::new(),
+            batch_started: HashMap::new(),
+            last_request: 0,
+        })
+    }
+
+    /// Runs until shutdown or until the engine stops.
+    ///
+    /// # Errors
+    /// Why the engine stopped.
+    pub async fn run(mut self, first: Vec<Effect>, mut shutdown: watch::Receiver<bool>) -> Result<(), StopReason> {
+        let mut stopping_until: Option<tokio::time::Instant> = None;
+        self.perform(first).await?;
+        loop {
+            let due_ms = self.timers.values().min().copied();
+            let wait_ms = due_ms.map_or(60_000, |due_ms| due_ms.saturating_sub(now_ms()));
+            let event = tokio::select! {
+                biased;
+                changed = shutdown.changed(), if stopping_until.is_none() => {
+                    if changed.is_err() || *shutdown.borrow() {
+                        info!("stopping: finishing what was accepted");
+                        stopping_until = Some(tokio::time::Instant::now() + Duration::from_secs(10));
+                        self.submissions.close();
+                    }
+                    None
+                }
+                Some(event) = self.done.recv() => Some(event),
+                Some(submission) = self.submissions.recv() => self.accept(submission),
+                Some(event) = self.network_events.recv() => self.translate(event),
+                () = tokio::time::sleep(Duration::from_millis(wait_ms)) => None,
+            };
+            if let Some(event) = event {
+                self.step(event).await?;
+            }
+            self.fire_timers().await?;
+            let idle = self.answers.is_empty() && self.submissions.is_empty();
+            if stopping_until.is_some_and(|until| idle || tokio::time::Instant::now() >= until) {
+                self.network.shutdown().await;
+                return Ok(());
+            }
+        }
+    }
+
+    async fn step(&mut self, event: Event) -> Result<(), StopReason> {
+        let effects = self.engine.handle(event, now_ms());
+        self.perform(effects).await
+    }
+
+    async fn fire_timers(&mut self) -> Result<(), StopReason> {
+        let now = now_ms();
+        let due: Vec<Timer> =
+            self.timers.iter().filter(|(_, at_ms)| **at_ms <= now).map(|(timer, _)| *timer).collect();
+        for timer in due {
+            self.timers.remove(&timer);
+            self.step(Event::Timer(timer)).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks the idempotency key up at the last moment, so that nothing can be appended under it
+    /// between the look-up and the engine's decision.
+    fn accept(&mut self, submission: Submission) -> Option<Event> {
+        let Submission { drafts, key, digest, ack, answer } = submission;
+        let prior = match key.map(|key| self.store.prior(&key)).transpose() {
+            Ok(prior) => prior.flatten(),
+            Err(error) => {
+                error!(%error, "an idempotency key could not be looked up; the submission is refused");
+                let _ = answer.send(Err(SubmitError::Stopping));
+                return None;
+            }
+        };
+        let mut salts = vec![[0u8; 32]; drafts.len()];
+        for salt in &mut salts {
+            if getrandom::fill(salt).is_err() {
+                error!("the operating system gave no random bytes; the submission is refused");
+                let _ = answer.send(Err(SubmitError::Stopping));
+                return None;
+            }
+        }
+        self.last_request += 1;
+        self.answers.insert(self.last_request, answer);
+        Some(Event::Submit(Submit { request: self.last_request, drafts, salts, key, digest, prior, ack }))
+    }
+
+    fn translate(&self, event: NetworkEvent) -> Option<Event> {
+        match event {
+            NetworkEvent::Listening { address } => {
+                info!(address, "listening for members' nodes");
+                None
+            }
+            NetworkEvent::Refused { reason, .. } => {
+                self.metrics.count_refused(reason);
+                debug!(reason, "a connection or message was refused");
+                None
+            }
+            NetworkEvent::Connected { peer } => Some(Event::Connected { peer }),
+            NetworkEvent::Disconnected { peer } => Some(Event::Disconnected { peer }),
+            NetworkEvent::Inbound { peer, channel, request } => Some(Event::Inbound { peer, channel, request }),
+            NetworkEvent::Outcome { peer, request_id, result } => {
+                Some(Event::Outcome { peer, request: request_id, result })
+            }
+        }
+    }
+
+    async fn perform(&mut self, effects: Vec<Effect>) -> Result<(), StopReason> {
+        for effect in effects {
+            match effect {
+                Effect::Write(batch) => {
+                    self.batch_started.insert(batch.id, Instant::now());
+                    self.job(Job::Write(batch))?;
+                }
+                Effect::WriteLock { write, lock } => self.job(Job::Lock(write, lock))?,
+                Effect::Publish(head) => self.publish(&head),
+                Effect::Send { peer, request_id, request } => heard(self.network.send(peer, request_id, request).await)?,
+                Effect::Reply { channel, response } => heard(self.network.reply(channel, response).await)?,
+                Effect::ServeRange { channel, log, start, size, entries_max, bytes_max } => {
+                    self.serve_range(channel, move |store| store.range(&log, start, size, entries_max, bytes_max))
+                        .await;
+                }
+                Effect::Disconnect { peer, reason } => {
+                    info!(peer.id = %peer, reason, "disconnecting a peer");
+                    self.metrics.count_refused(reason);
+                    heard(self.network.disconnect(peer).await)?;
+                }
+                Effect::Admitted { peer, member, addresses } => {
+                    info!(peer.id = %peer, member.id = member, "a member's node is connected");
+                    heard(self.network.remember(peer, addresses).await)?;
+                }
+                Effect::SetTimer { timer, at_ms } => {
+                    self.timers.insert(timer, at_ms);
+                }
+                Effect::Answer { request, answer } => {
+                    if let Ok(receipts) = &answer {
+                        self.metrics.appended.inc_by(receipts.records.len() as u64);
+                    }
+                    if let Some(sender) = self.answers.remove(&request) {
+                        // The caller may have gone; what was appended stays appended.
+                        let _ = sender.send(answer);
+                    }
+                }
+                Effect::View(changes) => self.lookup.apply(&changes),
+                Effect::Folded { log, counts } => self.lookup.set_counts(log, counts),
+                Effect::Health(health) => {
+                    info!(
+                        state = %health.completeness,
+                        peers = health.peers.len(),
+                        append = health.append_blocked.unwrap_or("open"),
+                        "health changed"
+                    );
+                    self.lookup.set_health(health);
+                }
+                Effect::Misbehaviour { peer, rule } => {
+                    warn!(peer.id = %peer, rule, "a peer broke a rule");
+                    self.metrics.count_misbehaviour(rule);
+                }
+                Effect::Stop(reason) => {
+                    error!(%reason, "stopping: this node's own state may be wrong");
+                    return Err(reason);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn job(&self, job: Job) -> Result<(), StopReason> {
+        // At most one write per log is under way, so a full inbox means more logs than slots: waiting
+        // here briefly is right, and the storage thread never waits for this loop.
+        tokio::task::block_in_place(|| self.jobs.send(job))
+            .map_err(|_| StopReason::WriteFailed { detail: "the storage thread has ended".to_owned() })
+    }
+
+    fn publish(&mut self, head: &PublishedHead) {
+        if head.size > 0
+            && let Err(error) = self.store.publish(head)
+        {
+            // The note is only cached here: lock file and later batches hold it too.
+            warn!(%error, log.origin = head.origin, "a published note could not be cached");
+        }
+        self.lookup.publish(head);
+    }
+
+    async fn serve_range(
+        &self,
+        channel: u64,
+        read: impl FnOnce(&Store) -> Result<hashpact_protocol::wire::RangeChunk, crate::storage::StoreError>
+        + Send
+        + 'static,
+    ) {
+        let Ok(permit) = Arc::clone(&self.ranges).try_acquire_owned() else {
+            // A stopped network is noticed at the next effect that needs it.
+            let _ = self.network.reply(channel, Response::Refused(Refusal::Busy)).await;
+            return;
+        };
+        let (store, network) = (Arc::clone(&self.store), self.network.clone());
+        tokio::spawn(async move {
+            let chunk = tokio::task::spawn_blocking(move || read(&store)).await;
+            let response = match chunk {
+                Ok(Ok(chunk)) => Response::Range(chunk),
+                Ok(Err(error)) => {
+                    error!(%error, "a range could not be read for a peer; run fsck");
+                    Response::Refused(Refusal::Busy)
+                }
+                Err(_) => Response::Refused(Refusal::Busy),
+            };
+            let _ = network.reply(channel, response).await;
+            drop(permit);
+        });
+    }
+}
+
+/// A network that has ended leaves this node deaf: stop, rather than sign on unheard.
+fn heard(sent: Result<(), NetworkStopped>) -> Result<(), StopReason> {
+    sent.map_err(|_| StopReason::Internal("the network task has ended"))
+}
+
+/// The storage thread: one job after the other, each synced before it is reported.
+fn write_loop(
+    store: &Store,
+    mut lock: LockFile,
+    inbox: &std::sync::mpsc::Receiver<Job>,
+    report: &mpsc::Sender<Event>,
+) {
+    while let Ok(job) = inbox.recv() {
+        let event = match job {
+            Job::Write(batch) => match store.write(&batch) {
+                Ok(read_back) => Event::Written { write: batch.id, read_back },
+                Err(error) => Event::WriteFailed { write: batch.id, detail: error.to_string() },
+            },
+            Job::Lock(write, state) => match lock.write(&state) {
+                Ok(()) => Event::LockWritten { write },
+                Err(error) => Event::WriteFailed { write, detail: error.to_string() },
+            },
+        };
+        let failed = matches!(event, Event::WriteFailed { .. });
+        if report.blocking_send(event).is_err() || failed {
+            return;
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! One shape for every error: a stable code, a message for the caller, the request's id.
+//!
+//! The detailed cause of a fault of ours goes to the log under the same id, never to the caller.
+
+use crate::service::ServiceError;
+use axum::http::StatusCode;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::response::{IntoResponse, Response};
+use hashpact_core::effect::SubmitError;
+use hashpact_protocol::api::FieldError;
+
+/// An error answer. The request's id is filled in by the outermost layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiError {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// Stable code for programs.
+    pub code: &'static str,
+    /// A sentence for the caller.
+    pub message: String,
+    /// Seconds after which to try again.
+    pub retry_after_s: Option<u32>,
+}
+
+impl ApiError {
+    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), retry_after_s: None }
+    }
+
+    pub(super) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    pub(super) fn later(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { retry_after_s: Some(1), ..Self::new(status, code, message) }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, axum::http::HeaderValue::from_static("Bearer"));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<FieldError> for ApiError {
+    fn from(error: FieldError) -> Self {
+        Self::bad_request("invalid_field", error.to_string())
+    }
+}
+
+impl From<ServiceError> for ApiError {
+    fn from(error: ServiceError) -> Self {
+        let message = error.to_string();
+        match error {
+            ServiceError::Storage(cause) => {
+                tracing::error!(%cause, "a read from the database failed; run fsck");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "storage", message)
+            }
+            ServiceError::Busy => Self::later(StatusCode::SERVICE_UNAVAILABLE, "busy", message),
+            ServiceError::Stopping => Self::later(StatusCode::SERVICE_UNAVAILABLE, "stopping", message),
+            ServiceError::UnknownList(_) => Self::bad_request("unknown_list", message),
+        }
+    }
+}
+
+impl From<SubmitError> for ApiError {
+    fn from(error: SubmitError) -> Self {
+        use StatusCode as S;
+        let message = error.to_string();
+        match error {
+            SubmitError::NotCleared(_) => Self::later(S::SERVICE_UNAVAILABLE, "not_appending", message),
+            SubmitError::Busy { .. } => Self::later(S::TOO_MANY_REQUESTS, "busy", message),
+            SubmitError::Stopping => Self::later(S::SERVICE_UNAVAILABLE, "stopping", message),
+            SubmitError::KeyReused => Self::new(S::CONFLICT, "idempotency_key_reused", message),
+            SubmitError::UnknownRecord(_) => Self::new(S::NOT_FOUND, "unknown_record", message),
+            SubmitError::NotARecord(_) => Self::new(S::CONFLICT, "not_a_record", message),
+            SubmitError::NotAuthor { .. } => Self::new(S::FORBIDDEN, "not_author", message),
+            SubmitError::OwnRecord(_) => Self::new(S::CONFLICT, "own_record", message),
+            SubmitError::AlreadyRetracted(_) => Self::new(S::CONFLICT, "already_retracted", message),
+            SubmitError::NotYetReplicated { .. } => {
+                Self::later(S::GATEWAY_TIMEOUT, "not_yet_replicated", message)
+            }
+            SubmitError::TooFewMembers { .. } => Self::bad_request("too_few_members", message),
+            SubmitError::ClockBehind { .. } => Self::new(S::SERVICE_UNAVAILABLE, "clock_behind", message),
+            SubmitError::LogClosed(_) => Self::new(S::CONFLICT, "log_closed", message),
+            SubmitError::Empty | SubmitError::TooMany { .. } | SubmitError::Payload { .. } => {
+                Self::bad_request("invalid_record", message)
+            }
+            SubmitError::Salts { .. } => Self::new(S::INTERNAL_SERVER_ERROR, "internal", message),
+            _ => Self::new(S::INTERNAL_SERVER_ERROR, "internal", message),
+        }
+    }
+}

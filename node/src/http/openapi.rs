@@ -1,0 +1,52 @@
+//! The API's description, generated from the handlers and shapes.
+
+use axum::Json;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Hashpact node",
+        description = "The local API of one consortium member's node. Hashes, labels and statistics only: no endpoint accepts media."
+    ),
+    paths(
+        super::matching::match_signals,
+        super::records::contribute,
+        super::records::list,
+        super::records::show,
+        super::records::proof,
+        super::records::opine,
+        super::records::retract,
+        super::node::members,
+        super::node::logs,
+        super::node::status,
+        super::node::healthz,
+        super::node::readyz,
+        super::node::metrics,
+        super::logs::checkpoint,
+        super::logs::tile
+    ),
+    modifiers(&Token)
+)]
+struct Description;
+
+struct Token;
+
+impl Modify for Token {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    }
+}
+
+/// The OpenAPI 3.1 document.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Description::openapi()
+}
+
+/// `GET /openapi.json`
+pub(super) async fn document() -> Json<utoipa::openapi::OpenApi> {
+    Json(openapi())
+}

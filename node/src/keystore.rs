@@ -1,0 +1,407 @@
+//! Secret keys on disk: one file per role, readable by their owner only.
+//!
+//! ```text
+//! hashpact-secret-key-1 <role> <64 lower-case hexadecimal digits>\n
+//! ```
+//!
+//! The role stands in the file, so that a file renamed or copied to another place is refused instead
+//! of signing in the wrong role. Keys are created by `init` (or the governance tool) only, never
+//! overwritten, and synced together with their folder before `create` returns. `open` refuses a file
+//! that group or others may read or write, and two roles with one key.
+//!
+//! Somebody who can read a key file *is* this member in that role until the roster replaces the
+//! key; somebody who can write one stops the node. Losing `log.key` closes the log; losing the others
+//! costs a roster change. There is no passphrase: an unattended daemon would have to keep it beside
+//! the file. Back up the folder offline, encrypted.
+
+use hashpact_protocol::digest::{HexError, hex_array, hex_encode};
+use hashpact_protocol::keys::{KeyRole, SEED_BYTES, SecretKey};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+const FORMAT: &str = "hashpact-secret-key-1";
+/// Longest key file, generously: a longer one is not read to its end.
+const FILE_BYTES_MAX: u64 = 256;
+
+/// Why keys cannot be created or opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyStoreError {
+    /// `create` never overwrites.
+    #[error("key file {} already exists; keys are never overwritten", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A key is not there.
+    #[error("key file {} is missing", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Others may read or write a key.
+    #[error("key file {} has mode {mode:03o}: only its owner may access it (chmod 600)", path.display())]
+    Permissions {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The file has another length than a key file of its role.
+    #[error("key file {} has {found_bytes} bytes, a key file of its role has {expected_bytes}", path.display())]
+    Length {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        found_bytes: u64,
+        /// The right length.
+        expected_bytes: usize,
+    },
+    /// The line does not start as key files do, or does not end in a line feed.
+    #[error("key file {} is not in the form {FORMAT:?}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file holds a key of another role.
+    #[error("key file {} does not hold a {expected} key", path.display())]
+    Role {
+        /// The file.
+        path: PathBuf,
+        /// The role wanted.
+        expected: &'static str,
+    },
+    /// The digits are wrong.
+    #[error("key file {}: {source}", path.display())]
+    Hex {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: HexError,
+    },
+    /// One key in two roles.
+    #[error("{first} and {second} key are the same; one key per role")]
+    Shared {
+        /// One role.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+    },
+    /// The operating system has no random bytes.
+    #[error("no random bytes from the operating system: {0}")]
+    Random(getrandom::Error),
+    /// The file system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// File or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// The secret keys of one node.
+#[derive(Debug)]
+pub struct KeyStore {
+    /// Signs the own log's checkpoints.
+    pub log: SecretKey,
+    /// Signs the member's node card.
+    pub card: SecretKey,
+    /// Cosigns other members' checkpoints.
+    pub cosigner: SecretKey,
+    /// Authenticates peer connections.
+    pub peer: SecretKey,
+}
+
+impl KeyStore {
+    /// The roles that a node holds, in the order of their creation.
+    pub const ROLES: [KeyRole; 4] = [KeyRole::Log, KeyRole::Card, KeyRole::Cosigner, KeyRole::Peer];
+
+    /// Creates fresh keys of all roles in `dir`, which is made if missing (mode 0700).
+    ///
+    /// # Errors
+    /// [`KeyStoreError::Exists`] if any key file is there (then none is created),
+    /// [`KeyStoreError::Random`], [`KeyStoreError::Io`].
+    pub fn create(dir: &Path) -> Result<Self, KeyStoreError> {
+        let io = |source| KeyStoreError::Io {
+            path: dir.to_owned(),
+            source,
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(io)?;
+        let paths = Self::ROLES.map(|role| key_path(dir, role));
+        if let Some(path) = paths.into_iter().find(|path| fs::symlink_metadata(path).is_ok()) {
+            return Err(KeyStoreError::Exists { path });
+        }
+        let make = |role| create_key(&key_path(dir, role), role);
+        let [log, card, cosigner, peer] = Self::ROLES;
+        Ok(Self {
+            log: make(log)?,
+            card: make(card)?,
+            cosigner: make(cosigner)?,
+            peer: make(peer)?,
+        })
+    }
+
+    /// Opens the keys of all roles.
+    ///
+    /// # Errors
+    /// As [`open_key`], and [`KeyStoreError::Shared`].
+    pub fn open(dir: &Path) -> Result<Self, KeyStoreError> {
+        let open = |role| open_key(&key_path(dir, role), role);
+        let [log, card, cosigner, peer] = Self::ROLES;
+        let keys = Self {
+            log: open(log)?,
+            card: open(card)?,
+            cosigner: open(cosigner)?,
+            peer: open(peer)?,
+        };
+        let publics = [&keys.log, &keys.card, &keys.cosigner, &keys.peer].map(SecretKey::public);
+        for (second, key) in publics.iter().enumerate() {
+            if let Some(first) = publics.iter().take(second).position(|other| other == key) {
+                let [first, second] = [first, second].map(|role| Self::ROLES[role].name());
+                return Err(KeyStoreError::Shared { first, second });
+            }
+        }
+        Ok(keys)
+    }
+}
+
+/// Where the key of a role lies in a folder: `<role>.key`.
+#[must_use]
+pub fn key_path(dir: &Path, role: KeyRole) -> PathBuf {
+    dir.join(format!("{}.key", role.name()))
+}
+
+/// Creates one fresh key file (mode 0600), synced; also for governance keys.
+///
+/// # Errors
+/// [`KeyStoreError::Exists`], [`KeyStoreError::Random`], [`KeyStoreError::Io`].
+pub fn create_key(path: &Path, role: KeyRole) -> Result<SecretKey, KeyStoreError> {
+    let mut seed = Zeroizing::new([0; SEED_BYTES]);
+    getrandom::fill(seed.as_mut_slice()).map_err(KeyStoreError::Random)?;
+    let digits = Zeroizing::new(hex_encode(seed.as_slice()));
+    let line = Zeroizing::new(format!("{FORMAT} {} {}\n", role.name(), digits.as_str()));
+    let io = |source| KeyStoreError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut file = match OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+    {
+        Ok(file) => file,
+        Err(source) if source.kind() == ErrorKind::AlreadyExists => {
+            return Err(KeyStoreError::Exists {
+                path: path.to_owned(),
+            });
+        }
+        Err(source) => return Err(io(source)),
+    };
+    file.write_all(line.as_bytes()).map_err(io)?;
+    file.sync_all().map_err(io)?;
+    let dir = path
+        .parent()
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)?;
+    Ok(SecretKey::from_seed(*seed))
+}
+
+/// Opens one key file; also for governance keys.
+///
+/// # Errors
+/// [`KeyStoreError::Missing`], [`KeyStoreError::Permissions`], [`KeyStoreError::Length`],
+/// [`KeyStoreError::Format`], [`KeyStoreError::Role`], [`KeyStoreError::Hex`], [`KeyStoreError::Io`].
+pub fn open_key(path: &Path, role: KeyRole) -> Result<SecretKey, KeyStoreError> {
+    let io = |source| KeyStoreError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(source) if source.kind() == ErrorKind::NotFound => {
+            return Err(KeyStoreError::Missing {
+                path: path.to_owned(),
+            });
+        }
+        Err(source) => return Err(io(source)),
+    };
+    // Of the open file, not of the path: nothing can be exchanged in between.
+    let metadata = file.metadata().map_err(io)?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(KeyStoreError::Permissions {
+            path: path.to_owned(),
+            mode,
+        });
+    }
+    let mut text = Zeroizing::new(String::with_capacity(FILE_BYTES_MAX as usize));
+    let read = (&mut file).take(FILE_BYTES_MAX).read_to_string(&mut text);
+    match read {
+        Err(source) if source.kind() == ErrorKind::InvalidData => {
+            return Err(KeyStoreError::Format {
+                path: path.to_owned(),
+            });
+        }
+        read => read.map_err(io)?,
+    };
+    let found_bytes = metadata.len();
+    parse_key_file(path, role, &text, found_bytes)
+}
+
+fn parse_key_file(
+    path: &Path,
+    role: KeyRole,
+    text: &str,
+    found_bytes: u64,
+) -> Result<SecretKey, KeyStoreError> {
+    let owned = || path.to_owned();
+    let Some(rest) = text.strip_prefix(FORMAT).and_then(|rest| rest.strip_prefix(' ')) else {
+        return Err(KeyStoreError::Format { path: owned() });
+    };
+    let Some(rest) = rest
+        .strip_prefix(role.name())
+        .and_then(|rest| rest.strip_prefix(' '))
+    else {
+        return Err(KeyStoreError::Role {
+            path: owned(),
+            expected: role.name(),
+        });
+    };
+    let expected_bytes = FORMAT.len() + role.name().len() + 2 * SEED_BYTES + 3;
+    if found_bytes != expected_bytes as u64 {
+        return Err(KeyStoreError::Length {
+            path: owned(),
+            found_bytes,
+            expected_bytes,
+        });
+    }
+    let Some(digits) = rest.strip_suffix('\n') else {
+        return Err(KeyStoreError::Format { path: owned() });
+    };
+    let seed = hex_array(digits).map_err(|source| KeyStoreError::Hex {
+        path: owned(),
+        source,
+    })?;
+    Ok(SecretKey::from_seed(*Zeroizing::new(seed)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().expect("temporary folder")
+    }
+
+    #[test]
+    fn created_keys_open_again_and_are_never_overwritten() {
+        let dir = folder();
+        let keys = dir.path().join("keys");
+        let made = KeyStore::create(&keys).expect("fresh");
+        let opened = KeyStore::open(&keys).expect("just made");
+        assert_eq!(made.log.public(), opened.log.public());
+        assert_eq!(made.peer.public(), opened.peer.public());
+        assert_ne!(made.log.public(), made.card.public());
+        for role in KeyStore::ROLES {
+            let mode = fs::metadata(key_path(&keys, role))
+                .expect("there")
+                .permissions()
+                .mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+        assert!(matches!(
+            KeyStore::create(&keys),
+            Err(KeyStoreError::Exists { .. })
+        ));
+        // One left-over key is enough, and the others are not created beside it.
+        let partial = dir.path().join("partial");
+        fs::create_dir(&partial).expect("new");
+        create_key(&key_path(&partial, KeyRole::Peer), KeyRole::Peer).expect("fresh");
+        assert!(matches!(
+            KeyStore::create(&partial),
+            Err(KeyStoreError::Exists { .. })
+        ));
+        assert!(!key_path(&partial, KeyRole::Log).exists());
+        assert!(matches!(
+            KeyStore::open(&partial),
+            Err(KeyStoreError::Missing { .. })
+        ));
+    }
+
+    #[test]
+    fn files_that_others_may_touch_are_refused() {
+        let dir = folder();
+        let path = dir.path().join("governance.key");
+        create_key(&path, KeyRole::Governance).expect("fresh");
+        for mode in [0o640, 0o604, 0o620, 0o610, 0o601] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("own file");
+            let error = open_key(&path, KeyRole::Governance).expect_err("too open");
+            assert!(
+                matches!(error, KeyStoreError::Permissions { mode: found, .. } if found == mode),
+                "{error}"
+            );
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).expect("own file");
+        open_key(&path, KeyRole::Governance).expect("read-only is fine");
+    }
+
+    #[test]
+    fn every_damage_is_named() {
+        let dir = folder();
+        let path = key_path(dir.path(), KeyRole::Log);
+        create_key(&path, KeyRole::Log).expect("fresh");
+        let good = fs::read_to_string(&path).expect("text");
+        let check = |text: &[u8], what: fn(&KeyStoreError) -> bool| {
+            fs::write(&path, text).expect("own file");
+            let error = open_key(&path, KeyRole::Log).expect_err("damaged");
+            assert!(what(&error), "{error}");
+        };
+        check(b"", |error| matches!(error, KeyStoreError::Format { .. }));
+        check(&[0xff; 40], |error| matches!(error, KeyStoreError::Format { .. }));
+        check(good.trim_end().as_bytes(), |error| {
+            matches!(error, KeyStoreError::Length { .. })
+        });
+        check(format!("{good}\n").as_bytes(), |error| {
+            matches!(error, KeyStoreError::Length { .. })
+        });
+        check("x".repeat(1000).as_bytes(), |error| {
+            matches!(error, KeyStoreError::Format { .. })
+        });
+        check(good.replace(" log ", " card ").as_bytes(), |error| {
+            matches!(error, KeyStoreError::Role { .. })
+        });
+        let digits = good.trim_end().rsplit(' ').next().expect("digits").to_owned();
+        check(good.replace(&digits, &"G".repeat(64)).as_bytes(), |error| {
+            matches!(error, KeyStoreError::Hex { .. })
+        });
+    }
+
+    #[test]
+    fn one_key_in_two_roles_is_refused() {
+        let dir = folder();
+        KeyStore::create(dir.path()).expect("fresh");
+        let log = fs::read_to_string(key_path(dir.path(), KeyRole::Log)).expect("text");
+        fs::write(
+            key_path(dir.path(), KeyRole::Peer),
+            log.replace(" log ", " peer "),
+        )
+        .expect("own file");
+        assert!(matches!(
+            KeyStore::open(dir.path()),
+            Err(KeyStoreError::Shared {
+                first: "log",
+                second: "peer"
+            })
+        ));
+    }
+}

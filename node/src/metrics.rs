@@ -1,0 +1,118 @@
+//! Counters and gauges in OpenMetrics text, for Prometheus.
+//!
+//! Labels come from fixed vocabularies (rules, endpoints, outcomes, members of the roster): never a
+//! signal, a query, a key or a caller.
+
+use crate::lookup::Lookup;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// A rule that a peer broke.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RuleLabel {
+    /// Its fixed label.
+    pub rule: String,
+}
+
+/// One HTTP endpoint and how it answered.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct EndpointLabel {
+    /// Route pattern.
+    pub endpoint: String,
+    /// Status code.
+    pub status: u16,
+}
+
+/// One log.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LogLabel {
+    /// Its origin.
+    pub log: String,
+}
+
+/// All metrics of this process.
+pub struct Metrics {
+    registry: Registry,
+    /// Messages of peers that broke a rule.
+    pub misbehaviour: Family<RuleLabel, Counter>,
+    /// Connections refused or closed.
+    pub refused: Family<RuleLabel, Counter>,
+    /// HTTP requests answered.
+    pub http_requests: Family<EndpointLabel, Counter>,
+    /// Seconds per HTTP request.
+    pub http_seconds: Histogram,
+    /// Items looked up.
+    pub match_items: Counter,
+    /// Entries appended to the own log.
+    pub appended: Counter,
+    /// Seconds from batch to lock.
+    pub append_seconds: Histogram,
+    log_size: Family<LogLabel, Gauge>,
+    peers: Gauge,
+    complete: Gauge,
+    records: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("hashpact");
+        let metrics = Self {
+            misbehaviour: Family::default(),
+            refused: Family::default(),
+            http_requests: Family::default(),
+            http_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 18)),
+            match_items: Counter::default(),
+            appended: Counter::default(),
+            append_seconds: Histogram::new(exponential_buckets(0.000_5, 2.0, 14)),
+            log_size: Family::default(),
+            peers: Gauge::default(),
+            complete: Gauge::default(),
+            records: Gauge::default(),
+            registry: Registry::default(),
+        };
+        registry.register("peer_misbehaviour", "Messages of peers that broke a rule", metrics.misbehaviour.clone());
+        registry.register("peer_refused", "Connections refused or closed, by reason", metrics.refused.clone());
+        registry.register("http_requests", "HTTP requests answered", metrics.http_requests.clone());
+        registry.register("http_request_seconds", "Time per HTTP request", metrics.http_seconds.clone());
+        registry.register("match_items", "Items looked up", metrics.match_items.clone());
+        registry.register("appended_entries", "Entries appended to the own log", metrics.appended.clone());
+        registry.register("append_seconds", "Time from batch to signed lock", metrics.append_seconds.clone());
+        registry.register("log_size", "Entries held and visible, by log", metrics.log_size.clone());
+        registry.register("peers_admitted", "Peers connected and admitted", metrics.peers.clone());
+        registry.register("answers_complete", "1 when look-ups are complete", metrics.complete.clone());
+        registry.register("records", "Records known, whatever their status", metrics.records.clone());
+        Self { registry, ..metrics }
+    }
+}
+
+impl Metrics {
+    /// Counts a rule that a peer broke.
+    pub fn count_misbehaviour(&self, rule: &str) {
+        self.misbehaviour.get_or_create(&RuleLabel { rule: rule.to_owned() }).inc();
+    }
+
+    /// Counts a connection refused or closed.
+    pub fn count_refused(&self, reason: &str) {
+        self.refused.get_or_create(&RuleLabel { rule: reason.to_owned() }).inc();
+    }
+
+    /// The text form, with gauges as of now.
+    #[must_use]
+    pub fn encode(&self, lookup: &Lookup) -> String {
+        for head in lookup.heads().values() {
+            let size = i64::try_from(head.size).unwrap_or(i64::MAX);
+            self.log_size.get_or_create(&LogLabel { log: head.origin.clone() }).set(size);
+        }
+        self.peers.set(i64::try_from(lookup.health().peers.len()).unwrap_or(i64::MAX));
+        self.complete.set(i64::from(lookup.completeness().0));
+        self.records.set(i64::try_from(lookup.records_count()).unwrap_or(i64::MAX));
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to a string cannot fail");
+        text
+    }
+}

@@ -1,0 +1,406 @@
+//! What the HTTP side may ask of the node: submit through the loop, read beside it.
+//!
+//! Submissions go through a bounded channel to the driver and come back when their promise holds.
+//! Reads go to [`Lookup`] and to published entries of the store on blocking threads; nothing beyond a
+//! log's published size can be read here, whatever the database already holds.
+
+use crate::lookup::{Cursor, Lookup, RecordsFilter, opinions};
+use crate::metrics::Metrics;
+use crate::storage::{Store, StoreError};
+use hashpact_core::effect::{PublishedHead, Receipts, StoredPayload, SubmitError};
+use hashpact_core::event::{Ack, Draft};
+use hashpact_core::view::{RecordView, StatusReason};
+use hashpact_protocol::api;
+use hashpact_protocol::digest::{LogId, RecordId};
+use hashpact_protocol::merkle::TileId;
+use hashpact_protocol::proof::TlogProof;
+use hashpact_protocol::record::{SignalType, Vocabulary as _};
+use hashpact_protocol::roster::{LogStatus, Roster};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+/// Submissions waiting for the loop.
+pub const SUBMISSIONS_QUEUED_MAX: usize = 256;
+
+/// A submission on its way to the loop.
+pub struct Submission {
+    /// What to state.
+    pub drafts: Vec<Draft>,
+    /// The idempotency key, bound to its caller.
+    pub key: Option<[u8; 32]>,
+    /// Digest of what is asked.
+    pub digest: [u8; 32],
+    /// When to answer.
+    pub ack: Ack,
+    /// Where the answer goes.
+    pub answer: oneshot::Sender<Result<Receipts, SubmitError>>,
+}
+
+/// Facts that do not change while the node runs.
+pub struct Identity {
+    /// Member id.
+    pub member: String,
+    /// Network identity, as libp2p prints it.
+    pub peer: String,
+    /// The roster in force.
+    pub roster: Arc<Roster>,
+    /// When the process started.
+    pub started: Instant,
+}
+
+/// The handle that HTTP holds.
+#[derive(Clone)]
+pub struct Service {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    identity: Identity,
+    submissions: mpsc::Sender<Submission>,
+    lookup: Arc<Lookup>,
+    store: Arc<Store>,
+    metrics: Arc<Metrics>,
+    scans: Semaphore,
+    log_names: BTreeMap<LogId, String>,
+}
+
+/// Why a read has no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// Storage failed; the cause is in the log.
+    #[error("the database could not be read")]
+    Storage(#[from] StoreError),
+    /// Too many look-ups are under way.
+    #[error("too many look-ups are under way")]
+    Busy,
+    /// The node is stopping.
+    #[error("the node is stopping")]
+    Stopping,
+    /// A list that this node does not have.
+    #[error("there is no list {0:?} at this node")]
+    UnknownList(String),
+}
+
+impl Service {
+    /// Joins the parts.
+    #[must_use]
+    pub fn new(
+        identity: Identity,
+        submissions: mpsc::Sender<Submission>,
+        lookup: Arc<Lookup>,
+        store: Arc<Store>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let log_names = identity.roster.logs().map(|log| (log.log_id, log.origin)).collect();
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        let scans = Semaphore::new(threads * 2);
+        Self { inner: Arc::new(Inner { identity, submissions, lookup, store, metrics, scans, log_names }) }
+    }
+
+    /// States records in the own log; answers when the promise holds.
+    ///
+    /// # Errors
+    /// Why not; unless it says otherwise, nothing was appended.
+    pub async fn submit(
+        &self,
+        drafts: Vec<Draft>,
+        key: Option<[u8; 32]>,
+        digest: [u8; 32],
+        ack: Ack,
+    ) -> Result<Receipts, SubmitError> {
+        let (answer, answered) = oneshot::channel();
+        let submission = Submission { drafts, key, digest, ack, answer };
+        self.inner.submissions.try_send(submission).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => {
+                SubmitError::Busy { queued: SUBMISSIONS_QUEUED_MAX, max: SUBMISSIONS_QUEUED_MAX }
+            }
+            mpsc::error::TrySendError::Closed(_) => SubmitError::Stopping,
+        })?;
+        answered.await.unwrap_or(Err(SubmitError::Stopping))
+    }
+
+    /// Answers a match request.
+    ///
+    /// # Errors
+    /// An unknown list, or too many look-ups at once.
+    pub async fn match_signals(
+        &self,
+        queries: Vec<api::Query>,
+        pdq_radius: u32,
+        lists: Option<Vec<String>>,
+    ) -> Result<api::MatchResponse, ServiceError> {
+        if let Some(unknown) =
+            lists.iter().flatten().find(|list| *list != hashpact_core::verdict::BUILT_IN_LIST)
+        {
+            return Err(ServiceError::UnknownList(unknown.clone()));
+        }
+        let radius = u16::try_from(pdq_radius).unwrap_or(u16::MAX);
+        let inner = Arc::clone(&self.inner);
+        self.inner.metrics.match_items.inc_by(queries.len() as u64);
+        let permit = self.inner.scans.acquire().await.map_err(|_| ServiceError::Stopping)?;
+        let answer = tokio::task::spawn_blocking(move || {
+            inner.lookup.match_queries(queries, radius, lists.as_deref(), &|log| inner.origin(log))
+        })
+        .await
+        .map_err(|_| ServiceError::Stopping)?;
+        drop(permit);
+        Ok(answer)
+    }
+
+    /// One record with who said what, or an entry that is not a record.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub async fn record(&self, id: RecordId) -> Result<Option<api::RecordJson>, ServiceError> {
+        Ok(self.inner.lookup.record(&id).map(|record| self.inner.show(&record)))
+    }
+
+    /// A page of records.
+    #[must_use]
+    pub fn records(&self, filter: &RecordsFilter, after: Option<Cursor>, limit: usize) -> api::RecordsPage {
+        let (records, next) = self.inner.lookup.page(filter, after, limit);
+        api::RecordsPage {
+            records: records.iter().map(|record| self.inner.show(record)).collect(),
+            next: next.map(|cursor| cursor.encode()),
+        }
+    }
+
+    /// The provenance proof of an entry (any kind, not only records): a C2SP tlog-proof.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub async fn proof(&self, id: RecordId) -> Result<Option<String>, ServiceError> {
+        self.blocking(move |inner| {
+            let Some(place) = inner.store.place(&id)? else { return Ok(None) };
+            let Some(head) = inner.store.published(&place.log) else { return Ok(None) };
+            let Some(note) = head.note.filter(|note| note.size > place.index) else { return Ok(None) };
+            let Some(entry) = inner.store.entries(&place.log, place.index, place.index + 1)?.pop() else {
+                return Ok(None);
+            };
+            let hashes = inner.store.inclusion(&place.log, place.index, note.size)?;
+            let mut extra = entry.leaf;
+            if let StoredPayload::Present { salt, padded } = entry.payload {
+                extra.extend_from_slice(&salt);
+                extra.extend_from_slice(&padded);
+            }
+            let proof = TlogProof { extra: Some(extra), index: place.index, hashes, checkpoint: note.note };
+            Ok(Some(proof.encode()))
+        })
+        .await
+    }
+
+    /// The newest checkpoint note of a log, by origin.
+    #[must_use]
+    pub fn checkpoint(&self, origin: &str) -> Option<Vec<u8>> {
+        Some(self.head(origin)?.note?.note)
+    }
+
+    /// A hash tile, inside the size of the newest checkpoint.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub async fn tile(&self, origin: &str, tile: TileId) -> Result<Option<Vec<u8>>, ServiceError> {
+        let Some(head) = self.head(origin) else { return Ok(None) };
+        self.blocking(move |inner| Ok(inner.store.tile(&head.log, tile)?)).await
+    }
+
+    /// A bundle of entries, inside the size of the newest checkpoint.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub async fn entry_bundle(&self, origin: &str, index: u64, width: u16) -> Result<Option<Vec<u8>>, ServiceError> {
+        let Some(head) = self.head(origin) else { return Ok(None) };
+        self.blocking(move |inner| Ok(inner.store.entry_bundle(&head.log, index, width)?)).await
+    }
+
+    /// The members of the roster in force.
+    #[must_use]
+    pub fn members(&self) -> api::MembersResponse {
+        let roster = &self.inner.identity.roster;
+        let members = roster.members.iter().map(|member| api::MemberJson {
+            member: member.id.to_string(),
+            name: member.name.clone(),
+            status: if member.is_active() { "active" } else { "left" }.to_owned(),
+            roles: member.roles.iter().map(|role| role.name().to_owned()).collect(),
+            logs: member.logs.iter().map(|log| roster.origin(&member.id, log.n)).collect(),
+        });
+        api::MembersResponse {
+            consortium: roster.consortium.clone(),
+            roster: roster.version,
+            members: members.collect(),
+        }
+    }
+
+    /// The logs of the roster in force, as held here.
+    #[must_use]
+    pub fn logs(&self) -> api::LogsResponse {
+        let heads = self.inner.lookup.heads();
+        let roster = &self.inner.identity.roster;
+        let logs = roster.logs().filter(|log| *log.status != LogStatus::Spare).map(|log| {
+            let head = heads.get(&log.log_id);
+            api::LogJson {
+                member: log.member.to_string(),
+                n: log.n,
+                size: head.map_or(0, |head| head.size),
+                root: head.map_or_else(hashpact_protocol::digest::empty_root, |head| head.root).to_hex(),
+                open: *log.status == LogStatus::Open,
+                key: log.key.to_hex(),
+                checkpoint: format!("/logs/{}/{}/checkpoint", log.member, log.n),
+                origin: log.origin,
+            }
+        });
+        api::LogsResponse { logs: logs.collect() }
+    }
+
+    /// What this node is, holds and waits for.
+    #[must_use]
+    pub fn status(&self) -> api::StatusResponse {
+        self.inner.status()
+    }
+
+    /// Whether the node serves requests, and why not.
+    #[must_use]
+    pub fn ready(&self) -> api::ReadyResponse {
+        let ready = self.inner.lookup.is_loaded();
+        api::ReadyResponse { ready, reason: (!ready).then(|| "loading the logs from disk".to_owned()) }
+    }
+
+    /// Metrics in OpenMetrics text.
+    #[must_use]
+    pub fn metrics_text(&self) -> String {
+        self.inner.metrics.encode(&self.inner.lookup)
+    }
+
+    /// Counters for the HTTP side.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    /// The origin of a member's log, if the roster lists it.
+    #[must_use]
+    pub fn origin_of(&self, member: &str, n: u32) -> Option<String> {
+        let roster = &self.inner.identity.roster;
+        roster.logs().find(|log| log.member.as_str() == member && log.n == n).map(|log| log.origin)
+    }
+
+    fn head(&self, origin: &str) -> Option<PublishedHead> {
+        self.inner.store.published(&LogId::of_origin(origin))
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, ServiceError> + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let inner = Arc::clone(&self.inner);
+        tokio::task::spawn_blocking(move || work(&inner)).await.map_err(|_| ServiceError::Stopping)?
+    }
+}
+
+impl Inner {
+    fn origin(&self, log: &LogId) -> String {
+        self.log_names.get(log).cloned().unwrap_or_else(|| log.to_hex())
+    }
+
+    fn show(&self, record: &RecordView) -> api::RecordJson {
+        api::RecordJson {
+            record: record.id.to_hex(),
+            member: record.member.to_string(),
+            log: self.origin(&record.log),
+            index: record.index,
+            kind: record.kind.name().to_owned(),
+            time: api::time::rfc3339(record.time_ms),
+            status: record.status.name().to_owned(),
+            reason: record.reason.as_ref().map(reason_text),
+            opinions: opinions(record),
+            statements: record
+                .statements
+                .iter()
+                .map(|(member, statement)| api::StatementJson {
+                    member: member.to_string(),
+                    opinion: statement.opinion.name().to_owned(),
+                    reason: statement.reason.map(|reason| reason.name().to_owned()),
+                    time: api::time::rfc3339(statement.time_ms),
+                    record: None,
+                })
+                .collect(),
+            proof: format!("/v1/records/{}/proof", record.id.to_hex()),
+            ..api::RecordJson::default()
+        }
+        .with_content(&record.content)
+    }
+
+    fn status(&self) -> api::StatusResponse {
+        let (complete, reason) = self.lookup.completeness();
+        let health = self.lookup.health();
+        let roster = &self.identity.roster;
+        let heads = self.lookup.heads();
+        let connected: BTreeSet<&str> = health.peers.iter().map(|peer| peer.member.as_str()).collect();
+        let stats = self.lookup.index_stats();
+        let mut index: BTreeMap<String, u64> = BTreeMap::from([("pdq".to_owned(), stats.hamming.postings as u64)]);
+        for (kind, count) in &stats.exact {
+            let name = SignalType::from_code(u64::from(*kind)).map_or_else(|| format!("type-{kind}"), |kind| kind.name().to_owned());
+            index.insert(name, count.postings as u64);
+        }
+        api::StatusResponse {
+            member: self.identity.member.clone(),
+            consortium: roster.consortium.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            roster: roster.version,
+            roster_expired: crate::driver::now_ms() / 1_000 > roster.expires_s,
+            view: self.lookup.as_of().view,
+            ready: self.lookup.is_loaded(),
+            complete,
+            reason,
+            uptime_s: self.identity.started.elapsed().as_secs(),
+            appending: health.append_blocked.is_none(),
+            logs: roster
+                .logs()
+                .filter(|log| *log.status != LogStatus::Spare)
+                .map(|log| {
+                    let head = heads.get(&log.log_id);
+                    let counts = self.lookup.counts(&log.log_id);
+                    api::LogStatus {
+                        void: counts.void,
+                        opaque: counts.opaque,
+                        origin: log.origin,
+                        size: head.map_or(0, |head| head.size),
+                        announced: head.map_or(0, |head| head.announced),
+                    }
+                })
+                .collect(),
+            peers: roster
+                .members
+                .iter()
+                .filter(|member| member.is_active() && member.id.as_str() != self.identity.member)
+                .map(|member| api::PeerStatus {
+                    member: member.id.to_string(),
+                    peer: None,
+                    connected: connected.contains(member.id.as_str()),
+                    last_seen: None,
+                    refused: 0,
+                })
+                .collect(),
+            index,
+        }
+    }
+}
+
+/// A status reason as a sentence for people.
+fn reason_text(reason: &StatusReason) -> String {
+    match reason {
+        StatusReason::RetractedBy { member, time_ms, reason } => {
+            let why = reason.map_or(String::new(), |reason| format!(": {}", reason.name()));
+            format!("retracted by {member} on {}{why}", api::time::rfc3339(*time_ms))
+        }
+        StatusReason::DisagreedBy { members } => {
+            let names: Vec<&str> = members.iter().map(|member| member.as_str()).collect();
+            format!("{} disagree: {}", members.len(), names.join(", "))
+        }
+        StatusReason::ExpiredAt { time_ms } => format!("expired on {}", api::time::rfc3339(*time_ms)),
+        other => format!("{other:?}"),
+    }
+}

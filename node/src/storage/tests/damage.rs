@@ -1,0 +1,116 @@
+//! Crash images and damaged files: what recovery accepts and what it refuses.
+
+use super::{TestLog, crash_image, fresh};
+use crate::storage::fsck::{Problem, fsck_with_keys};
+use crate::storage::{Store, StoreError};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The write-ahead log that holds the newest records.
+fn newest_wal(db: &Path) -> PathBuf {
+    let logs = fs::read_dir(db)
+        .expect("database")
+        .map(|file| file.expect("entry").path());
+    let is_wal = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "log");
+    logs.filter(is_wal).max().expect("a write-ahead log")
+}
+
+/// A database with three batches of ten, all in the write-ahead log, and where each ended there.
+fn three_batches() -> (tempfile::TempDir, TestLog, Vec<u64>) {
+    let (dir, store) = fresh();
+    let mut log = TestLog::new("north");
+    let db = dir.path().join("db");
+    let ends = (0..3)
+        .map(|_| {
+            store.write(&log.batch(10)).expect("ten");
+            fs::metadata(newest_wal(&db)).expect("log").len()
+        })
+        .collect();
+    crash_image(&db, &dir.path().join("image"));
+    (dir, log, ends)
+}
+
+/// Opens a copy of the image after a change of its newest write-ahead log.
+fn open_changed(dir: &Path, name: &str, change: impl FnOnce(&mut Vec<u8>)) -> Result<Store, StoreError> {
+    let copy = dir.join(name);
+    crash_image(&dir.join("image"), &copy);
+    let wal = newest_wal(&copy);
+    let mut bytes = fs::read(&wal).expect("log");
+    change(&mut bytes);
+    fs::write(&wal, bytes).expect("own file");
+    Store::open(&copy)
+}
+
+fn size_of(store: &Store, log: &TestLog) -> u64 {
+    store.stored_size(&log.log).unwrap_or(0)
+}
+
+#[test]
+fn a_torn_tail_loses_only_the_batch_that_was_never_acknowledged() {
+    let (dir, log, ends) = three_batches();
+    let end = |batch: usize| usize::try_from(ends[batch]).expect("small");
+    for (number, cut) in [end(1) + 1, end(1) + 100, end(2) - 100, end(2) - 1]
+        .into_iter()
+        .enumerate()
+    {
+        let store = open_changed(dir.path(), &format!("torn-{number}"), |wal| wal.truncate(cut));
+        assert_eq!(
+            size_of(&store.expect("a crash while writing"), &log),
+            20,
+            "cut at {cut}"
+        );
+    }
+    let whole = open_changed(dir.path(), "whole", |_| ()).expect("nothing missing");
+    assert_eq!(size_of(&whole, &log), 30);
+}
+
+#[test]
+fn damage_before_the_tail_is_refused_and_never_skipped() {
+    let (dir, _log, ends) = three_batches();
+    let end = |batch: usize| usize::try_from(ends[batch]).expect("small");
+    let places = [end(0) - 200, end(0) + 300, (end(0) + end(1)) / 2, end(1) - 1];
+    for (number, at) in places.into_iter().enumerate() {
+        let opened = open_changed(dir.path(), &format!("flip-{number}"), |wal| wal[at] ^= 0x10);
+        let error = opened.expect_err("acknowledged batches must not vanish");
+        assert!(matches!(error, StoreError::Damaged { .. }), "byte {at}: {error}");
+    }
+}
+
+#[test]
+fn a_log_cut_at_a_record_boundary_is_caught_by_the_lock() {
+    let (dir, log, ends) = three_batches();
+    let cut = usize::try_from(ends[1]).expect("small");
+    let store = open_changed(dir.path(), "cut", |wal| wal.truncate(cut)).expect("looks sound");
+    assert_eq!(size_of(&store, &log), 20);
+    let keys = [(log.log, log.key.public())].into_iter().collect();
+    let report = fsck_with_keys(&store, &keys, &log.lock(), &mut |_| ()).expect("readable");
+    let ahead = Problem::LockAhead {
+        origin: log.origin.clone(),
+        locked: 30,
+        stored: 20,
+    };
+    assert_eq!(report.problems, [ahead]);
+    assert!(!report.is_clean());
+}
+
+#[test]
+fn a_missing_or_foreign_database_is_named() {
+    let (dir, store) = fresh();
+    let db = dir.path().join("db");
+    drop(store);
+    let mut options = rocksdb::Options::default();
+    options.create_if_missing(true);
+    let foreign = dir.path().join("foreign");
+    drop(rocksdb::DB::open(&options, &foreign).expect("somebody else's"));
+    assert!(matches!(Store::open(&foreign), Err(StoreError::Families { .. })));
+    // The manifest is the list of tables: without it nothing may be guessed.
+    for file in fs::read_dir(&db)
+        .expect("database")
+        .map(|file| file.expect("entry"))
+    {
+        if file.file_name().to_string_lossy().starts_with("MANIFEST") {
+            fs::write(file.path(), b"garbage").expect("own file");
+        }
+    }
+    assert!(Store::open(&db).is_err());
+}
