@@ -1,0 +1,76 @@
+//! Which node to talk to, and with which token.
+//!
+//! A token is a secret, so it is never an argument (arguments are visible to every process of the
+//! machine): it comes from a file that only its owner can read, or from the environment.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use hashpact_client::{Client, DEFAULT_URL};
+
+use super::output::Output;
+
+/// The environment variable that holds a token.
+const TOKEN_VARIABLE: &str = "HASHPACT_TOKEN";
+/// No token is longer, in bytes.
+const TOKEN_FILE_MAX_BYTES: u64 = 4096;
+
+/// Options that lead to a node.
+#[derive(Debug, clap::Args)]
+pub(crate) struct NodeArgs {
+    /// Address of your member's node
+    #[arg(long, global = true, help_heading = "Node and output", env = "HASHPACT_URL", default_value = DEFAULT_URL, value_name = "URL")]
+    url: String,
+    /// File with the access token, readable by its owner only; without it, the token is taken from
+    /// the environment variable HASHPACT_TOKEN
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Node and output",
+        env = "HASHPACT_TOKEN_FILE",
+        value_name = "FILE"
+    )]
+    token_file: Option<PathBuf>,
+}
+
+impl NodeArgs {
+    /// A client of the node; nothing is sent yet.
+    pub(crate) fn client(&self, output: Output) -> anyhow::Result<Client> {
+        let token = match &self.token_file {
+            Some(path) => Some(read_token(path)?),
+            None => std::env::var(TOKEN_VARIABLE)
+                .ok()
+                .filter(|token| !token.trim().is_empty()),
+        };
+        let client = Client::new(&self.url, token.as_deref())?;
+        if client.sends_token_in_clear() {
+            output.warn(&format!(
+                "warning: {} is not on this machine and not encrypted; the token and all signals can be read on the way",
+                client.base_url()
+            ));
+        }
+        Ok(client)
+    }
+}
+
+fn read_token(path: &Path) -> anyhow::Result<String> {
+    let shown = path.display();
+    let metadata = std::fs::metadata(path).with_context(|| format!("token file {shown}"))?;
+    if !metadata.is_file() || metadata.len() > TOKEN_FILE_MAX_BYTES {
+        bail!("token file {shown}: expected a small regular file");
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            bail!("token file {shown} can be read by others (mode {mode:04o}); run: chmod 600 {shown}");
+        }
+    }
+    let text = std::fs::read_to_string(path).with_context(|| format!("token file {shown}"))?;
+    let token = text.trim();
+    if token.is_empty() || token.lines().count() != 1 {
+        bail!("token file {shown}: expected one line with the token");
+    }
+    Ok(token.to_owned())
+}

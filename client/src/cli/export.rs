@@ -1,0 +1,187 @@
+//! `hashpact export`: what stands, as a hash list.
+//!
+//! Pages through the node's records and writes each as it comes, so that memory does not grow with the
+//! list. With `--out` the file appears under its name only when it is complete. The node's own word
+//! on whether it is complete is asked for first: a list from a node that is still loading must not
+//! be taken for all there is.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::builder::PossibleValuesParser;
+use hashpact_client::Client;
+use hashpact_client::list::{csv, tx};
+use hashpact_protocol::api::{RecordJson, RecordsQuery};
+use hashpact_protocol::limits::RECORDS_PAGE_MAX;
+use hashpact_protocol::record::{Review, SignalType};
+
+use super::exit::Outcome;
+use super::import::FormatArg;
+use super::labels::words;
+use super::output::{Output, counted, printable};
+use super::progress;
+
+/// Arguments of `export`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "csv and jsonl keep signals, labels, review, source and expiry, and `import` reads them back. A record \
+                  without a source gets its author as the source, so that passing it on does not look like a second \
+                  statement. tx writes TYPE VALUE lines without labels, MD5 as video_md5, for the threatexchange command."
+)]
+pub(crate) struct Args {
+    /// The format
+    #[arg(long, value_enum, default_value = "jsonl")]
+    format: FormatArg,
+    /// Write to this file; left out: standard output
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Only records that this member stated
+    #[arg(long, value_name = "MEMBER")]
+    member: Option<String>,
+    /// Only records with a signal of this type
+    #[arg(long = "type", value_name = "TYPE", value_parser = PossibleValuesParser::new(SignalType::ALL.map(SignalType::name)))]
+    signal_type: Option<String>,
+    /// Only records of this status; left out: what stands
+    #[arg(long, value_name = "STATUS")]
+    status: Option<String>,
+    /// Only records with at least this review
+    #[arg(long, value_name = "REVIEW", value_parser = words::<Review>())]
+    min_review: Option<String>,
+}
+
+/// Where the list goes: a stream, or a file that gets its name at the end.
+struct Target {
+    writer: Box<dyn Write>,
+    rename: Option<(PathBuf, PathBuf)>,
+}
+
+pub(crate) async fn run(args: &Args, client: &Client, output: Output) -> anyhow::Result<Outcome> {
+    let status = client.status().await?;
+    let mut target = Target::open(args.out.as_deref())?;
+    let bar = match args.out {
+        Some(_) => progress::bar(output, "exporting", None, progress::Unit::Items),
+        None => indicatif::ProgressBar::hidden(),
+    };
+    let mut query = RecordsQuery {
+        cursor: None,
+        limit: u32::try_from(RECORDS_PAGE_MAX).ok(),
+        kind: Some("content".to_owned()),
+        member: args.member.clone(),
+        signal_type: args.signal_type.clone(),
+        status: args.status.clone(),
+        review: args.min_review.clone(),
+    };
+    let (mut records, mut failed) = (0u64, 0u64);
+    if args.format == FormatArg::Csv {
+        target.line(&csv::header_line())?;
+    }
+    loop {
+        let page = client.records(&query).await?;
+        for record in &page.records {
+            match write_record(&mut target, record, args)? {
+                Ok(()) => records += 1,
+                Err(not_writable) => {
+                    failed += 1;
+                    bar.suspend(|| output.warn(&printable(&not_writable.to_string())));
+                }
+            }
+        }
+        bar.set_position(records);
+        if page.next.is_none() {
+            break;
+        }
+        if page.next == query.cursor {
+            let what = "the cursor of the next page is that of this one".to_owned();
+            let url = client.base_url().to_owned();
+            return Err(hashpact_client::ClientError::Unexpected { url, what }.into());
+        }
+        query.cursor = page.next;
+    }
+    target.finish()?;
+    bar.finish_and_clear();
+    output.note(&counted(records, "record exported", "records exported"));
+    if !status.complete {
+        let reason = status.reason.unwrap_or_else(|| "no reason given".to_owned());
+        output.warn(&format!(
+            "THE LIST IS INCOMPLETE: {}. Export again when the node has caught up.",
+            printable(&reason)
+        ));
+        return Ok(Outcome::Incomplete);
+    }
+    Ok(if failed > 0 {
+        Outcome::SomeFailed
+    } else {
+        Outcome::Done
+    })
+}
+
+/// Writes one record; the inner error is about the record, the outer about the file.
+fn write_record(
+    target: &mut Target,
+    record: &RecordJson,
+    args: &Args,
+) -> anyhow::Result<Result<(), csv::NotWritable>> {
+    match args.format {
+        FormatArg::Jsonl => {
+            target.line(&serde_json::to_string(record).expect("records have string keys only"))?;
+        }
+        FormatArg::Csv => match csv::row(record) {
+            Ok(row) => target.line(&row)?,
+            Err(not_writable) => return Ok(Err(not_writable)),
+        },
+        FormatArg::Tx => {
+            let wanted = |name: &str| args.signal_type.as_deref().is_none_or(|only| only == name);
+            let known = |name: &str| SignalType::parse(name).is_some();
+            for signal in record
+                .signals
+                .iter()
+                .filter(|s| wanted(&s.signal_type) && known(&s.signal_type))
+            {
+                target.line(&tx::line(signal))?;
+            }
+        }
+    }
+    Ok(Ok(()))
+}
+
+impl Target {
+    fn open(out: Option<&Path>) -> anyhow::Result<Target> {
+        let Some(out) = out else {
+            return Ok(Target {
+                writer: Box::new(BufWriter::new(io::stdout())),
+                rename: None,
+            });
+        };
+        let mut part = out.as_os_str().to_owned();
+        part.push(".part");
+        let part = PathBuf::from(part);
+        let file = File::create(&part).with_context(|| part.display().to_string())?;
+        Ok(Target {
+            writer: Box::new(BufWriter::new(file)),
+            rename: Some((part, out.to_owned())),
+        })
+    }
+
+    fn line(&mut self, line: &str) -> anyhow::Result<()> {
+        match writeln!(self.writer, "{line}") {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe && self.rename.is_none() => {
+                std::process::exit(0)
+            }
+            written => written.context("writing the list"),
+        }
+    }
+
+    fn finish(mut self) -> anyhow::Result<()> {
+        self.writer.flush().context("writing the list")?;
+        drop(self.writer);
+        if let Some((part, out)) = self.rename {
+            File::open(&part)
+                .and_then(|file| file.sync_all())
+                .context("writing the list")?;
+            std::fs::rename(&part, &out).with_context(|| out.display().to_string())?;
+        }
+        Ok(())
+    }
+}

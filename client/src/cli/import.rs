@@ -1,0 +1,315 @@
+//! `hashpact import`: a member's existing hash list becomes records.
+//!
+//! The work is done by `hashpact_client::import`; this file opens the list and the journal, sends the
+//! batches, and reports. Unusable lines go to standard error (the first hundred) and to the
+//! `--errors` file (all of them), and do not stop the rest.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::ValueEnum;
+use hashpact_client::import::{BATCH_DEFAULT, Batch, Importer, Totals, settings_digest};
+use hashpact_client::journal::Journal;
+use hashpact_client::list::{BadLine, Format, ListReader, ReadOptions};
+use hashpact_protocol::api::Ack;
+use hashpact_protocol::digest::hex_encode;
+use hashpact_protocol::limits::RECORDS_PER_CALL_MAX;
+use indicatif::ProgressBar;
+use serde::Serialize;
+
+use super::connect::NodeArgs;
+use super::contribute::parse_ack;
+use super::exit::Outcome;
+use super::labels::{self, LabelArgs};
+use super::output::{Output, counted, grouped, printable};
+use super::progress;
+
+/// Unusable lines shown on standard error; the rest is counted there and listed in `--errors`.
+const BAD_LINES_SHOWN: u64 = 100;
+
+/// Arguments of `import`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "CSV columns: type and value; or any of pdq, md5, sha1, sha256, photodna (several values of a cell \
+                  separated by ;). Beside them: quality, origin, realism, activity, age_group, age_band, likeness, evidence \
+                  (separated by ;), tlp, review, source_org, source_list, source_id, source_date, expires.\n\n\
+                  A journal beside the list (LIST.hashpact-import) records which lines are stated. After a kill, run the \
+                  same command again: every line is stated once. Lines that are equal in every field are stated once per \
+                  list; other lists and other members are not looked at."
+)]
+pub(crate) struct Args {
+    /// The list; - reads standard input
+    #[arg(value_name = "LIST")]
+    list: PathBuf,
+    /// Its format; left out: recognised from the first line
+    #[arg(long, value_enum)]
+    format: Option<FormatArg>,
+    /// Records of one call, 1 to 10000
+    #[arg(long, value_name = "COUNT", default_value_t = BATCH_DEFAULT as u64,
+          value_parser = clap::value_parser!(u64).range(1..=RECORDS_PER_CALL_MAX as u64))]
+    batch: u64,
+    /// The journal; left out: LIST.hashpact-import, and none for standard input
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+    /// Write every unusable line's number and reason to this file
+    #[arg(long, value_name = "FILE")]
+    errors: Option<PathBuf>,
+    /// Pass over CSV columns that are not known, instead of refusing the list
+    #[arg(long)]
+    ignore_unknown_columns: bool,
+    /// Check every line and state nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// State the list anew although it was imported before (after retractions); needs a new --state file
+    #[arg(long, requires = "state", conflicts_with = "dry_run")]
+    restate: bool,
+    /// What to wait for: local, or replicated:K
+    #[arg(long, default_value = "local", value_parser = parse_ack)]
+    ack: Ack,
+    #[command(flatten)]
+    labels: LabelArgs,
+}
+
+/// The formats, as options name them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormatArg {
+    /// Comma-separated values with a header
+    Csv,
+    /// One JSON object a line
+    Jsonl,
+    /// TYPE VALUE lines, as the threatexchange command writes them
+    Tx,
+}
+
+impl From<FormatArg> for Format {
+    fn from(format: FormatArg) -> Format {
+        match format {
+            FormatArg::Csv => Format::Csv,
+            FormatArg::Jsonl => Format::Jsonl,
+            FormatArg::Tx => Format::Tx,
+        }
+    }
+}
+
+/// The result as printed with `--json`.
+#[derive(Debug, Default, Serialize)]
+struct Summary {
+    dry_run: bool,
+    lines: u64,
+    records: u64,
+    stated_now: u64,
+    stated_before: u64,
+    duplicates: u64,
+    bad_lines: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index_first: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index_last: Option<u64>,
+}
+
+/// Where unusable lines are reported.
+struct Reporter {
+    output: Output,
+    bar: ProgressBar,
+    shown: u64,
+    file: Option<BufWriter<File>>,
+    failure: Option<io::Error>,
+}
+
+pub(crate) async fn run(args: &Args, node: &NodeArgs, output: Output) -> anyhow::Result<Outcome> {
+    let options = ReadOptions {
+        format: args.format.map(Format::from),
+        ignore_unknown_columns: args.ignore_unknown_columns,
+        defaults: args.labels.defaults()?,
+    };
+    let client = if args.dry_run {
+        None
+    } else {
+        Some(node.client(output)?)
+    };
+    let (input, size_bytes) = open_list(&args.list)?;
+    let identity = if args.restate {
+        random_identity()?
+    } else {
+        "list".to_owned()
+    };
+    let journal = match journal_path(args) {
+        Some(path) => Some(Journal::open(&path, &identity, &settings_digest(&options))?),
+        None => None,
+    };
+    output.note(&format!(
+        "where a line is silent: {}",
+        labels::statement(&options.defaults)
+    ));
+    let bar = progress::bar(output, "importing", size_bytes, progress::Unit::Bytes);
+    let mut reporter = Reporter::new(output, bar.clone(), args.errors.as_deref())?;
+    let batch_max = usize::try_from(args.batch).unwrap_or(BATCH_DEFAULT);
+    let mut importer = Importer::new(ListReader::new(input, options), journal, &identity, batch_max);
+    let mut summary = Summary {
+        dry_run: args.dry_run,
+        ..Summary::default()
+    };
+    while let Some(batch) = importer.next_batch(&mut |bad| reporter.report(bad))? {
+        if let Some(client) = &client {
+            let receipts = client
+                .contribute(&batch.records, &batch.key, args.ack)
+                .await
+                .with_context(|| stopped_at(&batch, args, &summary))?;
+            importer.confirm(&batch, &receipts)?;
+            summary.stated_now += batch.records.len() as u64;
+            if let (Some(first), Some(last)) = (receipts.first(), receipts.last()) {
+                summary.log.get_or_insert_with(|| first.log.clone());
+                summary.index_first.get_or_insert(first.index);
+                summary.index_last = Some(last.index);
+            }
+        }
+        bar.set_position(importer.bytes());
+        bar.set_message(counted(importer.totals().records, "record", "records"));
+    }
+    bar.finish_and_clear();
+    reporter.finish()?;
+    Ok(conclude(importer.totals(), summary, output))
+}
+
+/// What a person needs to know when the node stops in the middle of a list.
+fn stopped_at(batch: &Batch, args: &Args, summary: &Summary) -> String {
+    let done = counted(summary.stated_now, "record was", "records were");
+    let again = if journal_path(args).is_some() {
+        "run the same command again to go on; nothing is stated twice"
+    } else {
+        "run the same command with the same input again; the node recognises what it has"
+    };
+    format!(
+        "lines {} to {} ({done} stated before; {again})",
+        batch.first_line, batch.last_line
+    )
+}
+
+fn conclude(totals: Totals, mut summary: Summary, output: Output) -> Outcome {
+    summary.lines = totals.lines;
+    summary.records = totals.records;
+    summary.stated_before = totals.done_before;
+    summary.duplicates = totals.duplicates;
+    summary.bad_lines = totals.bad;
+    if output.json {
+        output.json_line(&summary);
+    } else {
+        let verb = if summary.dry_run {
+            "would be stated"
+        } else {
+            "stated"
+        };
+        let now = if summary.dry_run {
+            totals.records
+        } else {
+            summary.stated_now
+        };
+        output.line(&format!(
+            "{} read, {} {verb}",
+            counted(totals.lines, "line", "lines"),
+            counted(now, "record", "records")
+        ));
+        let also = [
+            (totals.done_before, "stated by an earlier run"),
+            (totals.duplicates, "left out, equal to an earlier line"),
+            (totals.bad, "not usable, reported"),
+        ];
+        for (count, what) in also.iter().filter(|(count, _)| *count > 0) {
+            output.line(&format!("  {} {what}", grouped(*count)));
+        }
+        if let (Some(log), Some(first), Some(last)) = (&summary.log, summary.index_first, summary.index_last)
+        {
+            output.line(&format!(
+                "  in log {}, from index {first} to {last}",
+                printable(log)
+            ));
+        }
+        if summary.dry_run {
+            output.note("dry run: nothing was stated");
+        }
+    }
+    if totals.bad > 0 {
+        Outcome::SomeFailed
+    } else {
+        Outcome::Done
+    }
+}
+
+fn open_list(list: &Path) -> anyhow::Result<(Box<dyn BufRead>, Option<u64>)> {
+    if list.as_os_str() == "-" {
+        return Ok((Box::new(BufReader::with_capacity(1 << 18, io::stdin())), None));
+    }
+    let file = File::open(list).with_context(|| list.display().to_string())?;
+    let size_bytes = file.metadata().with_context(|| list.display().to_string())?.len();
+    Ok((
+        Box::new(BufReader::with_capacity(1 << 18, file)),
+        Some(size_bytes),
+    ))
+}
+
+fn journal_path(args: &Args) -> Option<PathBuf> {
+    if args.dry_run {
+        return None;
+    }
+    args.state.clone().or_else(|| {
+        (args.list.as_os_str() != "-").then(|| {
+            let mut name = args.list.clone().into_os_string();
+            name.push(".hashpact-import");
+            PathBuf::from(name)
+        })
+    })
+}
+
+fn random_identity() -> anyhow::Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness from the system: {error}"))?;
+    Ok(hex_encode(&bytes))
+}
+
+impl Reporter {
+    fn new(output: Output, bar: ProgressBar, path: Option<&Path>) -> anyhow::Result<Reporter> {
+        let create = |path: &Path| File::create(path).with_context(|| path.display().to_string());
+        let file = path.map(create).transpose()?.map(BufWriter::new);
+        Ok(Reporter {
+            output,
+            bar,
+            shown: 0,
+            file,
+            failure: None,
+        })
+    }
+
+    fn report(&mut self, bad: &BadLine) {
+        let text = format!("line {}: {}", bad.line, printable(&bad.reason.to_string()));
+        self.shown += 1;
+        if self.shown <= BAD_LINES_SHOWN {
+            self.bar.suspend(|| self.output.warn(&text));
+        } else if self.shown == BAD_LINES_SHOWN + 1 {
+            let rest = if self.file.is_some() {
+                "all are in the --errors file"
+            } else {
+                "list all with --errors FILE"
+            };
+            self.bar.suspend(|| {
+                self.output
+                    .warn(&format!("further unusable lines are only counted here; {rest}"))
+            });
+        }
+        if let (Some(file), None) = (&mut self.file, &self.failure) {
+            self.failure = writeln!(file, "{text}").err();
+        }
+    }
+
+    fn finish(self) -> anyhow::Result<()> {
+        let written = match (self.failure, self.file) {
+            (Some(error), _) => Err(error),
+            (None, Some(mut file)) => file.flush(),
+            (None, None) => Ok(()),
+        };
+        written.context("the list was imported, but the --errors file could not be written")
+    }
+}

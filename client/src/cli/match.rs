@@ -1,0 +1,392 @@
+//! `hashpact match`: is this known?
+//!
+//! Items are numbered for the node; which number is which file stays here. An answer that the node
+//! calls incomplete is announced on standard error even with `--quiet`, is part of every JSON line,
+//! turns "no match" into "unknown", and sets the exit code: silence from a node that is loading or
+//! lagging must never look like a clean result.
+
+use std::collections::BTreeMap;
+use std::io::BufReader;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use hashpact_client::Client;
+use hashpact_client::list::{ListItem, ListReader, ReadOptions, Step, jsonl::HashedFile};
+use hashpact_hashing::pdq::VARIANT_NAMES;
+use hashpact_protocol::api::{Match, MatchItem, MatchRequest, MatchResult, QuerySignal};
+use hashpact_protocol::limits::{MATCH_SIGNALS_PER_CALL_MAX, PDQ_DISTANCE_MAX};
+use indicatif::ProgressBar;
+use serde::Serialize;
+
+use super::exit::Outcome;
+use super::output::{Output, counted, grouped, printable};
+use super::{hashing, inputs, labels, progress};
+
+/// Signals of one call: far below the node's bound, so that first results come soon.
+const SIGNALS_PER_CALL: usize = 4_000;
+const _: () = assert!(SIGNALS_PER_CALL + 64 <= MATCH_SIGNALS_PER_CALL_MAX);
+
+/// Arguments of `match`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Files are hashed on this machine; only signals are sent, without file names. PDQ look-ups include the \
+                  seven rotated and mirrored variants, so a picture that was turned or flipped is still found.\n\n\
+                  The command succeeds (0) whether or not something matched; with --exit-code it ends with 10 if \
+                  something did. If the node says that its answer is incomplete it ends with 6: \"no match\" then proves \
+                  nothing."
+)]
+pub(crate) struct Args {
+    /// Files, and folders to walk
+    #[arg(value_name = "FILE|DIR", required_unless_present = "list")]
+    paths: Vec<PathBuf>,
+    /// Look up the signals of a list instead: CSV, JSON lines (also those of `hash --json`) or TYPE VALUE
+    /// lines; - reads standard input
+    #[arg(long, value_name = "LIST", conflicts_with = "paths")]
+    list: Option<PathBuf>,
+    /// Largest PDQ distance, 0 to 64; left out: the node's default of 31
+    #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u32).range(0..=i64::from(PDQ_DISTANCE_MAX)))]
+    max_distance: Option<u32>,
+    /// Ask only this list of the node; repeat for several
+    #[arg(long = "node-list", value_name = "NAME")]
+    node_lists: Vec<String>,
+    /// Show items without a match as well (JSON always does)
+    #[arg(long, short)]
+    all: bool,
+    /// Pass over CSV columns that are not known
+    #[arg(long)]
+    ignore_unknown_columns: bool,
+    /// End with 10 if at least one item matched
+    #[arg(long)]
+    exit_code: bool,
+}
+
+/// What an item is to the person who asked.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Subject {
+    File(String),
+    Line(u64),
+}
+
+/// A result as printed with `--json`.
+#[derive(Serialize)]
+struct ResultLine<'r> {
+    #[serde(flatten)]
+    subject: &'r Subject,
+    complete: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'r str>,
+    as_of: &'r hashpact_protocol::api::AsOf,
+    outcome: Option<&'r str>,
+    total: u64,
+    matches: &'r [Match],
+}
+
+/// Items on their way to the node, and what came back so far.
+struct Lookup<'c> {
+    client: &'c Client,
+    args: &'c Args,
+    output: Output,
+    bar: ProgressBar,
+    subjects: Vec<Subject>,
+    items: Vec<MatchItem>,
+    signals: usize,
+    asked: u64,
+    matched: u64,
+    failed: u64,
+    incomplete: Option<String>,
+}
+
+pub(crate) async fn run(args: &Args, client: &Client, output: Output) -> anyhow::Result<Outcome> {
+    let mut lookup = Lookup {
+        client,
+        args,
+        output,
+        bar: progress::bar(output, "looking up", None, progress::Unit::Items),
+        subjects: Vec::new(),
+        items: Vec::new(),
+        signals: 0,
+        asked: 0,
+        matched: 0,
+        failed: 0,
+        incomplete: None,
+    };
+    match &args.list {
+        Some(list) => lookup.ask_list(list).await?,
+        None => lookup.ask_files().await?,
+    }
+    lookup.send().await?;
+    lookup.bar.finish_and_clear();
+    Ok(lookup.summary())
+}
+
+impl Lookup<'_> {
+    async fn ask_files(&mut self) -> anyhow::Result<()> {
+        // A portion of files is hashed, then sent: hashing needs the processors, the node the wait.
+        let mut files = inputs::walk(&self.args.paths).peekable();
+        while files.peek().is_some() {
+            let mut hashed: Vec<HashedFile> = Vec::new();
+            hashing::hash_all(files.by_ref().take(256), |file| {
+                hashed.push(file);
+                Ok(())
+            })?;
+            for file in hashed {
+                self.add_file(file).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn add_file(&mut self, file: HashedFile) -> anyhow::Result<()> {
+        if let Some(error) = &file.error {
+            self.failed += 1;
+            let rest = if file.signals.is_empty() {
+                "not looked up"
+            } else {
+                "looked up by exact digests only"
+            };
+            self.bar.suspend(|| {
+                self.output
+                    .warn(&format!("{}: {error}; {rest}", printable(&file.file)))
+            });
+        }
+        if file.signals.is_empty() {
+            return Ok(());
+        }
+        let query = |signal: hashpact_client::list::jsonl::HashedSignal| QuerySignal {
+            signal_type: signal.signal_type,
+            value: signal.value,
+            quality: signal.quality,
+            variants: signal.variants,
+        };
+        self.add(
+            Subject::File(file.file),
+            file.signals.into_iter().map(query).collect(),
+        )
+        .await
+    }
+
+    async fn ask_list(&mut self, list: &PathBuf) -> anyhow::Result<()> {
+        let input: Box<dyn std::io::Read> = if list.as_os_str() == "-" {
+            Box::new(std::io::stdin())
+        } else {
+            Box::new(std::fs::File::open(list).with_context(|| list.display().to_string())?)
+        };
+        let options = ReadOptions {
+            ignore_unknown_columns: self.args.ignore_unknown_columns,
+            ..ReadOptions::default()
+        };
+        let mut reader = ListReader::new(BufReader::with_capacity(1 << 16, input), options);
+        while let Some(step) = reader.next_step().with_context(|| list.display().to_string())? {
+            match step {
+                Step::Bad(bad) => {
+                    self.failed += 1;
+                    let text = format!("line {}: {}; not looked up", bad.line, bad.reason);
+                    self.bar.suspend(|| self.output.warn(&printable(&text)));
+                }
+                Step::Item(item) => self.add_line(*item).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn add_line(&mut self, item: ListItem) -> anyhow::Result<()> {
+        let mut variants = item.variants;
+        let query = |signal: hashpact_protocol::api::NewSignal| QuerySignal {
+            variants: if signal.signal_type == "pdq" {
+                std::mem::take(&mut variants)
+            } else {
+                Vec::new()
+            },
+            signal_type: signal.signal_type,
+            value: signal.value,
+            quality: signal.quality,
+        };
+        let signals = item.record.signals.into_iter().map(query).collect();
+        self.add(item.file.map_or(Subject::Line(item.line), Subject::File), signals)
+            .await
+    }
+
+    async fn add(&mut self, subject: Subject, signals: Vec<QuerySignal>) -> anyhow::Result<()> {
+        self.signals += signals.len();
+        // The node sees a number: a file name can say more about a case than any signal.
+        self.items.push(MatchItem {
+            id: format!("u{}", self.items.len() + 1),
+            signals,
+        });
+        self.subjects.push(subject);
+        if self.signals >= SIGNALS_PER_CALL {
+            self.send().await
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn send(&mut self) -> anyhow::Result<()> {
+        if self.items.is_empty() {
+            return Ok(());
+        }
+        let max_distance: BTreeMap<String, u32> = self
+            .args
+            .max_distance
+            .map(|bits| ("pdq".to_owned(), bits))
+            .into_iter()
+            .collect();
+        let lists = (!self.args.node_lists.is_empty()).then(|| self.args.node_lists.clone());
+        let request = MatchRequest {
+            items: std::mem::take(&mut self.items),
+            max_distance,
+            lists,
+        };
+        let subjects = std::mem::take(&mut self.subjects);
+        self.signals = 0;
+        let answer = self.client.match_signals(&request).await?;
+        let as_asked = answer.results.len() == request.items.len()
+            && answer
+                .results
+                .iter()
+                .zip(&request.items)
+                .all(|(result, item)| result.id == item.id);
+        if !as_asked {
+            // Attributing a result to the wrong file would be worse than none.
+            let what = "the results are not those of the items that were asked, in their order".to_owned();
+            let url = self.client.base_url().to_owned();
+            return Err(hashpact_client::ClientError::Unexpected { url, what }.into());
+        }
+        if !answer.complete && self.incomplete.is_none() {
+            let reason = answer
+                .reason
+                .clone()
+                .unwrap_or_else(|| "no reason given".to_owned());
+            self.bar.suspend(|| warn_incomplete(self.output, &reason));
+            self.incomplete = Some(reason);
+        }
+        for (subject, result) in subjects.iter().zip(&answer.results) {
+            self.asked += 1;
+            self.matched += u64::from(result.total > 0);
+            self.bar.inc(1);
+            let line = ResultLine {
+                subject,
+                complete: answer.complete,
+                reason: answer.reason.as_deref(),
+                as_of: &answer.as_of,
+                outcome: result.outcome.as_deref(),
+                total: result.total,
+                matches: &result.matches,
+            };
+            self.bar.suspend(|| match self.output.json {
+                true => self.output.json_line(&line),
+                false => self.show(subject, result, answer.complete),
+            });
+        }
+        Ok(())
+    }
+
+    fn show(&self, subject: &Subject, result: &MatchResult, complete: bool) {
+        let name = match subject {
+            Subject::File(file) => printable(file),
+            Subject::Line(line) => format!("line {line}"),
+        };
+        if result.total == 0 {
+            if self.args.all {
+                let words = if complete {
+                    "no match"
+                } else {
+                    "UNKNOWN: the answer is incomplete"
+                };
+                self.output.line(&format!("{name}: {words}"));
+            }
+            return;
+        }
+        let outcome = printable(result.outcome.as_deref().unwrap_or("no outcome"));
+        self.output.line(&format!(
+            "{name}: {outcome}, {}",
+            counted(result.total, "record", "records")
+        ));
+        for found in &result.matches {
+            for line in match_lines(found) {
+                self.output.line(&format!("    {}", printable(&line)));
+            }
+        }
+        let hidden = result.total.saturating_sub(result.matches.len() as u64);
+        if hidden > 0 {
+            self.output.line(&format!(
+                "    and {} that the node does not list",
+                counted(hidden, "record", "records")
+            ));
+        }
+    }
+
+    fn summary(self) -> Outcome {
+        let mut outcome = Outcome::Done;
+        if self.failed > 0 {
+            self.output.note(&format!(
+                "{} not or not completely looked up",
+                counted(self.failed, "input was", "inputs were")
+            ));
+            outcome = outcome.worst(Outcome::SomeFailed);
+        }
+        let (matched, asked) = (grouped(self.matched), counted(self.asked, "item", "items"));
+        match &self.incomplete {
+            None => self.output.note(&format!("{matched} of {asked} matched")),
+            Some(reason) => {
+                let text = format!("{matched} of {asked} matched so far; nothing is known about the others");
+                self.output.warn(&text);
+                warn_incomplete(self.output, reason);
+                outcome = outcome.worst(Outcome::Incomplete);
+            }
+        }
+        if self.args.exit_code && self.matched > 0 {
+            outcome = outcome.worst(Outcome::Matched);
+        }
+        outcome
+    }
+}
+
+fn warn_incomplete(output: Output, reason: &str) {
+    output.warn(&format!(
+        "THE ANSWER IS INCOMPLETE: {}. \"No match\" proves nothing until the node has caught up.",
+        printable(reason)
+    ));
+}
+
+/// A matching record in two lines.
+fn match_lines(found: &Match) -> [String; 2] {
+    let turned = match VARIANT_NAMES.get(usize::from(found.variant)) {
+        Some(name) if found.variant > 0 => format!(" as {name}"),
+        _ => String::new(),
+    };
+    let opinions = [
+        (found.opinions.agree, "agree"),
+        (found.opinions.disagree, "disagree"),
+        (found.opinions.unsure, "unsure"),
+        (found.opinions.seen, "seen"),
+    ];
+    let opinions: Vec<String> = opinions
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    let opinions = if opinions.is_empty() {
+        "none".to_owned()
+    } else {
+        opinions.join(", ")
+    };
+    [
+        format!(
+            "{} distance {}{turned}, stated by {} ({}), review {}, {}",
+            found.signal_type,
+            found.distance,
+            found.member,
+            found.status,
+            found.review,
+            labels::in_words(&found.labels),
+        ),
+        format!(
+            "  record {}  first stated {}, {}, opinions: {opinions}",
+            found.record,
+            found.first_stated,
+            counted(u64::from(found.sources), "source", "sources"),
+        ),
+    ]
+}

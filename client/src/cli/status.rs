@@ -1,0 +1,121 @@
+//! `hashpact status`: how the node is, in a few lines.
+
+use hashpact_client::Client;
+use hashpact_protocol::api::StatusResponse;
+
+use super::exit::Outcome;
+use super::output::{Output, grouped, printable};
+
+pub(crate) async fn run(client: &Client, output: Output) -> anyhow::Result<Outcome> {
+    let status = client.status().await?;
+    if output.json {
+        output.json_line(&status);
+    } else {
+        show(&status, output);
+    }
+    Ok(if status.complete {
+        Outcome::Done
+    } else {
+        Outcome::Incomplete
+    })
+}
+
+fn show(status: &StatusResponse, output: Output) {
+    let yes = |word: bool| if word { "yes" } else { "NO" };
+    let expired = if status.roster_expired {
+        " (EXPIRED: look-ups and retractions go on)"
+    } else {
+        ""
+    };
+    let signals: Vec<String> = status
+        .index
+        .iter()
+        .map(|(kind, count)| format!("{} {kind}", grouped(*count)))
+        .collect();
+    let complete = match (&status.reason, status.complete) {
+        (_, true) => "yes".to_owned(),
+        (Some(reason), false) => format!("NO: {reason}"),
+        (None, false) => "NO".to_owned(),
+    };
+    let fields = [
+        ("node of", format!("{} in {}", status.member, status.consortium)),
+        ("roster", format!("version {}{expired}", status.roster)),
+        (
+            "program",
+            format!("{}, up {}", status.version, duration(status.uptime_s)),
+        ),
+        ("ready", yes(status.ready).to_owned()),
+        ("complete", complete),
+        ("appending", yes(status.appending).to_owned()),
+        (
+            "signals",
+            if signals.is_empty() {
+                "none".to_owned()
+            } else {
+                signals.join(", ")
+            },
+        ),
+    ];
+    for (name, value) in fields {
+        output.line(&format!("{name:<10} {}", printable(&value)));
+    }
+    output.line("");
+    let logs: Vec<Vec<String>> = status
+        .logs
+        .iter()
+        .map(|log| {
+            let behind = log.announced.saturating_sub(log.size);
+            vec![
+                printable(&log.origin),
+                grouped(log.size),
+                grouped(behind),
+                grouped(log.void),
+                grouped(log.opaque),
+            ]
+        })
+        .collect();
+    output.table(&["log", "entries", "behind", "void", "opaque"], &logs);
+    output.line("");
+    let peers: Vec<Vec<String>> = status
+        .peers
+        .iter()
+        .map(|peer| {
+            let connected = if peer.connected {
+                "connected"
+            } else {
+                "NOT CONNECTED"
+            };
+            let seen = peer.last_seen.as_deref().unwrap_or("never");
+            vec![
+                printable(&peer.member),
+                connected.to_owned(),
+                printable(seen),
+                grouped(peer.refused),
+            ]
+        })
+        .collect();
+    output.table(&["peer", "connection", "last message", "refused"], &peers);
+}
+
+/// A duration in its two largest units.
+fn duration(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3_600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        assert_eq!(
+            [5, 65, 3_700, 90_000].map(duration),
+            ["5 s", "1 min 5 s", "1 h 1 min", "1 d 1 h"]
+        );
+    }
+}

@@ -1,0 +1,377 @@
+//! The typed HTTP client of one node (SPEC §11).
+//!
+//! One method per endpoint, the shapes of `hashpact_protocol::api` in and out. What it adds to plain
+//! HTTP: the token goes to this node only (no redirects, no proxy for loopback addresses), answers
+//! are read up to a bound, errors keep the node's code and request id, and requests are sent again
+//! when, and only when, that cannot state anything twice (`retry`).
+//!
+//! It never touches media: its only inputs are signals, labels and record ids.
+
+use std::time::Duration;
+
+use hashpact_protocol::api::{
+    Ack, ContributeRequest, ErrorBody, LogsResponse, MatchRequest, MatchResponse, MembersResponse, NewRecord,
+    OpinionRequest, Receipt, Receipts, RecordJson, RecordsPage, RecordsQuery, RetractionRequest,
+    StatusResponse,
+};
+use hashpact_protocol::digest::RecordId;
+use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
+use reqwest::{Method, RequestBuilder, StatusCode, Url};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::ClientError;
+use crate::retry::{self, Failure, Repeat};
+
+/// The largest answer that is read, in bytes. A full match call with every match shown stays below.
+pub const ANSWER_MAX_BYTES: u64 = 512 * 1024 * 1024;
+/// How long a connection attempt may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one attempt may take in total; a node answers a waiting contribution well before.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(120);
+/// The address of a node on this machine with its default configuration.
+pub const DEFAULT_URL: &str = "http://127.0.0.1:7410";
+
+/// A connection to one node; cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    authorization: Option<HeaderValue>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("base", &self.base.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client of the node at `base_url`, which authenticates with `token` (none: public calls only).
+    ///
+    /// # Errors
+    /// The address is no HTTP address, or the token cannot stand in a header. Nothing is sent yet.
+    pub fn new<'t>(base_url: &str, token: impl Into<Option<&'t str>>) -> Result<Client, ClientError> {
+        let wrong = |reason: &str| ClientError::Address {
+            url: base_url.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let mut base = Url::parse(base_url).map_err(|error| wrong(&error.to_string()))?;
+        if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
+            return Err(wrong("it must start with http:// or https:// and name a host"));
+        }
+        if !base.username().is_empty() || base.password().is_some() {
+            return Err(wrong(
+                "it must not carry a user name or password; give a token instead",
+            ));
+        }
+        if base.query().is_some() || base.fragment().is_some() {
+            return Err(wrong("it must not have a query or fragment"));
+        }
+        if !base.path().ends_with('/') {
+            let with_slash = format!("{}/", base.path());
+            base.set_path(&with_slash);
+        }
+        let authorization = match token.into() {
+            Some(token) => {
+                let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim()))
+                    .map_err(|_| ClientError::Token)?;
+                value.set_sensitive(true);
+                Some(value)
+            }
+            None => None,
+        };
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("hashpact-client/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(ATTEMPT_TIMEOUT);
+        if is_loopback(&base) {
+            // A proxy set in the environment must not see queries that were meant for this machine.
+            builder = builder.no_proxy();
+        }
+        let http = builder.build().map_err(|error| wrong(&chain(&error)))?;
+        Ok(Client {
+            http,
+            base,
+            authorization,
+        })
+    }
+
+    /// The node's address.
+    pub fn base_url(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    /// True when the token would cross a network unencrypted.
+    pub fn sends_token_in_clear(&self) -> bool {
+        self.authorization.is_some() && self.base.scheme() == "http" && !is_loopback(&self.base)
+    }
+
+    /// Looks signals up.
+    ///
+    /// # Errors
+    /// See [`ClientError`]. An answer with `complete: false` is *not* an error: the caller must look.
+    pub async fn match_signals(&self, request: &MatchRequest) -> Result<MatchResponse, ClientError> {
+        let url = self.url("v1/match");
+        self.json(self.request(Method::POST, &url).json(request), &url, Repeat::Safe)
+            .await
+    }
+
+    /// States records, all or none, and returns one receipt for each, in order.
+    ///
+    /// `idempotency_key` makes repeating safe: the node answers a second call with the same key and
+    /// the same records with the receipts of the first.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; also when the number of receipts is not the number of records.
+    pub async fn contribute(
+        &self,
+        records: &[NewRecord],
+        idempotency_key: &str,
+        ack: Ack,
+    ) -> Result<Vec<Receipt>, ClientError> {
+        let mut url = self.url("v1/records");
+        url.query_pairs_mut().append_pair("ack", &ack.to_string());
+        let body = ContributeRequest {
+            records: records.to_vec(),
+        };
+        let request = self
+            .request(Method::POST, &url)
+            .header("Idempotency-Key", idempotency_key)
+            .json(&body);
+        let receipts: Receipts = self.json(request, &url, Repeat::Safe).await?;
+        if receipts.receipts.len() != records.len() {
+            return Err(ClientError::Unexpected {
+                url: url.to_string(),
+                what: format!(
+                    "{} receipts for {} records",
+                    receipts.receipts.len(),
+                    records.len()
+                ),
+            });
+        }
+        Ok(receipts.receipts)
+    }
+
+    /// One record, with who said what about it.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn record(&self, id: &RecordId) -> Result<RecordJson, ClientError> {
+        self.get(&self.url(&format!("v1/records/{id}"))).await
+    }
+
+    /// The provenance proof of a record (C2SP `tlog-proof` text), not verified here.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn proof(&self, id: &RecordId) -> Result<Vec<u8>, ClientError> {
+        let url = self.url(&format!("v1/records/{id}/proof"));
+        self.send(self.request(Method::GET, &url), &url, Repeat::Safe)
+            .await
+    }
+
+    /// States this member's opinion of a record. Not repeated after a broken connection.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn opinion(&self, id: &RecordId, opinion: &OpinionRequest) -> Result<Receipt, ClientError> {
+        self.statement(&format!("v1/records/{id}/opinions"), opinion)
+            .await
+    }
+
+    /// Retracts a record of this member, for good. Not repeated after a broken connection.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn retraction(
+        &self,
+        id: &RecordId,
+        retraction: &RetractionRequest,
+    ) -> Result<Receipt, ClientError> {
+        self.statement(&format!("v1/records/{id}/retraction"), retraction)
+            .await
+    }
+
+    /// A page of what stands; the cursor of the query says where it begins.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn records(&self, query: &RecordsQuery) -> Result<RecordsPage, ClientError> {
+        let url = self.url("v1/records");
+        self.json(self.request(Method::GET, &url).query(query), &url, Repeat::Safe)
+            .await
+    }
+
+    /// The members of the consortium.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn members(&self) -> Result<MembersResponse, ClientError> {
+        self.get(&self.url("v1/members")).await
+    }
+
+    /// The logs that this node holds.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn logs(&self) -> Result<LogsResponse, ClientError> {
+        self.get(&self.url("v1/logs")).await
+    }
+
+    /// How the node is.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn status(&self) -> Result<StatusResponse, ClientError> {
+        self.get(&self.url("v1/status")).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, url: &Url) -> Result<T, ClientError> {
+        self.json(self.request(Method::GET, url), url, Repeat::Safe).await
+    }
+
+    /// An opinion or a retraction: no idempotency key, so never repeated when it may have arrived.
+    async fn statement<B: Serialize>(&self, path: &str, body: &B) -> Result<Receipt, ClientError> {
+        let url = self.url(path);
+        self.json(self.request(Method::POST, &url).json(body), &url, Repeat::Unsafe)
+            .await
+    }
+
+    fn url(&self, path: &str) -> Url {
+        self.base
+            .join(path)
+            .expect("the paths of this file are relative and well formed")
+    }
+
+    fn request(&self, method: Method, url: &Url) -> RequestBuilder {
+        let request = self.http.request(method, url.clone());
+        match &self.authorization {
+            Some(value) => request.header(AUTHORIZATION, value.clone()),
+            None => request,
+        }
+    }
+
+    async fn json<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+        url: &Url,
+        repeat: Repeat,
+    ) -> Result<T, ClientError> {
+        let bytes = self.send(request, url, repeat).await?;
+        serde_json::from_slice(&bytes).map_err(|error| ClientError::Unexpected {
+            url: url.to_string(),
+            what: error.to_string(),
+        })
+    }
+
+    /// Sends until there is an answer or repeating is not allowed; the body of a good answer.
+    async fn send(&self, request: RequestBuilder, url: &Url, repeat: Repeat) -> Result<Vec<u8>, ClientError> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let attempt = request.try_clone().expect("bodies are in memory");
+            let (failure, error) = match self.attempt(attempt, url, attempts).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(failed) => failed,
+            };
+            // Without randomness from the system the delay is merely not spread.
+            let jitter = getrandom::u32().unwrap_or(0);
+            match failure.and_then(|failure| retry::delay_ms(repeat, failure, attempts, jitter)) {
+                Some(delay_ms) => tokio::time::sleep(Duration::from_millis(delay_ms)).await,
+                None => return Err(error),
+            }
+        }
+    }
+
+    /// One exchange; a failure says whether repeating may be thought about at all.
+    async fn attempt(
+        &self,
+        request: RequestBuilder,
+        url: &Url,
+        attempts: u32,
+    ) -> Result<Vec<u8>, (Option<Failure>, ClientError)> {
+        let unreachable = |error: &reqwest::Error| {
+            let failure = if error.is_connect() {
+                Failure::NotConnected
+            } else {
+                Failure::Interrupted
+            };
+            let reason = chain(error);
+            (
+                Some(failure),
+                ClientError::Unreachable {
+                    url: self.base_url().to_owned(),
+                    attempts,
+                    reason,
+                },
+            )
+        };
+        let mut response = request.send().await.map_err(|error| unreachable(&error))?;
+        let status = response.status();
+        let retry_after_s = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok())
+            .and_then(retry::parse_retry_after);
+        let mut body = Vec::new();
+        while let Some(part) = response.chunk().await.map_err(|error| unreachable(&error))? {
+            if body.len() as u64 + part.len() as u64 > ANSWER_MAX_BYTES {
+                let error = ClientError::AnswerTooLarge {
+                    url: url.to_string(),
+                    limit_bytes: ANSWER_MAX_BYTES,
+                };
+                return Err((None, error));
+            }
+            body.extend_from_slice(&part);
+        }
+        if status.is_success() {
+            return Ok(body);
+        }
+        let failure = Failure::Status(status.as_u16(), retry_after_s);
+        Err((Some(failure), refusal(url, status, retry_after_s, &body)))
+    }
+}
+
+/// The node's own words when there are any, else what kind of answer it was.
+fn refusal(url: &Url, status: StatusCode, retry_after_s: Option<u64>, body: &[u8]) -> ClientError {
+    match serde_json::from_slice::<ErrorBody>(body) {
+        Ok(ErrorBody { error }) => ClientError::Refused {
+            status: status.as_u16(),
+            code: error.code,
+            message: error.message,
+            request_id: error.request_id,
+            retry_after_s,
+        },
+        Err(_) => ClientError::Unexpected {
+            url: url.to_string(),
+            what: format!("status {status} without an error of the API"),
+        },
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+/// An error with its causes: the outermost alone ("error sending request") helps nobody.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text.push_str(": ");
+            text.push_str(&inner_text);
+        }
+        cause = inner.source();
+    }
+    text
+}
