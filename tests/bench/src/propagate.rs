@@ -1,0 +1,133 @@
+//! From contribution at one member to match at another, on one machine, with real processes.
+//!
+//! Per round: a fresh random signal is contributed at A, and B is asked for it until it matches. The
+//! clock starts when A's request is sent. Two loads: an idle consortium, and one in which A is also
+//! taking a list of 1,000 records every 50 ms from another caller. Printed: p50, p99 and the largest,
+//! in milliseconds; and records per second that A acknowledges in bulk.
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Parser;
+use hashpact_client::Client;
+use hashpact_protocol::api::{Ack, MatchItem, MatchRequest, NewRecord, NewSignal, QuerySignal};
+use hashpact_protocol::digest::{hex_encode, sha256};
+use hashpact_tests::Consortium;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Measures how long a contribution takes to be matched elsewhere.
+#[derive(Parser)]
+struct Arguments {
+    /// Rounds per load.
+    #[arg(long, default_value_t = 300)]
+    rounds: u64,
+    /// One JSON object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What p99 must stay below, in milliseconds.
+const TARGET_MS: f64 = 1_000.0;
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let mut consortium = Consortium::found(&["acme", "birch", "cedar"])?;
+    consortium.start()?;
+    let [a, b, c] = consortium.nodes.as_slice() else { anyhow::bail!("three nodes expected") };
+    let (a, b, c) = (Arc::new(a.client()?), Arc::new(b.client()?), Arc::new(c.client()?));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let idle = rounds(&a, &b, "idle", arguments.rounds).await?;
+        report(&arguments, "propagate_idle", idle);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stated = Arc::new(AtomicU64::new(0));
+        let started = Instant::now();
+        let load = tokio::spawn(bulk(Arc::clone(&c), Arc::clone(&stop), Arc::clone(&stated)));
+        let busy = rounds(&a, &b, "busy", arguments.rounds).await?;
+        stop.store(true, Ordering::Relaxed);
+        load.await??;
+        let rate = stated.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64();
+        report(&arguments, "propagate_busy", busy);
+        print(&arguments, "bulk_acknowledged_meanwhile", rate, "records/s", None);
+        Ok::<(), anyhow::Error>(())
+    })
+}
+
+fn report(arguments: &Arguments, name: &str, mut samples: Vec<f64>) {
+    samples.sort_by(f64::total_cmp);
+    let at = |share: f64| samples[((samples.len() - 1) as f64 * share).round() as usize];
+    print(arguments, &format!("{name}_p50"), at(0.5), "ms", None);
+    print(arguments, &format!("{name}_p99"), at(0.99), "ms", Some(TARGET_MS));
+    print(arguments, &format!("{name}_max"), at(1.0), "ms", None);
+}
+
+fn print(arguments: &Arguments, metric: &str, value: f64, unit: &str, target: Option<f64>) {
+    if !arguments.json {
+        let target = target.map_or(String::new(), |target| format!("   (target: under {target} {unit})"));
+        println!("{metric:<32} {value:>10.2} {unit}{target}");
+        return;
+    }
+    let mut line = serde_json::json!({ "metric": metric, "value": value, "unit": unit });
+    if let Some(target) = target {
+        line["target"] = target.into();
+    }
+    println!("{line}");
+}
+
+async fn rounds(a: &Client, b: &Client, load: &str, count: u64) -> Result<Vec<f64>> {
+    let mut samples = Vec::new();
+    for round in 0..count {
+        let value = hex_encode(&sha256(&[b"propagate", load.as_bytes(), &round.to_be_bytes()]));
+        let started = Instant::now();
+        a.contribute(&[record(&value)], &format!("propagate-{load}-{round}"), Ack::Local).await?;
+        loop {
+            let answer = b.match_signals(&question(&value)).await?;
+            if answer.results.first().is_some_and(|result| result.total > 0) {
+                break;
+            }
+            ensure!(started.elapsed() < Duration::from_secs(30), "round {round} was not matched in 30 s");
+        }
+        samples.push(started.elapsed().as_secs_f64() * 1_000.0);
+        // Rounds must not fall into one rhythm with the announcements.
+        tokio::time::sleep(Duration::from_millis(7 + round * 37 % 101)).await;
+    }
+    Ok(samples)
+}
+
+async fn bulk(node: Arc<Client>, stop: Arc<AtomicBool>, stated: Arc<AtomicU64>) -> Result<()> {
+    let mut part = 0u64;
+    while !stop.load(Ordering::Relaxed) {
+        let records: Vec<NewRecord> = (0..1_000u64)
+            .map(|nth| record(&hex_encode(&sha256(&[b"bulk", &part.to_be_bytes(), &nth.to_be_bytes()]))))
+            .collect();
+        let count = records.len() as u64;
+        node.contribute(&records, &format!("bulk-{part}"), Ack::Local)
+            .await
+            .with_context(|| format!("bulk part {part}"))?;
+        stated.fetch_add(count, Ordering::Relaxed);
+        part += 1;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+fn record(value: &str) -> NewRecord {
+    NewRecord {
+        kind: "content".to_owned(),
+        signals: vec![NewSignal { signal_type: "pdq".to_owned(), value: value.to_owned(), quality: Some(90) }],
+        ..NewRecord::default()
+    }
+}
+
+fn question(value: &str) -> MatchRequest {
+    let signal = QuerySignal {
+        signal_type: "pdq".to_owned(),
+        value: value.to_owned(),
+        quality: Some(90),
+        variants: Vec::new(),
+    };
+    MatchRequest {
+        items: vec![MatchItem { id: "probe".to_owned(), signals: vec![signal] }],
+        ..MatchRequest::default()
+    }
+}

@@ -1,0 +1,135 @@
+//! Founding a consortium with the commands that people would use.
+
+use crate::node::{Node, free_port, run};
+use anyhow::{Context as _, Result};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Names of the governance keys; two of three sign.
+pub const GOVERNANCE: [&str; 3] = ["north", "south", "west"];
+
+/// The programs under test.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// The daemon.
+    pub node: PathBuf,
+    /// The command.
+    pub client: PathBuf,
+}
+
+impl Programs {
+    /// Finds both programs beside the running one, where cargo puts them.
+    ///
+    /// # Errors
+    /// They are not built.
+    pub fn beside_us() -> Result<Self> {
+        let mut dir = std::env::current_exe().context("path of this program")?;
+        dir.pop();
+        if dir.ends_with("deps") {
+            dir.pop();
+        }
+        let programs = Self { node: dir.join("hashpact-node"), client: dir.join("hashpact") };
+        for program in [&programs.node, &programs.client] {
+            anyhow::ensure!(
+                program.exists(),
+                "{} is not built; run `cargo build --workspace --bins` first (xtask does)",
+                program.display()
+            );
+        }
+        Ok(programs)
+    }
+}
+
+/// Members' nodes with everything that they need, not yet started.
+pub struct Consortium {
+    /// The members' nodes, in the order of their names as given.
+    pub nodes: Vec<Node>,
+    /// The programs.
+    pub programs: Programs,
+    /// The signed roster file.
+    pub roster: PathBuf,
+    dir: tempfile::TempDir,
+}
+
+impl Consortium {
+    /// Founds a consortium of these members.
+    ///
+    /// # Errors
+    /// The command that failed, with its words.
+    pub fn found(members: &[&str]) -> Result<Self> {
+        let programs = Programs::beside_us()?;
+        let dir = tempfile::Builder::new().prefix("hashpact-").tempdir().context("temporary folder")?;
+        let governance = dir.path().join("governance");
+        std::fs::create_dir(&governance)?;
+        let mut nodes = Vec::new();
+        let p2p: Vec<u16> = members.iter().map(|_| free_port()).collect::<Result<_>>()?;
+        for (position, member) in members.iter().enumerate() {
+            let node = Node::prepare(&programs, dir.path(), member, position, &p2p)?;
+            node.command(&["init"])?;
+            nodes.push(node);
+        }
+        let roster = governance.join("roster");
+        sign_roster(&programs, &governance, &nodes, &roster)?;
+        for node in &mut nodes {
+            node.command(&["init", "--roster", path(&roster)?])?;
+            node.create_tokens()?;
+        }
+        Ok(Self { nodes, programs, roster, dir })
+    }
+
+    /// The folder of this consortium.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Keeps the folder after the end.
+    pub fn keep(self) -> PathBuf {
+        let Self { dir, nodes, .. } = self;
+        drop(nodes);
+        dir.keep()
+    }
+
+    /// Starts every node and waits until each is ready, complete and may append.
+    ///
+    /// # Errors
+    /// A node that does not get there in time, with its last words.
+    pub fn start(&mut self) -> Result<()> {
+        for node in &mut self.nodes {
+            node.start()?;
+        }
+        for node in &self.nodes {
+            node.wait_until_open()?;
+        }
+        Ok(())
+    }
+}
+
+fn sign_roster(programs: &Programs, governance: &Path, nodes: &[Node], roster: &Path) -> Result<()> {
+    let mut create: Vec<String> =
+        ["roster", "create", "--name", "demo", "--threshold", "2", "--out"].map(String::from).into();
+    create.push(path(roster)?.to_owned());
+    for name in GOVERNANCE {
+        let key = governance.join(format!("{name}.key"));
+        let public = run(Command::new(&programs.node).args(["roster", "keygen", "--out", path(&key)?]))?;
+        create.extend(["--governance".to_owned(), format!("{name}={}", public.trim())]);
+    }
+    for node in nodes {
+        create.extend(["--member".to_owned(), path(&node.dir.join("data/join.toml"))?.to_owned()]);
+    }
+    run(Command::new(&programs.node).args(&create))?;
+    for name in &GOVERNANCE[..2] {
+        let key = governance.join(format!("{name}.key"));
+        let sign = ["roster", "sign", "--key", path(&key)?, "--name", name, path(roster)?];
+        run(Command::new(&programs.node).args(sign))?;
+    }
+    Ok(())
+}
+
+/// A path as text.
+///
+/// # Errors
+/// It is not UTF-8.
+pub fn path(path: &Path) -> Result<&str> {
+    path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
+}
