@@ -1,0 +1,160 @@
+//! `cargo xtask`: the one door to every task of this repository.
+//!
+//! Each command is one module. None of them keeps a truth of its own: a rule is a test, a format is in the
+//! protocol crate, and what is here installs, builds, runs, counts and times. The commands are listed in the
+//! README; a test below compares the two.
+//!
+//! Where things are built is cargo's decision: whatever `CARGO_TARGET_DIR` or the user's configuration says,
+//! otherwise `target` beside the workspace's `Cargo.toml`.
+
+mod bench;
+mod command;
+mod demo;
+mod gate;
+mod measure;
+mod photos;
+mod setup;
+mod workspace;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand, ValueEnum};
+
+use workspace::Workspace;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Tasks of the Hashpact repository",
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Run three members on this machine through the whole story, each step checked
+    Demo {
+        /// Hash the pictures of this folder instead of those that the demo draws itself
+        #[arg(long, value_name = "DIR")]
+        images: Option<PathBuf>,
+        /// Keep the members' folders and logs afterwards, and say where they are
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Run the gate: formatting, lints and every test
+    Test {
+        /// Only what needs neither RocksDB nor libp2p: seconds instead of minutes
+        #[arg(long)]
+        pure: bool,
+        /// Also long simulations and big data (sets HASHPACT_LONG=1)
+        #[arg(long)]
+        long: bool,
+    },
+    /// Measure something
+    Bench {
+        /// What to measure
+        name: Benchmark,
+        /// Print one JSON object a line: metric, value, unit
+        #[arg(long)]
+        json: bool,
+    },
+    /// Install the Debian packages that the build needs, or print the command that does
+    Setup,
+    /// Fetch the photographs that the PDQ tests compare with
+    Photos,
+    /// Check licences, bans and advisories of the dependencies with cargo-deny
+    Deny,
+}
+
+/// What `bench` can measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Benchmark {
+    /// PDQ hashing of decoded pictures
+    Pdq,
+    /// Hamming look-ups, single and batch
+    Index,
+    /// From a contribution at one member to a match at another
+    Propagate,
+}
+
+fn main() -> Result<ExitCode> {
+    let cli = Cli::parse();
+    let workspace = Workspace::find()?;
+    match cli.task {
+        Task::Demo { images, keep } => {
+            setup::run(&workspace)?;
+            demo::run(&workspace.build_binaries()?, images, keep)
+        }
+        Task::Test { pure, long } => return gate::run(&workspace, gate::Options { pure, long }),
+        Task::Bench { name, json } => measure::run(&workspace, name, json),
+        Task::Setup => setup::run(&workspace),
+        Task::Photos => photos::fetch(&workspace).map(drop),
+        Task::Deny => deny(&workspace),
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn deny(workspace: &Workspace) -> Result<()> {
+    let installed = workspace.cargo(["deny", "--version"]).quiet().succeeds();
+    anyhow::ensure!(
+        installed,
+        "cargo-deny is not installed; type: cargo install --locked cargo-deny"
+    );
+    workspace
+        .cargo(["deny", "--workspace", "check", "--config", ".deny.toml"])
+        .run()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_readme_lists_exactly_the_commands() {
+        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+        let readme = std::fs::read_to_string(readme).expect("README.md is at the top of the workspace");
+        let listed = commands_in(&readme);
+        let real: BTreeSet<String> = Cli::command()
+            .get_subcommands()
+            .map(|command| command.get_name().to_owned())
+            .filter(|name| name != "help")
+            .collect();
+        assert_eq!(
+            listed, real,
+            "README.md must name each `cargo xtask` command, and no other"
+        );
+    }
+
+    #[test]
+    fn commands_are_found_in_text() {
+        let text = "`cargo xtask test` or `cargo xtask bench index --json`; cargo xtask, cargo xtask help";
+        assert_eq!(commands_in(text), ["bench", "test"].map(String::from).into());
+    }
+
+    /// The words that follow `cargo xtask` in a text, without clap's own `help`.
+    fn commands_in(text: &str) -> BTreeSet<String> {
+        text.split("cargo xtask ")
+            .skip(1)
+            .map(|rest| {
+                rest.chars()
+                    .take_while(char::is_ascii_lowercase)
+                    .collect::<String>()
+            })
+            .filter(|word| !word.is_empty() && word != "help")
+            .collect()
+    }
+}
