@@ -83,19 +83,23 @@ fn lines(record: &RecordJson) -> Vec<String> {
     if let Some(expires) = &record.expires {
         field("expires", expires);
     }
+    signals(record, &mut field);
+    opinions(record, &mut field);
+    lines
+}
+
+fn signals(record: &RecordJson, field: &mut impl FnMut(&str, &str)) {
     for (at, signal) in record.signals.iter().enumerate() {
-        let quality = signal
-            .quality
-            .map(|quality| format!("  quality {quality}"))
-            .unwrap_or_default();
-        field(
-            if at == 0 { "signals" } else { "" },
-            &format!("{:<8} {}{quality}", signal.signal_type, signal.value),
-        );
+        let quality = signal.quality.map(|quality| format!("  quality {quality}")).unwrap_or_default();
+        let name = if at == 0 { "signals" } else { "" };
+        field(name, &format!("{:<8} {}{quality}", signal.signal_type, signal.value));
     }
     if record.signals.is_empty() && record.kind == "content" {
         field("signals", "none here: withheld, erased, or not yet received");
     }
+}
+
+fn opinions(record: &RecordJson, field: &mut impl FnMut(&str, &str)) {
     let counts = &record.opinions;
     let summary = format!(
         "{} agree, {} disagree, {} unsure, {} seen",
@@ -103,20 +107,9 @@ fn lines(record: &RecordJson) -> Vec<String> {
     );
     field("opinions", &summary);
     for statement in &record.statements {
-        let why = statement
-            .reason
-            .as_ref()
-            .map(|reason| format!(" ({reason})"))
-            .unwrap_or_default();
-        field(
-            "",
-            &format!(
-                "{}: {}{why}, {}",
-                statement.member, statement.opinion, statement.time
-            ),
-        );
+        let why = statement.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        field("", &format!("{}: {}{why}, {}", statement.member, statement.opinion, statement.time));
     }
-    lines
 }
 
 #[cfg(test)]

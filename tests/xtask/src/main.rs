@@ -12,6 +12,7 @@ mod command;
 mod demo;
 mod gate;
 mod measure;
+mod pdq;
 mod photos;
 mod setup;
 mod workspace;

@@ -7,11 +7,11 @@
 use anyhow::{Result, ensure};
 
 use crate::workspace::{Workspace, json_text};
-use crate::{Benchmark, bench, photos, setup};
+use crate::{Benchmark, bench, pdq, photos, setup};
 
 pub(crate) fn run(workspace: &Workspace, name: Benchmark, json: bool) -> Result<()> {
     match name {
-        Benchmark::Pdq => example(workspace, "hashpact-hashing", "bench_pdq", json),
+        Benchmark::Pdq => pdq::run(workspace, json),
         Benchmark::Index => example(workspace, "hashpact-index", "bench_flat", json),
         Benchmark::Propagate => {
             setup::run(workspace)?;
