@@ -79,12 +79,7 @@ impl Checkpoint {
     /// The three lines that are signed.
     #[must_use]
     pub fn text(&self) -> String {
-        format!(
-            "{}\n{}\n{}\n",
-            self.origin,
-            self.size,
-            BASE64.encode(self.root.as_bytes())
-        )
+        format!("{}\n{}\n{}\n", self.origin, self.size, BASE64.encode(self.root.as_bytes()))
     }
 
     /// Reads what [`Checkpoint::text`] writes, and nothing else.
@@ -94,31 +89,21 @@ impl Checkpoint {
     pub fn parse_text(text: &str) -> Result<Self, CheckpointError> {
         let lines = text.bytes().filter(|byte| *byte == b'\n').count();
         let mut parts = text.split('\n');
-        let (Some(origin), Some(size), Some(root), Some(""), None) = (
-            parts.next(),
-            parts.next(),
-            parts.next(),
-            parts.next(),
-            parts.next(),
-        ) else {
+        let (Some(origin), Some(size), Some(root), Some(""), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        else {
             return Err(CheckpointError::Lines { lines });
         };
         if !is_key_name(origin) {
             return Err(CheckpointError::Origin);
         }
-        let size = parse_decimal(size)
-            .filter(|size| *size <= TREE_SIZE_MAX)
-            .ok_or(CheckpointError::Size)?;
+        let size = parse_decimal(size).filter(|size| *size <= TREE_SIZE_MAX).ok_or(CheckpointError::Size)?;
         let root = BASE64.decode(root).map_err(|_| CheckpointError::Root)?;
         let root = Root::new(root.try_into().map_err(|_| CheckpointError::Root)?);
         if size == 0 && root != empty_root() {
             return Err(CheckpointError::EmptyRoot);
         }
-        Ok(Self {
-            origin: origin.to_owned(),
-            size,
-            root,
-        })
+        Ok(Self { origin: origin.to_owned(), size, root })
     }
 }
 
@@ -143,15 +128,8 @@ impl SignedCheckpoint {
                 found: checkpoint.origin,
             });
         }
-        parsed.verify(&NoteKey {
-            name: origin.to_owned(),
-            algorithm: NoteAlgorithm::Ed25519,
-            key: *key,
-        })?;
-        Ok(Self {
-            checkpoint,
-            note: note.to_vec(),
-        })
+        parsed.verify(&NoteKey { name: origin.to_owned(), algorithm: NoteAlgorithm::Ed25519, key: *key })?;
+        Ok(Self { checkpoint, note: note.to_vec() })
     }
 
     /// What was signed.
@@ -187,11 +165,7 @@ impl SignedCheckpoint {
 pub fn sign_checkpoint(checkpoint: &Checkpoint, key: &SecretKey) -> Vec<u8> {
     let text = checkpoint.text();
     let signature = sign_note(&text, &checkpoint.origin, key);
-    Note {
-        text,
-        signatures: vec![signature],
-    }
-    .encode()
+    Note { text, signatures: vec![signature] }.encode()
 }
 
 /// An ASCII decimal number with one spelling: digits only, no leading zeros.

@@ -194,18 +194,12 @@ pub enum CborError {
 /// The first rule broken, in the order of the bytes.
 pub fn decode_map(bytes: &[u8]) -> Result<Fields, CborError> {
     if bytes.len() > PAYLOAD_CBOR_MAX_BYTES {
-        return Err(CborError::TooLong {
-            got: bytes.len(),
-            max: PAYLOAD_CBOR_MAX_BYTES,
-        });
+        return Err(CborError::TooLong { got: bytes.len(), max: PAYLOAD_CBOR_MAX_BYTES });
     }
     let mut reader = Reader { bytes, offset: 0 };
     let value = reader.item(0)?;
     if reader.left() != 0 {
-        return Err(CborError::Trailing {
-            offset: reader.offset,
-            got: reader.left(),
-        });
+        return Err(CborError::Trailing { offset: reader.offset, got: reader.left() });
     }
     match value {
         Value::Map(fields) => Ok(fields),
@@ -242,11 +236,7 @@ impl<'a> Reader<'a> {
 
     fn take(&mut self, count: u64) -> Result<&'a [u8], CborError> {
         let left = self.left();
-        let short = CborError::Truncated {
-            offset: self.offset,
-            needed: count,
-            left,
-        };
+        let short = CborError::Truncated { offset: self.offset, needed: count, left };
         let taken = usize::try_from(count).ok().and_then(|count| {
             let end = self.offset.checked_add(count)?;
             self.bytes.get(self.offset..end)
@@ -277,11 +267,7 @@ impl<'a> Reader<'a> {
             31 => return Err(CborError::Indefinite { offset: start }),
             _ => return Err(CborError::Reserved { offset: start, info }),
         };
-        if value < least {
-            Err(CborError::NotMinimal { offset: start, value })
-        } else {
-            Ok(value)
-        }
+        if value < least { Err(CborError::NotMinimal { offset: start, value }) } else { Ok(value) }
     }
 
     /// One item with `depth` arrays and maps around it.
@@ -299,16 +285,11 @@ impl<'a> Reader<'a> {
             MAJOR_BYTES => Ok(Value::Bytes(self.take(argument)?.to_vec())),
             MAJOR_TEXT => {
                 let text = std::str::from_utf8(self.take(argument)?);
-                Ok(Value::Text(
-                    text.map_err(|_| CborError::Utf8 { offset: start })?.to_owned(),
-                ))
+                Ok(Value::Text(text.map_err(|_| CborError::Utf8 { offset: start })?.to_owned()))
             }
             MAJOR_ARRAY => self.elements(start, argument, depth + 1),
             MAJOR_MAP => self.pairs(start, argument, depth + 1),
-            _ => Err(CborError::Tag {
-                offset: start,
-                tag: argument,
-            }),
+            _ => Err(CborError::Tag { offset: start, tag: argument }),
         }
     }
 
@@ -317,10 +298,7 @@ impl<'a> Reader<'a> {
             20 => Ok(Value::Bool(false)),
             21 => Ok(Value::Bool(true)),
             22 | 23 => Err(CborError::Null { offset: start }),
-            24 => Err(CborError::Simple {
-                offset: start,
-                value: self.byte()?,
-            }),
+            24 => Err(CborError::Simple { offset: start, value: self.byte()? }),
             25..=27 => Err(CborError::Float { offset: start }),
             28..=30 => Err(CborError::Reserved { offset: start, info }),
             31 => Err(CborError::Indefinite { offset: start }),
@@ -337,28 +315,18 @@ impl<'a> Reader<'a> {
         depth: usize,
     ) -> Result<(), CborError> {
         if depth > CBOR_DEPTH_MAX {
-            return Err(CborError::Depth {
-                offset: start,
-                max: CBOR_DEPTH_MAX,
-            });
+            return Err(CborError::Depth { offset: start, max: CBOR_DEPTH_MAX });
         }
         let needed = items.saturating_mul(bytes_least);
         if needed > self.left() as u64 {
-            return Err(CborError::Truncated {
-                offset: self.offset,
-                needed,
-                left: self.left(),
-            });
+            return Err(CborError::Truncated { offset: self.offset, needed, left: self.left() });
         }
         Ok(())
     }
 
     fn elements(&mut self, start: usize, count: u64, depth: usize) -> Result<Value, CborError> {
         self.check_container(start, count, 1, depth)?;
-        (0..count)
-            .map(|_| self.item(depth))
-            .collect::<Result<_, _>>()
-            .map(Value::Array)
+        (0..count).map(|_| self.item(depth)).collect::<Result<_, _>>().map(Value::Array)
     }
 
     fn pairs(&mut self, start: usize, count: u64, depth: usize) -> Result<Value, CborError> {
@@ -375,11 +343,7 @@ impl<'a> Reader<'a> {
             match previous {
                 Some(previous) if key == previous => return Err(CborError::KeyTwice { offset, key }),
                 Some(previous) if key < previous => {
-                    return Err(CborError::KeyOrder {
-                        offset,
-                        key,
-                        previous,
-                    });
+                    return Err(CborError::KeyOrder { offset, key, previous });
                 }
                 _ => previous = Some(key),
             }

@@ -63,11 +63,7 @@ pub fn sign_cosignature(checkpoint_text: &str, name: &str, key: &SecretKey, time
 pub fn verify_cosignature(note: &Note, key: &NoteKey) -> Result<u64, CosignatureError> {
     if key.algorithm != NoteAlgorithm::CosignatureV1 {
         let expected = NoteAlgorithm::CosignatureV1;
-        return Err(NoteError::WrongAlgorithm {
-            expected,
-            found: key.algorithm,
-        }
-        .into());
+        return Err(NoteError::WrongAlgorithm { expected, found: key.algorithm }.into());
     }
     Checkpoint::parse_text(&note.text)?;
     let line = note.signature_by(key)?;
@@ -76,10 +72,7 @@ pub fn verify_cosignature(note: &Note, key: &NoteKey) -> Result<u64, Cosignature
         expected: TIME_BYTES + SIGNATURE_BYTES,
         bytes: line.bytes.len(),
     };
-    let (time, signature) = line
-        .bytes
-        .split_first_chunk::<TIME_BYTES>()
-        .ok_or_else(wrong_length)?;
+    let (time, signature) = line.bytes.split_first_chunk::<TIME_BYTES>().ok_or_else(wrong_length)?;
     let signature = <[u8; SIGNATURE_BYTES]>::try_from(signature).map_err(|_| wrong_length())?;
     let time_s = u64::from_be_bytes(*time);
     if time_s > COSIGNATURE_TIME_MAX_S {
@@ -87,17 +80,10 @@ pub fn verify_cosignature(note: &Note, key: &NoteKey) -> Result<u64, Cosignature
     }
     key.key
         .verify(&cosigned_message(&note.text, time_s), &Signature(signature))
-        .map_err(|_| NoteError::BadSignature {
-            name: key.name.clone(),
-        })?;
+        .map_err(|_| NoteError::BadSignature { name: key.name.clone() })?;
     Ok(time_s)
 }
 
 fn cosigned_message(checkpoint_text: &str, time_s: u64) -> Vec<u8> {
-    [
-        tags::COSIGNATURE,
-        format!("time {time_s}\n").as_bytes(),
-        checkpoint_text.as_bytes(),
-    ]
-    .concat()
+    [tags::COSIGNATURE, format!("time {time_s}\n").as_bytes(), checkpoint_text.as_bytes()].concat()
 }

@@ -234,28 +234,18 @@ pub fn hex_decode(text: &str) -> Result<Vec<u8>, HexError> {
 pub fn hex_array<const N: usize>(text: &str) -> Result<[u8; N], HexError> {
     if text.len() != N.saturating_mul(2) {
         return Err(if text.len().is_multiple_of(2) {
-            HexError::Width {
-                expected_bytes: N,
-                found_bytes: text.len() / 2,
-            }
+            HexError::Width { expected_bytes: N, found_bytes: text.len() / 2 }
         } else {
             HexError::OddLength { digits: text.len() }
         });
     }
     let bytes = hex_decode(text)?;
     let found_bytes = bytes.len();
-    bytes.try_into().map_err(|_| HexError::Width {
-        expected_bytes: N,
-        found_bytes,
-    })
+    bytes.try_into().map_err(|_| HexError::Width { expected_bytes: N, found_bytes })
 }
 
 const fn digit(nibble: u8) -> char {
-    (if nibble < 10 {
-        b'0' + nibble
-    } else {
-        b'a' + nibble - 10
-    }) as char
+    (if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }) as char
 }
 
 const fn nibble(character: u8) -> Option<u8> {
@@ -279,17 +269,8 @@ mod tests {
         assert_eq!(hex_decode("0g"), Err(HexError::Digit { position: 1 }));
         // Two bytes of UTF-8 must not be taken for two digits.
         assert_eq!(hex_decode("é"), Err(HexError::Digit { position: 0 }));
-        assert_eq!(
-            Root::from_hex("00"),
-            Err(HexError::Width {
-                expected_bytes: 32,
-                found_bytes: 1
-            })
-        );
-        assert_eq!(
-            Root::from_hex(&"0".repeat(63)),
-            Err(HexError::OddLength { digits: 63 })
-        );
+        assert_eq!(Root::from_hex("00"), Err(HexError::Width { expected_bytes: 32, found_bytes: 1 }));
+        assert_eq!(Root::from_hex(&"0".repeat(63)), Err(HexError::OddLength { digits: 63 }));
         let root = empty_root();
         assert_eq!(Root::from_hex(&root.to_hex()), Ok(root));
         assert_eq!(format!("{root:?}"), format!("Root({root})"));
@@ -297,10 +278,7 @@ mod tests {
 
     #[test]
     fn known_answers() {
-        assert_eq!(
-            empty_root().to_hex(),
-            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-        );
+        assert_eq!(empty_root().to_hex(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
         assert_eq!(
             leaf_hash(b"").to_hex(),
             "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"

@@ -74,13 +74,7 @@ pub enum KeyRole {
 
 impl KeyRole {
     /// Every role, in declaration order.
-    pub const ALL: [Self; 5] = [
-        Self::Log,
-        Self::Cosigner,
-        Self::Card,
-        Self::Peer,
-        Self::Governance,
-    ];
+    pub const ALL: [Self; 5] = [Self::Log, Self::Cosigner, Self::Card, Self::Peer, Self::Governance];
 
     /// The role's lower-case name, for file names and messages.
     #[must_use]
@@ -157,8 +151,7 @@ impl PublicKey {
         // The bytes were checked when this value was made, so decoding them again cannot fail.
         let key = VerifyingKey::from_bytes(&self.0).map_err(|_| KeyError::NotAPoint)?;
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-        key.verify_strict(message, &signature)
-            .map_err(|_| KeyError::BadSignature)
+        key.verify_strict(message, &signature).map_err(|_| KeyError::BadSignature)
     }
 }
 
@@ -219,10 +212,7 @@ mod tests {
     fn rfc_8032_test_one() {
         let seed = hex_array("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60").unwrap();
         let key = SecretKey::from_seed(seed);
-        assert_eq!(
-            key.public().to_hex(),
-            "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
-        );
+        assert_eq!(key.public().to_hex(), "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
         assert!(hex_encode(&key.sign(b"").0).starts_with("e5564300c360ac729086e2cc806e828a"));
         assert_eq!(PublicKey::from_bytes(*key.public().as_bytes()), Ok(key.public()));
         assert!(!format!("{key:?}").contains("9d61"));
@@ -236,11 +226,7 @@ mod tests {
         for bit in 0..SIGNATURE_BYTES * 8 {
             let mut bad = good;
             bad.0[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(
-                key.public().verify(b"message", &bad),
-                Err(KeyError::BadSignature),
-                "bit {bit}"
-            );
+            assert_eq!(key.public().verify(b"message", &bad), Err(KeyError::BadSignature), "bit {bit}");
         }
     }
 }

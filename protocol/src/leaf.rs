@@ -132,10 +132,7 @@ impl Kind {
     /// Whether an entry of this kind is nothing without a subject.
     #[must_use]
     pub const fn needs_subject(self) -> bool {
-        matches!(
-            self,
-            Self::Opinion | Self::Retraction | Self::Supersede | Self::Erasure
-        )
+        matches!(self, Self::Opinion | Self::Retraction | Self::Supersede | Self::Erasure)
     }
 
     /// Whether an entry of this kind takes effect from its leaf alone, whatever its payload says and
@@ -148,10 +145,7 @@ impl Kind {
     /// Whether the payload of an entry of this kind may be erased.
     #[must_use]
     pub const fn payload_can_be_erased(self) -> bool {
-        matches!(
-            self,
-            Self::Content | Self::Model | Self::Dataset | Self::Service | Self::Ttp
-        )
+        matches!(self, Self::Content | Self::Model | Self::Dataset | Self::Service | Self::Ttp)
     }
 }
 
@@ -244,10 +238,7 @@ pub enum EntryLeaf {
 #[must_use]
 pub fn read_leaf(bytes: &[u8], expected_log: &LogId, expected_index: u64) -> EntryLeaf {
     if bytes.len() > ENTRY_LEAF_MAX_BYTES {
-        return EntryLeaf::Void(VoidReason::LeafTooLong {
-            got: bytes.len(),
-            max: ENTRY_LEAF_MAX_BYTES,
-        });
+        return EntryLeaf::Void(VoidReason::LeafTooLong { got: bytes.len(), max: ENTRY_LEAF_MAX_BYTES });
     }
     match bytes {
         [b'H', b'P', b'L', b'1', ..] => {}
@@ -255,10 +246,7 @@ pub fn read_leaf(bytes: &[u8], expected_log: &LogId, expected_index: u64) -> Ent
         _ => return EntryLeaf::Void(VoidReason::Magic),
     }
     let Ok(bytes) = <&[u8; LEAF_BYTES]>::try_from(bytes) else {
-        return EntryLeaf::Void(VoidReason::LeafLength {
-            got: bytes.len(),
-            expected: LEAF_BYTES,
-        });
+        return EntryLeaf::Void(VoidReason::LeafLength { got: bytes.len(), expected: LEAF_BYTES });
     };
     let raw = RawLeaf::split(bytes);
     match raw.check(expected_log, expected_index) {
@@ -307,10 +295,7 @@ impl RawLeaf {
             return Err(VoidReason::Log { got: self.log_id });
         }
         if self.index != expected_index {
-            return Err(VoidReason::Index {
-                got: self.index,
-                expected: expected_index,
-            });
+            return Err(VoidReason::Index { got: self.index, expected: expected_index });
         }
         if self.flags & !(FLAG_HAS_SUBJECT | FLAG_PRIORITY) != 0 {
             return Err(VoidReason::Flags { got: self.flags });
@@ -372,10 +357,7 @@ struct Split<'a>(&'a [u8]);
 
 impl Split<'_> {
     fn next<const N: usize>(&mut self) -> [u8; N] {
-        let (field, rest) = self
-            .0
-            .split_first_chunk::<N>()
-            .expect("the fields of a leaf sum to its length");
+        let (field, rest) = self.0.split_first_chunk::<N>().expect("the fields of a leaf sum to its length");
         self.0 = rest;
         *field
     }

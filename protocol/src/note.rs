@@ -233,18 +233,11 @@ impl Note {
         if bytes.len() > NOTE_MAX_BYTES {
             return Err(NoteError::TooLong { bytes: bytes.len() });
         }
-        let note = core::str::from_utf8(bytes).map_err(|error| NoteError::NotUtf8 {
-            valid_bytes: error.valid_up_to(),
-        })?;
-        let control = bytes
-            .iter()
-            .enumerate()
-            .find(|(_, byte)| **byte < b' ' && **byte != b'\n');
+        let note = core::str::from_utf8(bytes)
+            .map_err(|error| NoteError::NotUtf8 { valid_bytes: error.valid_up_to() })?;
+        let control = bytes.iter().enumerate().find(|(_, byte)| **byte < b' ' && **byte != b'\n');
         if let Some((offset, character)) = control {
-            return Err(NoteError::ControlCharacter {
-                offset,
-                character: *character,
-            });
+            return Err(NoteError::ControlCharacter { offset, character: *character });
         }
         // The text may itself contain empty lines: the last one separates.
         let (head, tail) = note.rsplit_once(SEPARATOR).ok_or(NoteError::NoSeparator)?;
@@ -259,10 +252,7 @@ impl Note {
             }
             signatures.push(parse_line(line, content)?);
         }
-        Ok(Self {
-            text: format!("{head}\n"),
-            signatures,
-        })
+        Ok(Self { text: format!("{head}\n"), signatures })
     }
 
     /// The bytes of the note: the exact inverse of [`Note::parse`].
@@ -289,10 +279,7 @@ impl Note {
     /// [`NoteError::BadSignature`]; [`NoteError::WrongAlgorithm`] for a cosigner's key.
     pub fn verify(&self, key: &NoteKey) -> Result<(), NoteError> {
         if key.algorithm != NoteAlgorithm::Ed25519 {
-            return Err(NoteError::WrongAlgorithm {
-                expected: NoteAlgorithm::Ed25519,
-                found: key.algorithm,
-            });
+            return Err(NoteError::WrongAlgorithm { expected: NoteAlgorithm::Ed25519, found: key.algorithm });
         }
         let line = self.signature_by(key)?;
         let signature = <[u8; SIGNATURE_BYTES]>::try_from(line.bytes.as_slice()).map_err(|_| {
@@ -304,9 +291,7 @@ impl Note {
         })?;
         key.key
             .verify(self.text.as_bytes(), &Signature(signature))
-            .map_err(|_| NoteError::BadSignature {
-                name: key.name.clone(),
-            })
+            .map_err(|_| NoteError::BadSignature { name: key.name.clone() })
     }
 
     /// The one signature line that carries this key's name and id; not verified.
@@ -315,21 +300,13 @@ impl Note {
     /// [`NoteError::NotSigned`] or [`NoteError::DuplicateSignature`].
     pub fn signature_by(&self, key: &NoteKey) -> Result<&NoteSignature, NoteError> {
         let key_id = key.key_id();
-        let mut lines = self
-            .signatures
-            .iter()
-            .filter(|line| line.key_id == key_id && line.name == key.name);
+        let mut lines = self.signatures.iter().filter(|line| line.key_id == key_id && line.name == key.name);
         let Some(first) = lines.next() else {
-            return Err(NoteError::NotSigned {
-                name: key.name.clone(),
-            });
+            return Err(NoteError::NotSigned { name: key.name.clone() });
         };
         match lines.count() {
             0 => Ok(first),
-            more => Err(NoteError::DuplicateSignature {
-                name: key.name.clone(),
-                count: more + 1,
-            }),
+            more => Err(NoteError::DuplicateSignature { name: key.name.clone(), count: more + 1 }),
         }
     }
 }
@@ -346,12 +323,7 @@ impl NoteKey {
     pub fn vkey(&self) -> String {
         let mut material = vec![self.algorithm.code()];
         material.extend_from_slice(self.key.as_bytes());
-        format!(
-            "{}+{}+{}",
-            self.name,
-            hex_encode(&self.key_id()),
-            BASE64.encode(material)
-        )
+        format!("{}+{}+{}", self.name, hex_encode(&self.key_id()), BASE64.encode(material))
     }
 
     /// Reads what [`NoteKey::vkey`] writes, and nothing else.
@@ -371,17 +343,10 @@ impl NoteKey {
         let (code, key) = material.split_first().ok_or(NoteError::VkeyForm)?;
         let algorithm = NoteAlgorithm::from_code(*code).ok_or(NoteError::VkeyAlgorithm { code: *code })?;
         let key = <[u8; PUBLIC_KEY_BYTES]>::try_from(key).map_err(|_| NoteError::VkeyForm)?;
-        let key = Self {
-            name: name.to_owned(),
-            algorithm,
-            key: PublicKey::from_bytes(key)?,
-        };
+        let key = Self { name: name.to_owned(), algorithm, key: PublicKey::from_bytes(key)? };
         let computed = key.key_id();
         if stated != computed {
-            return Err(NoteError::VkeyId {
-                stated: hex_encode(&stated),
-                computed: hex_encode(&computed),
-            });
+            return Err(NoteError::VkeyId { stated: hex_encode(&stated), computed: hex_encode(&computed) });
         }
         Ok(key)
     }
@@ -419,14 +384,9 @@ fn parse_line(line: usize, content: &str) -> Result<NoteSignature, NoteError> {
     }
     let bytes = BASE64.decode(signature).map_err(|_| NoteError::Base64 { line })?;
     match bytes.split_first_chunk::<KEY_ID_BYTES>() {
-        Some((key_id, rest)) if !rest.is_empty() => Ok(NoteSignature {
-            name: name.to_owned(),
-            key_id: *key_id,
-            bytes: rest.to_vec(),
-        }),
-        _ => Err(NoteError::ShortSignature {
-            line,
-            bytes: bytes.len(),
-        }),
+        Some((key_id, rest)) if !rest.is_empty() => {
+            Ok(NoteSignature { name: name.to_owned(), key_id: *key_id, bytes: rest.to_vec() })
+        }
+        _ => Err(NoteError::ShortSignature { line, bytes: bytes.len() }),
     }
 }

@@ -130,9 +130,8 @@ impl TlogProof {
         if bytes.len() > PROOF_MAX_BYTES {
             return Err(ProofError::TooLong { bytes: bytes.len() });
         }
-        let text = core::str::from_utf8(bytes).map_err(|error| ProofError::NotUtf8 {
-            valid_bytes: error.valid_up_to(),
-        })?;
+        let text = core::str::from_utf8(bytes)
+            .map_err(|error| ProofError::NotUtf8 { valid_bytes: error.valid_up_to() })?;
         let header = core::str::from_utf8(tags::TLOG_PROOF).expect("the header line is ASCII");
         let body = text.strip_prefix(header).ok_or(ProofError::Header)?;
         // No line above is empty, so the first empty line is the separator.
@@ -145,10 +144,7 @@ impl TlogProof {
             }
         };
         let mut lines = head.split('\n');
-        let index = lines
-            .next()
-            .and_then(|line| line.strip_prefix("index "))
-            .and_then(parse_decimal);
+        let index = lines.next().and_then(|line| line.strip_prefix("index ")).and_then(parse_decimal);
         let index = index.ok_or(ProofError::Index)?;
         let mut hashes = Vec::new();
         for (line, content) in lines.enumerate() {
@@ -158,12 +154,7 @@ impl TlogProof {
             hashes.push(parse_hash(content).ok_or(ProofError::Hash { line })?);
         }
         Note::parse(checkpoint.as_bytes()).map_err(CheckpointError::from)?;
-        Ok(Self {
-            extra,
-            index,
-            hashes,
-            checkpoint: checkpoint.as_bytes().to_vec(),
-        })
+        Ok(Self { extra, index, hashes, checkpoint: checkpoint.as_bytes().to_vec() })
     }
 }
 
@@ -210,11 +201,7 @@ pub fn verify_record_proof(
     };
     let extra = proof.extra.as_deref().ok_or(ProofError::NoLeaf)?;
     let entry = find_entry(extra, &proof, &signed)?;
-    let leaf = read_leaf(
-        entry.leaf,
-        &LogId::of_origin(&signed.checkpoint().origin),
-        proof.index,
-    );
+    let leaf = read_leaf(entry.leaf, &LogId::of_origin(&signed.checkpoint().origin), proof.index);
     let payload = match (&leaf, entry.shown) {
         (EntryLeaf::Known(known), Some((salt, padded))) => {
             check_commitment(entry.leaf, salt, padded)?;
@@ -248,25 +235,13 @@ fn find_entry<'a>(
     signed: &SignedCheckpoint,
 ) -> Result<Entry<'a>, ProofError> {
     let include = |leaf: &[u8]| {
-        verify_inclusion(
-            &leaf_hash(leaf),
-            proof.index,
-            signed.size(),
-            &proof.hashes,
-            &signed.root(),
-        )
+        verify_inclusion(&leaf_hash(leaf), proof.index, signed.size(), &proof.hashes, &signed.root())
     };
     let with_payload = extra.split_first_chunk::<LEAF_BYTES>().and_then(|(leaf, rest)| {
         let (salt, padded) = rest.split_first_chunk::<SALT_BYTES>()?;
-        (!padded.is_empty()).then_some(Entry {
-            leaf,
-            shown: Some((salt, padded)),
-        })
+        (!padded.is_empty()).then_some(Entry { leaf, shown: Some((salt, padded)) })
     });
-    let alone = (extra.len() <= ENTRY_LEAF_MAX_BYTES).then_some(Entry {
-        leaf: extra,
-        shown: None,
-    });
+    let alone = (extra.len() <= ENTRY_LEAF_MAX_BYTES).then_some(Entry { leaf: extra, shown: None });
     match (with_payload, alone) {
         (None, None) => Err(ProofError::ExtraLength { bytes: extra.len() }),
         (Some(entry), None) | (None, Some(entry)) => {
@@ -282,11 +257,7 @@ fn find_entry<'a>(
 
 fn parse_extra(text: &str) -> Result<Vec<u8>, ProofError> {
     let extra = BASE64.decode(text).map_err(|_| ProofError::Extra)?;
-    if extra.len() > PROOF_EXTRA_MAX_BYTES {
-        Err(ProofError::Extra)
-    } else {
-        Ok(extra)
-    }
+    if extra.len() > PROOF_EXTRA_MAX_BYTES { Err(ProofError::Extra) } else { Ok(extra) }
 }
 
 fn parse_hash(text: &str) -> Option<NodeHash> {

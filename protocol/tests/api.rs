@@ -15,10 +15,7 @@ const PDQ: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccdde
 
 fn match_error(json: &str) -> String {
     let request: MatchRequest = serde_json::from_str(json).expect("shape");
-    request
-        .check(&MatchLimits::default())
-        .expect_err("refused")
-        .to_string()
+    request.check(&MatchLimits::default()).expect_err("refused").to_string()
 }
 
 fn record_error(json: &str) -> String {
@@ -49,10 +46,7 @@ fn a_match_request_becomes_typed_queries() {
     let (signal, variants) = &queries[0].signals[0];
     assert_eq!((signal.kind(), signal.quality()), (SignalType::Pdq, Some(98)));
     assert_eq!(signal.value()[..4], [0x00, 0x11, 0x22, 0x33]);
-    assert_eq!(
-        variants.as_slice(),
-        [<[u8; 32]>::try_from(signal.value()).expect("32 bytes")]
-    );
+    assert_eq!(variants.as_slice(), [<[u8; 32]>::try_from(signal.value()).expect("32 bytes")]);
     let again: MatchRequest =
         serde_json::from_str(&serde_json::to_string(&request).expect("json")).expect("shape");
     assert_eq!(again, request);
@@ -64,15 +58,8 @@ fn absent_options_have_their_defaults() {
         serde_json::from_str(&item(&format!(r#"{{"type":"pdq","value":"{PDQ}"}}"#))).expect("shape");
     assert_eq!(request.pdq_distance(&MatchLimits::default()), Ok(31));
     assert_eq!(request.lists, None);
-    let strict = MatchLimits {
-        pdq_distance_max: 8,
-        ..MatchLimits::default()
-    };
-    assert_eq!(
-        request.pdq_distance(&strict),
-        Ok(8),
-        "a default never exceeds the node's limit"
-    );
+    let strict = MatchLimits { pdq_distance_max: 8, ..MatchLimits::default() };
+    assert_eq!(request.pdq_distance(&strict), Ok(8), "a default never exceeds the node's limit");
 }
 
 #[test]
@@ -86,23 +73,11 @@ fn match_errors_name_item_signal_and_rule() {
             &long.replace(r#"{"type":"md5","value":"00"},"#, ""),
             "items[1].signals[0].value: expected 64 lower-case hex digits, got 63",
         ),
-        (
-            &long,
-            "items[1].signals[0].value: expected 32 lower-case hex digits, got 2",
-        ),
+        (&long, "items[1].signals[0].value: expected 32 lower-case hex digits, got 2"),
         (r#"{"items":[]}"#, "items: must not be empty"),
-        (
-            r#"{"items":[{"id":"a","signals":[]}]}"#,
-            "items[0].signals: must not be empty",
-        ),
-        (
-            r#"{"items":[{"id":"","signals":[]}]}"#,
-            "items[0].id: 0 bytes, expected 1..=256",
-        ),
-        (
-            r#"{"items":[{"id":"a\nb","signals":[]}]}"#,
-            "items[0].id: control characters are not allowed",
-        ),
+        (r#"{"items":[{"id":"a","signals":[]}]}"#, "items[0].signals: must not be empty"),
+        (r#"{"items":[{"id":"","signals":[]}]}"#, "items[0].id: 0 bytes, expected 1..=256"),
+        (r#"{"items":[{"id":"a\nb","signals":[]}]}"#, "items[0].id: control characters are not allowed"),
         (
             &item(r#"{"type":"pdqf","value":""}"#),
             r#"items[0].signals[0].type: unknown value "pdqf", expected one of: pdq, md5, sha1, sha256, photodna"#,
@@ -128,15 +103,11 @@ fn match_errors_name_item_signal_and_rule() {
             "items[0].signals[0].quality: sha256 signals have no quality, got 1",
         ),
         (
-            &item(&format!(
-                r#"{{"type":"sha256","value":"{PDQ}","variants":["{PDQ}"]}}"#
-            )),
+            &item(&format!(r#"{{"type":"sha256","value":"{PDQ}","variants":["{PDQ}"]}}"#)),
             "items[0].signals[0].variants: sha256 signals have no variants",
         ),
         (
-            &item(&format!(
-                r#"{{"type":"pdq","value":"{PDQ}","variants":["{PDQ}","00"]}}"#
-            )),
+            &item(&format!(r#"{{"type":"pdq","value":"{PDQ}","variants":["{PDQ}","00"]}}"#)),
             "items[0].signals[0].variants[1]: expected 64 lower-case hex digits, got 2",
         ),
         (
@@ -146,10 +117,7 @@ fn match_errors_name_item_signal_and_rule() {
             )),
             "items[0].signals[0].variants: 8 elements, at most 7 are allowed",
         ),
-        (
-            r#"{"items":[],"max_distance":{"pdq":65}}"#,
-            "max_distance.pdq: distance 65, at most 64 is allowed",
-        ),
+        (r#"{"items":[],"max_distance":{"pdq":65}}"#, "max_distance.pdq: distance 65, at most 64 is allowed"),
         (
             r#"{"items":[],"max_distance":{"md5":1}}"#,
             "max_distance.md5: md5 matches exactly; the only distance is 0, got 1",
@@ -192,31 +160,16 @@ fn unknown_fields_of_requests_are_refused() {
 
 #[test]
 fn calls_at_the_bound_and_one_past_it() {
-    let signal = QuerySignal {
-        signal_type: "md5".into(),
-        value: "00".repeat(16),
-        ..QuerySignal::default()
-    };
-    let item = MatchItem {
-        id: "x".into(),
-        signals: vec![signal.clone()],
-    };
-    let mut request = MatchRequest {
-        items: vec![item; MATCH_SIGNALS_PER_CALL_MAX],
-        ..MatchRequest::default()
-    };
+    let signal = QuerySignal { signal_type: "md5".into(), value: "00".repeat(16), ..QuerySignal::default() };
+    let item = MatchItem { id: "x".into(), signals: vec![signal.clone()] };
+    let mut request =
+        MatchRequest { items: vec![item; MATCH_SIGNALS_PER_CALL_MAX], ..MatchRequest::default() };
     let limits = MatchLimits::default();
     assert_eq!(request.check(&limits), Ok(()));
     request.items[7].signals.push(signal.clone());
     let error = request.check(&limits).expect_err("refused").to_string();
-    assert_eq!(
-        error,
-        "items: 10001 signals in one call, at most 10000 are allowed"
-    );
-    let small = MatchLimits {
-        signals_max: 5,
-        ..limits
-    };
+    assert_eq!(error, "items: 10001 signals in one call, at most 10000 are allowed");
+    let small = MatchLimits { signals_max: 5, ..limits };
     request.items.truncate(6);
     assert_eq!(
         request.check(&small).expect_err("refused").to_string(),
@@ -229,9 +182,7 @@ fn calls_at_the_bound_and_one_past_it() {
         "items[0].signals: 65 elements, at most 64 are allowed"
     );
     let one: ContributeRequest = serde_json::from_str(&record(r#""labels":{}"#)).expect("shape");
-    let mut many = ContributeRequest {
-        records: vec![one.records[0].clone(); RECORDS_PER_CALL_MAX],
-    };
+    let mut many = ContributeRequest { records: vec![one.records[0].clone(); RECORDS_PER_CALL_MAX] };
     assert_eq!(many.to_records().expect("records").len(), 10_000);
     many.records.push(many.records[0].clone());
     let error = many.to_records().expect_err("refused").to_string();
@@ -247,19 +198,13 @@ fn record_errors_name_record_field_and_rule() {
             r#"{"records":[{"kind":"model","signals":[]}]}"#,
             r#"records[0].kind: unknown value "model", expected one of: content"#,
         ),
-        (
-            r#"{"records":[{"kind":"content","signals":[]}]}"#,
-            "records[0].signals: must not be empty",
-        ),
+        (r#"{"records":[{"kind":"content","signals":[]}]}"#, "records[0].signals: must not be empty"),
         (
             &format!(r#"{{"records":[{{"kind":"content","signals":[{md5},{md5}]}}]}}"#),
             "records[0].signals[1]: same type and value as signals[0]",
         ),
         (
-            &format!(
-                r#"{{"records":[{{"kind":"content","signals":[{}]}}]}}"#,
-                vec![md5; 65].join(",")
-            ),
+            &format!(r#"{{"records":[{{"kind":"content","signals":[{}]}}]}}"#, vec![md5; 65].join(",")),
             "records[0].signals: 65 elements, at most 64 are allowed",
         ),
         (
@@ -302,10 +247,7 @@ fn record_errors_name_record_field_and_rule() {
             &record(r#""expires":"tomorrow""#),
             "records[0].expires: expected an RFC 3339 time such as 2026-01-31T12:00:00Z",
         ),
-        (
-            &record(r#""expires":"2027-01-01T00:00:00.5Z""#),
-            "records[0].expires: expected whole seconds",
-        ),
+        (&record(r#""expires":"2027-01-01T00:00:00.5Z""#), "records[0].expires: expected whole seconds"),
     ];
     for (json, expected) in cases {
         assert_eq!(record_error(json), *expected, "{json}");
@@ -317,10 +259,7 @@ fn statements_use_their_vocabularies() {
     let opinion: OpinionRequest =
         serde_json::from_str(r#"{"opinion":"disagree","reason":"not_cg"}"#).expect("shape");
     assert!(opinion.check().is_ok());
-    let prose = OpinionRequest {
-        reason: Some("because I say so".into()),
-        ..opinion
-    };
+    let prose = OpinionRequest { reason: Some("because I say so".into()), ..opinion };
     assert!(
         prose
             .check()
@@ -328,17 +267,9 @@ fn statements_use_their_vocabularies() {
             .to_string()
             .starts_with("reason: unknown value, expected one of: unstated, benign")
     );
-    let retraction = RetractionRequest {
-        reason: "error".into(),
-    };
+    let retraction = RetractionRequest { reason: "error".into() };
     assert_eq!(retraction.check(), Ok(RetractionReason::Error));
-    assert!(
-        RetractionRequest {
-            reason: String::new()
-        }
-        .check()
-        .is_err()
-    );
+    assert!(RetractionRequest { reason: String::new() }.check().is_err());
 }
 
 #[test]
@@ -369,18 +300,12 @@ fn answers_have_exactly_this_json() {
     let response = MatchResponse {
         complete: true,
         reason: None,
-        as_of: AsOf {
-            view: "v".into(),
-            roster: 1,
-        },
+        as_of: AsOf { view: "v".into(), roster: 1 },
         results: vec![result(Some("review"), vec![found]), result(None, vec![])],
     };
     let json = r#"{"complete":true,"as_of":{"view":"v","roster":1},"results":[{"id":"u1","outcome":"review","total":1,"matches":[{"record":"ab","member":"alpha","log":"example-0011223344556677/alpha/1","index":5,"signal_type":"pdq","distance":12,"variant":0,"status":"active","labels":{"origin":"undetermined","realism":"undetermined","activity":"undetermined","age_group":"undetermined","likeness":"undetermined","tlp":"amber+strict"},"review":"dual","first_stated":"2026-01-01T00:00:00.123Z","sources":1,"opinions":{"agree":0,"disagree":0,"unsure":0,"seen":0},"proof":"/v1/records/ab/proof"}]},{"id":"u1","outcome":null,"total":0,"matches":[]}]}"#;
     assert_eq!(serde_json::to_string(&response).expect("json"), json);
-    assert_eq!(
-        serde_json::from_str::<MatchResponse>(json).expect("shape"),
-        response
-    );
+    assert_eq!(serde_json::from_str::<MatchResponse>(json).expect("shape"), response);
 
     let receipts = Receipts {
         receipts: vec![Receipt {
@@ -396,11 +321,7 @@ fn answers_have_exactly_this_json() {
         r#"{"receipts":[{"record":"ab","log":"l","index":5,"tree_size":6,"ack":"local"}]}"#
     );
     let error = ErrorBody {
-        error: ErrorDetail {
-            code: "invalid_request".into(),
-            message: "m".into(),
-            request_id: "r".into(),
-        },
+        error: ErrorDetail { code: "invalid_request".into(), message: "m".into(), request_id: "r".into() },
     };
     assert_eq!(
         serde_json::to_string(&error).expect("json"),
@@ -410,39 +331,24 @@ fn answers_have_exactly_this_json() {
 
 #[test]
 fn a_record_shows_what_it_cannot_name() {
-    let mut content = Content::new(vec![
-        Signal::new(SignalType::Md5, &[1; 16], None).expect("signal"),
-    ])
-    .expect("content");
-    content.unknown_signals.push(UnknownSignal {
-        code: 77,
-        value: vec![1, 2],
-        quality: None,
-    });
+    let mut content =
+        Content::new(vec![Signal::new(SignalType::Md5, &[1; 16], None).expect("signal")]).expect("content");
+    content.unknown_signals.push(UnknownSignal { code: 77, value: vec![1, 2], quality: None });
     content.labels.origin = Label::Unknown(9);
     content.labels.evidence = EvidenceSet::from_bits(1 << 9 | 1);
     content.review = Label::Unknown(12);
-    let shown = RecordJson {
-        kind: Record::Content(content.clone()).kind().name().into(),
-        ..RecordJson::default()
-    }
-    .with_content(&content);
+    let shown =
+        RecordJson { kind: Record::Content(content.clone()).kind().name().into(), ..RecordJson::default() }
+            .with_content(&content);
     assert_eq!(shown.signals[1].signal_type, "unknown-77");
-    assert_eq!(
-        shown.review.as_deref(),
-        Some(Review::Unreviewed).map(|_| "unreviewed")
-    );
+    assert_eq!(shown.review.as_deref(), Some(Review::Unreviewed).map(|_| "unreviewed"));
     let labels = shown.labels.expect("labels");
     assert_eq!(labels.origin.as_deref(), Some("undetermined"));
     assert_eq!(
         serde_json::to_string(&labels.raw).expect("json"),
         r#"{"evidence":512,"origin":9,"review":12}"#
     );
-    assert_eq!(
-        NewRecord::from(&content).signals.len(),
-        1,
-        "nobody can state what they cannot name"
-    );
+    assert_eq!(NewRecord::from(&content).signals.len(), 1, "nobody can state what they cannot name");
 }
 
 #[test]

@@ -23,12 +23,7 @@ fn verdict(file: &VectorFile) -> String {
         EntryLeaf::Void(reason) => return format!("void {reason}"),
         EntryLeaf::Known(leaf) => leaf,
     };
-    assert_eq!(
-        leaf.encode().as_slice(),
-        leaf_bytes,
-        "{}: encode after read",
-        file.name
-    );
+    assert_eq!(leaf.encode().as_slice(), leaf_bytes, "{}: encode after read", file.name);
     if let Some(salt) = file.optional("salt") {
         let salt = hashpact_protocol::digest::hex_array(salt).expect("salt");
         let padded = file.bytes("padded");
@@ -38,24 +33,9 @@ fn verdict(file: &VectorFile) -> String {
         if let Payload::Void(rule) = read_padded(&leaf, &padded) {
             return format!("payload-void {rule}");
         }
-        assert_eq!(
-            unpad(&padded).expect("padding"),
-            file.bytes("cbor"),
-            "{}",
-            file.name
-        );
-        assert_eq!(
-            pad_payload(&file.bytes("cbor")).expect("padding"),
-            padded,
-            "{}",
-            file.name
-        );
-        assert_eq!(
-            leaf_hash(&leaf_bytes).to_hex(),
-            file.field("record"),
-            "{}",
-            file.name
-        );
+        assert_eq!(unpad(&padded).expect("padding"), file.bytes("cbor"), "{}", file.name);
+        assert_eq!(pad_payload(&file.bytes("cbor")).expect("padding"), padded, "{}", file.name);
+        assert_eq!(leaf_hash(&leaf_bytes).to_hex(), file.field("record"), "{}", file.name);
     }
     format!("known {}", leaf.kind)
 }
@@ -63,15 +43,8 @@ fn verdict(file: &VectorFile) -> String {
 #[test]
 fn vectors_hold() {
     let files = vectors("leaf");
-    let passing = files
-        .iter()
-        .filter(|file| file.expect.starts_with("known"))
-        .count();
-    assert!(
-        passing >= 5 && files.len() > 2 * passing,
-        "{passing} of {} vectors pass",
-        files.len()
-    );
+    let passing = files.iter().filter(|file| file.expect.starts_with("known")).count();
+    assert!(passing >= 5 && files.len() > 2 * passing, "{passing} of {} vectors pass", files.len());
     for file in files {
         assert_eq!(verdict(&file), file.expect, "{}: {}", file.name, file.reason);
     }
@@ -109,14 +82,8 @@ fn sealed_records_read_back() {
     let sealed = seal(header(Kind::Content), &content(), [9; 32]).expect("seal");
     let read = read_leaf(&sealed.leaf_bytes, &LogId::new([1; 32]), 5);
     assert_eq!(read, EntryLeaf::Known(sealed.leaf.clone()));
-    assert_eq!(
-        check_commitment(&sealed.leaf_bytes, &sealed.salt, &sealed.padded),
-        Ok(())
-    );
-    assert_eq!(
-        read_padded(&sealed.leaf, &sealed.padded),
-        Payload::Record(content())
-    );
+    assert_eq!(check_commitment(&sealed.leaf_bytes, &sealed.salt, &sealed.padded), Ok(()));
+    assert_eq!(read_padded(&sealed.leaf, &sealed.padded), Payload::Record(content()));
     assert_eq!(sealed.record_id(), leaf_hash(&sealed.leaf_bytes));
 }
 
@@ -130,49 +97,23 @@ fn seal_refuses_what_others_would_call_void() {
     );
     let subject = Some(LeafHash::new([2; 32]));
     assert_eq!(
-        error(
-            LeafHeader {
-                subject,
-                ..header(Kind::Content)
-            },
-            &content()
-        ),
+        error(LeafHeader { subject, ..header(Kind::Content) }, &content()),
         "the header has a subject, the record lacks one"
     );
-    let named = SubjectRef {
-        log: LogId::new([1; 32]),
-        index: 0,
-    };
+    let named = SubjectRef { log: LogId::new([1; 32]), index: 0 };
     let opinion = Record::Opinion(Opinion::new(named, OpinionValue::Agree, Reason::Unstated));
-    assert_eq!(
-        error(header(Kind::Opinion), &opinion),
-        "the header lacks a subject, the record has one"
-    );
-    let zeros = LeafHeader {
-        subject: Some(LeafHash::new([0; 32])),
-        ..header(Kind::Opinion)
-    };
+    assert_eq!(error(header(Kind::Opinion), &opinion), "the header lacks a subject, the record has one");
+    let zeros = LeafHeader { subject: Some(LeafHash::new([0; 32])), ..header(Kind::Opinion) };
     assert_eq!(
         error(zeros, &opinion),
         "the entry would be void: the flag announces a subject, the subject is zeros"
     );
-    let late = LeafHeader {
-        time_ms: TIME_MS_MAX + 1,
-        ..header(Kind::Content)
-    };
+    let late = LeafHeader { time_ms: TIME_MS_MAX + 1, ..header(Kind::Content) };
     assert!(error(late, &content()).ends_with("is after the year 9999"));
-    let Record::Content(mut unordered) = content() else {
-        unreachable!("content() makes content")
-    };
-    unordered
-        .signals
-        .insert(0, Signal::new(SignalType::Sha1, &[7; 20], None).expect("signal"));
+    let Record::Content(mut unordered) = content() else { unreachable!("content() makes content") };
+    unordered.signals.insert(0, Signal::new(SignalType::Sha1, &[7; 20], None).expect("signal"));
     assert_eq!(
-        seal(
-            header(Kind::Content),
-            &Record::Content(unordered.clone()),
-            [0; 32]
-        ),
+        seal(header(Kind::Content), &Record::Content(unordered.clone()), [0; 32]),
         Err(PayloadError::Changed)
     );
     unordered.signals.clear();
@@ -189,51 +130,34 @@ fn padding_at_the_bound_and_one_past_it() {
     assert_eq!(padded.len(), 65_536);
     assert_eq!(unpad(&padded), Ok(largest.as_slice()));
     let too_long = vec![1; PAYLOAD_CBOR_MAX_BYTES + 1];
-    let expected = PayloadError::TooLong {
-        got: PAYLOAD_CBOR_MAX_BYTES + 1,
-        max: PAYLOAD_CBOR_MAX_BYTES,
-    };
+    let expected = PayloadError::TooLong { got: PAYLOAD_CBOR_MAX_BYTES + 1, max: PAYLOAD_CBOR_MAX_BYTES };
     assert_eq!(pad_payload(&too_long), Err(expected));
 }
 
 fn any_leaf() -> impl Strategy<Value = Leaf> {
-    let numbers = (
-        0..14usize,
-        any::<bool>(),
-        any::<u64>(),
-        0..=TIME_MS_MAX,
-        any::<u64>(),
-        any::<u32>(),
-        7..=16u32,
-    );
-    let hashes = (
-        any::<[u8; 32]>(),
-        proptest::option::of(proptest::array::uniform32(1..=255u8)),
-        any::<[u8; 32]>(),
-    );
-    (numbers, hashes).prop_map(
-        |((kind, priority, index, time_ms, roster_version, group, log2), hashes)| {
-            let (log, subject, commitment) = hashes;
-            let kind = Kind::ALL[kind];
-            let subject = subject
-                .or(kind.needs_subject().then_some([3; 32]))
-                .map(LeafHash::new);
-            Leaf {
-                kind,
-                has_subject: subject.is_some(),
-                priority,
-                payload_codec: 1,
-                index,
-                time_ms,
-                roster_version,
-                log_id: LogId::new(log),
-                subject,
-                group,
-                payload_len: 1 << log2,
-                commitment: PayloadCommitment::new(commitment),
-            }
-        },
-    )
+    let numbers =
+        (0..14usize, any::<bool>(), any::<u64>(), 0..=TIME_MS_MAX, any::<u64>(), any::<u32>(), 7..=16u32);
+    let hashes =
+        (any::<[u8; 32]>(), proptest::option::of(proptest::array::uniform32(1..=255u8)), any::<[u8; 32]>());
+    (numbers, hashes).prop_map(|((kind, priority, index, time_ms, roster_version, group, log2), hashes)| {
+        let (log, subject, commitment) = hashes;
+        let kind = Kind::ALL[kind];
+        let subject = subject.or(kind.needs_subject().then_some([3; 32])).map(LeafHash::new);
+        Leaf {
+            kind,
+            has_subject: subject.is_some(),
+            priority,
+            payload_codec: 1,
+            index,
+            time_ms,
+            roster_version,
+            log_id: LogId::new(log),
+            subject,
+            group,
+            payload_len: 1 << log2,
+            commitment: PayloadCommitment::new(commitment),
+        }
+    })
 }
 
 proptest! {

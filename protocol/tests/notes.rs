@@ -47,12 +47,7 @@ fn key_of(vector: &VectorFile) -> NoteKey {
 
 fn read_note(vector: &VectorFile) -> Result<(), NoteError> {
     let note = Note::parse(&vector.body)?;
-    assert_eq!(
-        note.encode(),
-        vector.body,
-        "{}: encode is the inverse of parse",
-        vector.name
-    );
+    assert_eq!(note.encode(), vector.body, "{}: encode is the inverse of parse", vector.name);
     note.verify(&key_of(vector))
 }
 
@@ -60,10 +55,7 @@ fn read_checkpoint(vector: &VectorFile) -> Result<(), impl Debug> {
     let key = key_of(vector);
     SignedCheckpoint::verify(&vector.body, &key.name, &key.key).map(|signed| {
         assert_eq!(signed.note(), vector.body);
-        assert_eq!(
-            Note::parse(&vector.body).unwrap().text,
-            signed.checkpoint().text()
-        );
+        assert_eq!(Note::parse(&vector.body).unwrap().text, signed.checkpoint().text());
     })
 }
 
@@ -79,11 +71,7 @@ fn log_key() -> SecretKey {
 }
 
 fn sample() -> Checkpoint {
-    Checkpoint {
-        origin: "hearth/north/0".into(),
-        size: 3,
-        root: Root::new([9; 32]),
-    }
+    Checkpoint { origin: "hearth/north/0".into(), size: 3, root: Root::new([9; 32]) }
 }
 
 #[test]
@@ -94,10 +82,7 @@ fn every_flipped_bit_of_a_checkpoint_note_is_refused() {
     for bit in 0..note.len() * 8 {
         let mut flipped = note.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        assert!(
-            SignedCheckpoint::verify(&flipped, "hearth/north/0", &key).is_err(),
-            "bit {bit}"
-        );
+        assert!(SignedCheckpoint::verify(&flipped, "hearth/north/0", &key).is_err(), "bit {bit}");
     }
     for length in 0..note.len() {
         assert!(SignedCheckpoint::verify(&note[..length], "hearth/north/0", &key).is_err());
@@ -114,10 +99,7 @@ fn every_flipped_bit_of_a_cosignature_is_refused() {
     };
     let text = sample().text();
     let line = sign_cosignature(&text, &key.name, &witness, 1_700_000_000);
-    let note = Note {
-        text,
-        signatures: vec![line],
-    };
+    let note = Note { text, signatures: vec![line] };
     assert_eq!(verify_cosignature(&note, &key), Ok(1_700_000_000));
     for bit in 0..note.signatures[0].bytes.len() * 8 {
         let mut flipped = note.clone();
@@ -125,10 +107,7 @@ fn every_flipped_bit_of_a_cosignature_is_refused() {
         assert!(verify_cosignature(&flipped, &key).is_err(), "bit {bit}");
     }
     let late = sign_cosignature(&note.text, &key.name, &witness, u64::MAX);
-    let late = Note {
-        signatures: vec![late],
-        ..note
-    };
+    let late = Note { signatures: vec![late], ..note };
     assert_eq!(verify_cosignature(&late, &key), Ok(COSIGNATURE_TIME_MAX_S));
 }
 
@@ -136,31 +115,15 @@ fn every_flipped_bit_of_a_cosignature_is_refused() {
 fn one_key_in_two_roles_never_counts_twice() {
     let key = log_key();
     let text = sample().text();
-    let as_signer = NoteKey {
-        name: "a".into(),
-        algorithm: NoteAlgorithm::Ed25519,
-        key: key.public(),
-    };
-    let as_witness = NoteKey {
-        algorithm: NoteAlgorithm::CosignatureV1,
-        ..as_signer.clone()
-    };
+    let as_signer = NoteKey { name: "a".into(), algorithm: NoteAlgorithm::Ed25519, key: key.public() };
+    let as_witness = NoteKey { algorithm: NoteAlgorithm::CosignatureV1, ..as_signer.clone() };
     assert_ne!(as_signer.key_id(), as_witness.key_id());
-    let signed = Note {
-        signatures: vec![sign_note(&text, "a", &key)],
-        text: text.clone(),
-    };
-    let cosigned = Note {
-        signatures: vec![sign_cosignature(&text, "a", &key, 5)],
-        text,
-    };
+    let signed = Note { signatures: vec![sign_note(&text, "a", &key)], text: text.clone() };
+    let cosigned = Note { signatures: vec![sign_cosignature(&text, "a", &key, 5)], text };
     assert!(signed.verify(&as_signer).is_ok() && cosigned.verify(&as_signer).is_err());
     assert!(verify_cosignature(&cosigned, &as_witness).is_ok());
     assert!(verify_cosignature(&signed, &as_witness).is_err());
-    assert!(matches!(
-        cosigned.verify(&as_witness),
-        Err(NoteError::WrongAlgorithm { .. })
-    ));
+    assert!(matches!(cosigned.verify(&as_witness), Err(NoteError::WrongAlgorithm { .. })));
 }
 
 #[test]
@@ -170,21 +133,12 @@ fn the_longest_note_is_read_and_one_byte_more_is_not() {
     assert_eq!(longest.len(), NOTE_MAX_BYTES);
     assert!(Note::parse(&longest).is_ok());
     let longer = sample_note("x".repeat(2 + room)).encode();
-    assert_eq!(
-        Note::parse(&longer),
-        Err(NoteError::TooLong {
-            bytes: NOTE_MAX_BYTES + 1
-        })
-    );
+    assert_eq!(Note::parse(&longer), Err(NoteError::TooLong { bytes: NOTE_MAX_BYTES + 1 }));
 }
 
 fn sample_note(line: String) -> Note {
     let text = format!("{line}\n");
-    let signatures = vec![NoteSignature {
-        name: "k".into(),
-        key_id: [1; 4],
-        bytes: vec![0],
-    }];
+    let signatures = vec![NoteSignature { name: "k".into(), key_id: [1; 4], bytes: vec![0] }];
     Note { text, signatures }
 }
 
@@ -193,17 +147,7 @@ fn key_names() {
     for name in ["a", "hearth-0011223344556677/north/0", "é", "—"] {
         assert!(is_key_name(name), "{name}");
     }
-    for name in [
-        "",
-        " ",
-        "a b",
-        "a+b",
-        "a\u{2003}b",
-        "a\u{a0}b",
-        "a\nb",
-        "\u{3000}",
-        "a\u{1}",
-    ] {
+    for name in ["", " ", "a b", "a+b", "a\u{2003}b", "a\u{a0}b", "a\nb", "\u{3000}", "a\u{1}"] {
         assert!(!is_key_name(name), "{name:?}");
     }
 }
@@ -213,11 +157,7 @@ fn any_text() -> impl Strategy<Value = String> {
 }
 
 fn any_signature() -> impl Strategy<Value = NoteSignature> {
-    (
-        "[!-*,-~é]{1,12}",
-        any::<[u8; 4]>(),
-        prop::collection::vec(any::<u8>(), 1..80),
-    )
+    ("[!-*,-~é]{1,12}", any::<[u8; 4]>(), prop::collection::vec(any::<u8>(), 1..80))
         .prop_map(|(name, key_id, bytes)| NoteSignature { name, key_id, bytes })
 }
 
@@ -280,15 +220,8 @@ proptest! {
 
 #[test]
 fn the_empty_tree_has_one_root() {
-    let empty = Checkpoint {
-        origin: "a".into(),
-        size: 0,
-        root: empty_root(),
-    };
+    let empty = Checkpoint { origin: "a".into(), size: 0, root: empty_root() };
     assert_eq!(Checkpoint::parse_text(&empty.text()), Ok(empty.clone()));
-    let forged = Checkpoint {
-        root: Root::new([1; 32]),
-        ..empty
-    };
+    let forged = Checkpoint { root: Root::new([1; 32]), ..empty };
     assert!(Checkpoint::parse_text(&forged.text()).is_err());
 }

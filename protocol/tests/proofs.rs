@@ -32,12 +32,7 @@ fn vectors() {
             Some(Payload::Opaque(_)) => "opaque",
             Some(Payload::Void(_)) => "void",
         };
-        assert_eq!(
-            (leaf, payload),
-            (vector.get("leaf"), vector.get("payload")),
-            "{}",
-            vector.name
-        );
+        assert_eq!((leaf, payload), (vector.get("leaf"), vector.get("payload")), "{}", vector.name);
         assert_eq!(record.leaf_hash, leaf_hash(&record.leaf_bytes));
         assert_eq!(verify_record_proof(&vector.body, None, &key), Ok(record));
         let proof = TlogProof::parse(&vector.body).unwrap();
@@ -65,11 +60,7 @@ fn proven() -> (Sealed, TlogProof, PublicKey) {
     frontier.append(first);
     frontier.append(sealed.record_id());
     let key = SecretKey::from_seed([1; 32]);
-    let checkpoint = Checkpoint {
-        origin: ORIGIN.into(),
-        size: 2,
-        root: frontier.root(),
-    };
+    let checkpoint = Checkpoint { origin: ORIGIN.into(), size: 2, root: frontier.root() };
     let proof = TlogProof {
         extra: Some([sealed.leaf_bytes.as_slice(), &sealed.salt, &sealed.padded].concat()),
         index: 1,
@@ -88,10 +79,7 @@ fn a_sealed_record_proves_itself() {
     assert_eq!((shown.index, shown.checkpoint.size), (1, 2));
     assert!(matches!(shown.payload, Some(Payload::Record(Record::Content(_)))));
 
-    let withheld = TlogProof {
-        extra: Some(sealed.leaf_bytes.to_vec()),
-        ..proof
-    };
+    let withheld = TlogProof { extra: Some(sealed.leaf_bytes.to_vec()), ..proof };
     let shown = verify_record_proof(withheld.encode().as_bytes(), None, &key).unwrap();
     assert_eq!((shown.leaf_hash, shown.payload), (sealed.record_id(), None));
 }
@@ -103,16 +91,10 @@ fn every_flipped_bit_and_every_cut_of_a_proof_is_refused() {
     for bit in 0..text.len() * 8 {
         let mut flipped = text.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        assert!(
-            verify_record_proof(&flipped, Some(ORIGIN), &key).is_err(),
-            "bit {bit}"
-        );
+        assert!(verify_record_proof(&flipped, Some(ORIGIN), &key).is_err(), "bit {bit}");
     }
     for length in 0..text.len() {
-        assert!(
-            verify_record_proof(&text[..length], Some(ORIGIN), &key).is_err(),
-            "cut at {length}"
-        );
+        assert!(verify_record_proof(&text[..length], Some(ORIGIN), &key).is_err(), "cut at {length}");
     }
     assert!(verify_record_proof(&text, Some(ORIGIN), &SecretKey::from_seed([2; 32]).public()).is_err());
     assert!(verify_record_proof(&text, Some("hearth-0011223344556677/north/1"), &key).is_err());
@@ -121,12 +103,7 @@ fn every_flipped_bit_and_every_cut_of_a_proof_is_refused() {
 #[test]
 fn length_is_checked_before_anything_is_read() {
     let bytes = vec![b'a'; PROOF_MAX_BYTES + 1];
-    assert_eq!(
-        TlogProof::parse(&bytes),
-        Err(ProofError::TooLong {
-            bytes: PROOF_MAX_BYTES + 1
-        })
-    );
+    assert_eq!(TlogProof::parse(&bytes), Err(ProofError::TooLong { bytes: PROOF_MAX_BYTES + 1 }));
     assert_eq!(TlogProof::parse(&bytes[1..]), Err(ProofError::Header));
 }
 

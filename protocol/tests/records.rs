@@ -39,11 +39,7 @@ fn leaf(kind: Kind, has_subject: bool) -> Leaf {
 fn vectors_hold() {
     let files = vectors("records");
     let passing = files.iter().filter(|file| file.expect == "record").count();
-    assert!(
-        passing >= 10 && files.len() > 2 * passing,
-        "{passing} of {} vectors pass",
-        files.len()
-    );
+    assert!(passing >= 10 && files.len() > 2 * passing, "{passing} of {} vectors pass", files.len());
     for file in files {
         let kind = Kind::parse(file.field("kind")).expect("kind");
         let cbor = file.bytes("cbor");
@@ -67,15 +63,8 @@ fn check_vocabulary<T: Vocabulary>() {
     for (nth, word) in T::all().enumerate() {
         assert_eq!(T::from_code(word.code().into()), Some(word));
         assert_eq!(T::parse(word.name()), Some(word));
-        assert_eq!(
-            T::TABLE.iter().filter(|row| row.1 == word.code()).count(),
-            1,
-            "{word:?}"
-        );
-        assert!(
-            T::TABLE[..nth].iter().all(|row| row.1 < word.code()),
-            "{word:?} is out of order"
-        );
+        assert_eq!(T::TABLE.iter().filter(|row| row.1 == word.code()).count(), 1, "{word:?}");
+        assert!(T::TABLE[..nth].iter().all(|row| row.1 < word.code()), "{word:?} is out of order");
     }
 }
 
@@ -106,23 +95,13 @@ fn vocabularies_are_tables_without_doubles() {
 #[test]
 fn the_industry_class_follows_from_age_group_and_activity() {
     let class = |age_group: AgeGroup, activity: Activity| {
-        Labels {
-            age_group: age_group.into(),
-            activity: activity.into(),
-            ..Labels::default()
-        }
-        .industry_class()
+        Labels { age_group: age_group.into(), activity: activity.into(), ..Labels::default() }
+            .industry_class()
     };
     assert_eq!(class(AgeGroup::Prepubescent, Activity::SexAct), Some("A1"));
-    assert_eq!(
-        class(AgeGroup::Prepubescent, Activity::LasciviousExhibition),
-        Some("A2")
-    );
+    assert_eq!(class(AgeGroup::Prepubescent, Activity::LasciviousExhibition), Some("A2"));
     assert_eq!(class(AgeGroup::Pubescent, Activity::SexAct), Some("B1"));
-    assert_eq!(
-        class(AgeGroup::Pubescent, Activity::LasciviousExhibition),
-        Some("B2")
-    );
+    assert_eq!(class(AgeGroup::Pubescent, Activity::LasciviousExhibition), Some("B2"));
     assert_eq!(class(AgeGroup::Prepubescent, Activity::OtherSexualised), None);
     assert_eq!(class(AgeGroup::Undetermined, Activity::SexAct), None);
 }
@@ -131,10 +110,7 @@ fn the_industry_class_follows_from_age_group_and_activity() {
 fn a_signal_does_not_show_its_value() {
     let signal = Signal::new(SignalType::Md5, &[0xab; 16], None).expect("signal");
     assert_eq!(format!("{signal:?}"), "Signal(md5)");
-    assert!(
-        size_of::<Signal>() <= 48,
-        "a node holds tens of millions of signals"
-    );
+    assert!(size_of::<Signal>() <= 48, "a node holds tens of millions of signals");
 }
 
 fn any_value() -> impl Strategy<Value = Value> {
@@ -163,16 +139,9 @@ fn any_signal() -> impl Strategy<Value = Signal> {
 }
 
 fn any_unknown(first: u64) -> impl Strategy<Value = UnknownFields> {
-    let integer = prop_oneof![
-        any::<u64>().prop_map(Int::Unsigned),
-        any::<u64>().prop_map(Int::Negative)
-    ];
-    vec((0..1000u64, integer), 0..4).prop_map(move |pairs| {
-        pairs
-            .into_iter()
-            .map(|(nth, value)| (first + 2 * nth, value))
-            .collect()
-    })
+    let integer = prop_oneof![any::<u64>().prop_map(Int::Unsigned), any::<u64>().prop_map(Int::Negative)];
+    vec((0..1000u64, integer), 0..4)
+        .prop_map(move |pairs| pairs.into_iter().map(|(nth, value)| (first + 2 * nth, value)).collect())
 }
 
 fn any_label<T: LabelWord>() -> impl Strategy<Value = Label<T>> {
@@ -181,28 +150,12 @@ fn any_label<T: LabelWord>() -> impl Strategy<Value = Label<T>> {
 
 fn any_labels() -> impl Strategy<Value = Labels> {
     let first = (any_label(), any_label(), any_label(), any_label());
-    let second = (
-        any_label(),
-        any_label(),
-        any::<u64>(),
-        any_label(),
-        any_unknown(17),
-    );
+    let second = (any_label(), any_label(), any::<u64>(), any_label(), any_unknown(17));
     (first, second).prop_map(|(first, second)| {
         let (origin, realism, activity, age_group) = first;
         let (age_band, likeness, evidence, tlp, unknown) = second;
         let evidence = EvidenceSet::from_bits(evidence);
-        Labels {
-            origin,
-            realism,
-            activity,
-            age_group,
-            age_band,
-            likeness,
-            evidence,
-            tlp,
-            unknown,
-        }
+        Labels { origin, realism, activity, age_group, age_band, likeness, evidence, tlp, unknown }
     })
 }
 
@@ -215,36 +168,18 @@ fn any_source() -> impl Strategy<Value = Source> {
     (parts, option::of(0..=2_932_896u64), any_unknown(3)).prop_map(
         |((organisation, list, id), days, unknown)| {
             let date = days.map(|days| Date::from_days(days).expect("day"));
-            Source {
-                organisation,
-                list,
-                id,
-                date,
-                unknown,
-            }
+            Source { organisation, list, id, date, unknown }
         },
     )
 }
 
 fn any_content() -> impl Strategy<Value = Content> {
-    let parts = (
-        vec(any_signal(), 1..20),
-        any_labels(),
-        any_label(),
-        option::of(any_source()),
-    );
+    let parts = (vec(any_signal(), 1..20), any_labels(), any_label(), option::of(any_source()));
     (parts, option::of(1..=253_402_300_799u64), any_unknown(5)).prop_filter_map(
         "signals twice",
         |((signals, labels, review, source), expires_s, unknown)| {
             let content = Content::new(signals).ok()?;
-            Some(Content {
-                labels,
-                review,
-                source,
-                expires_s,
-                unknown,
-                ..content
-            })
+            Some(Content { labels, review, source, expires_s, unknown, ..content })
         },
     )
 }

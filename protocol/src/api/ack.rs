@@ -96,10 +96,7 @@ pub enum IdempotencyKeyError {
 /// The rule that the text breaks.
 pub fn check_idempotency_key(key: &str) -> Result<(), IdempotencyKeyError> {
     if key.is_empty() || key.len() > IDEMPOTENCY_KEY_MAX_BYTES {
-        return Err(IdempotencyKeyError::Length {
-            got: key.len(),
-            max: IDEMPOTENCY_KEY_MAX_BYTES,
-        });
+        return Err(IdempotencyKeyError::Length { got: key.len(), max: IDEMPOTENCY_KEY_MAX_BYTES });
     }
     match key.bytes().position(|byte| !byte.is_ascii_graphic()) {
         Some(position) => Err(IdempotencyKeyError::Character { position }),

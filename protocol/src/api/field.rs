@@ -18,18 +18,12 @@ pub struct FieldError {
 
 impl FieldError {
     pub(super) fn new(path: impl Into<String>, rule: FieldRule) -> Self {
-        Self {
-            path: path.into(),
-            rule,
-        }
+        Self { path: path.into(), rule }
     }
 
     /// The same error seen from one level further out.
     pub(super) fn within(self, outer: &str) -> Self {
-        Self {
-            path: format!("{outer}.{}", self.path),
-            rule: self.rule,
-        }
+        Self { path: format!("{outer}.{}", self.path), rule: self.rule }
     }
 }
 
@@ -126,9 +120,7 @@ pub enum FieldRule {
 }
 
 fn quoted(got: &Option<String>) -> String {
-    got.as_ref()
-        .map(|word| format!(" \"{word}\""))
-        .unwrap_or_default()
+    got.as_ref().map(|word| format!(" \"{word}\"")).unwrap_or_default()
 }
 
 /// The word if showing it cannot reveal a signal or a sentence: at most 24 plain characters, fewer
@@ -142,13 +134,7 @@ pub(super) fn showable(word: &str) -> Option<String> {
 pub(super) fn vocabulary<T: Vocabulary>(path: &str, word: &str) -> Result<T, FieldError> {
     T::parse(word).ok_or_else(|| {
         let allowed = T::all().map(Vocabulary::name).collect::<Vec<_>>().join(", ");
-        FieldError::new(
-            path,
-            FieldRule::UnknownWord {
-                got: showable(word),
-                allowed,
-            },
-        )
+        FieldError::new(path, FieldRule::UnknownWord { got: showable(word), allowed })
     })
 }
 
@@ -156,13 +142,7 @@ pub(super) fn vocabulary<T: Vocabulary>(path: &str, word: &str) -> Result<T, Fie
 pub(super) fn signal_type(path: &str, word: &str) -> Result<SignalType, FieldError> {
     SignalType::parse(word).ok_or_else(|| {
         let allowed = SignalType::ALL.map(SignalType::name).join(", ");
-        FieldError::new(
-            path,
-            FieldRule::UnknownWord {
-                got: showable(word),
-                allowed,
-            },
-        )
+        FieldError::new(path, FieldRule::UnknownWord { got: showable(word), allowed })
     })
 }
 
@@ -183,12 +163,7 @@ pub(super) fn hex_into(path: &str, text: &str, out: &mut [u8]) -> Result<(), Fie
                 digit @ b'0'..=b'9' => digit - b'0',
                 digit @ b'a'..=b'f' => digit - b'a' + 10,
                 _ => {
-                    return Err(FieldError::new(
-                        path,
-                        FieldRule::HexDigit {
-                            position: position * 2 + nth,
-                        },
-                    ));
+                    return Err(FieldError::new(path, FieldRule::HexDigit { position: position * 2 + nth }));
                 }
             };
             Ok(value)

@@ -65,9 +65,7 @@ impl LabelsJson {
             ..Labels::default()
         };
         for (nth, text) in self.evidence.iter().enumerate() {
-            labels
-                .evidence
-                .insert(vocabulary::<Evidence>(&format!("evidence[{nth}]"), text)?);
+            labels.evidence.insert(vocabulary::<Evidence>(&format!("evidence[{nth}]"), text)?);
         }
         Ok(labels)
     }
@@ -83,11 +81,7 @@ impl From<&Labels> for LabelsJson {
             age_group: shown(labels.age_group, &mut raw),
             age_band: shown(labels.age_band, &mut raw).filter(|band| band != "undetermined"),
             likeness: shown(labels.likeness, &mut raw),
-            evidence: labels
-                .evidence
-                .iter()
-                .map(|word| word.name().to_owned())
-                .collect(),
+            evidence: labels.evidence.iter().map(|word| word.name().to_owned()).collect(),
             tlp: shown(labels.tlp, &mut raw),
             raw: BTreeMap::new(),
         };

@@ -158,10 +158,7 @@ pub struct MatchLimits {
 
 impl Default for MatchLimits {
     fn default() -> Self {
-        Self {
-            signals_max: MATCH_SIGNALS_PER_CALL_MAX,
-            pdq_distance_max: PDQ_DISTANCE_MAX,
-        }
+        Self { signals_max: MATCH_SIGNALS_PER_CALL_MAX, pdq_distance_max: PDQ_DISTANCE_MAX }
     }
 }
 
@@ -194,17 +191,10 @@ impl MatchRequest {
         let signals_max = limits.signals_max.min(MATCH_SIGNALS_PER_CALL_MAX);
         let got = self.items.iter().map(|item| item.signals.len()).sum();
         if got > signals_max {
-            return Err(FieldError::new(
-                "items",
-                FieldRule::TooManySignals {
-                    got,
-                    max: signals_max,
-                },
-            ));
+            return Err(FieldError::new("items", FieldRule::TooManySignals { got, max: signals_max }));
         }
         let item = |(nth, item): (usize, &MatchItem)| {
-            item.to_query()
-                .map_err(|error| error.within(&format!("items[{nth}]")))
+            item.to_query().map_err(|error| error.within(&format!("items[{nth}]")))
         };
         self.items.iter().enumerate().map(item).collect()
     }
@@ -248,10 +238,7 @@ impl MatchItem {
     /// The first field that breaks a rule.
     pub fn to_query(&self) -> Result<Query, FieldError> {
         if self.id.is_empty() || self.id.len() > MATCH_ITEM_ID_MAX_BYTES {
-            let rule = FieldRule::TextLength {
-                got: self.id.len(),
-                max: MATCH_ITEM_ID_MAX_BYTES,
-            };
+            let rule = FieldRule::TextLength { got: self.id.len(), max: MATCH_ITEM_ID_MAX_BYTES };
             return Err(FieldError::new("id", rule));
         }
         if self.id.chars().any(char::is_control) {
@@ -259,20 +246,10 @@ impl MatchItem {
         }
         check_count("signals", self.signals.len(), MATCH_SIGNALS_PER_ITEM_MAX)?;
         let signal = |(nth, signal): (usize, &QuerySignal)| {
-            signal
-                .check()
-                .map_err(|error| error.within(&format!("signals[{nth}]")))
+            signal.check().map_err(|error| error.within(&format!("signals[{nth}]")))
         };
-        let signals = self
-            .signals
-            .iter()
-            .enumerate()
-            .map(signal)
-            .collect::<Result<_, _>>()?;
-        Ok(Query {
-            id: self.id.clone(),
-            signals,
-        })
+        let signals = self.signals.iter().enumerate().map(signal).collect::<Result<_, _>>()?;
+        Ok(Query { id: self.id.clone(), signals })
     }
 }
 
@@ -280,28 +257,17 @@ impl QuerySignal {
     fn check(&self) -> Result<(Signal, Vec<[u8; 32]>), FieldError> {
         let signal = parse_signal(&self.signal_type, &self.value, self.quality)?;
         if !self.variants.is_empty() && signal.kind() != SignalType::Pdq {
-            return Err(FieldError::new(
-                "variants",
-                FieldRule::NoVariants { kind: signal.kind() },
-            ));
+            return Err(FieldError::new("variants", FieldRule::NoVariants { kind: signal.kind() }));
         }
         if self.variants.len() > VARIANTS_MAX {
-            let rule = FieldRule::TooMany {
-                got: self.variants.len(),
-                max: VARIANTS_MAX,
-            };
+            let rule = FieldRule::TooMany { got: self.variants.len(), max: VARIANTS_MAX };
             return Err(FieldError::new("variants", rule));
         }
         let variant = |(nth, text): (usize, &String)| {
             let mut value = [0; 32];
             hex_into(&format!("variants[{nth}]"), text, &mut value).map(|()| value)
         };
-        let variants = self
-            .variants
-            .iter()
-            .enumerate()
-            .map(variant)
-            .collect::<Result<_, _>>()?;
+        let variants = self.variants.iter().enumerate().map(variant).collect::<Result<_, _>>()?;
         Ok((signal, variants))
     }
 }
@@ -310,9 +276,7 @@ impl QuerySignal {
 pub(super) fn parse_signal(kind: &str, value: &str, quality: Option<u8>) -> Result<Signal, FieldError> {
     let kind = signal_type("type", kind)?;
     let mut bytes = [0; SignalType::WIDTH_MAX_BYTES];
-    let bytes = bytes
-        .get_mut(..kind.width_bytes())
-        .expect("no width is above the largest width");
+    let bytes = bytes.get_mut(..kind.width_bytes()).expect("no width is above the largest width");
     hex_into("value", value, bytes)?;
     Signal::new(kind, bytes, quality).map_err(|rule| {
         let path = match rule {

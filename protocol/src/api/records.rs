@@ -235,9 +235,7 @@ impl ContributeRequest {
     pub fn to_records(&self) -> Result<Vec<Content>, FieldError> {
         check_count("records", self.records.len(), RECORDS_PER_CALL_MAX)?;
         let record = |(nth, record): (usize, &NewRecord)| {
-            record
-                .to_record()
-                .map_err(|error| error.within(&format!("records[{nth}]")))
+            record.to_record().map_err(|error| error.within(&format!("records[{nth}]")))
         };
         self.records.iter().enumerate().map(record).collect()
     }
@@ -250,10 +248,7 @@ impl NewRecord {
     /// The first field that breaks a rule.
     pub fn to_record(&self) -> Result<Content, FieldError> {
         if self.kind != "content" {
-            let rule = FieldRule::UnknownWord {
-                got: showable(&self.kind),
-                allowed: "content".to_owned(),
-            };
+            let rule = FieldRule::UnknownWord { got: showable(&self.kind), allowed: "content".to_owned() };
             return Err(FieldError::new("kind", rule));
         }
         check_count("signals", self.signals.len(), SIGNALS_PER_RECORD_MAX)?;
@@ -289,10 +284,7 @@ impl From<&Content> for NewRecord {
         Self {
             kind: "content".to_owned(),
             signals: content.signals.iter().map(signal_json).collect(),
-            labels: LabelsJson {
-                raw: Default::default(),
-                ..LabelsJson::from(&content.labels)
-            },
+            labels: LabelsJson { raw: Default::default(), ..LabelsJson::from(&content.labels) },
             review: Some(content.review.get().name().to_owned()),
             source: content.source.as_ref().map(SourceJson::from),
             expires: content.expires_s.map(time::rfc3339_seconds),

@@ -24,11 +24,7 @@ impl OpinionRequest {
     /// The field that is not in its vocabulary.
     pub fn check(&self) -> Result<(OpinionValue, Label<Reason>), FieldError> {
         let opinion = vocabulary::<OpinionValue>("opinion", &self.opinion)?;
-        let reason = self
-            .reason
-            .as_deref()
-            .map(|word| vocabulary::<Reason>("reason", word))
-            .transpose()?;
+        let reason = self.reason.as_deref().map(|word| vocabulary::<Reason>("reason", word)).transpose()?;
         Ok((opinion, reason.map_or_else(Label::default, Label::Known)))
     }
 }

@@ -53,12 +53,7 @@ pub fn rfc3339_seconds(time_s: u64) -> String {
     let time_s = time_s.min(TIME_S_MAX);
     let second = time_s % 86_400;
     let day = day_text(time_s / 86_400);
-    format!(
-        "{day}T{:02}:{:02}:{:02}Z",
-        second / 3600,
-        second / 60 % 60,
-        second % 60
-    )
+    format!("{day}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
 }
 
 /// `days` since 1970-01-01 as `YYYY-MM-DD`.
@@ -70,11 +65,7 @@ pub fn day_text(days: u64) -> String {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     format!("{year:04}-{month:02}-{day:02}")
 }
@@ -117,11 +108,7 @@ pub fn parse_rfc3339(text: &str) -> Result<u64, TimeError> {
         (true, offset) => local_ms.checked_sub(offset).ok_or(TimeError::Range)?,
         (false, offset) => local_ms + offset,
     };
-    if utc_ms > TIME_MS_MAX {
-        Err(TimeError::Range)
-    } else {
-        Ok(utc_ms)
-    }
+    if utc_ms > TIME_MS_MAX { Err(TimeError::Range) } else { Ok(utc_ms) }
 }
 
 /// The fraction of a second at the start of `rest`, and what follows it.
@@ -129,19 +116,13 @@ fn fraction_ms(rest: &str) -> Result<(u64, &str), TimeError> {
     let Some(digits_on) = rest.strip_prefix('.') else {
         return Ok((0, rest));
     };
-    let end = digits_on
-        .bytes()
-        .position(|byte| !byte.is_ascii_digit())
-        .unwrap_or(digits_on.len());
+    let end = digits_on.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits_on.len());
     let (digits, zone) = digits_on.split_at_checked(end).ok_or(TimeError::Form)?;
     if digits.is_empty() || digits.len() > 9 {
         return Err(TimeError::Form);
     }
     let thousandths = digits.bytes().chain(*b"000").take(3);
-    Ok((
-        thousandths.fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')),
-        zone,
-    ))
+    Ok((thousandths.fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')), zone))
 }
 
 /// Whether the zone is east of UTC, and by how much.
@@ -166,17 +147,11 @@ fn days_from_civil(year: u64, month: u64, day: u64) -> Result<u64, TimeError> {
         4 | 6 | 9 | 11 => 30,
         2 => 28 + u64::from(leap),
         _ => {
-            return Err(TimeError::Part {
-                part: "month",
-                got: month,
-            });
+            return Err(TimeError::Part { part: "month", got: month });
         }
     };
     if day == 0 || day > days_max {
-        return Err(TimeError::Part {
-            part: "day",
-            got: day,
-        });
+        return Err(TimeError::Part { part: "day", got: day });
     }
     if year < 1970 {
         return Err(TimeError::Range);
@@ -190,15 +165,9 @@ fn days_from_civil(year: u64, month: u64, day: u64) -> Result<u64, TimeError> {
 }
 
 fn part(part: &'static str, got: u64, max: u64) -> Result<u64, TimeError> {
-    if got > max {
-        Err(TimeError::Part { part, got })
-    } else {
-        Ok(got)
-    }
+    if got > max { Err(TimeError::Part { part, got }) } else { Ok(got) }
 }
 
 fn digits_value(digits: &[u8]) -> Option<u64> {
-    digits.iter().try_fold(0, |sum, byte| {
-        byte.is_ascii_digit().then(|| sum * 10 + u64::from(byte - b'0'))
-    })
+    digits.iter().try_fold(0, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + u64::from(byte - b'0')))
 }

@@ -108,10 +108,7 @@ pub fn commitment(
 /// # Errors
 /// The CBOR is too long.
 pub fn pad_payload(cbor: &[u8]) -> Result<Vec<u8>, PayloadError> {
-    let too_long = PayloadError::TooLong {
-        got: cbor.len(),
-        max: PAYLOAD_CBOR_MAX_BYTES,
-    };
+    let too_long = PayloadError::TooLong { got: cbor.len(), max: PAYLOAD_CBOR_MAX_BYTES };
     if cbor.len() > PAYLOAD_CBOR_MAX_BYTES {
         return Err(too_long);
     }
@@ -132,32 +129,21 @@ pub fn unpad(padded: &[u8]) -> Result<&[u8], PayloadError> {
     if !is_padded_length(padded.len()) {
         return Err(PayloadError::PaddedLength { got: padded.len() });
     }
-    let (length, rest) = padded
-        .split_first_chunk()
-        .expect("the smallest padding is longer than the length");
+    let (length, rest) = padded.split_first_chunk().expect("the smallest padding is longer than the length");
     let inner = u32::from_be_bytes(*length);
-    let wrong = PayloadError::InnerLength {
-        inner,
-        padded: padded.len(),
-    };
-    let (cbor, zeros) = rest
-        .split_at_checked(inner as usize)
-        .ok_or_else(|| wrong.clone())?;
+    let wrong = PayloadError::InnerLength { inner, padded: padded.len() };
+    let (cbor, zeros) = rest.split_at_checked(inner as usize).ok_or_else(|| wrong.clone())?;
     if padded_length(cbor.len()) != padded.len() {
         return Err(wrong);
     }
     match zeros.iter().position(|byte| *byte != 0) {
-        Some(at) => Err(PayloadError::NotZero {
-            offset: PAYLOAD_LENGTH_PREFIX_BYTES + cbor.len() + at,
-        }),
+        Some(at) => Err(PayloadError::NotZero { offset: PAYLOAD_LENGTH_PREFIX_BYTES + cbor.len() + at }),
         None => Ok(cbor),
     }
 }
 
 fn padded_length(cbor_len: usize) -> usize {
-    (cbor_len + PAYLOAD_LENGTH_PREFIX_BYTES)
-        .next_power_of_two()
-        .max(PAYLOAD_PADDED_MIN_BYTES)
+    (cbor_len + PAYLOAD_LENGTH_PREFIX_BYTES).next_power_of_two().max(PAYLOAD_PADDED_MIN_BYTES)
 }
 
 pub(super) fn is_padded_length(length: usize) -> bool {
@@ -173,23 +159,13 @@ pub fn check_commitment(
     salt: &[u8; SALT_BYTES],
     padded: &[u8],
 ) -> Result<(), PayloadError> {
-    let length = PayloadError::LeafLength {
-        got: leaf_bytes.len(),
-        expected: LEAF_BYTES,
-    };
+    let length = PayloadError::LeafLength { got: leaf_bytes.len(), expected: LEAF_BYTES };
     let leaf: &[u8; LEAF_BYTES] = leaf_bytes.try_into().map_err(|_| length)?;
-    let (prefix, stated) = leaf
-        .split_first_chunk()
-        .expect("the prefix is a part of the leaf");
-    let (_, padded_len) = prefix
-        .split_last_chunk()
-        .expect("the length is a part of the prefix");
+    let (prefix, stated) = leaf.split_first_chunk().expect("the prefix is a part of the leaf");
+    let (_, padded_len) = prefix.split_last_chunk().expect("the length is a part of the prefix");
     let expected = u32::from_be_bytes(*padded_len);
     if u32::try_from(padded.len()) != Ok(expected) {
-        return Err(PayloadError::LeafSaysLength {
-            got: padded.len(),
-            expected,
-        });
+        return Err(PayloadError::LeafSaysLength { got: padded.len(), expected });
     }
     if commitment(prefix, salt, padded).as_bytes() != stated {
         return Err(PayloadError::Commitment);
@@ -246,17 +222,11 @@ impl Sealed {
 /// Header and record disagree, or the record breaks a rule of its schema.
 pub fn seal(header: LeafHeader, record: &Record, salt: [u8; SALT_BYTES]) -> Result<Sealed, PayloadError> {
     if header.kind != record.kind() {
-        return Err(PayloadError::Kind {
-            header: header.kind,
-            record: record.kind(),
-        });
+        return Err(PayloadError::Kind { header: header.kind, record: record.kind() });
     }
     let in_record = record.subject().is_some();
     if header.subject.is_some() != in_record {
-        return Err(PayloadError::Subject {
-            header: header.subject.is_some(),
-            record: in_record,
-        });
+        return Err(PayloadError::Subject { header: header.subject.is_some(), record: in_record });
     }
     let cbor = record.encode();
     let padded = pad_payload(&cbor)?;
@@ -286,10 +256,5 @@ pub fn seal(header: LeafHeader, record: &Record, salt: [u8; SALT_BYTES]) -> Resu
         Payload::Void(reason) => return Err(PayloadError::Unreadable(Box::new(reason))),
         _ => return Err(PayloadError::Changed),
     }
-    Ok(Sealed {
-        leaf,
-        leaf_bytes,
-        salt,
-        padded,
-    })
+    Ok(Sealed { leaf, leaf_bytes, salt, padded })
 }

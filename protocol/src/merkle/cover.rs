@@ -33,10 +33,7 @@ pub fn read_cover<R: HashReader + ?Sized>(
     end: u64,
     size: u64,
 ) -> Result<Vec<NodeHash>, R::Error> {
-    right_cover(end, size)
-        .iter()
-        .map(|node| reader.node(node.level, node.index))
-        .collect()
+    right_cover(end, size).iter().map(|node| reader.node(node.level, node.index)).collect()
 }
 
 /// Reads the frontier of the first `size` leaves; `size` is that of a tree the reader holds.
@@ -64,9 +61,7 @@ pub(super) fn read_range_root<R: HashReader + ?Sized>(
     end: u64,
 ) -> Result<NodeHash, R::Error> {
     let mut subtrees = right_cover(start, end).into_iter().rev();
-    let last = subtrees
-        .next()
-        .expect("the recursion never splits off an empty range");
+    let last = subtrees.next().expect("the recursion never splits off an empty range");
     subtrees.try_fold(reader.node(last.level, last.index)?, |right, left| {
         Ok(node_hash(&reader.node(left.level, left.index)?, &right))
     })

@@ -22,10 +22,7 @@ impl Frontier {
     /// The frontier of the tree without leaves.
     #[must_use]
     pub const fn empty() -> Self {
-        Self {
-            size: 0,
-            hashes: Vec::new(),
-        }
+        Self { size: 0, hashes: Vec::new() }
     }
 
     /// Rebuilds a frontier from stored parts, largest subtree first.
@@ -39,11 +36,7 @@ impl Frontier {
         }
         let expected = size.count_ones() as usize;
         if hashes.len() != expected {
-            return Err(MerkleError::FrontierLength {
-                size,
-                expected,
-                found: hashes.len(),
-            });
+            return Err(MerkleError::FrontierLength { size, expected, found: hashes.len() });
         }
         Ok(Self { size, hashes })
     }
@@ -71,21 +64,11 @@ impl Frontier {
     /// # Errors
     /// [`MerkleError::Misaligned`] unless `2^level` divides the size; [`MerkleError::TooLarge`].
     pub fn append_subtree(&mut self, level: u8, subtree: NodeHash) -> Result<(), MerkleError> {
-        let too_large = MerkleError::TooLarge {
-            size: self.size,
-            level,
-        };
+        let too_large = MerkleError::TooLarge { size: self.size, level };
         let width = 1_u64.checked_shl(u32::from(level)).ok_or(too_large)?;
-        let size = self
-            .size
-            .checked_add(width)
-            .filter(|size| *size <= TREE_SIZE_MAX)
-            .ok_or(too_large)?;
+        let size = self.size.checked_add(width).filter(|size| *size <= TREE_SIZE_MAX).ok_or(too_large)?;
         if !self.size.is_multiple_of(width) {
-            return Err(MerkleError::Misaligned {
-                size: self.size,
-                level,
-            });
+            return Err(MerkleError::Misaligned { size: self.size, level });
         }
         // Each set bit of the size from `level` upwards is a subtree that the new one completes.
         let mut hash = subtree;
@@ -118,10 +101,7 @@ impl Frontier {
     /// [`MerkleError::SizeBelowPrefix`], [`MerkleError::CoverLength`], [`MerkleError::TooLarge`].
     pub fn root_with_cover(&self, size: u64, cover: &[NodeHash]) -> Result<Root, MerkleError> {
         if size < self.size {
-            return Err(MerkleError::SizeBelowPrefix {
-                size,
-                prefix: self.size,
-            });
+            return Err(MerkleError::SizeBelowPrefix { size, prefix: self.size });
         }
         let subtrees = right_cover(self.size, size);
         if subtrees.len() != cover.len() {

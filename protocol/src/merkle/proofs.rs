@@ -66,11 +66,8 @@ pub fn verify_inclusion(
     let (inner, border) = proof.split_at(inner_levels(index, size - 1) as usize);
     let mut hash = NodeHash::from(*leaf);
     for (level, sibling) in inner.iter().enumerate() {
-        hash = if is_right_child(index, level) {
-            node_hash(sibling, &hash)
-        } else {
-            node_hash(&hash, sibling)
-        };
+        hash =
+            if is_right_child(index, level) { node_hash(sibling, &hash) } else { node_hash(&hash, sibling) };
     }
     check_root(size, fold_border(hash, border), root)
 }
@@ -87,11 +84,7 @@ pub fn consistency_proof<R: HashReader + ?Sized>(
     new: u64,
 ) -> Result<Vec<NodeHash>, ProofReadError<R::Error>> {
     if old > new {
-        return Err(MerkleError::SizeBelowPrefix {
-            size: new,
-            prefix: old,
-        }
-        .into());
+        return Err(MerkleError::SizeBelowPrefix { size: new, prefix: old }.into());
     }
     let mut proof = Vec::new();
     if old == 0 || old == new {
@@ -147,19 +140,13 @@ pub fn verify_consistency(
     new_root: &Root,
     proof: &[NodeHash],
 ) -> Result<(), MerkleError> {
-    let expected = consistency_proof_length(old, new).ok_or(MerkleError::SizeBelowPrefix {
-        size: new,
-        prefix: old,
-    })?;
+    let expected =
+        consistency_proof_length(old, new).ok_or(MerkleError::SizeBelowPrefix { size: new, prefix: old })?;
     check_length(proof, expected)?;
     if old == 0 {
         check_root(0, empty_root().into(), old_root)?;
         // The only tree without leaves has the root of nothing, also as the newer of the two.
-        return if new == 0 {
-            check_root(0, empty_root().into(), new_root)
-        } else {
-            Ok(())
-        };
+        return if new == 0 { check_root(0, empty_root().into(), new_root) } else { Ok(()) };
     }
     if old == new {
         return check_root(new, (*old_root).into(), new_root);
@@ -215,10 +202,7 @@ const fn check_length(proof: &[NodeHash], expected: usize) -> Result<(), MerkleE
     if proof.len() == expected {
         Ok(())
     } else {
-        Err(MerkleError::ProofLength {
-            expected,
-            found: proof.len(),
-        })
+        Err(MerkleError::ProofLength { expected, found: proof.len() })
     }
 }
 
@@ -227,10 +211,6 @@ fn check_root(size: u64, computed: NodeHash, stated: &Root) -> Result<(), Merkle
     if computed == *stated {
         Ok(())
     } else {
-        Err(MerkleError::RootMismatch {
-            size,
-            computed,
-            stated: *stated,
-        })
+        Err(MerkleError::RootMismatch { size, computed, stated: *stated })
     }
 }

@@ -37,11 +37,7 @@ impl TileWriter {
         let expected = rightmost_tiles(size);
         let levels = expected.len().max(rightmost.len());
         for (level, index) in (0..=u8::MAX).zip(0..levels) {
-            let width = expected
-                .get(index)
-                .copied()
-                .flatten()
-                .map_or(0, |tile| usize::from(tile.width));
+            let width = expected.get(index).copied().flatten().map_or(0, |tile| usize::from(tile.width));
             let found = rightmost.get(index).map(Vec::len);
             if found != Some(width) || index >= expected.len() {
                 return Err(MerkleError::TileWidth {
@@ -52,18 +48,8 @@ impl TileWriter {
                 });
             }
         }
-        let levels = rightmost
-            .into_iter()
-            .map(|partial| Level {
-                partial,
-                is_touched: false,
-            })
-            .collect();
-        Ok(Self {
-            size,
-            levels,
-            filled: Vec::new(),
-        })
+        let levels = rightmost.into_iter().map(|partial| Level { partial, is_touched: false }).collect();
+        Ok(Self { size, levels, filled: Vec::new() })
     }
 
     /// Number of leaves so far.
@@ -74,10 +60,7 @@ impl TileWriter {
 
     /// Adds one leaf on the right.
     pub fn append(&mut self, leaf: LeafHash) {
-        self.size = self
-            .size
-            .checked_add(1)
-            .expect("no log reaches 2^64 entries one by one");
+        self.size = self.size.checked_add(1).expect("no log reaches 2^64 entries one by one");
         let mut hash = NodeHash::from(leaf);
         for level in 0..TILE_HEIGHT {
             let tile = self.push(level, hash);
@@ -111,10 +94,7 @@ impl TileWriter {
         if self.levels.len() == usize::from(level) {
             self.levels.push(Level::default());
         }
-        let slot = self
-            .levels
-            .get_mut(usize::from(level))
-            .expect("levels are filled from 0 upwards");
+        let slot = self.levels.get_mut(usize::from(level)).expect("levels are filled from 0 upwards");
         slot.partial.push(hash);
         slot.is_touched = true;
         (slot.partial.len() == usize::from(TILE_WIDTH)).then(|| core::mem::take(&mut slot.partial))
@@ -180,15 +160,12 @@ impl<E, F: Fn(u8, u64) -> Result<Vec<NodeHash>, E>> HashReader for TileHashes<F>
         let start = usize::try_from(within << height).map_err(|_| no_such_node)?;
         let needed = start + (1_usize << height);
         let hashes = (self.load)(tile_level, tile_index).map_err(TileReadError::Load)?;
-        hashes
-            .get(start..needed)
-            .and_then(complete_root)
-            .ok_or(TileReadError::Short {
-                level: tile_level,
-                index: tile_index,
-                needed,
-                found: hashes.len(),
-            })
+        hashes.get(start..needed).and_then(complete_root).ok_or(TileReadError::Short {
+            level: tile_level,
+            index: tile_index,
+            needed,
+            found: hashes.len(),
+        })
     }
 }
 
@@ -199,12 +176,7 @@ fn complete_root(hashes: &[NodeHash]) -> Option<NodeHash> {
     }
     let mut row = hashes.to_vec();
     while row.len() > 1 {
-        row = row
-            .as_chunks::<2>()
-            .0
-            .iter()
-            .map(|[left, right]| node_hash(left, right))
-            .collect();
+        row = row.as_chunks::<2>().0.iter().map(|[left, right]| node_hash(left, right)).collect();
     }
     row.first().copied()
 }

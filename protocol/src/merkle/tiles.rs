@@ -36,9 +36,7 @@ impl TileId {
     #[must_use]
     pub fn in_tree(level: u8, index: u64, size: u64) -> Option<Self> {
         let before = index.checked_mul(u64::from(TILE_WIDTH))?;
-        let behind = hashes_at(level, size)
-            .checked_sub(before)?
-            .min(u64::from(TILE_WIDTH));
+        let behind = hashes_at(level, size).checked_sub(before)?.min(u64::from(TILE_WIDTH));
         let width = u16::try_from(behind).ok().filter(|width| *width > 0)?;
         Some(Self { level, index, width })
     }
@@ -75,11 +73,7 @@ pub fn entries_path(index: u64, width: u16) -> String {
     }
     elements.reverse();
     let index = elements.join("/");
-    if width == TILE_WIDTH {
-        index
-    } else {
-        format!("{index}.p/{width}")
-    }
+    if width == TILE_WIDTH { index } else { format!("{index}.p/{width}") }
 }
 
 /// Reads what [`entries_path`] writes, and nothing else; the width is 1 to 256.
@@ -151,16 +145,12 @@ pub fn decode_bundle(bytes: &[u8]) -> Result<Vec<&[u8]>, MerkleError> {
     let mut entries = Vec::new();
     let mut rest = bytes;
     while !rest.is_empty() {
-        let broken = MerkleError::Bundle {
-            offset: bytes.len() - rest.len(),
-        };
+        let broken = MerkleError::Bundle { offset: bytes.len() - rest.len() };
         if entries.len() == usize::from(TILE_WIDTH) {
             return Err(broken);
         }
         let (length, tail) = rest.split_first_chunk::<2>().ok_or(broken)?;
-        let (entry, tail) = tail
-            .split_at_checked(usize::from(u16::from_be_bytes(*length)))
-            .ok_or(broken)?;
+        let (entry, tail) = tail.split_at_checked(usize::from(u16::from_be_bytes(*length))).ok_or(broken)?;
         entries.push(entry);
         rest = tail;
     }
@@ -169,8 +159,7 @@ pub fn decode_bundle(bytes: &[u8]) -> Result<Vec<&[u8]>, MerkleError> {
 
 /// How many hashes a level of tiles holds altogether: `floor(size / 256^level)`.
 pub(super) fn hashes_at(level: u8, size: u64) -> u64 {
-    size.checked_shr(u32::from(level) * u32::from(TILE_HEIGHT))
-        .unwrap_or(0)
+    size.checked_shr(u32::from(level) * u32::from(TILE_HEIGHT)).unwrap_or(0)
 }
 
 fn parse_index(path: &str) -> Option<u64> {
@@ -181,11 +170,7 @@ fn parse_index(path: &str) -> Option<u64> {
     let last = elements.len().checked_sub(1)?;
     let mut index = 0_u64;
     for (position, element) in elements.iter().enumerate() {
-        let digits = if position == last {
-            element
-        } else {
-            element.strip_prefix('x')?
-        };
+        let digits = if position == last { element } else { element.strip_prefix('x')? };
         // A leading element of zeros would be a second spelling of the same index.
         if digits.len() != 3 || (position == 0 && last > 0 && digits == "000") {
             return None;
@@ -205,9 +190,5 @@ fn parse_decimal(text: &str) -> Option<u64> {
 
 /// Decimal digits only: `u64::from_str` alone would accept a plus sign.
 fn parse_digits(text: &str) -> Option<u64> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        text.parse().ok()
-    } else {
-        None
-    }
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }

@@ -107,23 +107,10 @@ impl Schema for Content {
         if let Some(got) = expires_s.filter(|expires_s| !(1..=TIME_S_MAX).contains(expires_s)) {
             return Err(map.broken(KEY_EXPIRES, RecordError::ExpiryRange { got }));
         }
-        let labels = map
-            .fields(KEY_LABELS)?
-            .map(Labels::read)
-            .transpose()?
-            .unwrap_or_default();
+        let labels = map.fields(KEY_LABELS)?.map(Labels::read).transpose()?.unwrap_or_default();
         let source = map.fields(KEY_SOURCE)?.map(Source::read).transpose()?;
         let unknown = map.finish()?;
-        Ok(Self {
-            subject,
-            signals,
-            unknown_signals,
-            labels,
-            review,
-            source,
-            expires_s,
-            unknown,
-        })
+        Ok(Self { subject, signals, unknown_signals, labels, review, source, expires_s, unknown })
     }
 
     fn to_fields(&self) -> Fields {
@@ -133,10 +120,7 @@ impl Schema for Content {
         map.put(KEY_SIGNALS, write_signals(&self.signals, &self.unknown_signals));
         map.put_some(KEY_EXPIRES, self.expires_s.map(Value::unsigned));
         map.put_fields(KEY_LABELS, self.labels.to_fields());
-        map.put_some(
-            KEY_SOURCE,
-            self.source.as_ref().map(|source| Value::Map(source.to_fields())),
-        );
+        map.put_some(KEY_SOURCE, self.source.as_ref().map(|source| Value::Map(source.to_fields())));
         map.finish()
     }
 }
@@ -161,10 +145,7 @@ fn read_signals(map: &MapReader, elements: &[Value]) -> Result<Signals, SchemaEr
         let broken = |rule| SchemaError::Signal { nth, rule };
         match SignalType::from_code(code) {
             Some(kind) => {
-                let quality = quality
-                    .map(|got| check_quality(kind, got))
-                    .transpose()
-                    .map_err(broken)?;
+                let quality = quality.map(|got| check_quality(kind, got)).transpose().map_err(broken)?;
                 known.push(Signal::new(kind, value, quality).map_err(broken)?);
             }
             None => unknown.push(read_unknown(code, value, quality).map_err(broken)?),
@@ -177,11 +158,9 @@ fn split_signal(element: &Value) -> Option<(u64, &[u8], Option<u64>)> {
     let Value::Array(parts) = element else { return None };
     let (code, value, quality) = match parts.as_slice() {
         [Value::Int(Int::Unsigned(code)), Value::Bytes(value)] => (code, value, None),
-        [
-            Value::Int(Int::Unsigned(code)),
-            Value::Bytes(value),
-            Value::Int(Int::Unsigned(quality)),
-        ] => (code, value, Some(*quality)),
+        [Value::Int(Int::Unsigned(code)), Value::Bytes(value), Value::Int(Int::Unsigned(quality))] => {
+            (code, value, Some(*quality))
+        }
         _ => return None,
     };
     Some((*code, value, quality))
@@ -202,27 +181,15 @@ fn quality_byte(got: u64) -> Result<u8, RecordError> {
 fn read_unknown(code: u64, value: &[u8], quality: Option<u64>) -> Result<UnknownSignal, RecordError> {
     if value.is_empty() || value.len() > UNKNOWN_SIGNAL_MAX_BYTES {
         let (got_bytes, max_bytes) = (value.len(), UNKNOWN_SIGNAL_MAX_BYTES);
-        return Err(RecordError::UnknownSignalWidth {
-            code,
-            got_bytes,
-            max_bytes,
-        });
+        return Err(RecordError::UnknownSignalWidth { code, got_bytes, max_bytes });
     }
     let quality = quality.map(quality_byte).transpose()?;
-    Ok(UnknownSignal {
-        code,
-        value: value.to_vec(),
-        quality,
-    })
+    Ok(UnknownSignal { code, value: value.to_vec(), quality })
 }
 
 fn write_signals(known: &[Signal], unknown: &[UnknownSignal]) -> Value {
-    let known = known
-        .iter()
-        .map(|signal| (signal.kind().code().into(), signal.value(), signal.quality()));
-    let unknown = unknown
-        .iter()
-        .map(|signal| (signal.code, signal.value.as_slice(), signal.quality));
+    let known = known.iter().map(|signal| (signal.kind().code().into(), signal.value(), signal.quality()));
+    let unknown = unknown.iter().map(|signal| (signal.code, signal.value.as_slice(), signal.quality));
     let mut all: Vec<(u64, &[u8], Option<u8>)> = known.chain(unknown).collect();
     all.sort_unstable();
     let element = |(code, value, quality): (u64, &[u8], Option<u8>)| {

@@ -101,12 +101,7 @@ impl Opinion {
     /// An opinion without fields of a newer version.
     #[must_use]
     pub fn new(subject: SubjectRef, opinion: OpinionValue, reason: impl Into<Label<Reason>>) -> Self {
-        Self {
-            subject,
-            opinion,
-            reason: reason.into(),
-            unknown: UnknownFields::new(),
-        }
+        Self { subject, opinion, reason: reason.into(), unknown: UnknownFields::new() }
     }
 }
 
@@ -115,26 +110,16 @@ impl Schema for Opinion {
         find_foreign_key(MAP, fields, &[KEY_SUBJECT, KEY_OPINION]).or_else(|| {
             let code = fields.get(&KEY_OPINION)?.as_unsigned()?;
             let known = OpinionValue::from_code(code).is_some();
-            (!known).then_some(OpaqueReason::Word {
-                field: OpinionValue::FIELD,
-                code,
-            })
+            (!known).then_some(OpaqueReason::Word { field: OpinionValue::FIELD, code })
         })
     }
 
     fn read(leaf: &Leaf, fields: Fields) -> Result<Self, SchemaError> {
         let mut map = MapReader::new(MAP, fields);
         let subject = map.subject(leaf)?.ok_or(SchemaError::SubjectMissing)?;
-        let code = map
-            .unsigned(KEY_OPINION)?
-            .ok_or_else(|| map.missing(KEY_OPINION))?;
+        let code = map.unsigned(KEY_OPINION)?.ok_or_else(|| map.missing(KEY_OPINION))?;
         let opinion = OpinionValue::from_code(code).expect("an unknown word was found foreign before");
-        Ok(Self {
-            subject,
-            opinion,
-            reason: map.label(KEY_REASON)?,
-            unknown: map.finish()?,
-        })
+        Ok(Self { subject, opinion, reason: map.label(KEY_REASON)?, unknown: map.finish()? })
     }
 
     fn to_fields(&self) -> Fields {

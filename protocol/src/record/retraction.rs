@@ -78,11 +78,7 @@ impl Retraction {
     /// A retraction without fields of a newer version.
     #[must_use]
     pub fn new(subject: SubjectRef, reason: impl Into<Label<RetractionReason>>) -> Self {
-        Self {
-            subject,
-            reason: reason.into(),
-            unknown: UnknownFields::new(),
-        }
+        Self { subject, reason: reason.into(), unknown: UnknownFields::new() }
     }
 }
 
@@ -94,11 +90,7 @@ impl Schema for Retraction {
     fn read(leaf: &Leaf, fields: Fields) -> Result<Self, SchemaError> {
         let mut map = MapReader::new(MAP, fields);
         let subject = map.subject(leaf)?.ok_or(SchemaError::SubjectMissing)?;
-        Ok(Self {
-            subject,
-            reason: map.label(KEY_REASON)?,
-            unknown: map.finish()?,
-        })
+        Ok(Self { subject, reason: map.label(KEY_REASON)?, unknown: map.finish()? })
     }
 
     fn to_fields(&self) -> Fields {

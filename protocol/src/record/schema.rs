@@ -33,10 +33,7 @@ pub struct SubjectRef {
 
 impl SubjectRef {
     pub(super) fn to_value(self) -> Value {
-        Value::Array(vec![
-            Value::Bytes(self.log.as_bytes().to_vec()),
-            Value::unsigned(self.index),
-        ])
+        Value::Array(vec![Value::Bytes(self.log.as_bytes().to_vec()), Value::unsigned(self.index)])
     }
 
     fn from_value(value: &Value) -> Option<Self> {
@@ -46,10 +43,7 @@ impl SubjectRef {
         let [Value::Bytes(log), Value::Int(Int::Unsigned(index))] = elements.as_slice() else {
             return None;
         };
-        Some(Self {
-            log: LogId::new(log.as_slice().try_into().ok()?),
-            index: *index,
-        })
+        Some(Self { log: LogId::new(log.as_slice().try_into().ok()?), index: *index })
     }
 }
 
@@ -69,8 +63,7 @@ pub(super) trait Schema: Sized {
 /// The first even key that is not in `known`.
 pub(super) fn find_foreign_key(map: &'static str, fields: &Fields, known: &[u64]) -> Option<OpaqueReason> {
     let mut keys = fields.keys().copied();
-    keys.find(|key| key % 2 == 0 && !known.contains(key))
-        .map(|key| OpaqueReason::Key { map, key })
+    keys.find(|key| key % 2 == 0 && !known.contains(key)).map(|key| OpaqueReason::Key { map, key })
 }
 
 /// A map whose keys are taken one by one.
@@ -85,20 +78,12 @@ impl MapReader {
     }
 
     fn mistyped(&self, key: u64, expected: &'static str) -> SchemaError {
-        SchemaError::Type {
-            map: self.map,
-            key,
-            expected,
-        }
+        SchemaError::Type { map: self.map, key, expected }
     }
 
     /// The error that `key` breaks `rule`.
     pub(super) fn broken(&self, key: u64, rule: RecordError) -> SchemaError {
-        SchemaError::Field {
-            map: self.map,
-            key,
-            rule,
-        }
+        SchemaError::Field { map: self.map, key, rule }
     }
 
     /// The error that `key` is missing.
@@ -110,10 +95,7 @@ impl MapReader {
         let Some(value) = self.fields.remove(&key) else {
             return Ok(None);
         };
-        value
-            .as_unsigned()
-            .map(Some)
-            .ok_or_else(|| self.mistyped(key, "unsigned integer"))
+        value.as_unsigned().map(Some).ok_or_else(|| self.mistyped(key, "unsigned integer"))
     }
 
     /// An unsigned integer whose absence means 0.
@@ -172,10 +154,7 @@ impl MapReader {
     /// What nobody took: unknown odd keys.
     pub(super) fn finish(self) -> Result<UnknownFields, SchemaError> {
         if self.fields.len() > UNKNOWN_FIELDS_MAX {
-            return Err(SchemaError::UnknownTooMany {
-                map: self.map,
-                got: self.fields.len(),
-            });
+            return Err(SchemaError::UnknownTooMany { map: self.map, got: self.fields.len() });
         }
         let integer = |(key, value)| match value {
             Value::Int(integer) => Ok((key, integer)),
@@ -191,12 +170,7 @@ pub(super) struct MapWriter(Fields);
 impl MapWriter {
     /// Starts with the unknown fields that were read.
     pub(super) fn new(unknown: &UnknownFields) -> Self {
-        Self(
-            unknown
-                .iter()
-                .map(|(&key, &integer)| (key, Value::Int(integer)))
-                .collect(),
-        )
+        Self(unknown.iter().map(|(&key, &integer)| (key, Value::Int(integer))).collect())
     }
 
     pub(super) fn put(&mut self, key: u64, value: Value) {

@@ -114,11 +114,8 @@ impl Signal {
     /// # Ok::<(), hashpact_protocol::record::RecordError>(())
     /// ```
     pub fn new(kind: SignalType, value: &[u8], quality: Option<u8>) -> Result<Self, RecordError> {
-        let width = || RecordError::SignalWidth {
-            kind,
-            expected_bytes: kind.width_bytes(),
-            got_bytes: value.len(),
-        };
+        let width =
+            || RecordError::SignalWidth { kind, expected_bytes: kind.width_bytes(), got_bytes: value.len() };
         let stored = match kind {
             SignalType::Md5 => SignalValue::Bytes16(value.try_into().map_err(|_| width())?),
             SignalType::Sha1 => SignalValue::Bytes20(value.try_into().map_err(|_| width())?),
@@ -129,19 +126,12 @@ impl Signal {
         };
         match quality {
             Some(got) if !kind.has_quality() => {
-                return Err(RecordError::QualityNotForType {
-                    kind,
-                    got: got.into(),
-                });
+                return Err(RecordError::QualityNotForType { kind, got: got.into() });
             }
             Some(got) if got > QUALITY_MAX => return Err(RecordError::QualityRange { got: got.into() }),
             _ => {}
         }
-        Ok(Self {
-            kind,
-            value: stored,
-            quality,
-        })
+        Ok(Self { kind, value: stored, quality })
     }
 
     /// The type.

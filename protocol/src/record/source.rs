@@ -113,13 +113,7 @@ impl Source {
     /// A source of which only the organisation is known.
     #[must_use]
     pub const fn new(organisation: Token) -> Self {
-        Self {
-            organisation,
-            list: None,
-            id: None,
-            date: None,
-            unknown: UnknownFields::new(),
-        }
+        Self { organisation, list: None, id: None, date: None, unknown: UnknownFields::new() }
     }
 
     pub(super) fn find_foreign(fields: &Fields) -> Option<OpaqueReason> {

@@ -17,28 +17,17 @@ pub trait Vocabulary: Copy + Ord + Debug + 'static {
 
     /// The code in a payload.
     fn code(self) -> u8 {
-        Self::TABLE
-            .iter()
-            .find(|row| row.0 == self)
-            .map(|row| row.1)
-            .expect("every word is in its table")
+        Self::TABLE.iter().find(|row| row.0 == self).map(|row| row.1).expect("every word is in its table")
     }
 
     /// The word in JSON.
     fn name(self) -> &'static str {
-        Self::TABLE
-            .iter()
-            .find(|row| row.0 == self)
-            .map(|row| row.2)
-            .expect("every word is in its table")
+        Self::TABLE.iter().find(|row| row.0 == self).map(|row| row.2).expect("every word is in its table")
     }
 
     /// The word with this code.
     fn from_code(code: u64) -> Option<Self> {
-        Self::TABLE
-            .iter()
-            .find(|row| u64::from(row.1) == code)
-            .map(|row| row.0)
+        Self::TABLE.iter().find(|row| u64::from(row.1) == code).map(|row| row.0)
     }
 
     /// The word with this name.

@@ -71,6 +71,9 @@ pub enum CardError {
     /// The roster does not list the member.
     #[error("member {0} is not in the roster")]
     UnknownMember(MemberId),
+    /// The member has left.
+    #[error("member {0} has left the consortium")]
+    MemberLeft(MemberId),
     /// A peer key that the roster lists for something else.
     #[error("peer key {key} is also the {role}")]
     PeerKeyInRoster {
@@ -121,7 +124,8 @@ impl NodeCard {
         }
         let consortium = value(2, "consortium ", "must be: consortium <id>")?;
         let rule = "must be: member <id>";
-        let member = MemberId::parse(value(3, "member ", rule)?).map_err(|_| CardError::Line { line: 3, rule })?;
+        let member =
+            MemberId::parse(value(3, "member ", rule)?).map_err(|_| CardError::Line { line: 3, rule })?;
         let rule = "must be: sequence <number>";
         let sequence = number(value(4, "sequence ", rule)?, 4, rule)?;
         let rule = "must be: expires <seconds>";
@@ -197,7 +201,7 @@ pub struct VerifiedCard {
 }
 
 impl VerifiedCard {
-    /// Verifies a card at a time. Whether the member has left is for the caller: the roster says it.
+    /// Verifies a card of a member that takes part, at a time.
     ///
     /// # Errors
     /// The rule that it breaks.
@@ -213,6 +217,9 @@ impl VerifiedCard {
         let Some(member) = roster.member(&card.member) else {
             return Err(CardError::UnknownMember(card.member));
         };
+        if !member.is_active() {
+            return Err(CardError::MemberLeft(card.member));
+        }
         note.verify(&NoteKey {
             name: signer(&card.consortium, &card.member),
             algorithm: NoteAlgorithm::Ed25519,

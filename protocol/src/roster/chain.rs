@@ -1,4 +1,4 @@
-//! Signed versions, and the walk from one to the next (SPEC §8.2, §8.3; TUF's rules).
+//! Signed versions, and the walk from one to the next (SPEC §8.3 to §8.5; TUF's rules).
 
 use super::rules::{KeyUse, keys, word};
 use super::{LogStatus, MemberStatus, Roster, RosterError, RosterRule, governance_signer};
@@ -31,10 +31,10 @@ pub enum ChainError {
     Body(#[from] RosterError),
     /// The checkpoint's note.
     #[error("roster checkpoint: {0}")]
-    Note(#[from] NoteError),
+    Note(NoteError),
     /// The checkpoint's text.
     #[error("roster checkpoint: {0}")]
-    Checkpoint(#[from] CheckpointError),
+    Checkpoint(CheckpointError),
     /// The file's framing.
     #[error("roster file: {0}")]
     File(&'static str),
@@ -118,8 +118,25 @@ pub enum ChainError {
     },
 }
 
+// Their words are part of ours, so they are not also our source: a chain of causes would say them twice.
+impl From<NoteError> for ChainError {
+    fn from(error: NoteError) -> Self {
+        Self::Note(error)
+    }
+}
+
+impl From<CheckpointError> for ChainError {
+    fn from(error: CheckpointError) -> Self {
+        Self::Checkpoint(error)
+    }
+}
+
 /// The checkpoint that governance signs for a body, on top of the versions before it.
-fn checkpoint_of(roster: &Roster, body: &[u8], before: &Frontier) -> Result<(Checkpoint, Frontier), ChainError> {
+fn checkpoint_of(
+    roster: &Roster,
+    body: &[u8],
+    before: &Frontier,
+) -> Result<(Checkpoint, Frontier), ChainError> {
     if before.size() + 1 != roster.version {
         return Err(ChainError::NotNext { held: before.size(), got: roster.version });
     }
@@ -202,14 +219,19 @@ impl SignedRoster {
     fn parse_one(bytes: &[u8]) -> Result<(Self, &[u8]), ChainError> {
         let header_end = bytes.iter().take(128).position(|byte| *byte == b'\n');
         let header_end = header_end.ok_or(ChainError::File("does not start with a header line"))?;
-        let (header, rest) = bytes.split_at_checked(header_end + 1).ok_or(ChainError::File("has no header"))?;
-        let header = std::str::from_utf8(header).map_err(|_| ChainError::File("has a header that is not text"))?;
+        let (header, rest) =
+            bytes.split_at_checked(header_end + 1).ok_or(ChainError::File("has no header"))?;
+        let header =
+            std::str::from_utf8(header).map_err(|_| ChainError::File("has a header that is not text"))?;
         let words: Vec<&str> = header.trim_end_matches('\n').split(' ').collect();
         let [FILE_HEADER, body_len, note_len] = words.as_slice() else {
-            return Err(ChainError::File("has another header than `hashpact/signed-roster/v1 <bytes> <bytes>`"));
+            return Err(ChainError::File(
+                "has another header than `hashpact/signed-roster/v1 <bytes> <bytes>`",
+            ));
         };
         let length = |text: &str, max: usize| {
-            let parsed = text.parse::<usize>().ok().filter(|parsed| parsed.to_string() == text && *parsed <= max);
+            let parsed =
+                text.parse::<usize>().ok().filter(|parsed| parsed.to_string() == text && *parsed <= max);
             parsed.ok_or(ChainError::File("has a length that is no number or too large"))
         };
         let body_len = length(body_len, ROSTER_BODY_MAX_BYTES)?;
@@ -259,7 +281,10 @@ impl RosterChain {
         let roster = Roster::parse(&next.body)?;
         let held = &self.current;
         if roster.consortium != held.consortium {
-            return Err(ChainError::OtherConsortium { held: held.consortium.clone(), got: roster.consortium });
+            return Err(ChainError::OtherConsortium {
+                held: held.consortium.clone(),
+                got: roster.consortium,
+            });
         }
         if Some(roster.version) != held.version.checked_add(1) {
             return Err(ChainError::NotNext { held: held.version, got: roster.version });
@@ -391,7 +416,10 @@ fn check_succession(held: &Roster, next: &Roster) -> Result<(), ChainError> {
     let fixed = |what, detail: String| ChainError::Immutable { what, detail };
     for before in &held.members {
         let Some(after) = next.member(&before.id) else {
-            return Err(fixed("the list of member ids", format!("{} is gone; members who leave stay listed", before.id)));
+            return Err(fixed(
+                "the list of member ids",
+                format!("{} is gone; members who leave stay listed", before.id),
+            ));
         };
         if before.status == MemberStatus::Left && after.status == MemberStatus::Active {
             return Err(fixed("the status of a member who left", before.id.to_string()));
@@ -414,4 +442,3 @@ fn check_succession(held: &Roster, next: &Roster) -> Result<(), ChainError> {
     }
     Ok(())
 }
-

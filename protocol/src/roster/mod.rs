@@ -15,9 +15,9 @@ mod card;
 mod chain;
 mod member;
 mod rules;
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use card::{CardError, CardNode, NodeCard, VerifiedCard, sign_card};
 pub use chain::{ChainError, RosterChain, SignedRoster, assemble, sign_roster};
@@ -47,8 +47,10 @@ pub const RETENTION_DAYS_MAX: u32 = 36_525;
 pub const HOLD_HOURS_MAX: u32 = 8_784;
 
 const _: () = assert!(NODE_CARD_LIFETIME_MAX_S > 0, "cards must be able to live");
-const _: () =
-    assert!(2 * GOVERNANCE_MAX <= crate::limits::NOTE_SIGNATURES_MAX, "when all keys rotate, old and new ones sign");
+const _: () = assert!(
+    2 * GOVERNANCE_MAX <= crate::limits::NOTE_SIGNATURES_MAX,
+    "when all keys rotate, old and new ones sign"
+);
 
 /// A governance root key.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use super::member::is_id_byte;
 use super::{
-    CONSORTIUM_NAME_MAX_BYTES, GOVERNANCE_MAX, HOLD_HOURS_MAX, LogEntry, LogStatus, MEMBER_NAME_MAX_BYTES, Member,
-    MemberId, RETENTION_DAYS_MAX, Roster, TAXONOMIES_MAX,
+    CONSORTIUM_NAME_MAX_BYTES, GOVERNANCE_MAX, HOLD_HOURS_MAX, LogEntry, LogStatus, MEMBER_NAME_MAX_BYTES,
+    Member, MemberId, RETENTION_DAYS_MAX, Roster, TAXONOMIES_MAX,
 };
 use crate::digest::empty_root;
 use crate::keys::PublicKey;
@@ -66,7 +66,9 @@ pub enum RosterRule {
         expires_s: u64,
     },
     /// Threshold not more than half, or more than there are keys.
-    #[error("a threshold of {threshold} does not fit {keys} governance keys: more than half must sign, and all can")]
+    #[error(
+        "a threshold of {threshold} does not fit {keys} governance keys: more than half must sign, and all can"
+    )]
     Threshold {
         /// Given.
         threshold: u8,
@@ -135,7 +137,9 @@ pub enum RosterRule {
         open: usize,
     },
     /// Spares follow the open log, and closed ones precede it.
-    #[error("member {member}: log {n} is out of place: closed logs come first, then the open one, then spares")]
+    #[error(
+        "member {member}: log {n} is out of place: closed logs come first, then the open one, then spares"
+    )]
     LogOrder {
         /// The member.
         member: MemberId,
@@ -272,7 +276,8 @@ fn check_consortium(id: &str) -> Result<(), RosterRule> {
     let refuse = || RosterRule::ConsortiumId(shown(id));
     let (name, random) = id.rsplit_once('-').ok_or_else(refuse)?;
     let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    let name_fits = !name.is_empty() && name.len() <= CONSORTIUM_NAME_MAX_BYTES && name.bytes().all(is_id_byte);
+    let name_fits =
+        !name.is_empty() && name.len() <= CONSORTIUM_NAME_MAX_BYTES && name.bytes().all(is_id_byte);
     if name_fits && random.len() == 16 && random.bytes().all(is_hex) { Ok(()) } else { Err(refuse()) }
 }
 
@@ -344,9 +349,13 @@ fn check_log(member: &Member, log: &LogEntry, expected: u32) -> Result<(), Roste
         LogStatus::Closed { size, .. } if size > TREE_SIZE_MAX => {
             Err(RosterRule::Number { what: "size of a closed log", got: size, min: 0, max: TREE_SIZE_MAX })
         }
-        LogStatus::Closed { size: 0, root } if root != empty_root() => Err(RosterRule::EmptyRoot { member: id(), n }),
+        LogStatus::Closed { size: 0, root } if root != empty_root() => {
+            Err(RosterRule::EmptyRoot { member: id(), n })
+        }
         LogStatus::Closed { .. } => Ok(()),
-        LogStatus::Open | LogStatus::Spare if !member.is_active() => Err(RosterRule::NotClosed { member: id(), n }),
+        LogStatus::Open | LogStatus::Spare if !member.is_active() => {
+            Err(RosterRule::NotClosed { member: id(), n })
+        }
         LogStatus::Open | LogStatus::Spare => Ok(()),
     }
 }
@@ -388,9 +397,11 @@ pub(super) fn keys(roster: &Roster) -> impl Iterator<Item = (PublicKey, KeyUse, 
     let members = roster.members.iter().enumerate().flat_map(|(at, member)| {
         let id = &member.id;
         let card = (member.card_key, KeyUse::Card(id.clone()), Place::Card(at));
-        let cosigner = member.cosigner_key.map(|key| (key, KeyUse::Cosigner(id.clone()), Place::Cosigner(at)));
+        let cosigner =
+            member.cosigner_key.map(|key| (key, KeyUse::Cosigner(id.clone()), Place::Cosigner(at)));
         let logs = member.logs.iter().enumerate();
-        let logs = logs.map(move |(log, entry)| (entry.key, KeyUse::Log(id.clone(), entry.n), Place::Log(at, log)));
+        let logs =
+            logs.map(move |(log, entry)| (entry.key, KeyUse::Log(id.clone(), entry.n), Place::Log(at, log)));
         std::iter::once(card).chain(cosigner).chain(logs)
     });
     governance.chain(members)
@@ -401,7 +412,10 @@ fn check_keys(roster: &Roster) -> Result<(), Broken> {
     let mut seen: BTreeMap<PublicKey, KeyUse> = BTreeMap::new();
     for (key, second, place) in keys(roster) {
         if let Some(first) = seen.insert(key, second.clone()) {
-            return Err((place, RosterRule::KeyTwice { first: first.to_string(), second: second.to_string() }));
+            return Err((
+                place,
+                RosterRule::KeyTwice { first: first.to_string(), second: second.to_string() },
+            ));
         }
     }
     Ok(())
@@ -433,7 +447,11 @@ fn count(
 ) -> Result<(), Broken> {
     // The first that is too many, or the place where one is missing.
     let at = got.min(max);
-    if (min..=max).contains(&got) { Ok(()) } else { Err((place(at), RosterRule::Count { what, got, min, max })) }
+    if (min..=max).contains(&got) {
+        Ok(())
+    } else {
+        Err((place(at), RosterRule::Count { what, got, min, max }))
+    }
 }
 
 fn ascending<'a>(

@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 
 const NOW_S: u64 = 1_800_000_000;
 
+type Change = fn(&mut Roster);
+
 fn secret(number: u8) -> SecretKey {
     SecretKey::from_seed([number; 32])
 }
@@ -49,8 +51,10 @@ fn first() -> Roster {
 
 fn sign(roster: &Roster, before: &Frontier, by: &[(&str, u8)]) -> SignedRoster {
     let body = roster.encode();
-    let signatures =
-        by.iter().map(|(name, number)| sign_roster(&body, before, name, &secret(*number)).expect("signs")).collect();
+    let signatures = by
+        .iter()
+        .map(|(name, number)| sign_roster(&body, before, name, &secret(*number)).expect("signs"))
+        .collect();
     assemble(&body, before, signatures).expect("assembles")
 }
 
@@ -123,9 +127,15 @@ fn the_walk_needs_both_versions_governance() {
         }
     };
     let old_only = check_advance(rotate, &[("a", 1), ("b", 2)]);
-    assert!(matches!(old_only, Err(ChainError::TooFewSignatures { version: 2, valid: 0, .. })), "{old_only:?}");
+    assert!(
+        matches!(old_only, Err(ChainError::TooFewSignatures { version: 2, valid: 0, .. })),
+        "{old_only:?}"
+    );
     let new_only = check_advance(rotate, &[("a", 101), ("b", 102)]);
-    assert!(matches!(new_only, Err(ChainError::TooFewSignatures { version: 1, valid: 0, .. })), "{new_only:?}");
+    assert!(
+        matches!(new_only, Err(ChainError::TooFewSignatures { version: 1, valid: 0, .. })),
+        "{new_only:?}"
+    );
     assert_eq!(check_advance(|_| {}, &[("a", 1), ("b", 2)]), Ok(()));
 }
 
@@ -147,7 +157,7 @@ fn what_is_fixed_for_life_stays() {
         roster.members[1].logs.push(LogEntry { n: 2, key: secret(50).public(), status: LogStatus::Open });
     };
     assert_eq!(check_advance(close, &both), Ok(()));
-    let cases: [(&str, fn(&mut Roster)); 4] = [
+    let cases: [(&str, Change); 4] = [
         ("member ids", |roster| {
             roster.members.pop();
         }),
@@ -189,7 +199,10 @@ fn card(sequence: u64) -> NodeCard {
         member: MemberId::parse("acme").expect("valid"),
         sequence,
         expires_s: NOW_S + 86_400,
-        nodes: vec![CardNode { peer_key: secret(99).public(), addresses: vec!["/ip4/127.0.0.1/tcp/7411".to_owned()] }],
+        nodes: vec![CardNode {
+            peer_key: secret(99).public(),
+            addresses: vec!["/ip4/127.0.0.1/tcp/7411".to_owned()],
+        }],
     }
 }
 
@@ -205,6 +218,10 @@ fn a_card_verifies_under_its_members_key_only() {
     assert!(matches!(expired, Err(CardError::Expired { .. })));
     let too_long = VerifiedCard::verify(&good, &roster, NOW_S - 30 * 86_400);
     assert!(matches!(too_long, Err(CardError::TooLongValid { .. })));
+    let mut left = roster.clone();
+    left.members[0].status = MemberStatus::Left;
+    let gone = VerifiedCard::verify(&good, &left, NOW_S);
+    assert!(matches!(gone, Err(CardError::MemberLeft(_))));
     let text = String::from_utf8(good).expect("text");
     let changed = text.replace("tcp/7411", "tcp/7412").into_bytes();
     assert!(matches!(VerifiedCard::verify(&changed, &roster, NOW_S), Err(CardError::Note(_))));

@@ -93,7 +93,8 @@ pub enum RosterError {
 pub(super) fn encode(roster: &Roster) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
-    let mut line = |words: std::fmt::Arguments<'_>| writeln!(text, "{words}").expect("a string takes every write");
+    let mut line =
+        |words: std::fmt::Arguments<'_>| writeln!(text, "{words}").expect("a string takes every write");
     line(format_args!("{HEADER}"));
     line(format_args!("consortium {}", roster.consortium));
     line(format_args!("version {}", roster.version));
@@ -153,7 +154,8 @@ pub(super) fn parse(body: &[u8]) -> Result<Roster, RosterError> {
     // Canonical form first: from here on the place of a fact gives its line.
     let canonical = encode(&roster);
     if canonical.as_bytes() != body {
-        let same = canonical.split('\n').zip(text.split('\n')).take_while(|(ours, given)| ours == given).count();
+        let same =
+            canonical.split('\n').zip(text.split('\n')).take_while(|(ours, given)| ours == given).count();
         return Err(RosterError::NotCanonical { line: same + 1 });
     }
     check(&roster).map_err(|(place, rule)| RosterError::Rule { line: line_of(place, &roster), rule })?;
@@ -207,11 +209,14 @@ fn read(lines: &mut Lines<'_>) -> Result<Roster, RosterError> {
     let expires_s = lines.number("expires")?;
     let previous = match lines.value("previous")? {
         "none" => None,
-        hex => Some(RosterDigest::from_hex(hex).map_err(|_| lines.bad("previous", hex, "64 hex digits or none"))?),
+        hex => Some(
+            RosterDigest::from_hex(hex).map_err(|_| lines.bad("previous", hex, "64 hex digits or none"))?,
+        ),
     };
     let threshold = lines.number("threshold")?;
     let governance = lines.repeated("governance", |lines, rest| {
-        let (name, key) = rest.split_once(' ').ok_or_else(|| lines.bad("governance", rest, "<name> <key>"))?;
+        let (name, key) =
+            rest.split_once(' ').ok_or_else(|| lines.bad("governance", rest, "<name> <key>"))?;
         Ok(GovernanceKey { name: name.to_owned(), key: lines.key(key)? })
     })?;
     let taxonomies = lines.repeated("taxonomy", |_, rest| Ok(rest.to_owned()))?;
@@ -364,7 +369,11 @@ impl<'a> Lines<'a> {
         Ok(list)
     }
 
-    fn decimal<N: std::str::FromStr + ToString>(&self, what: &'static str, text: &str) -> Result<N, RosterError> {
+    fn decimal<N: std::str::FromStr + ToString>(
+        &self,
+        what: &'static str,
+        text: &str,
+    ) -> Result<N, RosterError> {
         let number = text.parse::<N>().ok().filter(|number| number.to_string() == text);
         number.ok_or_else(|| self.bad(what, text, "a decimal number in range, without sign or leading zeros"))
     }

@@ -10,9 +10,8 @@ use super::message::{
     Announce, HeadNote, Hello, RangeChunk, RangeRequest, Request, Response, WireEntry, WirePayload,
 };
 use crate::limits::{
-    ENTRY_LEAF_MAX_BYTES, NODE_CARD_MAX_BYTES, NOTE_MAX_BYTES, PAYLOAD_PADDED_MAX_BYTES,
-    RANGE_BYTES_MAX, RANGE_ENTRIES_MAX, ROSTER_BODY_MAX_BYTES, WIRE_REQUEST_MAX_BYTES,
-    WIRE_RESPONSE_MAX_BYTES,
+    ENTRY_LEAF_MAX_BYTES, NODE_CARD_MAX_BYTES, NOTE_MAX_BYTES, PAYLOAD_PADDED_MAX_BYTES, RANGE_BYTES_MAX,
+    RANGE_ENTRIES_MAX, ROSTER_BODY_MAX_BYTES, WIRE_REQUEST_MAX_BYTES, WIRE_RESPONSE_MAX_BYTES,
 };
 use crate::roster::{CONSORTIUM_ID_MAX_BYTES, ORIGIN_MAX_BYTES};
 
@@ -49,9 +48,8 @@ const _: () = assert!(
         <= WIRE_RESPONSE_MAX_BYTES
 );
 // One largest roster version, its note and a card fit a request.
-const _: () = assert!(
-    ROSTER_BODY_MAX_BYTES + NOTE_MAX_BYTES + NODE_CARD_MAX_BYTES + 1024 <= WIRE_REQUEST_MAX_BYTES
-);
+const _: () =
+    assert!(ROSTER_BODY_MAX_BYTES + NOTE_MAX_BYTES + NODE_CARD_MAX_BYTES + 1024 <= WIRE_REQUEST_MAX_BYTES);
 
 /// What exceeded its bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,9 +7,7 @@
 //! Allocation: bincode claims `count * size_of::<T>()` from the budget before it reserves a vector
 //! and gives it back element by element, so what a hostile length can reserve is at most the
 //! budget, a small multiple of the message bound, whatever number it claims.
-use super::bounds::{
-    Bounded, REQUEST_DECODE_BUDGET, RESPONSE_DECODE_BUDGET, check_request, check_response,
-};
+use super::bounds::{Bounded, REQUEST_DECODE_BUDGET, RESPONSE_DECODE_BUDGET, check_request, check_response};
 use super::message::{Request, Response};
 use crate::limits::{WIRE_REQUEST_MAX_BYTES, WIRE_RESPONSE_MAX_BYTES};
 use bincode::config::{self, Config};
@@ -194,8 +192,8 @@ where
     C: Config,
 {
     check_length(bytes.len(), max_bytes)?;
-    let (message, consumed) = bincode::decode_from_slice::<T, C>(bytes, config)
-        .map_err(|error| WireError::Decode(error.into()))?;
+    let (message, consumed) =
+        bincode::decode_from_slice::<T, C>(bytes, config).map_err(|error| WireError::Decode(error.into()))?;
     if consumed != bytes.len() {
         return Err(WireError::Trailing { trailing_bytes: bytes.len() - consumed });
     }

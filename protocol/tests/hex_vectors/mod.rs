@@ -21,21 +21,14 @@ pub(crate) struct VectorFile {
 
 /// All vectors of an area, by name.
 pub(crate) fn vectors(area: &str) -> Vec<VectorFile> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../tests/vectors")
-        .join(area);
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
-        .expect("vectors")
-        .map(|entry| entry.expect("entry").path())
-        .collect();
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors").join(area);
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(&folder).expect("vectors").map(|entry| entry.expect("entry").path()).collect();
     paths.sort();
     paths.iter().map(|path| read_file(path)).collect()
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the test reads files, the crate under test does not"
-)]
+#[expect(clippy::disallowed_methods, reason = "the test reads files, the crate under test does not")]
 fn read_file(path: &Path) -> VectorFile {
     let text = std::fs::read_to_string(path).expect("text");
     let (mut expect, mut reason, mut fields) = (String::new(), String::new(), BTreeMap::new());
@@ -47,20 +40,12 @@ fn read_file(path: &Path) -> VectorFile {
             reason.push(' ');
         } else {
             let (name, value) = line.split_once(':').expect("name: value");
-            assert!(
-                fields.insert(name.to_owned(), value.trim().to_owned()).is_none(),
-                "{name} twice"
-            );
+            assert!(fields.insert(name.to_owned(), value.trim().to_owned()).is_none(), "{name} twice");
         }
     }
     let name = path.file_name().expect("name").to_string_lossy().into_owned();
     assert!(!expect.is_empty() && !reason.trim().is_empty(), "{name}: header");
-    VectorFile {
-        name,
-        expect,
-        reason,
-        fields,
-    }
+    VectorFile { name, expect, reason, fields }
 }
 
 impl VectorFile {
@@ -71,8 +56,7 @@ impl VectorFile {
 
     /// A field that must be there.
     pub(crate) fn field(&self, field: &str) -> &str {
-        self.optional(field)
-            .unwrap_or_else(|| panic!("{}: no field {field}", self.name))
+        self.optional(field).unwrap_or_else(|| panic!("{}: no field {field}", self.name))
     }
 
     /// The bytes of a field that must be there.

@@ -24,18 +24,10 @@ struct Pyramid(Vec<Vec<NodeHash>>);
 
 impl Pyramid {
     fn new(size: u64) -> Self {
-        let mut levels = vec![
-            (0..size)
-                .map(|index| leaf(index).into())
-                .collect::<Vec<NodeHash>>(),
-        ];
+        let mut levels = vec![(0..size).map(|index| leaf(index).into()).collect::<Vec<NodeHash>>()];
         while levels.last().unwrap().len() > 1 {
-            let row = levels
-                .last()
-                .unwrap()
-                .chunks_exact(2)
-                .map(|pair| node_hash(&pair[0], &pair[1]))
-                .collect();
+            let row =
+                levels.last().unwrap().chunks_exact(2).map(|pair| node_hash(&pair[0], &pair[1])).collect();
             levels.push(row);
         }
         Self(levels)
@@ -65,17 +57,13 @@ fn vectors() {
     for vector in vector_files::read_area("merkle") {
         let values = |key: &str| {
             let lines = str::from_utf8(&vector.body).unwrap().lines();
-            let lines = lines
-                .filter_map(|line| line.split_once(' '))
-                .filter(|line| line.0 == key);
+            let lines = lines.filter_map(|line| line.split_once(' ')).filter(|line| line.0 == key);
             lines.map(|line| line.1).collect::<Vec<&str>>()
         };
         let number = |key: &str| values(key)[0].parse().unwrap();
         let root = |key: &str| Root::from_hex(values(key)[0]).unwrap();
-        let hashes: Vec<NodeHash> = values("hash")
-            .into_iter()
-            .map(|hash| NodeHash::from_hex(hash).unwrap())
-            .collect();
+        let hashes: Vec<NodeHash> =
+            values("hash").into_iter().map(|hash| NodeHash::from_hex(hash).unwrap()).collect();
         match vector.get("kind") {
             "roots" => {
                 let entries = values("entry");

@@ -31,28 +31,18 @@ fn direct_tiles(pyramid: &Pyramid, size: u64) -> BTreeMap<(u8, u64), Vec<NodeHas
 fn tile_writer_touches_exactly_what_changed() {
     const LARGEST: u64 = 66_200;
     let pyramid = Pyramid::new(LARGEST);
-    let mut stops: Vec<u64> = (0..=520)
-        .chain([700, 767, 768, 769, 770, 1024, 1025, 3000])
-        .collect();
-    stops.extend([
-        65_279, 65_280, 65_281, 65_535, 65_536, 65_537, 65_791, 65_792, 65_793, LARGEST,
-    ]);
+    let mut stops: Vec<u64> = (0..=520).chain([700, 767, 768, 769, 770, 1024, 1025, 3000]).collect();
+    stops.extend([65_279, 65_280, 65_281, 65_535, 65_536, 65_537, 65_791, 65_792, 65_793, LARGEST]);
     let mut writer = TileWriter::new(0, Vec::new()).unwrap();
     let mut stored = BTreeMap::new();
     for pair in stops.windows(2) {
         let (before, size) = (pair[0], pair[1]);
         (before..size).for_each(|index| writer.append(leaf(index)));
-        let touched: BTreeMap<_, _> = writer
-            .finish()
-            .into_iter()
-            .map(|(level, index, tile)| ((level, index), tile))
-            .collect();
+        let touched: BTreeMap<_, _> =
+            writer.finish().into_iter().map(|(level, index, tile)| ((level, index), tile)).collect();
         let expected = direct_tiles(&pyramid, size);
-        let changed: BTreeMap<_, _> = expected
-            .clone()
-            .into_iter()
-            .filter(|(id, tile)| stored.get(id) != Some(tile))
-            .collect();
+        let changed: BTreeMap<_, _> =
+            expected.clone().into_iter().filter(|(id, tile)| stored.get(id) != Some(tile)).collect();
         assert_eq!(touched, changed, "{before} to {size}");
         assert!(writer.finish().is_empty(), "a batch is reported once");
         stored.extend(touched);
@@ -71,20 +61,12 @@ fn tile_writer_touches_exactly_what_changed() {
 #[test]
 fn tile_writer_refuses_other_widths() {
     let hash = NodeHash::from(leaf(0));
-    for (size, widths) in [
-        (0, vec![0]),
-        (1, vec![]),
-        (1, vec![2]),
-        (256, vec![0]),
-        (256, vec![0, 2]),
-        (1, vec![1, 0]),
-    ] {
+    for (size, widths) in
+        [(0, vec![0]), (1, vec![]), (1, vec![2]), (256, vec![0]), (256, vec![0, 2]), (1, vec![1, 0])]
+    {
         let rightmost = widths.iter().map(|width| vec![hash; *width]).collect();
         let result = TileWriter::new(size, rightmost);
-        assert!(
-            matches!(result, Err(MerkleError::TileWidth { .. })),
-            "{size} {widths:?}: {result:?}"
-        );
+        assert!(matches!(result, Err(MerkleError::TileWidth { .. })), "{size} {widths:?}: {result:?}");
     }
     assert!(TileWriter::new(TREE_SIZE_MAX + 1, Vec::new()).is_err());
     let widths: Vec<usize> = rightmost_tiles(70_000)
@@ -97,9 +79,7 @@ fn tile_writer_refuses_other_widths() {
 #[test]
 fn proofs_read_from_tiles() {
     let pyramid = Pyramid::new(66_000);
-    for size in [
-        1, 2, 255, 256, 257, 300, 511, 512, 65_535, 65_536, 65_537, 66_000_u64,
-    ] {
+    for size in [1, 2, 255, 256, 257, 300, 511, 512, 65_535, 65_536, 65_537, 66_000_u64] {
         let tiles = direct_tiles(&pyramid, size);
         let reader = TileHashes::new(|level, index| tiles.get(&(level, index)).cloned().ok_or("no tile"));
         let root = read_root(&pyramid, size).unwrap();
@@ -109,10 +89,7 @@ fn proofs_read_from_tiles() {
             assert_eq!(verify_inclusion(&leaf(index), index, size, &proof, &root), Ok(()));
             let consistency = consistency_proof(&reader, index, size).unwrap();
             let old_root = read_root(&reader, index).unwrap();
-            assert_eq!(
-                verify_consistency(index, &old_root, size, &root, &consistency),
-                Ok(())
-            );
+            assert_eq!(verify_consistency(index, &old_root, size, &root, &consistency), Ok(()));
         }
         assert!(reader.node(0, size).is_err(), "beyond the tree");
     }
@@ -122,19 +99,8 @@ fn proofs_read_from_tiles() {
 fn tile_reader_names_short_tiles_and_impossible_nodes() {
     let reader = TileHashes::new(|_, _| Ok::<_, &str>(vec![NodeHash::from(leaf(0)); 3]));
     assert!(reader.node(1, 0).is_ok());
-    assert_eq!(
-        reader.node(1, 129),
-        Err(TileReadError::Short {
-            level: 0,
-            index: 1,
-            needed: 4,
-            found: 3
-        })
-    );
-    assert_eq!(
-        reader.node(64, 0),
-        Err(TileReadError::NoSuchNode { level: 64, index: 0 })
-    );
+    assert_eq!(reader.node(1, 129), Err(TileReadError::Short { level: 0, index: 1, needed: 4, found: 3 }));
+    assert_eq!(reader.node(64, 0), Err(TileReadError::NoSuchNode { level: 64, index: 0 }));
     assert_eq!(
         TileHashes::new(|_, _| Err::<Vec<NodeHash>, _>("gone")).node(0, u64::MAX),
         Err(TileReadError::Load("gone"))
@@ -147,10 +113,7 @@ fn tile_paths_have_one_spelling() {
     assert_eq!(path(0, 1_234_067, 256), "0/x001/x234/067");
     assert_eq!(path(1, 0, 17), "1/000.p/17");
     assert_eq!(path(0, 1000, 256), "0/x001/000");
-    assert_eq!(
-        path(7, u64::MAX, 255),
-        "7/x018/x446/x744/x073/x709/x551/615.p/255"
-    );
+    assert_eq!(path(7, u64::MAX, 255), "7/x018/x446/x744/x073/x709/x551/615.p/255");
     assert_eq!(entries_path(273, 112), "273.p/112");
     for path in [
         "",
@@ -188,14 +151,7 @@ fn tile_paths_have_one_spelling() {
     ] {
         assert_eq!(TileId::parse_path(path), Err(MerkleError::TilePath), "{path:?}");
     }
-    assert_eq!(
-        TileId::in_tree(0, 273, 70_000),
-        Some(TileId {
-            level: 0,
-            index: 273,
-            width: 112
-        })
-    );
+    assert_eq!(TileId::in_tree(0, 273, 70_000), Some(TileId { level: 0, index: 273, width: 112 }));
     assert_eq!(TileId::in_tree(0, 272, 70_000).map(|tile| tile.width), Some(256));
     assert_eq!(TileId::in_tree(2, 0, 70_000).map(|tile| tile.width), Some(1));
     assert_eq!(TileId::in_tree(0, 274, 70_000), None);
@@ -206,24 +162,15 @@ fn tile_paths_have_one_spelling() {
 #[test]
 fn tiles_and_bundles_refuse_odd_lengths() {
     for length in [0, 31, 33, 257 * 32] {
-        assert_eq!(
-            decode_tile(&vec![0; length]),
-            Err(MerkleError::TileBytes { bytes: length })
-        );
+        assert_eq!(decode_tile(&vec![0; length]), Err(MerkleError::TileBytes { bytes: length }));
     }
     assert_eq!(decode_tile(&[7; 256 * 32]).unwrap().len(), 256);
     assert_eq!(decode_bundle(&[0, 1, 9, 0, 0]), Ok(vec![&[9][..], &[]]));
-    assert_eq!(
-        decode_bundle(&[0, 1, 9, 0]),
-        Err(MerkleError::Bundle { offset: 3 })
-    );
+    assert_eq!(decode_bundle(&[0, 1, 9, 0]), Err(MerkleError::Bundle { offset: 3 }));
     assert_eq!(decode_bundle(&[0, 2, 9]), Err(MerkleError::Bundle { offset: 0 }));
     assert_eq!(decode_bundle(&[0; 514]), Err(MerkleError::Bundle { offset: 512 }));
     let long = vec![0; 65_536];
-    assert_eq!(
-        encode_bundle([long.as_slice()]),
-        Err(MerkleError::BundleEntry { bytes: 65_536 })
-    );
+    assert_eq!(encode_bundle([long.as_slice()]), Err(MerkleError::BundleEntry { bytes: 65_536 }));
 }
 
 proptest! {

@@ -63,10 +63,7 @@ fn roots_agree_with_the_independent_tree() {
         assert_eq!(frontier.root(), mth(&leaves[..usize::try_from(size).unwrap()]));
         assert_eq!(read_frontier(&pyramid, size).unwrap(), frontier);
         assert_eq!(read_root(&pyramid, size).unwrap(), frontier.root());
-        assert_eq!(
-            Frontier::from_parts(size, frontier.hashes().to_vec()),
-            Ok(frontier.clone())
-        );
+        assert_eq!(Frontier::from_parts(size, frontier.hashes().to_vec()), Ok(frontier.clone()));
         assert_eq!(
             Frontier::from_parts(size + 1, frontier.hashes().to_vec()).is_ok(),
             (size + 1).count_ones() == size.count_ones()
@@ -83,10 +80,7 @@ fn inclusion_proofs_agree_for_every_index_of_every_size() {
         for index in 0..size {
             let proof = inclusion_proof(&pyramid, index, size).unwrap();
             assert_eq!(inclusion_proof_length(index, size), Some(proof.len()));
-            assert_eq!(
-                bytes(&proof),
-                tree.prove_inclusion(usize::try_from(index).unwrap()).as_bytes()
-            );
+            assert_eq!(bytes(&proof), tree.prove_inclusion(usize::try_from(index).unwrap()).as_bytes());
             assert_eq!(verify_inclusion(&leaf(index), index, size, &proof, &root), Ok(()));
             check_inclusion_breaks(index, size, &proof, &root);
         }
@@ -104,29 +98,14 @@ fn check_inclusion_breaks(index: u64, size: u64, proof: &[NodeHash], root: &Root
     };
     let mismatch = |error| matches!(error, MerkleError::RootMismatch { .. });
     let length = |error| matches!(error, MerkleError::ProofLength { .. });
-    assert!(mismatch(verify(
-        &LeafHash::new(flip(*leaf_hash.as_bytes(), bit)),
-        index,
-        proof,
-        root
-    )));
-    assert!(mismatch(verify(
-        &leaf_hash,
-        index,
-        proof,
-        &Root::new(flip(*root.as_bytes(), bit))
-    )));
+    assert!(mismatch(verify(&LeafHash::new(flip(*leaf_hash.as_bytes(), bit)), index, proof, root)));
+    assert!(mismatch(verify(&leaf_hash, index, proof, &Root::new(flip(*root.as_bytes(), bit)))));
     for position in 0..proof.len() {
         let mut broken = proof.to_vec();
         broken[position] = NodeHash::new(flip(*broken[position].as_bytes(), bit));
         assert!(mismatch(verify(&leaf_hash, index, &broken, root)));
     }
-    assert!(length(verify(
-        &leaf_hash,
-        index,
-        &[proof, &[(*root).into()]].concat(),
-        root
-    )));
+    assert!(length(verify(&leaf_hash, index, &[proof, &[(*root).into()]].concat(), root)));
     if let Some((_, shorter)) = proof.split_last() {
         assert!(length(verify(&leaf_hash, index, shorter, root)));
     }
@@ -206,10 +185,7 @@ fn check_consistency_breaks(old: u64, old_root: &Root, new: u64, new_root: &Root
 fn consistency_verdicts_agree_for_wrong_sizes() {
     let pyramid = Pyramid::new(24);
     for (old, new) in (1..=16_u64).flat_map(|new| (1..=new).map(move |old| (old, new))) {
-        let (old_root, new_root) = (
-            read_root(&pyramid, old).unwrap(),
-            read_root(&pyramid, new).unwrap(),
-        );
+        let (old_root, new_root) = (read_root(&pyramid, old).unwrap(), read_root(&pyramid, new).unwrap());
         let proof = consistency_proof(&pyramid, old, new).unwrap();
         for (other_old, other_new) in (1..=24).flat_map(|new| (1..=24).map(move |old| (old, new))) {
             let theirs = RootHash::<Sha256>::new((*new_root.as_bytes()).into(), other_new)
@@ -218,11 +194,7 @@ fn consistency_verdicts_agree_for_wrong_sizes() {
                     &ConsistencyProof::try_from_bytes(bytes(&proof)).unwrap(),
                 );
             let ours = verify_consistency(other_old, &old_root, other_new, &new_root, &proof);
-            assert_eq!(
-                ours.is_ok(),
-                theirs.is_ok(),
-                "{old}->{new} as {other_old}->{other_new}: {ours:?}"
-            );
+            assert_eq!(ours.is_ok(), theirs.is_ok(), "{old}->{new} as {other_old}->{other_new}: {ours:?}");
         }
     }
 }
@@ -253,10 +225,7 @@ fn right_covers_of_every_range() {
                 let width = 1_u64 << level;
                 assert_eq!(index * width, position, "subtrees touch");
                 let twice_aligned = position.is_multiple_of(width * 2);
-                assert!(
-                    !twice_aligned || position + width * 2 > size,
-                    "a wider subtree would fit"
-                );
+                assert!(!twice_aligned || position + width * 2 > size, "a wider subtree would fit");
                 position += width;
             }
             assert_eq!(position, size, "the cover ends with the range");
@@ -284,10 +253,7 @@ fn check_cover_breaks(prefix: &Frontier, size: u64, cover: &[NodeHash], root: &R
         assert_ne!(broken.root_with_cover(size, cover), Ok(*root));
     }
     let longer = [cover, &[(*root).into()]].concat();
-    assert!(matches!(
-        prefix.root_with_cover(size, &longer),
-        Err(MerkleError::CoverLength { .. })
-    ));
+    assert!(matches!(prefix.root_with_cover(size, &longer), Err(MerkleError::CoverLength { .. })));
     if prefix.size() > 0 {
         let below = prefix.root_with_cover(prefix.size() - 1, cover);
         assert!(matches!(below, Err(MerkleError::SizeBelowPrefix { .. })));
@@ -297,18 +263,9 @@ fn check_cover_breaks(prefix: &Frontier, size: u64, cover: &[NodeHash], root: &R
 #[test]
 fn frontiers_refuse_what_does_not_fit() {
     let mut three = read_frontier(&Pyramid::new(3), 3).unwrap();
-    assert_eq!(
-        three.append_subtree(1, leaf(9).into()),
-        Err(MerkleError::Misaligned { size: 3, level: 1 })
-    );
-    assert_eq!(
-        three.append_subtree(63, leaf(9).into()),
-        Err(MerkleError::TooLarge { size: 3, level: 63 })
-    );
-    assert_eq!(
-        three.append_subtree(64, leaf(9).into()),
-        Err(MerkleError::TooLarge { size: 3, level: 64 })
-    );
+    assert_eq!(three.append_subtree(1, leaf(9).into()), Err(MerkleError::Misaligned { size: 3, level: 1 }));
+    assert_eq!(three.append_subtree(63, leaf(9).into()), Err(MerkleError::TooLarge { size: 3, level: 63 }));
+    assert_eq!(three.append_subtree(64, leaf(9).into()), Err(MerkleError::TooLarge { size: 3, level: 64 }));
     assert_eq!(three.append_subtree(0, leaf(3).into()), Ok(()));
     assert_eq!(three, read_frontier(&Pyramid::new(4), 4).unwrap());
     assert!(Frontier::from_parts(TREE_SIZE_MAX + 1, vec![leaf(0).into()]).is_err());

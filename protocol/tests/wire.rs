@@ -1,0 +1,669 @@
+//! Peer messages: the vectors in `tests/vectors/wire`, and the laws of their codec (SPEC §10).
+//!
+//! `UPDATE_VECTORS=1 cargo test -p hashpact-protocol --test wire` writes the vectors anew. Bytes of
+//! the must-fail ones are built by hand below, never by the encoder under test.
+
+mod vector_files;
+mod vector_writer;
+
+use hashpact_protocol::digest::{hex_decode, hex_encode};
+use hashpact_protocol::limits::{
+    ENTRY_LEAF_MAX_BYTES, NODE_CARD_MAX_BYTES, NOTE_MAX_BYTES, PAYLOAD_PADDED_MAX_BYTES, RANGE_BYTES_MAX,
+    RANGE_ENTRIES_MAX, ROSTER_BODY_MAX_BYTES, WIRE_REQUEST_MAX_BYTES, WIRE_RESPONSE_MAX_BYTES,
+};
+use hashpact_protocol::roster::{CONSORTIUM_ID_MAX_BYTES, ORIGIN_MAX_BYTES};
+use hashpact_protocol::wire::bounds::{
+    ANNOUNCE_NOTES_MAX, ANNOUNCE_PRIORITY_MAX, Bounded, COVER_NODES_MAX, HEADS_MAX, HELLO_ROSTERS_MAX,
+};
+use hashpact_protocol::wire::{
+    Announce, DecodeFault, HeadNote, Hello, RangeChunk, RangeRequest, Refusal, Request, Response, Stored,
+    WireEntry, WireError, WirePayload, decode_request, decode_response, encode_request, encode_response,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use vector_files::read_area;
+use vector_writer::{Vector, compare_or_update};
+
+const CONSORTIUM: &str = "test-0123456789abcdef";
+const ORIGIN: &str = "test-0123456789abcdef/acme/1";
+
+fn hello() -> Hello {
+    Hello {
+        consortium: CONSORTIUM.to_owned(),
+        roster_version: 300,
+        roster: vec![(b"body".to_vec(), b"note".to_vec())],
+        card: b"card".to_vec(),
+    }
+}
+
+fn head() -> HeadNote {
+    HeadNote { origin: ORIGIN.to_owned(), note: b"note".to_vec() }
+}
+
+fn range() -> RangeRequest {
+    RangeRequest { log: [0x11; 32], start: 250, size: 70_000, entries_max: 251, bytes_max: 65_536 }
+}
+
+fn chunk() -> RangeChunk {
+    let present = WirePayload::Present { salt: [0x33; 32], padded: vec![0; 4] };
+    let payloads = [present, WirePayload::Withheld, WirePayload::Erased, WirePayload::NotHere];
+    let entries = payloads.into_iter().map(|payload| WireEntry { leaf: b"leaf".to_vec(), payload }).collect();
+    RangeChunk { start: u64::from(u32::MAX) + 1, entries, cover: vec![[0x22; 32]] }
+}
+
+fn accepted_requests() -> Vec<(&'static str, &'static str, Request)> {
+    let announce = Announce { notes: vec![head()], priority: vec![(ORIGIN.to_owned(), u64::MAX)] };
+    let quiet = Announce { notes: Vec::new(), priority: Vec::new() };
+    let bare = Hello { roster: Vec::new(), ..hello() };
+    vec![
+        ("request-hello", "An introduction with one roster version.", Request::Hello(hello())),
+        ("request-hello-bare", "An introduction to somebody who holds the roster.", Request::Hello(bare)),
+        ("request-heads", "One discriminant and nothing else.", Request::Heads),
+        (
+            "request-announce",
+            "One checkpoint, one priority index of nine bytes.",
+            Request::Announce(announce),
+        ),
+        ("request-announce-nothing", "Both lists may be empty.", Request::Announce(quiet)),
+        ("request-range", "Integers of one, three and five bytes.", Request::Range(range())),
+        (
+            "request-stored",
+            "A statement of possession.",
+            Request::Stored(Stored { log: [0x11; 32], size: 250, root: [0x22; 32] }),
+        ),
+    ]
+}
+
+fn accepted_responses() -> Vec<(&'static str, &'static str, Response)> {
+    vec![
+        ("response-hello", "The other side's introduction.", Response::Hello(hello())),
+        ("response-heads", "Checkpoints of one log.", Response::Heads(vec![head()])),
+        ("response-heads-none", "A node may serve no log yet.", Response::Heads(Vec::new())),
+        ("response-ack", "One discriminant and nothing else.", Response::Ack),
+        ("response-range", "Each kind of payload once.", Response::Range(chunk())),
+        (
+            "response-refused-beyond",
+            "The one refusal that carries a number.",
+            Response::Refused(Refusal::BeyondSize { held: 251 }),
+        ),
+        ("response-refused-last", "The highest discriminant.", Response::Refused(Refusal::RateLimited)),
+    ]
+}
+
+/// Bytes that are put together by hand.
+#[derive(Clone, Default)]
+struct Raw(Vec<u8>);
+
+impl Raw {
+    fn byte(mut self, byte: u8) -> Self {
+        self.0.push(byte);
+        self
+    }
+
+    fn bytes(mut self, bytes: &[u8]) -> Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    /// Length below 251, then the bytes.
+    fn text(self, text: &str) -> Self {
+        let length = u8::try_from(text.len()).ok().filter(|length| *length < 251).unwrap();
+        self.byte(length).bytes(text.as_bytes())
+    }
+
+    /// A 64-bit integer in its longest form, whether or not it needs that.
+    fn long(self, number: u64) -> Self {
+        self.byte(253).bytes(&number.to_le_bytes())
+    }
+
+    fn repeat(self, bytes: &[u8], count: usize) -> Self {
+        let all = bytes.repeat(count);
+        self.bytes(&all)
+    }
+}
+
+fn raw(discriminant: u8) -> Raw {
+    Raw::default().byte(discriminant)
+}
+
+/// A range request whose numbers are these bytes.
+fn raw_range(numbers: &[u8]) -> Raw {
+    raw(3).repeat(&[0x11], 32).bytes(numbers)
+}
+
+type Refused = (&'static str, &'static str, &'static str, Raw);
+
+/// Broken encodings of requests.
+fn refused_encodings() -> Vec<Refused> {
+    vec![
+        ("request-empty", "Truncated", "No bytes are no message.", Raw::default()),
+        ("request-trailing-byte", "Trailing", "A byte follows.", raw(1).byte(0)),
+        ("request-twice", "Trailing", "A second message follows.", raw(1).byte(1)),
+        ("request-variant-5", "UnknownVariant", "There are five requests, 0 to 4.", raw(5)),
+        ("request-variant-250", "UnknownVariant", "The largest discriminant of one byte.", raw(250)),
+        (
+            "request-variant-two-bytes",
+            "NotCanonical",
+            "Discriminant 1 fits one byte.",
+            raw(251).bytes(&[1, 0]),
+        ),
+        ("request-variant-four-bytes", "NotCanonical", "The same in five.", raw(252).bytes(&[1, 0, 0, 0])),
+        (
+            "request-variant-eight-bytes",
+            "NotCanonical|BadInteger",
+            "Discriminants are 32-bit numbers; 253 starts a 64-bit one.",
+            raw(253).bytes(&[1, 0, 0, 0, 0, 0, 0, 0]),
+        ),
+        ("request-variant-reserved", "BadInteger", "255 starts no integer.", raw(255)),
+        (
+            "range-start-three-bytes",
+            "NotCanonical",
+            "250 fits one byte.",
+            raw_range(&[251, 250, 0, 251, 0x10, 0x27, 1, 1]),
+        ),
+        (
+            "range-size-nine-bytes",
+            "NotCanonical",
+            "10,000 fits three bytes.",
+            raw_range(&[0]).long(10_000).bytes(&[1, 1]),
+        ),
+        (
+            "range-entries-128-bit",
+            "BadInteger",
+            "254 starts a 128-bit integer.",
+            raw_range(&[0, 9, 254]).repeat(&[0], 17),
+        ),
+        (
+            "range-entries-64-bit",
+            "BadInteger",
+            "A 64-bit integer stands where a 32-bit one must.",
+            raw_range(&[0, 9]).long(1).byte(1),
+        ),
+        ("range-cut-in-log", "Truncated", "31 bytes of a log id.", raw(3).repeat(&[0x11], 31)),
+        ("range-cut-in-integer", "Truncated", "Two bytes of an integer of three.", raw_range(&[0, 251, 0])),
+        (
+            "hello-consortium-not-utf8",
+            "NotUtf8",
+            "0xff is in no UTF-8 text.",
+            raw(0).bytes(&[1, 0xff, 1, 0, 1, 0]),
+        ),
+        ("announce-huge-notes", "BeyondLimit", "Ten bytes claim 2^60 checkpoints.", raw(2).long(1 << 60)),
+        (
+            "announce-most-notes",
+            "BeyondLimit",
+            "Ten bytes claim 2^64 - 1 checkpoints.",
+            raw(2).long(u64::MAX),
+        ),
+        (
+            "announce-huge-priority",
+            "BeyondLimit",
+            "The same in the second list.",
+            raw(2).byte(0).long(1 << 60),
+        ),
+        ("hello-huge-consortium", "BeyondLimit", "A text of 2^60 bytes.", raw(0).long(1 << 60)),
+        (
+            "hello-huge-card",
+            "BeyondLimit",
+            "A card of 2^60 bytes.",
+            raw(0).text("c").bytes(&[1, 0]).long(1 << 60),
+        ),
+        (
+            "announce-long-count",
+            "Truncated",
+            "250 checkpoints are claimed and none is there.",
+            raw(2).byte(250),
+        ),
+    ]
+}
+
+/// Requests that decode and break a bound.
+fn refused_requests() -> Vec<Refused> {
+    let hello =
+        |consortium: &str, version: u8, rest: &[u8]| raw(0).text(consortium).byte(version).bytes(rest);
+    let long_origin = "o".repeat(ORIGIN_MAX_BYTES + 1);
+    let long_consortium = "c".repeat(CONSORTIUM_ID_MAX_BYTES + 1);
+    vec![
+        ("hello-no-consortium", "None", "The consortium id is empty.", hello("", 1, &[0, 1, 0])),
+        ("hello-long-consortium", "TooMany", "One byte too long.", hello(&long_consortium, 1, &[0, 1, 0])),
+        ("hello-consortium-space", "NameByte", "Spaces are in no name.", hello("a b", 1, &[0, 1, 0])),
+        ("hello-consortium-newline", "NameByte", "Nor are newlines.", hello("a\n", 1, &[0, 1, 0])),
+        ("hello-consortium-umlaut", "NameByte", "Names are ASCII.", hello("\u{e4}", 1, &[0, 1, 0])),
+        ("hello-version-0", "RosterVersionZero", "Versions start at 1.", hello("c", 0, &[0, 1, 0])),
+        ("hello-empty-body", "None", "An empty roster body.", hello("c", 1, &[1, 0, 1, 0, 1, 0])),
+        ("hello-empty-note", "None", "An empty roster note.", hello("c", 1, &[1, 1, 0, 0, 1, 0])),
+        ("hello-no-card", "None", "An empty node card.", hello("c", 1, &[0, 0])),
+        (
+            "hello-65-rosters",
+            "TooMany",
+            "64 versions are the most.",
+            hello("c", 1, &[]).byte(65).repeat(&[1, 0, 1, 0], 65).bytes(&[1, 0]),
+        ),
+        ("announce-no-origin", "None", "The origin is empty.", raw(2).bytes(&[1, 0, 1, 0, 0])),
+        (
+            "announce-long-origin",
+            "TooMany",
+            "One byte too long.",
+            raw(2).byte(1).text(&long_origin).bytes(&[1, 0, 0]),
+        ),
+        ("announce-empty-note", "None", "The checkpoint is empty.", raw(2).byte(1).text("o").bytes(&[0, 0])),
+        (
+            "announce-tab-in-origin",
+            "NameByte",
+            "In the second list.",
+            raw(2).byte(0).byte(1).text("o\t").byte(0),
+        ),
+        ("range-empty", "EmptyRange", "Start is size.", raw_range(&[9, 9, 1, 1])),
+        ("range-backwards", "EmptyRange", "Start is above size.", raw_range(&[9, 8, 1, 1])),
+        ("range-of-nothing", "EmptyRange", "The tree is empty.", raw_range(&[0, 0, 1, 1])),
+        ("range-no-entries", "None", "No entry is wanted.", raw_range(&[0, 9, 0, 1])),
+        ("range-no-bytes", "None", "No byte is wanted.", raw_range(&[0, 9, 1, 0])),
+        ("range-4097-entries", "TooMany", "4096 are the most.", raw_range(&[0, 9, 251, 0x01, 0x10, 1])),
+        (
+            "range-too-many-bytes",
+            "TooMany",
+            "1,048,576 are the most.",
+            raw_range(&[0, 9, 1, 252, 0x01, 0x00, 0x10, 0x00]),
+        ),
+    ]
+}
+
+/// Responses that do not decode, or break a bound.
+fn refused_responses() -> Vec<Refused> {
+    let entry = |leaf: &[u8], rest: &[u8]| raw(3).bytes(&[0, 1]).bytes(leaf).bytes(rest);
+    vec![
+        ("response-variant-5", "UnknownVariant", "There are five responses, 0 to 4.", raw(5)),
+        ("response-ack-trailing", "Trailing", "A byte follows.", raw(2).byte(2)),
+        ("refused-variant-7", "UnknownVariant", "There are seven refusals, 0 to 6.", raw(4).byte(7)),
+        ("refused-beyond-cut", "Truncated", "The size held is missing.", raw(4).byte(2)),
+        ("refused-beyond-long", "NotCanonical", "The size held fits one byte.", raw(4).byte(2).long(7)),
+        ("refused-busy-with-size", "Trailing", "Only `BeyondSize` carries a number.", raw(4).bytes(&[3, 0])),
+        ("heads-huge", "BeyondLimit", "Ten bytes claim 2^60 checkpoints.", raw(1).long(1 << 60)),
+        ("chunk-huge", "BeyondLimit", "2^60 entries.", raw(3).byte(0).long(1 << 60)),
+        ("chunk-huge-leaf", "BeyondLimit", "A leaf of 2^60 bytes.", raw(3).bytes(&[0, 1]).long(1 << 60)),
+        ("chunk-huge-payload", "BeyondLimit", "2^60 bytes.", entry(&[0, 0], &[0x33; 32]).long(1 << 60)),
+        ("chunk-huge-cover", "BeyondLimit", "2^60 nodes.", entry(&[0], &[3]).long(1 << 60)),
+        ("chunk-variant-4", "UnknownVariant", "There are four payload states.", entry(&[0], &[4, 0])),
+        ("chunk-salt-cut", "Truncated", "31 bytes of salt.", entry(&[0, 0], &[0x33; 31])),
+        ("chunk-cover-cut", "Truncated", "31 bytes of a node.", entry(&[0], &[3, 1]).repeat(&[0x22], 31)),
+        ("chunk-empty", "None", "An answer makes progress or is a refusal.", raw(3).bytes(&[0, 0, 0])),
+        (
+            "chunk-index-overflow",
+            "IndexOverflow",
+            "The entry behind 2^64 - 1 has no index.",
+            raw(3).long(u64::MAX).bytes(&[1, 0, 3, 0]),
+        ),
+        (
+            "chunk-leaf-1025",
+            "TooMany",
+            "Leaves have 1024 bytes at most.",
+            entry(&[251, 0x01, 0x04], &[7; 1025]).bytes(&[3, 0]),
+        ),
+        (
+            "chunk-129-nodes",
+            "TooMany",
+            "A cover has 128 nodes at most.",
+            entry(&[0], &[3]).byte(129).repeat(&[0x22], 129 * 32),
+        ),
+    ]
+}
+
+fn all_vectors() -> Vec<Vector> {
+    let hex_line = |bytes: &[u8]| format!("{}\n", hex_encode(bytes));
+    let accept = |(name, reason, bytes, side): (&str, &str, Vec<u8>, &str)| {
+        Vector::accept(name, reason, hex_line(&bytes)).with("message", side)
+    };
+    let reject = |side: &'static str| {
+        move |(name, rule, reason, raw): Refused| {
+            Vector::reject(name, rule, reason, format!("{}\n", hex_encode(&raw.0))).with("message", side)
+        }
+    };
+    let requests = accepted_requests()
+        .into_iter()
+        .map(|(name, reason, message)| (name, reason, encode_request(&message).unwrap(), "request"));
+    let responses = accepted_responses()
+        .into_iter()
+        .map(|(name, reason, message)| (name, reason, encode_response(&message).unwrap(), "response"));
+    let mut vectors: Vec<Vector> = requests.chain(responses).map(accept).collect();
+    vectors.extend(refused_encodings().into_iter().chain(refused_requests()).map(reject("request")));
+    vectors.extend(refused_responses().into_iter().map(reject("response")));
+    vectors
+}
+
+#[test]
+fn vectors_are_what_the_generator_writes() {
+    compare_or_update("wire", &all_vectors());
+}
+
+#[test]
+fn vectors_hold() {
+    for vector in read_area("wire") {
+        let text = str::from_utf8(&vector.body).unwrap();
+        let bytes = hex_decode(text.strip_suffix('\n').unwrap()).unwrap();
+        let outcome = match vector.get("message") {
+            "request" => {
+                decode_request(&bytes).map(|message| assert_eq!(encode_request(&message).unwrap(), bytes))
+            }
+            "response" => {
+                decode_response(&bytes).map(|message| assert_eq!(encode_response(&message).unwrap(), bytes))
+            }
+            other => panic!("{}: message {other}", vector.name),
+        };
+        vector.check(&outcome);
+    }
+}
+
+/// The layout of SPEC §10, written out: the encoder is compared with bytes from another hand.
+#[test]
+fn encoding_is_the_specified_one() {
+    let numbers = [250, 252, 0x70, 0x11, 0x01, 0x00, 251, 0xfb, 0x00, 252, 0x00, 0x00, 0x01, 0x00];
+    assert_eq!(encode_request(&Request::Range(range())).unwrap(), raw_range(&numbers).0);
+
+    let expected =
+        raw(0).text(CONSORTIUM).bytes(&[251, 0x2c, 0x01]).byte(1).text("body").text("note").text("card");
+    assert_eq!(encode_request(&Request::Hello(hello())).unwrap(), expected.0);
+
+    let expected = raw(3)
+        .long(1 << 32)
+        .byte(4)
+        .text("leaf")
+        .byte(0)
+        .repeat(&[0x33], 32)
+        .bytes(&[4, 0, 0, 0, 0])
+        .text("leaf")
+        .byte(1)
+        .text("leaf")
+        .byte(2)
+        .text("leaf")
+        .byte(3)
+        .byte(1)
+        .repeat(&[0x22], 32);
+    assert_eq!(encode_response(&Response::Range(chunk())).unwrap(), expected.0);
+
+    assert_eq!(
+        encode_response(&Response::Refused(Refusal::BeyondSize { held: 251 })).unwrap(),
+        [4, 2, 251, 251, 0]
+    );
+}
+
+/// One bound: a message of `count` somethings passes at the bound and fails one past it, for the
+/// sender and for the receiver.
+fn check_bound(what: Bounded, max: usize, make: impl Fn(usize) -> Side) {
+    let refused = WireError::TooMany { what, found: max + 1, max };
+    match (make(max), make(max + 1)) {
+        (Side::Request(at), Side::Request(past)) => {
+            assert_eq!(decode_request(&encode_request(&at).unwrap()), Ok(at), "{what}");
+            assert_eq!(encode_request(&past), Err(refused.clone()), "{what}");
+            assert_eq!(decode_request(&unchecked(&past)), Err(refused), "{what}");
+        }
+        (Side::Response(at), Side::Response(past)) => {
+            assert_eq!(decode_response(&encode_response(&at).unwrap()), Ok(at), "{what}");
+            assert_eq!(encode_response(&past), Err(refused.clone()), "{what}");
+            assert_eq!(decode_response(&unchecked(&past)), Err(refused), "{what}");
+        }
+        _ => unreachable!("one side a case"),
+    }
+}
+
+enum Side {
+    Request(Request),
+    Response(Response),
+}
+
+/// What a sender without our checks would send.
+fn unchecked<T: bincode::Encode>(message: &T) -> Vec<u8> {
+    bincode::encode_to_vec(message, bincode::config::standard()).unwrap()
+}
+
+fn announce(notes: Vec<HeadNote>, priority: Vec<(String, u64)>) -> Side {
+    Side::Request(Request::Announce(Announce { notes, priority }))
+}
+
+fn one_entry(leaf: usize, padded: usize) -> WireEntry {
+    let payload = WirePayload::Present { salt: [0; 32], padded: vec![0; padded] };
+    WireEntry { leaf: vec![0; leaf], payload }
+}
+
+fn range_chunk(entries: Vec<WireEntry>, cover: usize) -> Side {
+    Side::Response(Response::Range(RangeChunk { start: 0, entries, cover: vec![[0; 32]; cover] }))
+}
+
+#[test]
+fn request_bounds_hold_at_the_bound_and_one_past_it() {
+    let hello = |change: &dyn Fn(&mut Hello)| {
+        let mut hello = hello();
+        change(&mut hello);
+        Side::Request(Request::Hello(hello))
+    };
+    check_bound(Bounded::ConsortiumBytes, CONSORTIUM_ID_MAX_BYTES, |n| {
+        hello(&|hello| hello.consortium = "c".repeat(n))
+    });
+    check_bound(Bounded::CardBytes, NODE_CARD_MAX_BYTES, |n| hello(&|hello| hello.card = vec![1; n]));
+    check_bound(Bounded::RosterBodyBytes, ROSTER_BODY_MAX_BYTES, |n| {
+        hello(&|hello| hello.roster = vec![(vec![1; n], vec![1])])
+    });
+    check_bound(Bounded::NoteBytes, NOTE_MAX_BYTES, |n| {
+        hello(&|hello| hello.roster = vec![(vec![1], vec![1; n])])
+    });
+    check_bound(Bounded::Rosters, HELLO_ROSTERS_MAX, |n| {
+        hello(&|hello| hello.roster = vec![(vec![1], vec![1]); n])
+    });
+    check_bound(Bounded::AnnouncedNotes, ANNOUNCE_NOTES_MAX, |n| announce(vec![head(); n], Vec::new()));
+    check_bound(Bounded::PriorityIndexes, ANNOUNCE_PRIORITY_MAX, |n| {
+        announce(Vec::new(), vec![(ORIGIN.to_owned(), 1); n])
+    });
+    check_bound(Bounded::OriginBytes, ORIGIN_MAX_BYTES, |n| announce(Vec::new(), vec![("o".repeat(n), 1)]));
+    check_bound(Bounded::EntriesMax, RANGE_ENTRIES_MAX, |n| {
+        Side::Request(Request::Range(RangeRequest { entries_max: u32::try_from(n).unwrap(), ..range() }))
+    });
+    check_bound(Bounded::BytesMax, RANGE_BYTES_MAX, |n| {
+        Side::Request(Request::Range(RangeRequest { bytes_max: u32::try_from(n).unwrap(), ..range() }))
+    });
+}
+
+#[test]
+fn response_bounds_hold_at_the_bound_and_one_past_it() {
+    check_bound(Bounded::Heads, HEADS_MAX, |n| Side::Response(Response::Heads(vec![head(); n])));
+    check_bound(Bounded::NoteBytes, NOTE_MAX_BYTES, |n| {
+        Side::Response(Response::Heads(vec![HeadNote { note: vec![1; n], ..head() }]))
+    });
+    check_bound(Bounded::Entries, RANGE_ENTRIES_MAX, |n| {
+        range_chunk(vec![WireEntry { leaf: vec![0; 136], payload: WirePayload::NotHere }; n], 0)
+    });
+    check_bound(Bounded::LeafBytes, ENTRY_LEAF_MAX_BYTES, |n| range_chunk(vec![one_entry(n, 128)], 0));
+    check_bound(Bounded::PayloadBytes, PAYLOAD_PADDED_MAX_BYTES, |n| range_chunk(vec![one_entry(136, n)], 0));
+    check_bound(Bounded::CoverNodes, COVER_NODES_MAX, |n| range_chunk(vec![one_entry(136, 128)], n));
+}
+
+/// The fullest chunk that a server may send under `bytes_max` fits a response.
+#[test]
+fn a_full_chunk_fits() {
+    let each = RANGE_BYTES_MAX / RANGE_ENTRIES_MAX - 32 - 136;
+    let mut entries = vec![one_entry(136, each); RANGE_ENTRIES_MAX];
+    entries[0] = one_entry(ENTRY_LEAF_MAX_BYTES, PAYLOAD_PADDED_MAX_BYTES);
+    let message = Response::Range(RangeChunk { start: 0, entries, cover: vec![[9; 32]; COVER_NODES_MAX] });
+    let bytes = encode_response(&message).unwrap();
+    assert!(bytes.len() > RANGE_BYTES_MAX);
+    assert_eq!(decode_response(&bytes), Ok(message));
+}
+
+#[test]
+fn a_message_beyond_its_size_is_not_decoded() {
+    for (max_bytes, is_request) in [(WIRE_REQUEST_MAX_BYTES, true), (WIRE_RESPONSE_MAX_BYTES, false)] {
+        let too_long = WireError::TooLong { length_bytes: max_bytes + 1, max_bytes };
+        // `Heads`, then `Ack`: one byte each, and then filling.
+        let mut bytes = vec![0; max_bytes + 1];
+        bytes[0] = if is_request { 1 } else { 2 };
+        let (past, at) = if is_request {
+            (decode_request(&bytes).map(|_| ()), decode_request(&bytes[1..]).map(|_| ()))
+        } else {
+            (decode_response(&bytes).map(|_| ()), decode_response(&bytes[1..]).map(|_| ()))
+        };
+        assert_eq!(past, Err(too_long));
+        assert!(matches!(at, Err(ref error) if !matches!(error, WireError::TooLong { .. })), "{at:?}");
+    }
+    // Legal parts that are too long together: refused by the sender already.
+    let body = vec![1; ROSTER_BODY_MAX_BYTES];
+    let message = Request::Hello(Hello { roster: vec![(body, vec![1]); 3], ..hello() });
+    assert!(matches!(encode_request(&message), Err(WireError::TooLong { .. })));
+}
+
+/// A length just under the decoding budget must fail for want of bytes; it may not reserve more
+/// than the budget, and a count that needs more than the budget fails before anything is reserved.
+#[test]
+fn claimed_lengths_are_bounded_by_the_budget() {
+    let budget = u64::try_from(2 * WIRE_REQUEST_MAX_BYTES).unwrap();
+    for (claim, fault) in [
+        (budget / 2, DecodeFault::Truncated),
+        (budget + 1, DecodeFault::BeyondLimit),
+        (1 << 40, DecodeFault::BeyondLimit),
+        (u64::MAX, DecodeFault::BeyondLimit),
+    ] {
+        let text = Raw::default().byte(0).bytes(&unchecked(&claim)).0;
+        assert_eq!(decode_request(&text), Err(WireError::Decode(fault)), "text of {claim} bytes");
+    }
+    // A checkpoint takes 48 bytes in memory, so far fewer of them exhaust the budget.
+    let notes = Raw::default().byte(2).bytes(&unchecked(&(budget / 40))).0;
+    assert_eq!(decode_request(&notes), Err(WireError::Decode(DecodeFault::BeyondLimit)));
+}
+
+fn name() -> impl Strategy<Value = String> {
+    "[!-~]{1,40}"
+}
+
+fn some_bytes() -> impl Strategy<Value = Vec<u8>> {
+    vec(any::<u8>(), 1..300)
+}
+
+/// Small and large numbers alike, so that every width of integer occurs.
+fn number() -> impl Strategy<Value = u64> {
+    (any::<u64>(), 0_u32..64).prop_map(|(number, shift)| number >> shift)
+}
+
+fn any_hello() -> impl Strategy<Value = Hello> {
+    (name(), number(), vec((some_bytes(), some_bytes()), 0..4), some_bytes()).prop_map(
+        |(consortium, version, roster, card)| Hello {
+            consortium,
+            roster_version: version.max(1),
+            roster,
+            card,
+        },
+    )
+}
+
+fn heads() -> impl Strategy<Value = Vec<HeadNote>> {
+    vec((name(), some_bytes()).prop_map(|(origin, note)| HeadNote { origin, note }), 0..6)
+}
+
+fn any_request() -> impl Strategy<Value = Request> {
+    let range = (any::<[u8; 32]>(), number(), number(), 1_u32..4097, 1_u32..1_048_577).prop_map(
+        |(log, one, other, entries_max, bytes_max)| {
+            let (start, size) = (one.min(other).min(u64::MAX - 1), one.max(other));
+            Request::Range(RangeRequest { log, start, size: size.max(start + 1), entries_max, bytes_max })
+        },
+    );
+    prop_oneof![
+        any_hello().prop_map(Request::Hello),
+        Just(Request::Heads),
+        (heads(), vec((name(), number()), 0..6))
+            .prop_map(|(notes, priority)| Request::Announce(Announce { notes, priority })),
+        range,
+        (any::<[u8; 32]>(), number(), any::<[u8; 32]>())
+            .prop_map(|(log, size, root)| Request::Stored(Stored { log, size, root })),
+    ]
+}
+
+fn any_response() -> impl Strategy<Value = Response> {
+    let payload = prop_oneof![
+        (any::<[u8; 32]>(), vec(any::<u8>(), 0..300))
+            .prop_map(|(salt, padded)| WirePayload::Present { salt, padded }),
+        Just(WirePayload::Withheld),
+        Just(WirePayload::Erased),
+        Just(WirePayload::NotHere),
+    ];
+    let entry = (vec(any::<u8>(), 0..300), payload).prop_map(|(leaf, payload)| WireEntry { leaf, payload });
+    let refusal = prop_oneof![
+        Just(Refusal::NotAdmitted),
+        Just(Refusal::UnknownLog),
+        number().prop_map(|held| Refusal::BeyondSize { held }),
+        Just(Refusal::Busy),
+        Just(Refusal::Malformed),
+        Just(Refusal::WrongConsortium),
+        Just(Refusal::RateLimited),
+    ];
+    prop_oneof![
+        any_hello().prop_map(Response::Hello),
+        heads().prop_map(Response::Heads),
+        Just(Response::Ack),
+        (number(), vec(entry, 1..8), vec(any::<[u8; 32]>(), 0..5)).prop_map(|(start, entries, cover)| {
+            Response::Range(RangeChunk { start: start >> 1, entries, cover })
+        }),
+        refusal.prop_map(Response::Refused),
+    ]
+}
+
+/// Decoding gives back either an error or a message whose one encoding these bytes are.
+fn is_error_or_canonical(bytes: &[u8]) {
+    if let Ok(message) = decode_request(bytes) {
+        assert_eq!(encode_request(&message).as_deref(), Ok(bytes));
+    }
+    if let Ok(message) = decode_response(bytes) {
+        assert_eq!(encode_response(&message).as_deref(), Ok(bytes));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn requests_round_trip_and_have_one_length(message in any_request(), more in any::<u8>()) {
+        let mut bytes = encode_request(&message).unwrap();
+        prop_assert_eq!(decode_request(&bytes), Ok(message));
+        for cut in 0..bytes.len() {
+            prop_assert!(decode_request(&bytes[..cut]).is_err(), "cut at {}", cut);
+        }
+        bytes.push(more);
+        prop_assert_eq!(decode_request(&bytes), Err(WireError::Trailing { trailing_bytes: 1 }));
+    }
+
+    #[test]
+    fn responses_round_trip_and_have_one_length(message in any_response(), more in any::<u8>()) {
+        let mut bytes = encode_response(&message).unwrap();
+        prop_assert_eq!(decode_response(&bytes), Ok(message));
+        for cut in 0..bytes.len() {
+            prop_assert!(decode_response(&bytes[..cut]).is_err(), "cut at {}", cut);
+        }
+        bytes.push(more);
+        prop_assert_eq!(decode_response(&bytes), Err(WireError::Trailing { trailing_bytes: 1 }));
+    }
+
+    #[test]
+    fn a_changed_byte_gives_an_error_or_another_message(
+        message in any_request(), answer in any_response(), at in any::<prop::sample::Index>(), flip in 1_u8..,
+    ) {
+        for mut bytes in [encode_request(&message).unwrap(), encode_response(&answer).unwrap()] {
+            let at = at.index(bytes.len());
+            bytes[at] ^= flip;
+            is_error_or_canonical(&bytes);
+        }
+    }
+
+    #[test]
+    fn random_bytes_never_panic(discriminant in 0_u8..6, bytes in vec(any::<u8>(), 0..200)) {
+        is_error_or_canonical(&bytes);
+        is_error_or_canonical(&[&[discriminant], bytes.as_slice()].concat());
+    }
+
+    /// Any integer written longer than it must be is refused, wherever it stands.
+    #[test]
+    fn long_integers_are_refused(start in 0_u64..1 << 32, field in 0_usize..2) {
+        let size = (1_u64 << 32) - 1;
+        let numbers = [unchecked(&start), unchecked(&size)];
+        let mut long = numbers.clone();
+        long[field] = Raw::default().long([start, size][field]).0;
+        let bytes = |numbers: &[Vec<u8>; 2]| raw_range(&numbers.concat()).bytes(&[1, 1]).0;
+        prop_assume!(start < size);
+        prop_assert!(decode_request(&bytes(&numbers)).is_ok());
+        let refused = matches!(decode_request(&bytes(&long)), Err(WireError::NotCanonical { .. }));
+        prop_assert!(refused);
+    }
+}
