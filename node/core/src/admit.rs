@@ -9,16 +9,20 @@ use crate::engine::Out;
 use crate::event::Peer;
 use crate::health::PeerHealth;
 use crate::limits::{ADMISSION_TIMEOUT_MS, HEADS_INTERVAL_MS, HELLO_INTERVAL_MS, PEERS_MAX};
-use hashpact_protocol::roster::{MemberId, Roster, VerifiedCard};
+use hashpact_protocol::roster::{CardError, MemberId, Roster, VerifiedCard};
 use hashpact_protocol::wire::{Hello, Request};
 use std::collections::BTreeMap;
+
+#[cfg(test)]
+mod tests;
 
 /// All connected peers.
 pub struct Peers {
     own_peer: Peer,
     hello: Hello,
     connected: BTreeMap<Peer, State>,
-    cards: BTreeMap<Peer, u64>,
+    /// Newest card sequence seen, by member: a key that a newer card dropped stays out.
+    cards: BTreeMap<MemberId, u64>,
 }
 
 struct State {
@@ -48,7 +52,7 @@ pub enum HelloError {
     Card,
     /// The card is valid and does not list the peer's key.
     NotListed,
-    /// An older card than one already seen for this peer.
+    /// An older card than one already seen of this member.
     OldCard,
     /// The member has left or may not connect.
     Left,
@@ -93,9 +97,7 @@ impl Peers {
     /// Admitted, connected peers, for status.
     #[must_use]
     pub fn health(&self) -> Vec<PeerHealth> {
-        self.admitted()
-            .map(|(peer, member)| PeerHealth { peer: *peer, member: member.to_string() })
-            .collect()
+        self.admitted().map(|(peer, member)| PeerHealth { peer: *peer, member: member.to_string() }).collect()
     }
 
     /// Whether at least one peer is admitted and every admitted one has told its heads.
@@ -140,7 +142,9 @@ impl Peers {
 
     /// Whether `request` is our hello to `peer`; answers once.
     pub(crate) fn take_hello(&mut self, peer: &Peer, request: RequestId) -> bool {
-        self.connected.get_mut(peer).is_some_and(|state| state.hello_request.take_if(|ours| *ours == request).is_some())
+        self.connected
+            .get_mut(peer)
+            .is_some_and(|state| state.hello_request.take_if(|ours| *ours == request).is_some())
     }
 
     /// Judges a peer's hello; admits it on success.
@@ -155,21 +159,18 @@ impl Peers {
         if hello.consortium != roster.consortium {
             return Err(HelloError::Consortium);
         }
-        let card = VerifiedCard::verify(&hello.card, roster, now_ms / 1_000).map_err(|_| HelloError::Card)?;
+        let card = VerifiedCard::verify(&hello.card, roster, now_ms / 1_000).map_err(|error| match error {
+            CardError::MemberLeft(_) => HelloError::Left,
+            _ => HelloError::Card,
+        })?;
         let card = card.card();
-        if roster.member(&card.member).is_none_or(|member| !member.is_active()) {
-            return Err(HelloError::Left);
-        }
         let Some(node) = card.nodes.iter().find(|node| node.peer_key == peer) else {
             return Err(HelloError::NotListed);
         };
-        if self.cards.get(&peer).is_some_and(|seen| *seen > card.sequence) {
+        if self.cards.get(&card.member).is_some_and(|seen| *seen > card.sequence) {
             return Err(HelloError::OldCard);
         }
-        if self.cards.len() >= PEERS_MAX && !self.cards.contains_key(&peer) {
-            self.cards.pop_first();
-        }
-        self.cards.insert(peer, card.sequence);
+        self.cards.insert(card.member.clone(), card.sequence);
         let Some(state) = self.connected.get_mut(&peer) else { return Ok(()) };
         if state.member.is_none() {
             state.member = Some(card.member.clone());
@@ -232,8 +233,14 @@ impl Peers {
                 let request_id = out.next_id();
                 state.hello_request = Some(request_id);
                 state.hello_ms = now_ms;
-                out.push(Effect::Send { peer: *peer, request_id, request: Request::Hello(self.hello.clone()) });
-            } else if state.member.is_some() && now_ms.saturating_sub(state.heads.asked_ms) >= HEADS_INTERVAL_MS {
+                out.push(Effect::Send {
+                    peer: *peer,
+                    request_id,
+                    request: Request::Hello(self.hello.clone()),
+                });
+            } else if state.member.is_some()
+                && now_ms.saturating_sub(state.heads.asked_ms) >= HEADS_INTERVAL_MS
+            {
                 ask_heads(*peer, state, now_ms, out);
             }
         }

@@ -16,8 +16,8 @@ use crate::effect::{
 use crate::engine::Out;
 use crate::event::{Ack, Submit};
 use crate::limits::{
-    AWAITING_REPLICAS_MAX, BATCH_ENTRIES_MAX, CHECKPOINT_INTERVAL_MS, CLOCK_BEHIND_MAX_MS, QUEUED_ENTRIES_MAX,
-    RECENT_ROOTS_MAX, REPLICATION_TIMEOUT_MS,
+    AWAITING_REPLICAS_MAX, BATCH_ENTRIES_MAX, CHECKPOINT_INTERVAL_MS, CLOCK_BEHIND_MAX_MS,
+    QUEUED_ENTRIES_MAX, RECENT_ROOTS_MAX, REPLICATION_TIMEOUT_MS,
 };
 use crate::recover::Recovered;
 use crate::stop::StopReason;
@@ -32,6 +32,8 @@ use hashpact_protocol::roster::MemberId;
 use std::collections::{BTreeMap, VecDeque};
 
 mod draft;
+#[cfg(test)]
+mod tests;
 
 use draft::Statement;
 
@@ -156,8 +158,14 @@ impl OwnLog {
         if let Some((entries, after)) = unsigned {
             let write = out.next_id();
             let start = own.frontier.size();
-            own.in_flight =
-                Some(InFlight { write, stage: Stage::Writing, start, entries, after, submissions: Vec::new() });
+            own.in_flight = Some(InFlight {
+                write,
+                stage: Stage::Writing,
+                start,
+                entries,
+                after,
+                submissions: Vec::new(),
+            });
             own.sign(out);
         }
         own
@@ -220,7 +228,7 @@ impl OwnLog {
     }
 
     fn accept(&mut self, submit: Submit, view: &View, now_ms: u64, out: &mut Out) -> Result<(), SubmitError> {
-        self.check_shape(&submit, now_ms)?;
+        self.check_shape(&submit)?;
         let waiter = Waiter { request: submit.request, ack: submit.ack };
         if self.join_pending(&submit, waiter)? {
             return Ok(());
@@ -236,8 +244,17 @@ impl OwnLog {
                 records: prior.records,
                 waiters: vec![waiter],
             };
-            self.fulfil(submission, prior.tree_size, now_ms, out);
+            match &mut self.in_flight {
+                // Found on disk by start-up and not signed yet: nothing is answered before the lock.
+                Some(flight) if prior.tree_size > self.frontier.size() => flight.submissions.push(submission),
+                _ => self.fulfil(submission, prior.tree_size, now_ms, out),
+            }
             return Ok(());
+        }
+        // What was appended before is answered whatever the clock says; new entries need it.
+        let behind_ms = self.last_time_ms.saturating_sub(now_ms);
+        if behind_ms > CLOCK_BEHIND_MAX_MS {
+            return Err(SubmitError::ClockBehind { behind_ms });
         }
         if let Some(reason) = self.blocked {
             return Err(SubmitError::NotCleared(reason));
@@ -259,7 +276,7 @@ impl OwnLog {
         Ok(())
     }
 
-    fn check_shape(&self, submit: &Submit, now_ms: u64) -> Result<(), SubmitError> {
+    fn check_shape(&self, submit: &Submit) -> Result<(), SubmitError> {
         let drafts = submit.drafts.len();
         if drafts == 0 {
             return Err(SubmitError::Empty);
@@ -274,10 +291,6 @@ impl OwnLog {
             && asked as usize > self.other_members
         {
             return Err(SubmitError::TooFewMembers { asked, others: self.other_members });
-        }
-        let behind_ms = self.last_time_ms.saturating_sub(now_ms);
-        if behind_ms > CLOCK_BEHIND_MAX_MS {
-            return Err(SubmitError::ClockBehind { behind_ms });
         }
         Ok(())
     }
@@ -322,7 +335,8 @@ impl OwnLog {
         };
         self.last_time_ms = self.last_time_ms.max(now_ms);
         while let Some(next) = self.queue.front() {
-            if !flight.entries.is_empty() && flight.entries.len() + next.statements.len() > BATCH_ENTRIES_MAX {
+            if !flight.entries.is_empty() && flight.entries.len() + next.statements.len() > BATCH_ENTRIES_MAX
+            {
                 break;
             }
             let Some(next) = self.queue.pop_front() else { break };
@@ -424,7 +438,10 @@ impl OwnLog {
         if tree != flight.after {
             let differs = flight.entries.iter().zip(read_back).position(|(entry, leaf)| entry.leaf != *leaf);
             let offset = differs.unwrap_or(read_back.len().min(flight.entries.len()));
-            return Err(StopReason::ReadBack { origin: self.origin.clone(), index: flight.start + offset as u64 });
+            return Err(StopReason::ReadBack {
+                origin: self.origin.clone(),
+                index: flight.start + offset as u64,
+            });
         }
         self.sign(out);
         Ok(())
@@ -490,7 +507,8 @@ impl OwnLog {
             match waiter.ack {
                 Ack::Replicated(wanted) if self.replicas(tree_size) < wanted => {
                     if self.awaiting.len() >= AWAITING_REPLICAS_MAX {
-                        let error = SubmitError::NotYetReplicated { stored: self.replicas(tree_size), asked: wanted };
+                        let error =
+                            SubmitError::NotYetReplicated { stored: self.replicas(tree_size), asked: wanted };
                         out.push(Effect::Answer { request: waiter.request, answer: Err(error) });
                         continue;
                     }
@@ -533,8 +551,9 @@ impl OwnLog {
 
     /// Ends waits whose time is over; the entries stay.
     pub(crate) fn tick(&mut self, now_ms: u64, out: &mut Out) {
-        let (late, waiting): (Vec<Awaiting>, Vec<Awaiting>) =
-            std::mem::take(&mut self.awaiting).into_iter().partition(|awaiting| awaiting.deadline_ms <= now_ms);
+        let (late, waiting): (Vec<Awaiting>, Vec<Awaiting>) = std::mem::take(&mut self.awaiting)
+            .into_iter()
+            .partition(|awaiting| awaiting.deadline_ms <= now_ms);
         self.awaiting = waiting;
         for awaiting in late {
             let stored = self.replicas(awaiting.until_size);

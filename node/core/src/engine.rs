@@ -41,6 +41,10 @@ impl Out {
         self.last_id
     }
 
+    pub(crate) fn take(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
     fn view(&mut self, changes: Vec<ViewChange>) {
         if !changes.is_empty() {
             self.effects.push(Effect::View(changes));
@@ -119,10 +123,11 @@ impl Engine {
         let own_log = identity.author.log;
         let sole = identity.other_members == 0;
         let recovered = recover(&identity.origin, own)?;
-        let own = OwnLog::new(identity, recovered, last_time_ms, (!sole).then_some(WAITING_FOR_HEADS), &mut out);
+        let own =
+            OwnLog::new(identity, recovered, last_time_ms, (!sole).then_some(WAITING_FOR_HEADS), &mut out);
         let mut logs = BTreeMap::new();
         let mut origins = BTreeMap::new();
-        for start in followed(current, own_log, &mut held) {
+        for start in followed(current, own_log, &mut held, &view) {
             origins.insert(start.origin.clone(), start.author.log);
             logs.insert(start.author.log, FollowedLog::new(start, &mut out));
         }
@@ -150,7 +155,7 @@ impl Engine {
         };
         engine.out.push(Effect::SetTimer { timer: Timer::Tick, at_ms: now_ms + TICK_INTERVAL_MS });
         engine.report_health(now_ms);
-        let effects = std::mem::take(&mut engine.out.effects);
+        let effects = engine.out.take();
         Ok((engine, effects))
     }
 
@@ -170,7 +175,7 @@ impl Engine {
         }
         self.clear_to_append(now_ms);
         self.report_health(now_ms);
-        std::mem::take(&mut self.out.effects)
+        self.out.take()
     }
 
     fn dispatch(&mut self, event: Event, now_ms: u64) -> Result<(), StopReason> {
@@ -370,13 +375,18 @@ fn own_identity(id: &MemberId, key: SecretKey, roster: &Roster) -> Result<OwnIde
     Ok(OwnIdentity {
         author: Author { member: id.clone(), n: log.n, log: LogId::of_origin(&origin) },
         origin,
-        key: key,
+        key,
         roster_version: roster.version,
         other_members: roster.members.iter().filter(|other| other.is_active() && other.id != *id).count(),
     })
 }
 
-fn followed(roster: &Roster, own: LogId, held: &mut BTreeMap<LogId, HeldLog>) -> Vec<FollowedStart> {
+fn followed(
+    roster: &Roster,
+    own: LogId,
+    held: &mut BTreeMap<LogId, HeldLog>,
+    view: &View,
+) -> Vec<FollowedStart> {
     roster
         .logs()
         .filter(|log| log.log_id != own && log.status != &LogStatus::Spare)
@@ -395,6 +405,7 @@ fn followed(roster: &Roster, own: LogId, held: &mut BTreeMap<LogId, HeldLog>) ->
                 },
                 frontier,
                 note,
+                payloads_complete: view.counts(&log.log_id).without_payload == 0,
             }
         })
         .collect()

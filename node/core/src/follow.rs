@@ -14,7 +14,7 @@ use crate::effect::{
 };
 use crate::engine::Out;
 use crate::event::Peer;
-use crate::limits::{LAG_TOLERATED_MS, RETRY_FIRST_MS, RETRY_MAX_MS};
+use crate::limits::{LAG_TOLERATED_MS, PEERS_MAX, RETRY_FIRST_MS, RETRY_MAX_MS};
 use crate::view::Author;
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LogId, NodeHash, Root, leaf_hash};
@@ -24,6 +24,9 @@ use hashpact_protocol::limits::{ENTRY_LEAF_MAX_BYTES, RANGE_BYTES_MAX, RANGE_ENT
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::wire::{RangeChunk, RangeRequest, Request, WireEntry, WirePayload};
 use std::collections::BTreeMap;
+
+#[cfg(test)]
+mod tests;
 
 /// One log of another member.
 pub struct FollowedLog {
@@ -35,8 +38,10 @@ pub struct FollowedLog {
     note: Option<SizedNote>,
     note_root: Option<Root>,
     sources: BTreeMap<Peer, Source>,
+    pauses: BTreeMap<Peer, Pause>,
     stage: Stage,
     frozen: bool,
+    payloads_complete: bool,
     behind_since_ms: Option<u64>,
     last_heard_ms: Option<u64>,
 }
@@ -55,13 +60,21 @@ pub struct FollowedStart {
     pub frontier: Frontier,
     /// The largest note held completely.
     pub note: Option<SizedNote>,
+    /// Whether every payload is held; without that nothing is confirmed to the author.
+    pub payloads_complete: bool,
 }
 
 struct Source {
     head: SignedCheckpoint,
     is_author: bool,
+}
+
+/// Back-off from a peer whose answers brought nothing; it survives reconnects, or dropping the
+/// connection would be a way around it.
+#[derive(Debug, Default, Clone, Copy)]
+struct Pause {
     failures: u32,
-    retry_at_ms: u64,
+    until_ms: u64,
 }
 
 enum Stage {
@@ -166,7 +179,7 @@ impl HeadError {
 
 impl FollowedLog {
     pub(crate) fn new(start: FollowedStart, out: &mut Out) -> Self {
-        let FollowedStart { author, origin, key, size_max, frontier, note } = start;
+        let FollowedStart { author, origin, key, size_max, frontier, note, payloads_complete } = start;
         let note_root = note
             .as_ref()
             .and_then(|held| SignedCheckpoint::verify(&held.note, &origin, &key).ok())
@@ -180,8 +193,10 @@ impl FollowedLog {
             note,
             note_root,
             sources: BTreeMap::new(),
+            pauses: BTreeMap::new(),
             stage: Stage::Idle,
             frozen: false,
+            payloads_complete,
             behind_since_ms: None,
             last_heard_ms: None,
         };
@@ -217,6 +232,13 @@ impl FollowedLog {
     #[must_use]
     pub fn note(&self) -> Option<&SizedNote> {
         self.note.as_ref()
+    }
+
+    /// The largest signed head of which leaves *and* payloads are held: size and root.
+    #[must_use]
+    pub fn held_head(&self) -> Option<(u64, Root)> {
+        let head = (self.note.as_ref()?.size, self.note_root?);
+        self.payloads_complete.then_some(head)
     }
 
     /// Whether its author signed two contradicting heads.
@@ -260,7 +282,8 @@ impl FollowedLog {
         now_ms: u64,
         out: &mut Out,
     ) -> Result<(), HeadError> {
-        let head = SignedCheckpoint::verify(note, &self.origin, &self.key).map_err(|_| HeadError::Signature)?;
+        let head =
+            SignedCheckpoint::verify(note, &self.origin, &self.key).map_err(|_| HeadError::Signature)?;
         if self.size_max.is_some_and(|closed| head.size() > closed) {
             return Err(HeadError::BeyondClosure);
         }
@@ -276,7 +299,7 @@ impl FollowedLog {
                 source.is_author = is_author;
             }
             None => {
-                self.sources.insert(peer, Source { head, is_author, failures: 0, retry_at_ms: 0 });
+                self.sources.insert(peer, Source { head, is_author });
             }
         }
         self.poll(now_ms, out);
@@ -316,9 +339,12 @@ impl FollowedLog {
         let choice = self
             .sources
             .iter()
-            .filter(|(_, source)| source.head.size() > held && source.retry_at_ms <= now_ms)
-            .max_by_key(|(_, source)| (std::cmp::Reverse(source.failures), source.is_author, source.head.size()));
-        let Some((peer, source)) = choice else { return };
+            .map(|(peer, source)| (peer, source, self.pauses.get(peer).copied().unwrap_or_default()))
+            .filter(|(_, source, pause)| source.head.size() > held && pause.until_ms <= now_ms)
+            .max_by_key(|(_, source, pause)| {
+                (std::cmp::Reverse(pause.failures), source.is_author, source.head.size())
+            });
+        let Some((peer, source, _)) = choice else { return };
         let (peer, target) = (*peer, source.head.clone());
         let request = out.next_id();
         let range = RangeRequest {
@@ -344,19 +370,31 @@ impl FollowedLog {
 
     /// The fetch under way brought nothing: back off from that peer and try another.
     pub(crate) fn fetch_failed(&mut self, now_ms: u64, out: &mut Out) {
-        if let Stage::Fetching { peer, .. } = std::mem::replace(&mut self.stage, Stage::Idle)
-            && let Some(source) = self.sources.get_mut(&peer)
-        {
-            let pause_ms = RETRY_FIRST_MS.saturating_mul(1 << source.failures.min(10)).min(RETRY_MAX_MS);
-            source.failures += 1;
-            source.retry_at_ms = now_ms.saturating_add(pause_ms);
+        if let Stage::Fetching { peer, .. } = std::mem::replace(&mut self.stage, Stage::Idle) {
+            if self.pauses.len() >= PEERS_MAX {
+                self.pauses.retain(|_, pause| pause.until_ms > now_ms);
+            }
+            let pause = self.pauses.entry(peer).or_default();
+            let pause_ms = RETRY_FIRST_MS.saturating_mul(1 << pause.failures.min(10)).min(RETRY_MAX_MS);
+            pause.failures = pause.failures.saturating_add(1);
+            pause.until_ms = now_ms.saturating_add(pause_ms);
         }
         self.poll(now_ms, out);
     }
 
     /// The fetch under way brought a chunk: store it if it proves itself.
-    pub(crate) fn fetched(&mut self, chunk: RangeChunk, now_ms: u64, out: &mut Out) -> Result<(), ChunkError> {
+    pub(crate) fn fetched(
+        &mut self,
+        chunk: RangeChunk,
+        now_ms: u64,
+        out: &mut Out,
+    ) -> Result<(), ChunkError> {
         let Stage::Fetching { peer, target, .. } = &self.stage else { return Ok(()) };
+        if self.frozen {
+            // The contradiction was found while this was under way: stay at the size held.
+            self.stage = Stage::Idle;
+            return Ok(());
+        }
         let (peer, target) = (*peer, target.clone());
         let from_author = self.sources.get(&peer).is_some_and(|source| source.is_author);
         let accepted = self.check_chunk(chunk, &target, from_author);
@@ -367,9 +405,7 @@ impl FollowedLog {
                 return Err(error);
             }
         };
-        if let Some(source) = self.sources.get_mut(&peer) {
-            source.failures = 0;
-        }
+        self.pauses.remove(&peer);
         let write = out.next_id();
         let completes = after.size() == target.size();
         out.push(Effect::Write(WriteBatch {
@@ -425,10 +461,13 @@ impl FollowedLog {
 
     /// The chunk is on disk: publish it, and go on.
     pub(crate) fn written(&mut self, now_ms: u64, out: &mut Out) -> Option<Followed> {
-        let Stage::Writing { after, entries, target, .. } = std::mem::replace(&mut self.stage, Stage::Idle) else {
+        let Stage::Writing { after, entries, target, .. } = std::mem::replace(&mut self.stage, Stage::Idle)
+        else {
             return None;
         };
         let start = self.frontier.size();
+        self.payloads_complete &=
+            entries.iter().all(|entry| matches!(entry.payload, StoredPayload::Present { .. }));
         self.frontier = after;
         let complete = self.frontier.size() == target.size();
         if complete {
@@ -437,7 +476,7 @@ impl FollowedLog {
         }
         out.push(self.published());
         self.poll(now_ms, out);
-        Some(Followed { start, entries, completed: complete.then(|| (target.size(), target.root())) })
+        Some(Followed { start, entries, completed: self.held_head().filter(|_| complete) })
     }
 
     fn published(&self) -> Effect {
@@ -455,7 +494,12 @@ impl FollowedLog {
 /// Takes an entry whose leaf is proven. A payload that is not the committed one is the serving peer's
 /// fault, unless the author itself serves it: then nobody will ever have a better one, and the leaf
 /// must not stop replication.
-fn accept_entry(log: &LogId, index: u64, entry: WireEntry, from_author: bool) -> Result<StoredEntry, ChunkError> {
+fn accept_entry(
+    log: &LogId,
+    index: u64,
+    entry: WireEntry,
+    from_author: bool,
+) -> Result<StoredEntry, ChunkError> {
     let WireEntry { leaf, payload } = entry;
     let payload = match payload {
         WirePayload::Present { salt, padded } => {

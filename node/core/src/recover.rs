@@ -8,6 +8,9 @@ use crate::stop::StopReason;
 use hashpact_protocol::digest::leaf_hash;
 use hashpact_protocol::merkle::Frontier;
 
+#[cfg(test)]
+mod tests;
+
 /// What the shell found on disk about the own log.
 #[derive(Debug)]
 pub struct OwnDisk {
@@ -50,7 +53,8 @@ pub fn recover(origin: &str, disk: OwnDisk) -> Result<Recovered, StopReason> {
             signed: lock.size,
         });
     }
-    let signed = at_lock.ok_or(StopReason::Internal("no tree at the lock's size although the database reaches it"))?;
+    let signed =
+        at_lock.ok_or(StopReason::Internal("no tree at the lock's size although the database reaches it"))?;
     if signed.size() != lock.size || signed.root() != lock.root {
         return Err(StopReason::RootMismatch {
             origin: origin.to_owned(),

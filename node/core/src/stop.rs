@@ -57,7 +57,9 @@ pub enum StopReason {
         signed: Root,
     },
     /// The stored frontier is not that of the stored leaves.
-    #[error("the leaves of {origin} between {from} and {to} do not hash to the stored tree: the database is damaged; run fsck")]
+    #[error(
+        "the leaves of {origin} between {from} and {to} do not hash to the stored tree: the database is damaged; run fsck"
+    )]
     LeavesMismatch {
         /// The log.
         origin: String,

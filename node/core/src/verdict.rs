@@ -7,6 +7,9 @@
 use crate::view::RecordView;
 use std::collections::BTreeSet;
 
+#[cfg(test)]
+mod tests;
+
 /// Name of the list that every node has.
 pub const BUILT_IN_LIST: &str = "built-in";
 

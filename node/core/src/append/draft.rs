@@ -16,7 +16,11 @@ pub(super) struct Statement {
 }
 
 /// Checks every draft; the first that fails refuses them all.
-pub(super) fn resolve(drafts: Vec<Draft>, own: &MemberId, view: &View) -> Result<Vec<Statement>, SubmitError> {
+pub(super) fn resolve(
+    drafts: Vec<Draft>,
+    own: &MemberId,
+    view: &View,
+) -> Result<Vec<Statement>, SubmitError> {
     let mut statements = Vec::with_capacity(drafts.len());
     for (position, draft) in drafts.into_iter().enumerate() {
         let statement = resolve_one(draft, own, view)?;

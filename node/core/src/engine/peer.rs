@@ -1,6 +1,7 @@
 //! What peers ask and answer, one small function per message.
 
 use super::Engine;
+use crate::admit::HelloError;
 use crate::effect::{Effect, RequestId};
 use crate::event::{Channel, Peer, SendFailure};
 use crate::follow::HeadError;
@@ -50,8 +51,7 @@ impl Engine {
     }
 
     fn inbound_hello(&mut self, peer: Peer, channel: Channel, hello: &Hello, now_ms: u64) {
-        let roster = self.roster.current_shared().clone();
-        match self.peers.greet(peer, hello, &roster, now_ms, &mut self.out) {
+        match self.greet(peer, hello, now_ms) {
             Ok(()) => {
                 let ours = self.peers.hello().clone();
                 self.reply(channel, Response::Hello(ours));
@@ -62,6 +62,22 @@ impl Engine {
                 self.out.push(Effect::Disconnect { peer, reason: error.label() });
             }
         }
+    }
+
+    /// Judges a hello. A member that is admitted is told what we hold of its logs: it may have been
+    /// restarted while somebody waits for our confirmation.
+    fn greet(&mut self, peer: Peer, hello: &Hello, now_ms: u64) -> Result<(), HelloError> {
+        let known = self.peers.member(&peer).is_some();
+        let roster = self.roster.current_shared().clone();
+        self.peers.greet(peer, hello, &roster, now_ms, &mut self.out)?;
+        if !known && let Some(member) = self.peers.member(&peer) {
+            let held = self.logs.values().filter(|log| log.author().member == *member);
+            let held: Vec<_> = held.filter_map(|log| Some((log.author().log, log.held_head()?))).collect();
+            for (log, (size, root)) in held {
+                self.send_stored(peer, log, size, root);
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn outcome(
@@ -101,8 +117,7 @@ impl Engine {
     fn hello_answered(&mut self, peer: Peer, result: Result<Response, SendFailure>, now_ms: u64) {
         match result {
             Ok(Response::Hello(hello)) => {
-                let roster = self.roster.current_shared().clone();
-                if let Err(error) = self.peers.greet(peer, &hello, &roster, now_ms, &mut self.out) {
+                if let Err(error) = self.greet(peer, &hello, now_ms) {
                     self.misbehaved(peer, error.label());
                     self.out.push(Effect::Disconnect { peer, reason: error.label() });
                 }
@@ -185,7 +200,6 @@ impl Engine {
 
     /// Tells the author's nodes that leaves and payloads below a signed head are on our disk.
     pub(super) fn confirm_stored(&mut self, author: &Author, size: u64, root: Root) {
-        let stored = Stored { log: *author.log.as_bytes(), size, root: *root.as_bytes() };
         let peers: Vec<Peer> = self
             .peers
             .admitted()
@@ -193,9 +207,14 @@ impl Engine {
             .map(|(peer, _)| *peer)
             .collect();
         for peer in peers {
-            let request_id = self.out.next_id();
-            self.out.push(Effect::Send { peer, request_id, request: Request::Stored(stored.clone()) });
+            self.send_stored(peer, author.log, size, root);
         }
+    }
+
+    fn send_stored(&mut self, peer: Peer, log: LogId, size: u64, root: Root) {
+        let stored = Stored { log: *log.as_bytes(), size, root: *root.as_bytes() };
+        let request_id = self.out.next_id();
+        self.out.push(Effect::Send { peer, request_id, request: Request::Stored(stored) });
     }
 
     fn reply(&mut self, channel: Channel, response: Response) {

@@ -91,7 +91,13 @@ impl View {
 
     /// Folds one entry in. The caller has verified that a signed root covers the leaf, and folds
     /// each (log, index) once.
-    pub fn fold(&mut self, author: &Author, index: u64, leaf: &[u8], payload: &StoredPayload) -> Vec<ViewChange> {
+    pub fn fold(
+        &mut self,
+        author: &Author,
+        index: u64,
+        leaf: &[u8],
+        payload: &StoredPayload,
+    ) -> Vec<ViewChange> {
         let id = leaf_hash(leaf);
         let known = match read_leaf(leaf, &author.log, index) {
             EntryLeaf::Known(known) => known,
@@ -103,7 +109,9 @@ impl View {
             _ => match read_stored(&known, leaf, payload) {
                 Read::Payload(Payload::Record(record)) => self.fold_record(author, id, &known, record),
                 Read::Payload(Payload::Opaque(_)) => self.count(author, |counts| &mut counts.opaque),
-                Read::Payload(Payload::Void(_)) | Read::Damaged => self.count(author, |counts| &mut counts.void),
+                Read::Payload(Payload::Void(_)) | Read::Damaged => {
+                    self.count(author, |counts| &mut counts.void)
+                }
                 Read::Absent => self.count(author, |counts| &mut counts.without_payload),
             },
         }
@@ -141,7 +149,9 @@ impl View {
                 self.derive_first(&id)
             }
             Record::Opinion(opinion) => {
-                let Some(subject) = leaf.subject else { return self.count(author, |counts| &mut counts.void) };
+                let Some(subject) = leaf.subject else {
+                    return self.count(author, |counts| &mut counts.void);
+                };
                 self.count(author, |counts| &mut counts.statements);
                 self.about.entry(subject).or_default().opine(
                     &author.member,
@@ -208,6 +218,7 @@ impl View {
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "lives for one call")]
 enum Read {
     Payload(Payload),
     Absent,

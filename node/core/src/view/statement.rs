@@ -70,13 +70,22 @@ impl About {
         (record.status, record.reason) = self.standing(record, &place, now_ms);
     }
 
-    fn standing(&self, record: &RecordView, place: &SubjectRef, now_ms: u64) -> (Status, Option<StatusReason>) {
+    fn standing(
+        &self,
+        record: &RecordView,
+        place: &SubjectRef,
+        now_ms: u64,
+    ) -> (Status, Option<StatusReason>) {
         let withdrawn = self.retractions.get(&record.member).and_then(|list| list.first());
         if let Some(entry) = withdrawn {
             let reason = StatusReason::RetractedBy {
                 member: record.member.clone(),
                 time_ms: entry.time_ms,
-                reason: entry.stated.as_ref().filter(|stated| stated.subject == *place).map(|stated| stated.reason.get()),
+                reason: entry
+                    .stated
+                    .as_ref()
+                    .filter(|stated| stated.subject == *place)
+                    .map(|stated| stated.reason.get()),
             };
             return (Status::Retracted, Some(reason));
         }

@@ -2,7 +2,9 @@
 
 use super::*;
 use hashpact_protocol::leaf::{LeafHeader, seal};
-use hashpact_protocol::record::{Content, Opinion, OpinionValue, Reason, Retraction, RetractionReason, Signal, SignalType, SubjectRef};
+use hashpact_protocol::record::{
+    Content, Opinion, OpinionValue, Reason, Retraction, RetractionReason, Signal, SignalType, SubjectRef,
+};
 use proptest::prelude::*;
 
 const NOW_MS: u64 = 1_800_000_000_000;
@@ -45,7 +47,8 @@ impl Script {
 
     fn content(&mut self, by: u8, value: u8, expires_s: Option<u64>) -> (LeafHash, SubjectRef) {
         let mut content =
-            Content::new(vec![Signal::new(SignalType::Pdq, &[value; 32], Some(80)).expect("valid")]).expect("valid");
+            Content::new(vec![Signal::new(SignalType::Pdq, &[value; 32], Some(80)).expect("valid")])
+                .expect("valid");
         content.expires_s = expires_s;
         self.push(by, Record::Content(content), None)
     }
@@ -87,21 +90,41 @@ fn script(choices: &[(u8, u8, u8)]) -> Script {
                 records.push((by, id, place));
             }
             1 => {
-                script.push(owner, Record::Retraction(Retraction::new(place, RetractionReason::Error)), Some(id));
+                script.push(
+                    owner,
+                    Record::Retraction(Retraction::new(place, RetractionReason::Error)),
+                    Some(id),
+                );
             }
             2 => {
-                script.push(by, Record::Retraction(Retraction::new(place, RetractionReason::Error)), Some(id));
+                script.push(
+                    by,
+                    Record::Retraction(Retraction::new(place, RetractionReason::Error)),
+                    Some(id),
+                );
             }
             3 => {
                 // Names another place than its leaf's subject: void.
                 let wrong = SubjectRef { index: place.index + 1, ..place };
-                script.push(by, Record::Opinion(Opinion::new(wrong, OpinionValue::Agree, Reason::Unstated)), Some(id));
+                script.push(
+                    by,
+                    Record::Opinion(Opinion::new(wrong, OpinionValue::Agree, Reason::Unstated)),
+                    Some(id),
+                );
             }
             4 => {
-                script.push(by, Record::Opinion(Opinion::new(place, OpinionValue::Disagree, Reason::NotCg)), Some(id));
+                script.push(
+                    by,
+                    Record::Opinion(Opinion::new(place, OpinionValue::Disagree, Reason::NotCg)),
+                    Some(id),
+                );
             }
             _ => {
-                script.push(by, Record::Opinion(Opinion::new(place, OpinionValue::Agree, Reason::Unstated)), Some(id));
+                script.push(
+                    by,
+                    Record::Opinion(Opinion::new(place, OpinionValue::Agree, Reason::Unstated)),
+                    Some(id),
+                );
             }
         }
     }

@@ -1,0 +1,249 @@
+//! Who becomes a peer, and how long an unknown one may try.
+
+use super::*;
+use hashpact_protocol::keys::SecretKey;
+use hashpact_protocol::roster::{
+    CardNode, GovernanceKey, LogEntry, LogStatus, Member, MemberStatus, NodeCard, Role, sign_card,
+};
+use std::collections::BTreeSet;
+
+const NOW_MS: u64 = 1_800_000_000_000;
+const CONSORTIUM: &str = "test-0000000000000000";
+
+fn secret(number: u8) -> SecretKey {
+    SecretKey::from_seed([number; 32])
+}
+
+fn peer(number: u8) -> Peer {
+    secret(100 + number).public()
+}
+
+fn member(id: &str, number: u8, status: MemberStatus) -> Member {
+    Member {
+        id: MemberId::parse(id).expect("valid"),
+        name: id.to_owned(),
+        status,
+        roles: BTreeSet::from([Role::Contributor]),
+        card_key: secret(number).public(),
+        cosigner_key: None,
+        history_start_s: 0,
+        quota_entries_per_day: 1_000,
+        logs: vec![LogEntry { n: 1, key: secret(50 + number).public(), status: LogStatus::Open }],
+    }
+}
+
+fn roster() -> Roster {
+    Roster {
+        consortium: CONSORTIUM.to_owned(),
+        version: 1,
+        created_s: NOW_MS / 1_000 - 60,
+        expires_s: NOW_MS / 1_000 + 86_400,
+        previous: None,
+        threshold: 1,
+        governance: vec![GovernanceKey { name: "a".to_owned(), key: secret(90).public() }],
+        taxonomies: vec!["cg-taxonomy/1".to_owned()],
+        retention_days: 90,
+        hold_hours: 72,
+        members: vec![member("north", 1, MemberStatus::Active), member("south", 2, MemberStatus::Left)],
+        witnesses: Vec::new(),
+    }
+}
+
+/// A card of a member that lists these peers.
+fn card(id: &str, sequence: u64, peers: &[Peer]) -> NodeCard {
+    let node = |peer: &Peer| CardNode { peer_key: *peer, addresses: vec!["/ip4/127.0.0.1/tcp/1".to_owned()] };
+    NodeCard {
+        consortium: CONSORTIUM.to_owned(),
+        member: MemberId::parse(id).expect("valid"),
+        sequence,
+        expires_s: NOW_MS / 1_000 + 3_600,
+        nodes: peers.iter().map(node).collect(),
+    }
+}
+
+fn hello(card: Vec<u8>) -> Hello {
+    Hello { consortium: CONSORTIUM.to_owned(), roster_version: 1, roster: Vec::new(), card }
+}
+
+fn good(sequence: u64, peers: &[Peer]) -> Hello {
+    hello(sign_card(&card("north", sequence, peers), &secret(1)))
+}
+
+struct Bench {
+    peers: Peers,
+    out: Out,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { peers: Peers::new(peer(0), hello(b"own card".to_vec())), out: Out::default() }
+    }
+
+    fn connect(&mut self, peer: Peer) -> Vec<Effect> {
+        self.peers.connected(peer, NOW_MS, &mut self.out);
+        self.out.take()
+    }
+
+    fn greet(&mut self, peer: Peer, hello: &Hello) -> Result<Vec<Effect>, HelloError> {
+        self.peers.greet(peer, hello, &roster(), NOW_MS, &mut self.out)?;
+        Ok(self.out.take())
+    }
+
+    fn tick(&mut self, after_ms: u64) -> Vec<Effect> {
+        self.peers.tick(NOW_MS + after_ms, &mut self.out);
+        self.out.take()
+    }
+}
+
+fn hello_request(effects: &[Effect]) -> Option<RequestId> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Send { request_id, request: Request::Hello(_), .. } => Some(*request_id),
+        _ => None,
+    })
+}
+
+fn heads_request(effects: &[Effect]) -> Option<RequestId> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Send { request_id, request: Request::Heads, .. } => Some(*request_id),
+        _ => None,
+    })
+}
+
+fn disconnects(effects: &[Effect]) -> Vec<&'static str> {
+    let reason = |effect: &Effect| match effect {
+        Effect::Disconnect { reason, .. } => Some(*reason),
+        _ => None,
+    };
+    effects.iter().filter_map(reason).collect()
+}
+
+#[test]
+fn a_listed_peer_is_admitted_once_and_asked_for_its_heads() {
+    let mut bench = Bench::new();
+    assert!(hello_request(&bench.connect(peer(1))).is_some(), "we say hello first");
+    assert!(bench.peers.member(&peer(1)).is_none());
+    let effects = bench.greet(peer(1), &good(5, &[peer(1)])).expect("admitted");
+    assert!(matches!(&effects[0], Effect::Admitted { member, .. } if member == "north"), "{effects:?}");
+    let heads = heads_request(&effects).expect("asked for heads");
+    assert_eq!(bench.peers.member(&peer(1)).map(ToString::to_string).as_deref(), Some("north"));
+    assert!(bench.greet(peer(1), &good(6, &[peer(1)])).expect("still fine").is_empty(), "admitted once");
+
+    assert!(!bench.peers.all_told_heads());
+    assert!(bench.peers.take_heads(&peer(1), heads, true));
+    assert!(!bench.peers.take_heads(&peer(1), heads, true), "answers once");
+    assert!(bench.peers.all_told_heads());
+    bench.peers.disconnected(&peer(1));
+    assert!(!bench.peers.all_told_heads(), "nobody is connected");
+}
+
+#[test]
+fn each_rule_of_a_hello_refuses() {
+    let signed = |card: &NodeCard, key: u8| hello(sign_card(card, &secret(key)));
+    let listed = card("north", 5, &[peer(1)]);
+    let other = Hello { consortium: "else-0000000000000000".to_owned(), ..signed(&listed, 1) };
+    let expired = NodeCard { expires_s: NOW_MS / 1_000, ..listed.clone() };
+    let foreign = NodeCard { consortium: "else-0000000000000000".to_owned(), ..listed.clone() };
+    let cases = [
+        (other, HelloError::Consortium, "hello_consortium"),
+        (hello(Vec::new()), HelloError::Card, "hello_card"),
+        (signed(&listed, 7), HelloError::Card, "hello_card"),
+        (signed(&expired, 1), HelloError::Card, "hello_card"),
+        (signed(&foreign, 1), HelloError::Card, "hello_card"),
+        (signed(&card("west", 5, &[peer(1)]), 1), HelloError::Card, "hello_card"),
+        (signed(&card("north", 5, &[peer(2)]), 1), HelloError::NotListed, "hello_not_listed"),
+        (signed(&card("south", 5, &[peer(1)]), 2), HelloError::Left, "hello_left"),
+    ];
+    for (hello, expected, label) in cases {
+        let mut bench = Bench::new();
+        bench.connect(peer(1));
+        assert_eq!(bench.greet(peer(1), &hello).expect_err(label), expected);
+        assert_eq!(expected.label(), label);
+        assert!(bench.peers.member(&peer(1)).is_none() && bench.peers.health().is_empty());
+    }
+}
+
+#[test]
+fn a_key_that_a_newer_card_of_its_member_dropped_stays_out() {
+    let mut bench = Bench::new();
+    bench.connect(peer(1));
+    bench.greet(peer(1), &good(5, &[peer(1), peer(2)])).expect("admitted");
+    bench.greet(peer(1), &good(6, &[peer(1)])).expect("a newer card");
+    bench.connect(peer(2));
+    assert_eq!(bench.greet(peer(2), &good(5, &[peer(1), peer(2)])).expect_err("old"), HelloError::OldCard);
+    assert_eq!(bench.greet(peer(2), &good(6, &[peer(1)])).expect_err("dropped"), HelloError::NotListed);
+    assert_eq!(HelloError::OldCard.label(), "hello_old_card");
+    bench.greet(peer(2), &good(7, &[peer(2)])).expect("listed again");
+}
+
+#[test]
+fn our_own_key_and_one_peer_too_many_are_sent_away() {
+    let mut bench = Bench::new();
+    assert_eq!(disconnects(&bench.connect(peer(0))), ["own_key"]);
+    let crowd: Vec<Peer> = (0..PEERS_MAX as u32)
+        .map(|number| {
+            let mut seed = [7; 32];
+            seed[..4].copy_from_slice(&number.to_be_bytes());
+            SecretKey::from_seed(seed).public()
+        })
+        .collect();
+    for peer in &crowd {
+        assert!(disconnects(&bench.connect(*peer)).is_empty());
+    }
+    assert_eq!(disconnects(&bench.connect(peer(1))), ["too_many_peers"]);
+    assert!(disconnects(&bench.connect(crowd[0])).is_empty(), "one that is counted already");
+    bench.peers.disconnected(&crowd[0]);
+    assert!(disconnects(&bench.connect(peer(1))).is_empty());
+}
+
+#[test]
+fn an_unanswered_hello_is_said_again_and_an_unknown_peer_has_bounded_time() {
+    let mut bench = Bench::new();
+    let first = hello_request(&bench.connect(peer(1))).expect("hello");
+    assert!(bench.tick(HELLO_INTERVAL_MS).is_empty(), "the first is still under way");
+    assert!(bench.peers.take_hello(&peer(1), first) && !bench.peers.take_hello(&peer(1), first));
+    assert_eq!(hello_request(&bench.tick(HELLO_INTERVAL_MS - 1)), None);
+    let second = hello_request(&bench.tick(HELLO_INTERVAL_MS)).expect("again");
+    assert!(bench.peers.take_hello(&peer(1), second));
+    assert!(disconnects(&bench.tick(ADMISSION_TIMEOUT_MS - 1)).is_empty());
+    assert_eq!(disconnects(&bench.tick(ADMISSION_TIMEOUT_MS)), ["not_admitted_in_time"]);
+
+    let mut bench = Bench::new();
+    bench.connect(peer(1));
+    bench.greet(peer(1), &good(5, &[peer(1)])).expect("admitted");
+    assert!(disconnects(&bench.tick(ADMISSION_TIMEOUT_MS)).is_empty(), "an admitted peer may stay");
+}
+
+#[test]
+fn heads_are_asked_for_again_sooner_when_there_was_no_answer() {
+    let mut bench = Bench::new();
+    bench.connect(peer(1));
+    let first = heads_request(&bench.greet(peer(1), &good(5, &[peer(1)])).expect("admitted")).expect("asked");
+    assert_eq!(heads_request(&bench.tick(HEADS_INTERVAL_MS)), None, "one question is under way");
+    assert!(bench.peers.take_heads(&peer(1), first, false));
+    assert!(!bench.peers.all_told_heads());
+    let second = heads_request(&bench.tick(HEADS_INTERVAL_MS + 500)).expect("asked at the next tick");
+    assert!(bench.peers.take_heads(&peer(1), second, true));
+    assert_eq!(heads_request(&bench.tick(HEADS_INTERVAL_MS + 1_000)), None);
+    assert!(heads_request(&bench.tick(2 * HEADS_INTERVAL_MS + 500)).is_some());
+}
+
+#[test]
+fn announcements_to_a_slow_peer_are_merged_into_one_more() {
+    let mut bench = Bench::new();
+    let request =
+        Request::Announce(hashpact_protocol::wire::Announce { notes: Vec::new(), priority: Vec::new() });
+    bench.connect(peer(1));
+    bench.peers.announce(&request, &mut bench.out);
+    assert!(bench.out.take().is_empty(), "not to a peer that is not admitted");
+    bench.greet(peer(1), &good(5, &[peer(1)])).expect("admitted");
+    bench.peers.announce(&request, &mut bench.out);
+    let effects = bench.out.take();
+    let [Effect::Send { request_id, .. }] = &effects[..] else { panic!("{effects:?}") };
+    for _ in 0..3 {
+        bench.peers.announce(&request, &mut bench.out);
+    }
+    assert!(bench.out.take().is_empty(), "one is under way");
+    assert_eq!(bench.peers.take_announced(&peer(1), request_id + 1), None);
+    assert_eq!(bench.peers.take_announced(&peer(1), *request_id), Some(true));
+    assert_eq!(bench.peers.take_announced(&peer(1), *request_id), None);
+}
