@@ -95,7 +95,7 @@ pub struct RawLog {
 
 impl Default for RawLog {
     fn default() -> Self {
-        Self { format: LogFormat::Text, filter: "info".into() }
+        Self { format: LogFormat::Text, filter: "info,libp2p_swarm=warn".into() }
     }
 }
 
@@ -186,13 +186,11 @@ impl Config {
     }
 
     fn check(raw: RawConfig, base: &Path) -> Result<Self, ConfigError> {
-        let member = MemberId::parse(&raw.member)
-            .map_err(|error| value("member", &raw.member, &error.to_string()))?;
-        let http_listen: SocketAddr = raw
-            .http
-            .listen
-            .parse()
-            .map_err(|_| value("http.listen", &raw.http.listen, "must be an address and port, like 127.0.0.1:7410"))?;
+        let member =
+            MemberId::parse(&raw.member).map_err(|error| value("member", &raw.member, &error.to_string()))?;
+        let http_listen: SocketAddr = raw.http.listen.parse().map_err(|_| {
+            value("http.listen", &raw.http.listen, "must be an address and port, like 127.0.0.1:7410")
+        })?;
         if !http_listen.ip().is_loopback() && !raw.http.allow_remote {
             return Err(value(
                 "http.listen",
@@ -216,8 +214,7 @@ impl Config {
             ("network.peers", &raw.network.peers, AddressRole::Dial),
         ] {
             for address in addresses {
-                check_address(address, role)
-                    .map_err(|error| value(field, address, &error.to_string()))?;
+                check_address(address, role).map_err(|error| value(field, address, &error.to_string()))?;
             }
         }
         Ok(Self {
@@ -293,7 +290,8 @@ mod tests {
 
     #[test]
     fn the_documented_sample_is_valid_and_states_the_defaults() {
-        let sample = Config::parse(include_str!("../config.sample.toml"), Path::new(".")).expect("sample parses");
+        let sample =
+            Config::parse(include_str!("../config.sample.toml"), Path::new(".")).expect("sample parses");
         let bare = check("member = \"acme\"\ndata_dir = \"data\"").expect("defaults parse");
         assert_eq!(format!("{:?}", sample.network), format!("{:?}", bare.network));
         assert_eq!(format!("{:?}", sample.http), format!("{:?}", bare.http));
@@ -320,7 +318,8 @@ mod tests {
 
     #[test]
     fn remote_listening_is_a_decision() {
-        let config = check("member = \"acme\"\ndata_dir = \"d\"\n[http]\nlisten = \"0.0.0.0:1\"\nallow_remote = true");
+        let config =
+            check("member = \"acme\"\ndata_dir = \"d\"\n[http]\nlisten = \"0.0.0.0:1\"\nallow_remote = true");
         assert!(config.is_ok());
     }
 }

@@ -111,7 +111,11 @@ impl Driver {
     ///
     /// # Errors
     /// Why the engine stopped.
-    pub async fn run(mut self, first: Vec<Effect>, mut shutdown: watch::Receiver<bool>) -> Result<(), StopReason> {
+    pub async fn run(
+        mut self,
+        first: Vec<Effect>,
+        mut shutdown: watch::Receiver<bool>,
+    ) -> Result<(), StopReason> {
         let mut stopping_until: Option<tokio::time::Instant> = None;
         self.perform(first).await?;
         loop {
@@ -198,7 +202,9 @@ impl Driver {
             }
             NetworkEvent::Connected { peer } => Some(Event::Connected { peer }),
             NetworkEvent::Disconnected { peer } => Some(Event::Disconnected { peer }),
-            NetworkEvent::Inbound { peer, channel, request } => Some(Event::Inbound { peer, channel, request }),
+            NetworkEvent::Inbound { peer, channel, request } => {
+                Some(Event::Inbound { peer, channel, request })
+            }
             NetworkEvent::Outcome { peer, request_id, result } => {
                 Some(Event::Outcome { peer, request: request_id, result })
             }
@@ -214,11 +220,15 @@ impl Driver {
                 }
                 Effect::WriteLock { write, lock } => self.job(Job::Lock(write, lock))?,
                 Effect::Publish(head) => self.publish(&head),
-                Effect::Send { peer, request_id, request } => heard(self.network.send(peer, request_id, request).await)?,
+                Effect::Send { peer, request_id, request } => {
+                    heard(self.network.send(peer, request_id, request).await)?
+                }
                 Effect::Reply { channel, response } => heard(self.network.reply(channel, response).await)?,
                 Effect::ServeRange { channel, log, start, size, entries_max, bytes_max } => {
-                    self.serve_range(channel, move |store| store.range(&log, start, size, entries_max, bytes_max))
-                        .await;
+                    self.serve_range(channel, move |store| {
+                        store.range(&log, start, size, entries_max, bytes_max)
+                    })
+                    .await;
                 }
                 Effect::Disconnect { peer, reason } => {
                     info!(peer.id = %peer, reason, "disconnecting a peer");
@@ -268,8 +278,8 @@ impl Driver {
     fn job(&self, job: Job) -> Result<(), StopReason> {
         // At most one write per log is under way, so a full inbox means more logs than slots: waiting
         // here briefly is right, and the storage thread never waits for this loop.
-        tokio::task::block_in_place(|| self.jobs.send(job))
-            .map_err(|_| StopReason::WriteFailed { detail: "the storage thread has ended".to_owned() })
+        let ended = || StopReason::WriteFailed { detail: "the storage thread has ended".to_owned() };
+        tokio::task::block_in_place(|| self.jobs.send(job).map_err(|_| ended()))
     }
 
     fn publish(&mut self, head: &PublishedHead) {

@@ -126,27 +126,15 @@ impl KeyStore {
     /// [`KeyStoreError::Exists`] if any key file is there (then none is created),
     /// [`KeyStoreError::Random`], [`KeyStoreError::Io`].
     pub fn create(dir: &Path) -> Result<Self, KeyStoreError> {
-        let io = |source| KeyStoreError::Io {
-            path: dir.to_owned(),
-            source,
-        };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(io)?;
+        let io = |source| KeyStoreError::Io { path: dir.to_owned(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io)?;
         let paths = Self::ROLES.map(|role| key_path(dir, role));
         if let Some(path) = paths.into_iter().find(|path| fs::symlink_metadata(path).is_ok()) {
             return Err(KeyStoreError::Exists { path });
         }
         let make = |role| create_key(&key_path(dir, role), role);
         let [log, card, cosigner, peer] = Self::ROLES;
-        Ok(Self {
-            log: make(log)?,
-            card: make(card)?,
-            cosigner: make(cosigner)?,
-            peer: make(peer)?,
-        })
+        Ok(Self { log: make(log)?, card: make(card)?, cosigner: make(cosigner)?, peer: make(peer)? })
     }
 
     /// Opens the keys of all roles.
@@ -156,12 +144,7 @@ impl KeyStore {
     pub fn open(dir: &Path) -> Result<Self, KeyStoreError> {
         let open = |role| open_key(&key_path(dir, role), role);
         let [log, card, cosigner, peer] = Self::ROLES;
-        let keys = Self {
-            log: open(log)?,
-            card: open(card)?,
-            cosigner: open(cosigner)?,
-            peer: open(peer)?,
-        };
+        let keys = Self { log: open(log)?, card: open(card)?, cosigner: open(cosigner)?, peer: open(peer)? };
         let publics = [&keys.log, &keys.card, &keys.cosigner, &keys.peer].map(SecretKey::public);
         for (second, key) in publics.iter().enumerate() {
             if let Some(first) = publics.iter().take(second).position(|other| other == key) {
@@ -188,30 +171,17 @@ pub fn create_key(path: &Path, role: KeyRole) -> Result<SecretKey, KeyStoreError
     getrandom::fill(seed.as_mut_slice()).map_err(KeyStoreError::Random)?;
     let digits = Zeroizing::new(hex_encode(seed.as_slice()));
     let line = Zeroizing::new(format!("{FORMAT} {} {}\n", role.name(), digits.as_str()));
-    let io = |source| KeyStoreError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let mut file = match OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-    {
+    let io = |source| KeyStoreError::Io { path: path.to_owned(), source };
+    let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(file) => file,
         Err(source) if source.kind() == ErrorKind::AlreadyExists => {
-            return Err(KeyStoreError::Exists {
-                path: path.to_owned(),
-            });
+            return Err(KeyStoreError::Exists { path: path.to_owned() });
         }
         Err(source) => return Err(io(source)),
     };
     file.write_all(line.as_bytes()).map_err(io)?;
     file.sync_all().map_err(io)?;
-    let dir = path
-        .parent()
-        .filter(|dir| !dir.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)?;
     Ok(SecretKey::from_seed(*seed))
 }
@@ -222,16 +192,11 @@ pub fn create_key(path: &Path, role: KeyRole) -> Result<SecretKey, KeyStoreError
 /// [`KeyStoreError::Missing`], [`KeyStoreError::Permissions`], [`KeyStoreError::Length`],
 /// [`KeyStoreError::Format`], [`KeyStoreError::Role`], [`KeyStoreError::Hex`], [`KeyStoreError::Io`].
 pub fn open_key(path: &Path, role: KeyRole) -> Result<SecretKey, KeyStoreError> {
-    let io = |source| KeyStoreError::Io {
-        path: path.to_owned(),
-        source,
-    };
+    let io = |source| KeyStoreError::Io { path: path.to_owned(), source };
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(source) if source.kind() == ErrorKind::NotFound => {
-            return Err(KeyStoreError::Missing {
-                path: path.to_owned(),
-            });
+            return Err(KeyStoreError::Missing { path: path.to_owned() });
         }
         Err(source) => return Err(io(source)),
     };
@@ -239,18 +204,13 @@ pub fn open_key(path: &Path, role: KeyRole) -> Result<SecretKey, KeyStoreError> 
     let metadata = file.metadata().map_err(io)?;
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
-        return Err(KeyStoreError::Permissions {
-            path: path.to_owned(),
-            mode,
-        });
+        return Err(KeyStoreError::Permissions { path: path.to_owned(), mode });
     }
     let mut text = Zeroizing::new(String::with_capacity(FILE_BYTES_MAX as usize));
     let read = (&mut file).take(FILE_BYTES_MAX).read_to_string(&mut text);
     match read {
         Err(source) if source.kind() == ErrorKind::InvalidData => {
-            return Err(KeyStoreError::Format {
-                path: path.to_owned(),
-            });
+            return Err(KeyStoreError::Format { path: path.to_owned() });
         }
         read => read.map_err(io)?,
     };
@@ -268,30 +228,17 @@ fn parse_key_file(
     let Some(rest) = text.strip_prefix(FORMAT).and_then(|rest| rest.strip_prefix(' ')) else {
         return Err(KeyStoreError::Format { path: owned() });
     };
-    let Some(rest) = rest
-        .strip_prefix(role.name())
-        .and_then(|rest| rest.strip_prefix(' '))
-    else {
-        return Err(KeyStoreError::Role {
-            path: owned(),
-            expected: role.name(),
-        });
+    let Some(rest) = rest.strip_prefix(role.name()).and_then(|rest| rest.strip_prefix(' ')) else {
+        return Err(KeyStoreError::Role { path: owned(), expected: role.name() });
     };
     let expected_bytes = FORMAT.len() + role.name().len() + 2 * SEED_BYTES + 3;
     if found_bytes != expected_bytes as u64 {
-        return Err(KeyStoreError::Length {
-            path: owned(),
-            found_bytes,
-            expected_bytes,
-        });
+        return Err(KeyStoreError::Length { path: owned(), found_bytes, expected_bytes });
     }
     let Some(digits) = rest.strip_suffix('\n') else {
         return Err(KeyStoreError::Format { path: owned() });
     };
-    let seed = hex_array(digits).map_err(|source| KeyStoreError::Hex {
-        path: owned(),
-        source,
-    })?;
+    let seed = hex_array(digits).map_err(|source| KeyStoreError::Hex { path: owned(), source })?;
     Ok(SecretKey::from_seed(*Zeroizing::new(seed)))
 }
 
@@ -313,29 +260,17 @@ mod tests {
         assert_eq!(made.peer.public(), opened.peer.public());
         assert_ne!(made.log.public(), made.card.public());
         for role in KeyStore::ROLES {
-            let mode = fs::metadata(key_path(&keys, role))
-                .expect("there")
-                .permissions()
-                .mode();
+            let mode = fs::metadata(key_path(&keys, role)).expect("there").permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
         }
-        assert!(matches!(
-            KeyStore::create(&keys),
-            Err(KeyStoreError::Exists { .. })
-        ));
+        assert!(matches!(KeyStore::create(&keys), Err(KeyStoreError::Exists { .. })));
         // One left-over key is enough, and the others are not created beside it.
         let partial = dir.path().join("partial");
         fs::create_dir(&partial).expect("new");
         create_key(&key_path(&partial, KeyRole::Peer), KeyRole::Peer).expect("fresh");
-        assert!(matches!(
-            KeyStore::create(&partial),
-            Err(KeyStoreError::Exists { .. })
-        ));
+        assert!(matches!(KeyStore::create(&partial), Err(KeyStoreError::Exists { .. })));
         assert!(!key_path(&partial, KeyRole::Log).exists());
-        assert!(matches!(
-            KeyStore::open(&partial),
-            Err(KeyStoreError::Missing { .. })
-        ));
+        assert!(matches!(KeyStore::open(&partial), Err(KeyStoreError::Missing { .. })));
     }
 
     #[test]
@@ -368,15 +303,9 @@ mod tests {
         };
         check(b"", |error| matches!(error, KeyStoreError::Format { .. }));
         check(&[0xff; 40], |error| matches!(error, KeyStoreError::Format { .. }));
-        check(good.trim_end().as_bytes(), |error| {
-            matches!(error, KeyStoreError::Length { .. })
-        });
-        check(format!("{good}\n").as_bytes(), |error| {
-            matches!(error, KeyStoreError::Length { .. })
-        });
-        check("x".repeat(1000).as_bytes(), |error| {
-            matches!(error, KeyStoreError::Format { .. })
-        });
+        check(good.trim_end().as_bytes(), |error| matches!(error, KeyStoreError::Length { .. }));
+        check(format!("{good}\n").as_bytes(), |error| matches!(error, KeyStoreError::Length { .. }));
+        check("x".repeat(1000).as_bytes(), |error| matches!(error, KeyStoreError::Format { .. }));
         check(good.replace(" log ", " card ").as_bytes(), |error| {
             matches!(error, KeyStoreError::Role { .. })
         });
@@ -391,17 +320,10 @@ mod tests {
         let dir = folder();
         KeyStore::create(dir.path()).expect("fresh");
         let log = fs::read_to_string(key_path(dir.path(), KeyRole::Log)).expect("text");
-        fs::write(
-            key_path(dir.path(), KeyRole::Peer),
-            log.replace(" log ", " peer "),
-        )
-        .expect("own file");
+        fs::write(key_path(dir.path(), KeyRole::Peer), log.replace(" log ", " peer ")).expect("own file");
         assert!(matches!(
             KeyStore::open(dir.path()),
-            Err(KeyStoreError::Shared {
-                first: "log",
-                second: "peer"
-            })
+            Err(KeyStoreError::Shared { first: "log", second: "peer" })
         ));
     }
 }

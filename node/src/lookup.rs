@@ -10,15 +10,21 @@ use hashpact_core::effect::{IndexChange, PublishedHead, ViewChange};
 use hashpact_core::health::{Completeness, Health};
 use hashpact_core::verdict::{self, BUILT_IN_LIST};
 use hashpact_core::view::{FoldCounts, RecordView};
-use hashpact_index::{IndexStats, MatchIndex};
+use hashpact_index::{Change, IndexStats, MatchIndex};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId, hex_encode, sha256};
 use hashpact_protocol::record::{Signal, SignalType, Vocabulary as _};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+#[cfg(test)]
+mod tests;
+
 /// Matching records shown per item; `total` counts all.
 pub const MATCHES_SHOWN_MAX: usize = 50;
+
+/// Values that are worth a thread of their own.
+const VALUES_PER_THREAD_MIN: usize = 64;
 
 /// The read model.
 pub struct Lookup {
@@ -109,41 +115,21 @@ impl Lookup {
         }
     }
 
-    /// Applies view changes in order. A record can be found only while its row is here: rows come
-    /// before index entries, and index entries go before rows change.
+    /// Applies view changes in order. Rows come before index entries, so that whatever the index
+    /// names has a row; a row that no longer stands hides its index entries until they are gone, too.
     pub fn apply(&self, changes: &[ViewChange]) {
         for change in changes {
             let record = &change.record;
-            if change.index == IndexChange::Remove {
-                for signal in &record.content.signals {
-                    self.index_signal(signal, record.ordinal, false);
-                }
-            }
-            {
-                let mut records = write(&self.records);
-                records.by_id.insert(record.id, record.ordinal);
-                records.by_place.insert((record.log, record.index), record.ordinal);
-                records.by_ordinal.insert(record.ordinal, Arc::clone(record));
-            }
-            if change.index == IndexChange::Add {
-                for signal in &record.content.signals {
-                    self.index_signal(signal, record.ordinal, true);
-                }
-            }
+            let mut records = write(&self.records);
+            records.by_id.insert(record.id, record.ordinal);
+            records.by_place.insert((record.log, record.index), record.ordinal);
+            records.by_ordinal.insert(record.ordinal, Arc::clone(record));
         }
-    }
-
-    fn index_signal(&self, signal: &Signal, ordinal: u64, add: bool) {
-        match (signal.kind(), <&[u8; 32]>::try_from(signal.value())) {
-            (SignalType::Pdq, Ok(value)) if add => self.index.insert_hamming(value, ordinal),
-            (SignalType::Pdq, Ok(value)) => {
-                self.index.remove_hamming(value, ordinal);
-            }
-            (kind, _) if add => self.index.insert_exact(kind.code(), signal.value(), ordinal),
-            (kind, _) => {
-                self.index.remove_exact(kind.code(), signal.value(), ordinal);
-            }
-        }
+        // One call for all: the index copies what its readers share once a call.
+        self.index.apply(changes.iter().flat_map(|change| {
+            let signals = change.record.content.signals.iter();
+            signals.flat_map(|signal| index_changes(signal, change.record.ordinal, change.index))
+        }));
     }
 
     /// Remembers how far a log may be seen; names the view anew.
@@ -285,7 +271,9 @@ impl Lookup {
         for (item, query) in queries.iter().enumerate() {
             for (signal, variants) in &query.signals {
                 if let (SignalType::Pdq, Ok(value)) = (signal.kind(), <[u8; 32]>::try_from(signal.value())) {
-                    for (variant, value) in (0u8..).zip(std::iter::once(value).chain(variants.iter().copied())) {
+                    for (variant, value) in
+                        (0u8..).zip(std::iter::once(value).chain(variants.iter().copied()))
+                    {
                         values.push(value);
                         owners.push((item, variant));
                     }
@@ -298,7 +286,7 @@ impl Lookup {
                 best.entry(record).and_modify(|held| *held = (*held).min(hit)).or_insert(hit);
             }
         };
-        for (hits, (item, variant)) in self.index.query_hamming_batch(&values, pdq_radius).into_iter().zip(owners) {
+        for (hits, (item, variant)) in self.scan(&values, pdq_radius).into_iter().zip(owners) {
             for hit in hits {
                 note(item, hit.record, (hit.distance, variant, SignalType::Pdq));
             }
@@ -324,6 +312,20 @@ impl Lookup {
                 found
             })
             .collect()
+    }
+
+    /// Hits per value; a large batch is shared among the cores.
+    fn scan(&self, values: &[[u8; 32]], radius: u16) -> Vec<Vec<hashpact_index::Hit>> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        if values.len() < VALUES_PER_THREAD_MIN * 2 || threads == 1 {
+            return self.index.query_hamming_batch(values, radius);
+        }
+        let share = values.len().div_ceil(threads).max(VALUES_PER_THREAD_MIN);
+        std::thread::scope(|scope| {
+            let scan = |part| scope.spawn(move || self.index.query_hamming_batch(part, radius));
+            let parts: Vec<_> = values.chunks(share).map(scan).collect();
+            parts.into_iter().flat_map(|part| part.join().expect("a scan does not panic")).collect()
+        })
     }
 
     fn judge(&self, id: String, found: Vec<Found>, origins: &dyn Fn(&LogId) -> String) -> api::MatchResult {
@@ -359,18 +361,33 @@ impl Lookup {
     fn carriers(&self, found: &Found) -> Vec<Arc<RecordView>> {
         let mut ordinals: Vec<u64> = Vec::new();
         for signal in found.record.content.signals.iter().filter(|signal| signal.kind() == found.signal) {
-            match (signal.kind(), <&[u8; 32]>::try_from(signal.value())) {
-                (SignalType::Pdq, Ok(value)) => {
-                    ordinals.extend(self.index.query_hamming(value, 0).into_iter().map(|hit| hit.record));
-                }
-                (kind, _) => ordinals.extend(self.index.query_exact(kind.code(), signal.value())),
-            }
+            ordinals.extend(self.index.query_exact(signal.kind().code(), signal.value()));
         }
         ordinals.sort_unstable();
         ordinals.dedup();
         let records = read(&self.records);
-        ordinals.iter().filter_map(|ordinal| records.by_ordinal.get(ordinal).cloned()).collect()
+        let rows = ordinals.iter().filter_map(|ordinal| records.by_ordinal.get(ordinal));
+        rows.filter(|record| record.stands()).cloned().collect()
     }
+}
+
+/// What a signal means for the index: every value is found byte for byte, PDQ by distance as well.
+/// Finding the other records with an equal value must not cost a scan for each match shown.
+fn index_changes(signal: &Signal, record: u64, change: IndexChange) -> impl Iterator<Item = Change<'_>> {
+    let (kind, value) = (signal.kind().code(), signal.value());
+    let perceptual = <&[u8; 32]>::try_from(value).ok().filter(|_| signal.kind() == SignalType::Pdq);
+    let (near, exact) = match change {
+        IndexChange::Add => (
+            perceptual.map(|value| Change::InsertHamming { value, record }),
+            Some(Change::InsertExact { kind, value, record }),
+        ),
+        IndexChange::Remove => (
+            perceptual.map(|value| Change::RemoveHamming { value, record }),
+            Some(Change::RemoveExact { kind, value, record }),
+        ),
+        IndexChange::Keep => (None, None),
+    };
+    near.into_iter().chain(exact)
 }
 
 impl RecordsFilter {

@@ -75,8 +75,16 @@ impl Default for Metrics {
             records: Gauge::default(),
             registry: Registry::default(),
         };
-        registry.register("peer_misbehaviour", "Messages of peers that broke a rule", metrics.misbehaviour.clone());
-        registry.register("peer_refused", "Connections refused or closed, by reason", metrics.refused.clone());
+        registry.register(
+            "peer_misbehaviour",
+            "Messages of peers that broke a rule",
+            metrics.misbehaviour.clone(),
+        );
+        registry.register(
+            "peer_refused",
+            "Connections refused or closed, by reason",
+            metrics.refused.clone(),
+        );
         registry.register("http_requests", "HTTP requests answered", metrics.http_requests.clone());
         registry.register("http_request_seconds", "Time per HTTP request", metrics.http_seconds.clone());
         registry.register("match_items", "Items looked up", metrics.match_items.clone());

@@ -62,7 +62,7 @@ struct Inner {
     lookup: Arc<Lookup>,
     store: Arc<Store>,
     metrics: Arc<Metrics>,
-    scans: Semaphore,
+    scans: Arc<Semaphore>,
     log_names: BTreeMap<LogId, String>,
 }
 
@@ -96,7 +96,7 @@ impl Service {
     ) -> Self {
         let log_names = identity.roster.logs().map(|log| (log.log_id, log.origin)).collect();
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
-        let scans = Semaphore::new(threads * 2);
+        let scans = Arc::new(Semaphore::new(threads * 2));
         Self { inner: Arc::new(Inner { identity, submissions, lookup, store, metrics, scans, log_names }) }
     }
 
@@ -140,13 +140,15 @@ impl Service {
         let radius = u16::try_from(pdq_radius).unwrap_or(u16::MAX);
         let inner = Arc::clone(&self.inner);
         self.inner.metrics.match_items.inc_by(queries.len() as u64);
-        let permit = self.inner.scans.acquire().await.map_err(|_| ServiceError::Stopping)?;
+        let permit =
+            Arc::clone(&self.inner.scans).acquire_owned().await.map_err(|_| ServiceError::Stopping)?;
         let answer = tokio::task::spawn_blocking(move || {
+            // Held until the scan ends, not until the caller gave up waiting for it.
+            let _permit = permit;
             inner.lookup.match_queries(queries, radius, lists.as_deref(), &|log| inner.origin(log))
         })
         .await
         .map_err(|_| ServiceError::Stopping)?;
-        drop(permit);
         Ok(answer)
     }
 
@@ -211,7 +213,12 @@ impl Service {
     ///
     /// # Errors
     /// Storage failed.
-    pub async fn entry_bundle(&self, origin: &str, index: u64, width: u16) -> Result<Option<Vec<u8>>, ServiceError> {
+    pub async fn entry_bundle(
+        &self,
+        origin: &str,
+        index: u64,
+        width: u16,
+    ) -> Result<Option<Vec<u8>>, ServiceError> {
         let Some(head) = self.head(origin) else { return Ok(None) };
         self.blocking(move |inner| Ok(inner.store.entry_bundle(&head.log, index, width)?)).await
     }
@@ -340,17 +347,18 @@ impl Inner {
         let heads = self.lookup.heads();
         let connected: BTreeSet<&str> = health.peers.iter().map(|peer| peer.member.as_str()).collect();
         let stats = self.lookup.index_stats();
-        let mut index: BTreeMap<String, u64> = BTreeMap::from([("pdq".to_owned(), stats.hamming.postings as u64)]);
+        let mut index: BTreeMap<String, u64> = BTreeMap::from([("pdq".to_owned(), stats.hamming.postings)]);
         for (kind, count) in &stats.exact {
-            let name = SignalType::from_code(u64::from(*kind)).map_or_else(|| format!("type-{kind}"), |kind| kind.name().to_owned());
-            index.insert(name, count.postings as u64);
+            let name = SignalType::from_code(u64::from(*kind))
+                .map_or_else(|| format!("type-{kind}"), |kind| kind.name().to_owned());
+            index.insert(name, count.postings);
         }
         api::StatusResponse {
             member: self.identity.member.clone(),
             consortium: roster.consortium.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             roster: roster.version,
-            roster_expired: crate::driver::now_ms() / 1_000 > roster.expires_s,
+            roster_expired: crate::driver::now_ms() / 1_000 >= roster.expires_s,
             view: self.lookup.as_of().view,
             ready: self.lookup.is_loaded(),
             complete,

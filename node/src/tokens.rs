@@ -41,7 +41,9 @@ impl Scope {
     }
 
     fn parse(word: &str) -> Option<Self> {
-        [Self::Lookup, Self::Contribute, Self::Audit, Self::Admin].into_iter().find(|scope| scope.name() == word)
+        [Self::Lookup, Self::Contribute, Self::Audit, Self::Admin]
+            .into_iter()
+            .find(|scope| scope.name() == word)
     }
 }
 
@@ -136,11 +138,16 @@ impl Tokens {
         }
         let mut tokens = Vec::new();
         for (line, text) in (1..).zip(text.lines()) {
-            let token = parse_line(text).map_err(|rule| TokenError::Line { path: path.to_owned(), line, rule })?;
+            let token =
+                parse_line(text).map_err(|rule| TokenError::Line { path: path.to_owned(), line, rule })?;
             tokens.push(token);
         }
         if tokens.len() > TOKENS_MAX {
-            return Err(TokenError::Line { path: path.to_owned(), line: TOKENS_MAX + 1, rule: "too many tokens" });
+            return Err(TokenError::Line {
+                path: path.to_owned(),
+                line: TOKENS_MAX + 1,
+                rule: "too many tokens",
+            });
         }
         Ok(Self { tokens })
     }
@@ -203,12 +210,15 @@ fn is_name_byte(byte: u8) -> bool {
 
 fn parse_line(line: &str) -> Result<Token, &'static str> {
     let mut words = line.split(' ');
-    let (Some(name), Some(scopes), Some(hash), None) = (words.next(), words.next(), words.next(), words.next())
+    let (Some(name), Some(scopes), Some(hash), None) =
+        (words.next(), words.next(), words.next(), words.next())
     else {
         return Err("must be: name scopes hash");
     };
-    let scopes = scopes.split(',').map(Scope::parse).collect::<Option<BTreeSet<_>>>().ok_or("unknown scope")?;
-    let hash = hex_decode(hash).ok().and_then(|bytes| bytes.try_into().ok()).ok_or("hash must be 64 hex digits")?;
+    let scopes =
+        scopes.split(',').map(Scope::parse).collect::<Option<BTreeSet<_>>>().ok_or("unknown scope")?;
+    let hash =
+        hex_decode(hash).ok().and_then(|bytes| bytes.try_into().ok()).ok_or("hash must be 64 hex digits")?;
     Ok(Token { name: name.to_owned(), scopes, hash })
 }
 

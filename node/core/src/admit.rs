@@ -159,10 +159,11 @@ impl Peers {
         if hello.consortium != roster.consortium {
             return Err(HelloError::Consortium);
         }
-        let card = VerifiedCard::verify(&hello.card, roster, now_ms / 1_000).map_err(|error| match error {
-            CardError::MemberLeft(_) => HelloError::Left,
-            _ => HelloError::Card,
-        })?;
+        let card =
+            VerifiedCard::verify(&hello.card, roster, now_ms / 1_000).map_err(|error| match error {
+                CardError::MemberLeft(_) => HelloError::Left,
+                _ => HelloError::Card,
+            })?;
         let card = card.card();
         let Some(node) = card.nodes.iter().find(|node| node.peer_key == peer) else {
             return Err(HelloError::NotListed);

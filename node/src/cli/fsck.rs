@@ -37,14 +37,22 @@ pub(super) fn fsck(config: &Config, arguments: &FsckArguments) -> anyhow::Result
 
 fn print(report: &FsckReport) {
     for log in &report.logs {
-        println!("{}: {} entries, {} payloads, {} tiles", log.origin, log.entries, log.payloads_present, log.tiles);
+        println!(
+            "{}: {} entries, {} payloads, {} tiles",
+            log.origin, log.entries, log.payloads_present, log.tiles
+        );
     }
     for problem in &report.problems {
         println!("{}: {problem}", if problem.is_fault() { "FAULT" } else { "notice" });
     }
     let entries: u64 = report.logs.iter().map(|log| log.entries).sum();
     let verdict = if report.is_clean() { "clean" } else { "NOT CLEAN" };
-    println!("{verdict}: {} logs, {entries} entries, {} faults, {} notices", report.logs.len(), report.faults, report.notices);
+    println!(
+        "{verdict}: {} logs, {entries} entries, {} faults, {} notices",
+        report.logs.len(),
+        report.faults,
+        report.notices
+    );
 }
 
 fn to_json(report: &FsckReport) -> serde_json::Value {

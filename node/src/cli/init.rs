@@ -79,7 +79,8 @@ pub(super) fn load_roster(path: &Path, pin: Option<&Root>) -> anyhow::Result<(Ro
     let bytes = std::fs::read(path).with_context(|| format!("cannot read the roster {}", path.display()))?;
     let versions = SignedRoster::parse_file(&bytes).with_context(|| format!("roster {}", path.display()))?;
     let (first, rest) = versions.split_first().context("the roster file is empty")?;
-    let mut chain = RosterChain::start(first, pin).with_context(|| format!("roster {}, version 1", path.display()))?;
+    let mut chain =
+        RosterChain::start(first, pin).with_context(|| format!("roster {}, version 1", path.display()))?;
     for next in rest {
         let version = chain.version() + 1;
         chain.advance(next).with_context(|| format!("roster {}, version {version}", path.display()))?;
@@ -115,9 +116,15 @@ fn create_log(config: &Config, keys: &KeyStore, roster: &Path, pin: Option<&str>
         .with_context(|| format!("cannot write {}", config.roster_file().display()))?;
     Store::create(&config.database_dir(), &current.consortium, config.member.as_str())?;
     // The lock comes last: without it `run` refuses to start, so a crash here leaves nothing that signs.
-    let lock = LockState { generation: 0, origin: origin.clone(), size: 0, root: empty_root(), note: Vec::new() };
+    let lock =
+        LockState { generation: 0, origin: origin.clone(), size: 0, root: empty_root(), note: Vec::new() };
     LockFile::create(&config.lock_file(), &lock)?;
     println!("created log {origin}");
-    println!("roster version {} of {}, {} members", current.version, current.consortium, current.members.len());
+    println!(
+        "roster version {} of {}, {} members",
+        current.version,
+        current.consortium,
+        current.members.len()
+    );
     Ok(())
 }

@@ -14,8 +14,8 @@ use hashpact_protocol::keys::{KeyRole, PublicKey};
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::note::{Note, NoteSignature};
 use hashpact_protocol::roster::{
-    ChainError, GovernanceKey, LogEntry, LogStatus, Member, MemberId, MemberStatus, Role, Roster, RosterChain,
-    SignedRoster, assemble, sign_roster,
+    ChainError, GovernanceKey, LogEntry, LogStatus, Member, MemberId, MemberStatus, Role, Roster,
+    RosterChain, SignedRoster, assemble, sign_roster,
 };
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -92,7 +92,8 @@ fn create(arguments: &CreateArguments) -> Result<()> {
     ensure!(!arguments.out.exists(), "{} exists; a roster is never overwritten", arguments.out.display());
     let mut random = [0u8; 8];
     getrandom::fill(&mut random).ok().context("the operating system gave no random bytes")?;
-    let mut governance = arguments.governance.iter().map(|text| governance_key(text)).collect::<Result<Vec<_>>>()?;
+    let mut governance =
+        arguments.governance.iter().map(|text| governance_key(text)).collect::<Result<Vec<_>>>()?;
     governance.sort_by(|a, b| a.name.cmp(&b.name));
     let mut members = arguments.members.iter().map(|text| member(text)).collect::<Result<Vec<_>>>()?;
     members.sort_by(|a, b| a.id.cmp(&b.id));
@@ -115,12 +116,17 @@ fn create(arguments: &CreateArguments) -> Result<()> {
     write_draft(&arguments.out, &roster.encode())?;
     println!("drafted version 1 of {} with {} members", roster.consortium, roster.members.len());
     println!("digest {}", RosterDigest::of_body(&roster.encode()));
-    println!("Now {} of {} governance keys sign it: hashpact-node roster sign", roster.threshold, roster.governance.len());
+    println!(
+        "Now {} of {} governance keys sign it: hashpact-node roster sign",
+        roster.threshold,
+        roster.governance.len()
+    );
     Ok(())
 }
 
 fn governance_key(text: &str) -> Result<GovernanceKey> {
-    let (name, key) = text.split_once('=').with_context(|| format!("--governance {text:?} is not NAME=PUBLIC_KEY"))?;
+    let (name, key) =
+        text.split_once('=').with_context(|| format!("--governance {text:?} is not NAME=PUBLIC_KEY"))?;
     let key = PublicKey::from_hex(key).with_context(|| format!("--governance {name}"))?;
     Ok(GovernanceKey { name: name.to_owned(), key })
 }
@@ -128,9 +134,11 @@ fn governance_key(text: &str) -> Result<GovernanceKey> {
 fn member(text: &str) -> Result<Member> {
     let mut parts = text.split(',');
     let file = parts.next().context("--member needs a join file")?;
-    let content = std::fs::read_to_string(file).with_context(|| format!("cannot read the join file {file}"))?;
+    let content =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read the join file {file}"))?;
     let join: JoinFile = toml::from_str(&content).with_context(|| format!("join file {file}"))?;
-    let key = |name: &str, hex: &str| PublicKey::from_hex(hex).with_context(|| format!("join file {file}: {name}"));
+    let key =
+        |name: &str, hex: &str| PublicKey::from_hex(hex).with_context(|| format!("join file {file}: {name}"));
     let id = MemberId::parse(&join.member).with_context(|| format!("join file {file}: member"))?;
     let mut name = join.member.clone();
     let mut roles = BTreeSet::new();
@@ -244,30 +252,36 @@ fn remember_signed(key_file: &Path, roster: &Roster, body: &[u8]) -> Result<()> 
 /// Replaces a file as a whole: written beside it, synced, renamed.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let beside = path.with_extension("part");
-    let mut file = std::fs::File::create(&beside).with_context(|| format!("cannot write {}", beside.display()))?;
+    let mut file =
+        std::fs::File::create(&beside).with_context(|| format!("cannot write {}", beside.display()))?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&beside, path).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn show(path: &Path) -> Result<()> {
-    let state = match load_roster(path, None) {
-        Ok((chain, _)) => {
-            print_roster(chain.current());
-            println!("root        {}", chain.root());
-            "complete: enough governance keys signed".to_owned()
-        }
-        Err(error) => {
-            let draft = read_draft(path)?;
-            print_roster(&Roster::parse(&draft.body)?);
-            println!("digest      {}", RosterDigest::of_body(&draft.body));
-            for signature in &draft.signatures {
-                println!("signature   {}", signature.name);
-            }
-            format!("NOT COMPLETE: {:#}", error)
-        }
-    };
-    println!("{state}");
+    if let Ok((chain, _)) = load_roster(path, None) {
+        print_roster(chain.current());
+        println!("root        {}", chain.root());
+        println!("complete: enough governance keys signed");
+        return Ok(());
+    }
+    let draft = read_draft(path)?;
+    let roster = Roster::parse(&draft.body).with_context(|| path.display().to_string())?;
+    print_roster(&roster);
+    println!("digest      {}", RosterDigest::of_body(&draft.body));
+    if draft.signatures.is_empty() {
+        println!("NOT COMPLETE: 0 of {} signatures", roster.threshold);
+        return Ok(());
+    }
+    for signature in &draft.signatures {
+        println!("signature   {}", signature.name);
+    }
+    let signed = assemble(&draft.body, &Frontier::empty(), draft.signatures)?;
+    match RosterChain::start(&signed, None) {
+        Ok(_) => println!("complete: enough governance keys signed"),
+        Err(error) => println!("NOT COMPLETE: {error}"),
+    }
     Ok(())
 }
 
@@ -283,7 +297,13 @@ fn print_roster(roster: &Roster) {
     }
     for member in &roster.members {
         let roles: Vec<&str> = member.roles.iter().map(|role| role.name()).collect();
-        println!("member      {:<12} {} ({}) {}", member.id, member.name, member.status.name(), roles.join(", "));
+        println!(
+            "member      {:<12} {} ({}) {}",
+            member.id,
+            member.name,
+            member.status.name(),
+            roles.join(", ")
+        );
         for log in &member.logs {
             let state = match log.status {
                 LogStatus::Open => "open".to_owned(),

@@ -22,7 +22,9 @@ use hashpact_protocol::digest::LogId;
 use hashpact_protocol::leaf::{EntryLeaf, read_leaf};
 use hashpact_protocol::limits::NODE_CARD_LIFETIME_MAX_S;
 use hashpact_protocol::merkle::Frontier;
-use hashpact_protocol::roster::{CardNode, LogStatus, NodeCard, Roster, RosterChain, VerifiedCard, sign_card};
+use hashpact_protocol::roster::{
+    CardNode, LogStatus, NodeCard, Roster, RosterChain, VerifiedCard, sign_card,
+};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -58,10 +60,14 @@ pub async fn run(
     info!(member.id = %config.member, data_dir = %config.data_dir.display(), http = %config.http_listen,
         listen = ?config.network.listen, peers = ?config.network.peers, "starting");
     let keys = KeyStore::open(&config.keys_dir()).context("keys (was `init` run?)")?;
+    let tokens = Tokens::load(&config.tokens_file()).map_err(anyhow::Error::from)?;
     let (chain, _) = super::init::load_roster(&config.roster_file(), None)?;
     let store = Arc::new(Store::open(&config.database_dir()).context("database (was `init --roster` run?)")?);
     let lock = open_lock(&config, chain.current())?;
     let lock_state = lock.state().clone();
+    if let Some(repair) = lock.repair() {
+        tracing::warn!(?repair, "one slot of the lock file was damaged and has been written again");
+    }
     let card = node_card(&config, &keys, chain.current())?;
 
     let lookup = Arc::new(Lookup::new(chain.version()));
@@ -73,8 +79,8 @@ pub async fn run(
         roster: chain.current_shared().clone(),
         started: Instant::now(),
     };
-    let service = Service::new(identity, submit, Arc::clone(&lookup), Arc::clone(&store), Arc::clone(&metrics));
-    let tokens = Tokens::load(&config.tokens_file()).map_err(anyhow::Error::from)?;
+    let service =
+        Service::new(identity, submit, Arc::clone(&lookup), Arc::clone(&store), Arc::clone(&metrics));
     if tokens.is_empty() {
         tracing::warn!("no bearer tokens exist; create one with `hashpact-node token create`");
     }
@@ -88,12 +94,8 @@ pub async fn run(
 
     let engine = {
         let (store, lookup) = (Arc::clone(&store), Arc::clone(&lookup));
-        let seeds = EngineConfig {
-            member: config.member.clone(),
-            log_key: keys.log,
-            peer: keys.peer.public(),
-            card,
-        };
+        let seeds =
+            EngineConfig { member: config.member.clone(), log_key: keys.log, peer: keys.peer.public(), card };
         tokio::task::spawn_blocking(move || open_engine(&store, &lookup, chain, lock_state, seeds))
             .await
             .context("replay")?
@@ -106,10 +108,8 @@ pub async fn run(
         }
     };
     lookup.set_loaded();
-    let limits = NetworkLimits {
-        established_inbound_max: config.network.connections_max,
-        ..NetworkLimits::default()
-    };
+    let limits =
+        NetworkLimits { established_inbound_max: config.network.connections_max, ..NetworkLimits::default() };
     let network = NetworkConfig {
         peer_key: &keys.peer,
         listen: config.network.listen.clone(),
@@ -190,7 +190,10 @@ fn replay(store: &Store, lookup: &Lookup, view: &mut View, author: &Author, size
     while start < size {
         let end = size.min(start + REPLAY_ENTRIES);
         let entries: Vec<StoredEntry> = store.entries(&author.log, start, end).context("replay")?;
-        anyhow::ensure!(!entries.is_empty(), "entry {start} of a log with {size} entries is missing; run fsck");
+        anyhow::ensure!(
+            !entries.is_empty(),
+            "entry {start} of a log with {size} entries is missing; run fsck"
+        );
         for (index, entry) in (start..).zip(&entries) {
             lookup.apply(&view.fold(author, index, &entry.leaf, &entry.payload));
         }
@@ -202,7 +205,8 @@ fn replay(store: &Store, lookup: &Lookup, view: &mut View, author: &Author, size
 
 fn last_time_ms(store: &Store, log: &LogId, size: u64) -> anyhow::Result<u64> {
     let Some(last) = size.checked_sub(1) else { return Ok(0) };
-    let entry = store.entries(log, last, size).context("last entry")?.pop().context("the last entry is missing")?;
+    let entry =
+        store.entries(log, last, size).context("last entry")?.pop().context("the last entry is missing")?;
     Ok(match read_leaf(&entry.leaf, log, last) {
         EntryLeaf::Known(leaf) => leaf.time_ms,
         _ => 0,

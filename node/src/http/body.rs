@@ -20,7 +20,8 @@ pub(super) async fn read_json<T: DeserializeOwned>(
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = content_type.split(';').next().unwrap_or("").trim();
     if !essence.eq_ignore_ascii_case("application/json") {
-        let message = format!("the body must be application/json, not {essence:?}; this node takes no other form");
+        let message =
+            format!("the body must be application/json, not {essence:?}; this node takes no other form");
         return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
     }
     let bytes = to_bytes(body, max_bytes).await.map_err(|_| {

@@ -3,8 +3,10 @@
 //! Full tiles and full bundles never change and may be cached for good; a checkpoint is always asked
 //! for anew. Partial tiles are served as long as they are inside the newest checkpoint.
 
+use super::request::read_path;
 use super::{Api, ApiError};
 use crate::tokens::Scope;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -20,12 +22,14 @@ const IMMUTABLE: &str = "public, max-age=31536000, immutable";
     responses((status = 200, body = String, content_type = "text/plain"), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn checkpoint(
     State(api): State<Api>,
-    Path((member, n)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    let (member, n) = read_path(path)?;
     let origin = origin(&api, &headers, &member, &n)?;
     let note = api.service.checkpoint(&origin);
-    let note = note.ok_or_else(|| ApiError::not_found(format!("no checkpoint of {origin} has been seen yet")))?;
+    let note =
+        note.ok_or_else(|| ApiError::not_found(format!("no checkpoint of {origin} has been seen yet")))?;
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-cache")], note).into_response())
 }
 
@@ -36,9 +40,10 @@ pub(super) async fn checkpoint(
     responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn tile(
     State(api): State<Api>,
-    Path((member, n, path)): Path<(String, String, String)>,
+    path: Result<Path<(String, String, String)>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    let (member, n, path) = read_path(path)?;
     let origin = origin(&api, &headers, &member, &n)?;
     let (bytes, full) = match path.strip_prefix("entries/") {
         Some(rest) => {
@@ -50,7 +55,9 @@ pub(super) async fn tile(
             (api.service.tile(&origin, id).await?, id.width == 256)
         }
     };
-    let bytes = bytes.ok_or_else(|| ApiError::not_found(format!("no such tile of {origin} below its newest checkpoint")))?;
+    let bytes = bytes.ok_or_else(|| {
+        ApiError::not_found(format!("no such tile of {origin} below its newest checkpoint"))
+    })?;
     let cache = if full { IMMUTABLE } else { "public, max-age=60" };
     Ok(([(CONTENT_TYPE, "application/octet-stream"), (CACHE_CONTROL, cache)], bytes).into_response())
 }

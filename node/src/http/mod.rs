@@ -14,6 +14,8 @@ mod node;
 pub mod openapi;
 mod records;
 mod request;
+#[cfg(test)]
+mod tests;
 
 use crate::config::Config;
 use crate::service::Service;
@@ -37,6 +39,7 @@ pub struct Api {
     slots: Arc<Semaphore>,
     timeout: Duration,
     public_logs: bool,
+    loopback: bool,
 }
 
 /// A bound API, not yet serving.
@@ -64,6 +67,7 @@ impl Api {
             slots: Arc::new(Semaphore::new(config.http.requests_max)),
             timeout: Duration::from_millis(config.http.timeout_ms),
             public_logs: config.http.public_logs,
+            loopback: config.http_listen.ip().is_loopback(),
         }
     }
 }

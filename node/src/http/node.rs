@@ -12,7 +12,10 @@ use hashpact_protocol::api::{ErrorBody, LogsResponse, MembersResponse, ReadyResp
 /// The members of the roster in force.
 #[utoipa::path(get, path = "/v1/members", tag = "node", security(("token" = ["lookup", "audit"])),
     responses((status = 200, body = MembersResponse), (status = "4XX", body = ErrorBody)))]
-pub(super) async fn members(State(api): State<Api>, headers: HeaderMap) -> Result<Json<MembersResponse>, ApiError> {
+pub(super) async fn members(
+    State(api): State<Api>,
+    headers: HeaderMap,
+) -> Result<Json<MembersResponse>, ApiError> {
     api.allow(&headers, &[Scope::Lookup, Scope::Audit])?;
     Ok(Json(api.service.members()))
 }
@@ -28,7 +31,10 @@ pub(super) async fn logs(State(api): State<Api>, headers: HeaderMap) -> Result<J
 /// What this node is, holds and waits for.
 #[utoipa::path(get, path = "/v1/status", tag = "node", security(("token" = ["lookup", "contribute", "audit"])),
     responses((status = 200, body = StatusResponse), (status = "4XX", body = ErrorBody)))]
-pub(super) async fn status(State(api): State<Api>, headers: HeaderMap) -> Result<Json<StatusResponse>, ApiError> {
+pub(super) async fn status(
+    State(api): State<Api>,
+    headers: HeaderMap,
+) -> Result<Json<StatusResponse>, ApiError> {
     api.allow(&headers, &[Scope::Lookup, Scope::Contribute, Scope::Audit])?;
     Ok(Json(api.service.status()))
 }
@@ -48,10 +54,13 @@ pub(super) async fn readyz(State(api): State<Api>) -> Response {
     (status, Json(ready)).into_response()
 }
 
-/// Metrics in OpenMetrics text; loopback needs no token, they hold no signals and no callers.
-#[utoipa::path(get, path = "/metrics", tag = "node",
-    responses((status = 200, body = String, content_type = "application/openmetrics-text")))]
-pub(super) async fn metrics(State(api): State<Api>) -> Response {
+/// Metrics in OpenMetrics text: no signals and no callers. A token is needed when the API is not on loopback.
+#[utoipa::path(get, path = "/metrics", tag = "node", security((), ("token" = ["audit"])),
+    responses((status = 200, body = String, content_type = "application/openmetrics-text"), (status = "4XX", body = ErrorBody)))]
+pub(super) async fn metrics(State(api): State<Api>, headers: HeaderMap) -> Result<Response, ApiError> {
+    if !api.loopback {
+        api.allow(&headers, &[Scope::Audit])?;
+    }
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(CONTENT_TYPE, content_type)], api.service.metrics_text()).into_response()
+    Ok(([(CONTENT_TYPE, content_type)], api.service.metrics_text()).into_response())
 }

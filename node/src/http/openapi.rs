@@ -24,6 +24,7 @@ use utoipa::{Modify, OpenApi};
         super::node::healthz,
         super::node::readyz,
         super::node::metrics,
+        document,
         super::logs::checkpoint,
         super::logs::tile
     ),
@@ -46,7 +47,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     Description::openapi()
 }
 
-/// `GET /openapi.json`
+/// This description.
+#[utoipa::path(get, path = "/openapi.json", tag = "node",
+    responses((status = 200, body = serde_json::Value, content_type = "application/json")))]
 pub(super) async fn document() -> Json<utoipa::openapi::OpenApi> {
     Json(openapi())
 }

@@ -2,15 +2,16 @@
 
 use super::access::Caller;
 use super::body::{BODY_MAX_BYTES, STATEMENT_MAX_BYTES, read_json};
+use super::request::read_path;
 use super::{Api, ApiError};
 use crate::lookup::{Cursor, RecordsFilter};
 use crate::tokens::Scope;
 use axum::Json;
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hashpact_core::event::{Ack, Draft};
 use hashpact_protocol::api::{
@@ -63,7 +64,10 @@ pub(super) async fn list(
     };
     let limit = query.limit.unwrap_or(PAGE_DEFAULT);
     if limit == 0 || limit > PAGE_MAX {
-        return Err(ApiError::bad_request("invalid_field", format!("limit: {limit} is not in 1..={PAGE_MAX}")));
+        return Err(ApiError::bad_request(
+            "invalid_field",
+            format!("limit: {limit} is not in 1..={PAGE_MAX}"),
+        ));
     }
     if let Some(kind) = query.kind.as_deref().filter(|kind| *kind != "content") {
         return Err(invalid("kind", kind));
@@ -95,11 +99,11 @@ pub(super) async fn list(
     responses((status = 200, body = RecordJson), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn show(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Json<RecordJson>, ApiError> {
     api.allow(&headers, &[Scope::Lookup, Scope::Audit])?;
-    let id = parse_id(&id)?;
+    let id = parse_id(path)?;
     let record = api.service.record(id).await?;
     record.map(Json).ok_or_else(|| ApiError::not_found(format!("record {id} is not known to this node")))
 }
@@ -110,11 +114,11 @@ pub(super) async fn show(
     responses((status = 200, body = String, content_type = "text/plain"), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn proof(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     api.allow(&headers, &[Scope::Lookup, Scope::Audit])?;
-    let id = parse_id(&id)?;
+    let id = parse_id(path)?;
     match api.service.proof(id).await? {
         Some(proof) => Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], proof).into_response()),
         None => Err(ApiError::not_found(format!("no signed tree of this node covers an entry {id}"))),
@@ -127,12 +131,12 @@ pub(super) async fn proof(
     responses((status = 200, body = Receipt), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
 pub(super) async fn opine(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Receipt>, ApiError> {
     let caller = api.allow(&headers, &[Scope::Contribute])?;
-    let subject = parse_id(&id)?;
+    let subject = parse_id(path)?;
     let (request, bytes) = read_json::<OpinionRequest>(&headers, body, STATEMENT_MAX_BYTES).await?;
     let (opinion, reason) = request.check()?;
     let drafts = vec![Draft::Opinion { subject, opinion, reason: Some(reason.get()) }];
@@ -146,12 +150,12 @@ pub(super) async fn opine(
     responses((status = 200, body = Receipt), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
 pub(super) async fn retract(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Receipt>, ApiError> {
     let caller = api.allow(&headers, &[Scope::Contribute])?;
-    let subject = parse_id(&id)?;
+    let subject = parse_id(path)?;
     let (request, bytes) = read_json::<RetractionRequest>(&headers, body, STATEMENT_MAX_BYTES).await?;
     let drafts = vec![Draft::Retraction { subject, reason: request.check()? }];
     let statement = Statement { operation: "retraction", subject: Some(subject), body: &bytes };
@@ -197,14 +201,16 @@ async fn submit(
 /// The one receipt of one statement.
 fn single(receipts: Receipts) -> Result<Json<Receipt>, ApiError> {
     let receipt = receipts.receipts.into_iter().next();
-    let missing = || ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "no receipt for a statement");
+    let missing =
+        || ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "no receipt for a statement");
     receipt.map(Json).ok_or_else(missing)
 }
 
 fn idempotency_key(headers: &HeaderMap, caller: &Caller) -> Result<Option<[u8; 32]>, ApiError> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let refuse = |message: String| ApiError::bad_request("invalid_idempotency_key", message);
-    let text = value.to_str().map_err(|_| refuse("the Idempotency-Key must be printable ASCII".to_owned()))?;
+    let text =
+        value.to_str().map_err(|_| refuse("the Idempotency-Key must be printable ASCII".to_owned()))?;
     check_idempotency_key(text).map_err(|error| refuse(error.to_string()))?;
     Ok(Some(sha256(&[IDEMPOTENCY, &caller.id, text.as_bytes()])))
 }
@@ -218,9 +224,12 @@ fn parse_ack(text: Option<&str>) -> Result<Ack, ApiError> {
     })
 }
 
-fn parse_id(text: &str) -> Result<RecordId, ApiError> {
-    RecordId::from_hex(text).map_err(|error| {
-        ApiError::bad_request("invalid_record_id", format!("a record id has 64 lower-case hex digits: {error}"))
+fn parse_id(path: Result<Path<String>, PathRejection>) -> Result<RecordId, ApiError> {
+    RecordId::from_hex(&read_path(path)?).map_err(|error| {
+        ApiError::bad_request(
+            "invalid_record_id",
+            format!("a record id has 64 lower-case hex digits: {error}"),
+        )
     })
 }
 

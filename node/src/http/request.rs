@@ -3,7 +3,8 @@
 use super::{Api, ApiError};
 use crate::metrics::EndpointLabel;
 use axum::Json;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{MatchedPath, Path, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -19,8 +20,7 @@ pub(super) async fn identified(State(api): State<Api>, request: Request, next: N
     let started = Instant::now();
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let id = format!("{:x}-{number:x}", std::process::id());
-    let endpoint =
-        request.extensions().get::<MatchedPath>().map_or("none", |path| path.as_str()).to_owned();
+    let endpoint = request.extensions().get::<MatchedPath>().map_or("none", |path| path.as_str()).to_owned();
     let method = request.method().clone();
     let mut response = next.run(request).await;
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
@@ -57,10 +57,18 @@ pub(super) async fn bounded(State(api): State<Api>, request: Request, next: Next
     match tokio::time::timeout(api.timeout, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {
-            let message = format!("not done within {} ms", api.timeout.as_millis());
+            let message = format!(
+                "not done within {} ms; what was being stated may still be appended, so retry with the same Idempotency-Key",
+                api.timeout.as_millis()
+            );
             ApiError::later(StatusCode::GATEWAY_TIMEOUT, "timeout", message).into_response()
         }
     }
+}
+
+/// The parameters of a path; one that is not text names nothing that exists here.
+pub(super) fn read_path<T>(path: Result<Path<T>, PathRejection>) -> Result<T, ApiError> {
+    path.map(|Path(path)| path).map_err(|error| ApiError::bad_request("invalid_path", error.body_text()))
 }
 
 pub(super) async fn no_such_path(uri: Uri) -> ApiError {

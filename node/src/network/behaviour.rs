@@ -133,10 +133,7 @@ impl Exchange {
 
     /// Checks a connection that finished its handshake and finds or opens the peer's account.
     fn admit(&mut self, peer: PeerId, opener: Opener) -> Result<Arc<Account>, ConnectionDenied> {
-        let key = self
-            .gate
-            .check(&peer, opener, self.now_ms())
-            .map_err(ConnectionDenied::new)?;
+        let key = self.gate.check(&peer, opener, self.now_ms()).map_err(ConnectionDenied::new)?;
         if !self.accounts.contains_key(&peer) {
             let account = Account {
                 peer: key,
@@ -161,8 +158,7 @@ impl NetworkBehaviour for Exchange {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        self.inner
-            .handle_pending_inbound_connection(connection, local, remote)
+        self.inner.handle_pending_inbound_connection(connection, local, remote)
     }
 
     fn handle_established_inbound_connection(
@@ -174,9 +170,8 @@ impl NetworkBehaviour for Exchange {
     ) -> Result<THandler<Self>, ConnectionDenied> {
         let account = self.admit(peer, Opener::Them)?;
         let inner = &mut self.inner;
-        self.opening.with(account, || {
-            inner.handle_established_inbound_connection(connection, peer, local, remote)
-        })
+        self.opening
+            .with(account, || inner.handle_established_inbound_connection(connection, peer, local, remote))
     }
 
     // Addresses come from the dialer alone, so the inner behaviour is not asked for more.
@@ -208,14 +203,9 @@ impl NetworkBehaviour for Exchange {
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match &event {
             FromSwarm::ConnectionEstablished(opened) => {
-                let opener = if opened.endpoint.is_dialer() {
-                    Opener::Us
-                } else {
-                    Opener::Them
-                };
+                let opener = if opened.endpoint.is_dialer() { Opener::Us } else { Opener::Them };
                 if let Some(account) = self.accounts.get(&opened.peer_id) {
-                    self.gate
-                        .handle_opened(account.peer, opened.connection_id, opener);
+                    self.gate.handle_opened(account.peer, opened.connection_id, opener);
                 }
             }
             FromSwarm::ConnectionClosed(closed) => {
@@ -272,9 +262,7 @@ pub(super) fn swarm(
         .with_behaviour(|_| behaviour)
         .unwrap_or_else(|never| match never {})
         .with_swarm_config(|config| {
-            config
-                .with_idle_connection_timeout(IDLE_MAX)
-                .with_max_negotiating_inbound_streams(32)
+            config.with_idle_connection_timeout(IDLE_MAX).with_max_negotiating_inbound_streams(32)
         })
         .build();
     Ok(swarm)

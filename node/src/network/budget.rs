@@ -52,10 +52,7 @@ pub(super) struct Counter {
 
 impl Counter {
     pub(super) fn new(max_bytes: usize) -> Self {
-        Self {
-            held_bytes: AtomicUsize::new(0),
-            max_bytes: AtomicUsize::new(max_bytes),
-        }
+        Self { held_bytes: AtomicUsize::new(0), max_bytes: AtomicUsize::new(max_bytes) }
     }
 
     #[cfg(test)]
@@ -90,10 +87,7 @@ pub(super) struct Direction {
 
 impl Direction {
     pub(super) fn new(peer_max_bytes: usize, total: Arc<Counter>) -> Arc<Self> {
-        Arc::new(Self {
-            peer: Counter::new(peer_max_bytes),
-            total,
-        })
+        Arc::new(Self { peer: Counter::new(peer_max_bytes), total })
     }
 
     /// Changes this peer's bound; what is held already stays held.
@@ -117,10 +111,7 @@ pub(super) struct Hold {
 impl Hold {
     /// Reserves nothing yet.
     pub(super) fn empty(direction: &Arc<Direction>) -> Self {
-        Self {
-            direction: Arc::clone(direction),
-            bytes: 0,
-        }
+        Self { direction: Arc::clone(direction), bytes: 0 }
     }
 
     /// Reserves this many bytes at once.
@@ -134,17 +125,11 @@ impl Hold {
     pub(super) fn grow(&mut self, bytes: usize) -> Result<(), OverBudget> {
         let Direction { peer, total } = &*self.direction;
         if !peer.take(bytes) {
-            return Err(OverBudget::Peer {
-                wanted_bytes: bytes,
-                max_bytes: peer.max_bytes(),
-            });
+            return Err(OverBudget::Peer { wanted_bytes: bytes, max_bytes: peer.max_bytes() });
         }
         if !total.take(bytes) {
             peer.give_back(bytes);
-            return Err(OverBudget::Total {
-                wanted_bytes: bytes,
-                max_bytes: total.max_bytes(),
-            });
+            return Err(OverBudget::Total { wanted_bytes: bytes, max_bytes: total.max_bytes() });
         }
         self.bytes += bytes;
         Ok(())
@@ -185,11 +170,7 @@ pub(super) struct Account {
 impl Account {
     /// Reports a broken rule. When many wait already, one more changes nothing.
     pub(super) fn report(&self, rule: &'static str, is_deliberate: bool) {
-        let _ = self.faults.try_send(Fault {
-            peer: self.peer,
-            rule,
-            is_deliberate,
-        });
+        let _ = self.faults.try_send(Fault { peer: self.peer, rule, is_deliberate });
     }
 }
 
@@ -203,20 +184,11 @@ mod tests {
         let one = Direction::new(100, Arc::clone(&total));
         let two = Direction::new(100, Arc::clone(&total));
         let mut first = Hold::of(&one, 60).expect("fits");
-        assert_eq!(
-            first.grow(41),
-            Err(OverBudget::Peer {
-                wanted_bytes: 41,
-                max_bytes: 100
-            })
-        );
+        assert_eq!(first.grow(41), Err(OverBudget::Peer { wanted_bytes: 41, max_bytes: 100 }));
         first.grow(40).expect("exactly at the bound");
         assert_eq!(
             Hold::of(&two, 51).map(|_| ()),
-            Err(OverBudget::Total {
-                wanted_bytes: 51,
-                max_bytes: 150
-            })
+            Err(OverBudget::Total { wanted_bytes: 51, max_bytes: 150 })
         );
         assert_eq!(two.held_bytes(), 0, "a refused hold leaves nothing behind");
         let second = Hold::of(&two, 50).expect("exactly at the total");

@@ -134,10 +134,7 @@ impl Opening {
     }
 
     fn account(&self) -> Option<Arc<Account>> {
-        self.0
-            .lock()
-            .expect("nothing panics while it holds this lock")
-            .clone()
+        self.0.lock().expect("nothing panics while it holds this lock").clone()
     }
 }
 
@@ -150,16 +147,11 @@ pub(super) struct SyncCodec {
 
 impl SyncCodec {
     pub(super) fn new(opening: Arc<Opening>) -> Self {
-        Self {
-            opening,
-            account: None,
-        }
+        Self { opening, account: None }
     }
 
     fn account(&self) -> io::Result<&Arc<Account>> {
-        self.account
-            .as_ref()
-            .ok_or_else(|| io::Error::other("this codec belongs to no connection"))
+        self.account.as_ref().ok_or_else(|| io::Error::other("this codec belongs to no connection"))
     }
 
     async fn read<T, M>(
@@ -175,10 +167,7 @@ impl SyncCodec {
         let account = self.account()?;
         let read = async {
             let (bytes, hold) = read_frame(io, max_bytes, &account.inbound).await?;
-            Ok(Parcel::Incoming {
-                message: decode(&bytes)?,
-                hold,
-            })
+            Ok(Parcel::Incoming { message: decode(&bytes)?, hold })
         };
         read.await.map_err(|error: FrameError| {
             if let Some((rule, is_deliberate)) = error.rule() {
@@ -192,10 +181,7 @@ impl SyncCodec {
 impl Clone for SyncCodec {
     fn clone(&self) -> Self {
         let account = self.account.clone().or_else(|| self.opening.account());
-        Self {
-            opening: Arc::clone(&self.opening),
-            account,
-        }
+        Self { opening: Arc::clone(&self.opening), account }
     }
 }
 
@@ -215,8 +201,7 @@ impl request_response::Codec for SyncCodec {
     where
         T: AsyncRead + Unpin + Send,
     {
-        self.read(io, WIRE_RESPONSE_MAX_BYTES, wire::decode_response)
-            .await
+        self.read(io, WIRE_RESPONSE_MAX_BYTES, wire::decode_response).await
     }
 
     async fn write_request<T>(
@@ -255,10 +240,7 @@ where
 {
     let length_bytes = read_length(io).await?;
     if length_bytes > max_bytes {
-        return Err(FrameError::TooLong {
-            announced_bytes: length_bytes,
-            max_bytes,
-        });
+        return Err(FrameError::TooLong { announced_bytes: length_bytes, max_bytes });
     }
     let mut hold = Hold::empty(direction);
     let mut bytes = Vec::new();
@@ -295,10 +277,7 @@ async fn read_length<T: AsyncRead + Unpin>(io: &mut T) -> Result<usize, FrameErr
             // Not a word: the other side is gone, busy or not interested. No rule is broken.
             0 if received_bytes == 0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
             0 => {
-                return Err(FrameError::Truncated {
-                    received_bytes,
-                    announced_bytes: LENGTH_BYTES,
-                });
+                return Err(FrameError::Truncated { received_bytes, announced_bytes: LENGTH_BYTES });
             }
             count => received_bytes += count,
         }

@@ -27,11 +27,7 @@ fn bench(max_bytes: usize) -> Bench {
     let opening = Arc::new(Opening::default());
     let original = SyncCodec::new(Arc::clone(&opening));
     let codec = opening.with(Arc::clone(&account), || original.clone());
-    Bench {
-        codec,
-        account,
-        faults,
-    }
+    Bench { codec, account, faults }
 }
 
 fn framed(bytes: &[u8]) -> Vec<u8> {
@@ -64,35 +60,18 @@ impl AsyncRead for Trickle {
 
 #[tokio::test]
 async fn messages_survive_any_chunking_and_are_charged_while_they_live() {
-    let Bench {
-        mut codec, account, ..
-    } = bench(1 << 20);
+    let Bench { mut codec, account, .. } = bench(1 << 20);
     let mut wire_bytes = Cursor::new(Vec::new());
     let bytes = wire::encode_request(&Request::Heads).expect("valid");
     let hold = Hold::of(&account.outbound, bytes.len()).expect("fits");
-    let parcel = Parcel::Outgoing {
-        bytes,
-        hold: Some(hold),
-    };
-    codec
-        .write_request(&PROTOCOL, &mut wire_bytes, parcel)
-        .await
-        .expect("memory takes it");
+    let parcel = Parcel::Outgoing { bytes, hold: Some(hold) };
+    codec.write_request(&PROTOCOL, &mut wire_bytes, parcel).await.expect("memory takes it");
     assert_eq!(account.outbound.held_bytes(), 0, "given back once it is written");
-    assert_eq!(
-        wire_bytes.get_ref(),
-        &framed(&[1]),
-        "SPEC §10: length, then the message"
-    );
+    assert_eq!(wire_bytes.get_ref(), &framed(&[1]), "SPEC §10: length, then the message");
 
-    let mut trickle = Trickle {
-        bytes: wire_bytes.into_inner().into_iter(),
-        ends: true,
-    };
+    let mut trickle = Trickle { bytes: wire_bytes.into_inner().into_iter(), ends: true };
     let read = codec.read_request(&PROTOCOL, &mut trickle).await.expect("valid");
-    let Parcel::Incoming { message, hold } = read else {
-        panic!("read parcels are incoming")
-    };
+    let Parcel::Incoming { message, hold } = read else { panic!("read parcels are incoming") };
     assert_eq!(message, Request::Heads);
     assert_eq!(account.inbound.held_bytes(), 1);
     drop(hold);
@@ -102,23 +81,11 @@ async fn messages_survive_any_chunking_and_are_charged_while_they_live() {
 /// Reads a response from `bytes` and gives the error's text, the reported fault and whether it counts
 /// as malformed.
 async fn refused(max_bytes: usize, bytes: Vec<u8>) -> (String, Option<(&'static str, bool)>, bool) {
-    let Bench {
-        mut codec,
-        account,
-        mut faults,
-    } = bench(max_bytes);
-    let error = codec
-        .read_response(&PROTOCOL, &mut Cursor::new(bytes))
-        .await
-        .expect_err("must be refused");
+    let Bench { mut codec, account, mut faults } = bench(max_bytes);
+    let error = codec.read_response(&PROTOCOL, &mut Cursor::new(bytes)).await.expect_err("must be refused");
     assert_eq!(account.inbound.held_bytes(), 0, "a refused message holds nothing");
-    let fault = faults
-        .try_recv()
-        .ok()
-        .map(|fault| (fault.rule, fault.is_deliberate));
-    let frame = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<FrameError>());
+    let fault = faults.try_recv().ok().map(|fault| (fault.rule, fault.is_deliberate));
+    let frame = error.get_ref().and_then(|inner| inner.downcast_ref::<FrameError>());
     let is_malformed = frame.is_some_and(FrameError::is_malformed);
     (error.to_string(), fault, is_malformed)
 }
@@ -135,10 +102,7 @@ async fn every_broken_rule_has_its_label() {
 
     let ack = wire::encode_response(&Response::Ack).expect("valid");
     let (_, fault, is_malformed) = refused(1 << 20, [framed(&ack), vec![0]].concat()).await;
-    assert_eq!(
-        (fault, is_malformed),
-        (Some(("frame_trailing_bytes", true)), true)
-    );
+    assert_eq!((fault, is_malformed), (Some(("frame_trailing_bytes", true)), true));
 
     let (_, fault, is_malformed) = refused(1 << 20, framed(&[0xee; 40])).await;
     assert_eq!((fault, is_malformed), (Some(("message_malformed", true)), true));
@@ -164,34 +128,22 @@ async fn every_broken_rule_has_its_label() {
 
 #[tokio::test]
 async fn an_announcement_alone_holds_one_small_buffer() {
-    let Bench {
-        mut codec, account, ..
-    } = bench(64 << 20);
+    let Bench { mut codec, account, .. } = bench(64 << 20);
     let protocol = PROTOCOL;
     let announced = u32::try_from(WIRE_RESPONSE_MAX_BYTES).expect("fits");
-    let mut silent = Trickle {
-        bytes: announced.to_be_bytes().to_vec().into_iter(),
-        ends: false,
-    };
+    let mut silent = Trickle { bytes: announced.to_be_bytes().to_vec().into_iter(), ends: false };
     {
         let mut reading = std::pin::pin!(codec.read_response(&protocol, &mut silent));
         let mut context = Context::from_waker(std::task::Waker::noop());
         assert!(reading.as_mut().poll(&mut context).is_pending());
         assert_eq!(account.inbound.held_bytes(), FIRST_RESERVE_BYTES);
     }
-    assert_eq!(
-        account.inbound.held_bytes(),
-        0,
-        "and nothing once the request timed out"
-    );
+    assert_eq!(account.inbound.held_bytes(), 0, "and nothing once the request timed out");
 
     // What is held stays within twice what came.
     let came = 100_000;
     let bytes = [announced.to_be_bytes().to_vec(), vec![0; came]].concat();
-    let mut silent = Trickle {
-        bytes: bytes.into_iter(),
-        ends: false,
-    };
+    let mut silent = Trickle { bytes: bytes.into_iter(), ends: false };
     let mut reading = std::pin::pin!(codec.read_response(&protocol, &mut silent));
     let mut context = Context::from_waker(std::task::Waker::noop());
     assert!(reading.as_mut().poll(&mut context).is_pending());
@@ -201,9 +153,6 @@ async fn an_announcement_alone_holds_one_small_buffer() {
 #[tokio::test]
 async fn a_codec_without_a_connection_reads_nothing() {
     let mut codec = SyncCodec::new(Arc::new(Opening::default())).clone();
-    let error = codec
-        .read_request(&PROTOCOL, &mut Cursor::new(framed(&[1])))
-        .await
-        .expect_err("no account");
+    let error = codec.read_request(&PROTOCOL, &mut Cursor::new(framed(&[1]))).await.expect_err("no account");
     assert!(error.to_string().contains("no connection"), "{error}");
 }

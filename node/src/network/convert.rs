@@ -102,10 +102,7 @@ pub(super) fn dial_address(text: &str) -> Result<DialAddress, AddressError> {
         return Err(AddressError::PortZero);
     }
     let peer = parts.peer.map(|peer| public_key(&peer)).transpose()?;
-    Ok(DialAddress {
-        transport: parts.transport,
-        peer,
-    })
+    Ok(DialAddress { transport: parts.transport, peer })
 }
 
 struct Parts {
@@ -116,9 +113,8 @@ struct Parts {
 }
 
 fn parse(text: &str) -> Result<Parts, AddressError> {
-    let mut transport: Multiaddr = text
-        .parse()
-        .map_err(|error: libp2p::multiaddr::Error| AddressError::Syntax(error.to_string()))?;
+    let mut transport: Multiaddr =
+        text.parse().map_err(|error: libp2p::multiaddr::Error| AddressError::Syntax(error.to_string()))?;
     let peer = match transport.iter().last() {
         Some(Protocol::P2p(peer)) => {
             transport.pop();
@@ -137,12 +133,7 @@ fn parse(text: &str) -> Result<Parts, AddressError> {
         | (Some(Protocol::Udp(port)), Some(Protocol::QuicV1), None) => port,
         _ => return Err(AddressError::Shape),
     };
-    Ok(Parts {
-        transport,
-        peer,
-        is_name,
-        port,
-    })
+    Ok(Parts { transport, peer, is_name, port })
 }
 
 #[cfg(test)]
@@ -174,14 +165,8 @@ mod tests {
         let key = SecretKey::from_seed([6; 32]).public();
         let peer = peer_id(&key);
         let dial = |text: &str| dial_address(text);
-        assert_eq!(
-            dial(&format!("/ip4/10.0.0.1/tcp/7/p2p/{peer}")).map(|a| a.peer),
-            Ok(Some(key))
-        );
-        assert_eq!(
-            dial("/dns4/north.example/udp/7/quic-v1").map(|a| a.peer),
-            Ok(None)
-        );
+        assert_eq!(dial(&format!("/ip4/10.0.0.1/tcp/7/p2p/{peer}")).map(|a| a.peer), Ok(Some(key)));
+        assert_eq!(dial("/dns4/north.example/udp/7/quic-v1").map(|a| a.peer), Ok(None));
         assert!(matches!(dial("10.0.0.1:7"), Err(AddressError::Syntax(_))));
         assert_eq!(dial("/ip4/10.0.0.1/udp/7"), Err(AddressError::Shape));
         assert_eq!(dial("/ip4/10.0.0.1/tcp/7/ws"), Err(AddressError::Shape));

@@ -104,12 +104,7 @@ impl Dialer {
                 (TargetId::Bootstrap(place), target)
             })
             .collect();
-        Self {
-            own,
-            targets,
-            dials: HashMap::new(),
-            connected_since_ms: BTreeMap::new(),
-        }
+        Self { own, targets, dials: HashMap::new(), connected_since_ms: BTreeMap::new() }
     }
 
     /// Wants a connection to this peer from now on; new addresses replace the old ones.
@@ -118,20 +113,13 @@ impl Dialer {
             return;
         }
         let is_connected = self.connected_since_ms.contains_key(&peer);
-        let target = self
-            .targets
-            .entry(TargetId::Peer(peer))
-            .or_insert_with(|| Target {
-                addresses: Vec::new(),
-                expects: Some(peer),
-                peer: Some(peer),
-                failures: 0,
-                state: if is_connected {
-                    State::Connected
-                } else {
-                    State::Waiting { until_ms: now_ms }
-                },
-            });
+        let target = self.targets.entry(TargetId::Peer(peer)).or_insert_with(|| Target {
+            addresses: Vec::new(),
+            expects: Some(peer),
+            peer: Some(peer),
+            failures: 0,
+            state: if is_connected { State::Connected } else { State::Waiting { until_ms: now_ms } },
+        });
         if target.addresses != addresses {
             target.addresses = addresses;
             if let State::Waiting { until_ms } = &mut target.state {
@@ -150,10 +138,7 @@ impl Dialer {
         if self.dialing_count() >= DIALS_MAX {
             return None;
         }
-        let waiting = self
-            .targets
-            .values()
-            .filter(|target| !target.addresses.is_empty());
+        let waiting = self.targets.values().filter(|target| !target.addresses.is_empty());
         let times = waiting.filter_map(|target| match target.state {
             State::Waiting { until_ms } => Some(until_ms),
             State::Dialing | State::Connected | State::Retired => None,
@@ -183,10 +168,7 @@ impl Dialer {
     }
 
     fn dialing_count(&self) -> usize {
-        self.targets
-            .values()
-            .filter(|target| target.state == State::Dialing)
-            .count()
+        self.targets.values().filter(|target| target.state == State::Dialing).count()
     }
 
     /// The dial is under way as this connection.
@@ -201,9 +183,7 @@ impl Dialer {
             && target.state == State::Dialing
         {
             target.failures = target.failures.saturating_add(1);
-            target.state = State::Waiting {
-                until_ms: now_ms + wait_ms(&own, id, target.failures),
-            };
+            target.state = State::Waiting { until_ms: now_ms + wait_ms(&own, id, target.failures) };
         }
     }
 
@@ -252,14 +232,8 @@ impl Dialer {
         let was_stable = now_ms.saturating_sub(since_ms) >= SESSION_STABLE_MS;
         for (id, target) in &mut self.targets {
             if target.peer == Some(peer) && target.state == State::Connected {
-                target.failures = if was_stable {
-                    0
-                } else {
-                    target.failures.saturating_add(1)
-                };
-                target.state = State::Waiting {
-                    until_ms: now_ms + wait_ms(&own, *id, target.failures),
-                };
+                target.failures = if was_stable { 0 } else { target.failures.saturating_add(1) };
+                target.state = State::Waiting { until_ms: now_ms + wait_ms(&own, *id, target.failures) };
             }
         }
     }

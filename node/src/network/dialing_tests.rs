@@ -38,10 +38,7 @@ fn failures_are_spaced_between_a_quarter_and_thirty_seconds() {
     }
     assert!((250..=313).contains(&waits[0]), "{waits:?}");
     assert!((500..=625).contains(&waits[1]), "{waits:?}");
-    assert!(
-        waits.iter().all(|wait| (250..=30_000).contains(wait)),
-        "{waits:?}"
-    );
+    assert!(waits.iter().all(|wait| (250..=30_000).contains(wait)), "{waits:?}");
     assert!(waits[30..].iter().all(|wait| *wait >= 24_000), "{waits:?}");
     let distinct: std::collections::BTreeSet<_> = waits[30..].iter().collect();
     assert!(distinct.len() > 3, "jitter moves the waits: {waits:?}");
@@ -60,10 +57,7 @@ fn a_session_that_lasted_resets_the_wait_and_a_short_one_does_not() {
         assert_eq!(dialer.next_due_ms(), None, "connected");
         dialer.handle_disconnected(peer, due_ms + 5);
         let wait_ms = dialer.next_due_ms().expect("redialled") - due_ms - 5;
-        assert!(
-            wait_ms >= 250 << round,
-            "accepting and hanging up is a failure: {wait_ms} ms"
-        );
+        assert!(wait_ms >= 250 << round, "accepting and hanging up is a failure: {wait_ms} ms");
     }
     let due_ms = dialer.next_due_ms().expect("due");
     dialer.take_due(due_ms);
@@ -88,22 +82,10 @@ fn a_peer_that_dials_us_stops_and_resets_our_dialling() {
     }
     dialer.handle_opened(peer, connection(1), true, now_ms);
     let only_bootstrap = dialer.take_due(now_ms + 60_000);
-    assert!(
-        only_bootstrap
-            .iter()
-            .all(|attempt| attempt.target == TargetId::Bootstrap(0))
-    );
+    assert!(only_bootstrap.iter().all(|attempt| attempt.target == TargetId::Bootstrap(0)));
     dialer.handle_disconnected(peer, now_ms + 10);
-    let targets: Vec<_> = dialer
-        .take_due(now_ms + 10 + 1_000)
-        .iter()
-        .map(|a| a.target)
-        .collect();
-    assert_eq!(
-        targets,
-        [TargetId::Peer(peer)],
-        "back within a second, whatever the failures before"
-    );
+    let targets: Vec<_> = dialer.take_due(now_ms + 10 + 1_000).iter().map(|a| a.target).collect();
+    assert_eq!(targets, [TargetId::Peer(peer)], "back within a second, whatever the failures before");
 }
 
 #[test]

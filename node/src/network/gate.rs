@@ -111,15 +111,11 @@ impl Gate {
             return Ok(key);
         }
         if let Some(until_ms) = self.cooling_until(&key, now_ms) {
-            return Err(Denial::CoolingDown {
-                left_ms: until_ms - now_ms,
-            });
+            return Err(Denial::CoolingDown { left_ms: until_ms - now_ms });
         }
         let taken: usize = self.strangers.values().map(Vec::len).sum();
         if opener == Opener::Them && taken >= self.strangers_max {
-            return Err(Denial::StrangersFull {
-                max: self.strangers_max,
-            });
+            return Err(Denial::StrangersFull { max: self.strangers_max });
         }
         Ok(key)
     }
@@ -171,35 +167,19 @@ impl Gate {
         if strikes == 1 && self.cooling.len() >= COOLING_MAX {
             self.forgive_quietest();
         }
-        let cool_ms = COOL_FIRST_MS
-            .saturating_mul(1 << (strikes - 1).min(16))
-            .min(COOL_MAX_MS);
+        let cool_ms = COOL_FIRST_MS.saturating_mul(1 << (strikes - 1).min(16)).min(COOL_MAX_MS);
         let until_ms = now_ms + cool_ms;
-        self.cooling.insert(
-            key,
-            Cooling {
-                strikes,
-                struck_ms: now_ms,
-                until_ms,
-            },
-        );
+        self.cooling.insert(key, Cooling { strikes, struck_ms: now_ms, until_ms });
         Some(until_ms)
     }
 
     /// Until when this peer cools down, if it does.
     pub(super) fn cooling_until(&self, key: &PublicKey, now_ms: u64) -> Option<u64> {
-        self.cooling
-            .get(key)
-            .map(|cooling| cooling.until_ms)
-            .filter(|until_ms| *until_ms > now_ms)
+        self.cooling.get(key).map(|cooling| cooling.until_ms).filter(|until_ms| *until_ms > now_ms)
     }
 
     fn forgive_quietest(&mut self) {
-        let quietest = self
-            .cooling
-            .iter()
-            .min_by_key(|(_, cooling)| cooling.struck_ms)
-            .map(|(key, _)| *key);
+        let quietest = self.cooling.iter().min_by_key(|(_, cooling)| cooling.struck_ms).map(|(key, _)| *key);
         if let Some(key) = quietest {
             self.cooling.remove(&key);
         }
@@ -223,10 +203,7 @@ mod tests {
         let gate = Gate::new(key(0), 4);
         assert_eq!(gate.check(&peer_id(&key(0)), Opener::Them, 0), Err(Denial::OwnId));
         let hashed = PeerId::random();
-        assert_eq!(
-            gate.check(&hashed, Opener::Them, 0),
-            Err(Denial::PeerId(PeerIdError::NotEd25519))
-        );
+        assert_eq!(gate.check(&hashed, Opener::Them, 0), Err(Denial::PeerId(PeerIdError::NotEd25519)));
         assert_eq!(gate.check(&peer_id(&key(1)), Opener::Them, 0), Ok(key(1)));
     }
 
@@ -235,10 +212,7 @@ mod tests {
         let mut gate = Gate::new(key(0), 4);
         let peer = peer_id(&key(1));
         assert_eq!(gate.cool(key(1), 0), Some(5_000));
-        assert_eq!(
-            gate.check(&peer, Opener::Them, 4_999),
-            Err(Denial::CoolingDown { left_ms: 1 })
-        );
+        assert_eq!(gate.check(&peer, Opener::Them, 4_999), Err(Denial::CoolingDown { left_ms: 1 }));
         assert_eq!(gate.check(&peer, Opener::Us, 5_000), Ok(key(1)));
         assert_eq!(gate.cool(key(1), 6_000), Some(16_000));
         for _ in 0..40 {
@@ -249,11 +223,7 @@ mod tests {
         assert_eq!(gate.cool(key(1), quiet_ms), Some(quiet_ms + 5_000));
         gate.remember(key(1));
         assert_eq!(gate.check(&peer, Opener::Them, quiet_ms), Ok(key(1)));
-        assert_eq!(
-            gate.cool(key(1), quiet_ms),
-            None,
-            "remembered peers do not cool down"
-        );
+        assert_eq!(gate.cool(key(1), quiet_ms), None, "remembered peers do not cool down");
         gate.forget(&key(1));
         assert!(gate.cool(key(1), quiet_ms).is_some());
     }
@@ -274,31 +244,16 @@ mod tests {
     fn strangers_cannot_take_the_slots_of_members() {
         let mut gate = Gate::new(key(0), 2);
         for number in 1..=2 {
-            gate.handle_opened(
-                key(number),
-                ConnectionId::new_unchecked(number.into()),
-                Opener::Them,
-            );
+            gate.handle_opened(key(number), ConnectionId::new_unchecked(number.into()), Opener::Them);
         }
         let third = peer_id(&key(3));
-        assert_eq!(
-            gate.check(&third, Opener::Them, 0),
-            Err(Denial::StrangersFull { max: 2 })
-        );
-        assert_eq!(
-            gate.check(&third, Opener::Us, 0),
-            Ok(key(3)),
-            "we chose to dial it"
-        );
+        assert_eq!(gate.check(&third, Opener::Them, 0), Err(Denial::StrangersFull { max: 2 }));
+        assert_eq!(gate.check(&third, Opener::Us, 0), Ok(key(3)), "we chose to dial it");
         gate.remember(key(3));
         assert_eq!(gate.check(&third, Opener::Them, 0), Ok(key(3)));
         gate.forget(&key(3));
         gate.remember(key(1));
-        assert_eq!(
-            gate.check(&third, Opener::Them, 0),
-            Ok(key(3)),
-            "a vouched peer frees its slot"
-        );
+        assert_eq!(gate.check(&third, Opener::Them, 0), Ok(key(3)), "a vouched peer frees its slot");
         gate.handle_opened(key(3), ConnectionId::new_unchecked(3), Opener::Them);
         assert!(gate.check(&peer_id(&key(4)), Opener::Them, 0).is_err());
         gate.handle_closed(&key(2), ConnectionId::new_unchecked(2));

@@ -205,28 +205,12 @@ pub struct NetworkStopped;
 
 #[derive(Debug)]
 enum Command {
-    Send {
-        peer: PublicKey,
-        request_id: u64,
-        request: Request,
-    },
-    Reply {
-        channel: u64,
-        response: Response,
-    },
-    Disconnect {
-        peer: PublicKey,
-    },
-    Remember {
-        peer: PublicKey,
-        addresses: Vec<String>,
-    },
-    Forget {
-        peer: PublicKey,
-    },
-    Shutdown {
-        done: oneshot::Sender<()>,
-    },
+    Send { peer: PublicKey, request_id: u64, request: Request },
+    Reply { channel: u64, response: Response },
+    Disconnect { peer: PublicKey },
+    Remember { peer: PublicKey, addresses: Vec<String> },
+    Forget { peer: PublicKey },
+    Shutdown { done: oneshot::Sender<()> },
 }
 
 /// Starts the network.
@@ -273,12 +257,7 @@ impl NetworkHandle {
         request_id: u64,
         request: Request,
     ) -> Result<(), NetworkStopped> {
-        self.command(Command::Send {
-            peer,
-            request_id,
-            request,
-        })
-        .await
+        self.command(Command::Send { peer, request_id, request }).await
     }
 
     /// Answers an incoming request. A response that does not fit the budget goes out as `Busy`.

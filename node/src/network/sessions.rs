@@ -66,10 +66,7 @@ impl Sessions {
         opener: Opener,
         now_ms: u64,
     ) -> Opened {
-        let session = self.0.entry(peer).or_insert_with(|| Session {
-            key,
-            live: Vec::new(),
-        });
+        let session = self.0.entry(peer).or_insert_with(|| Session { key, live: Vec::new() });
         let was_live = !session.live.is_empty();
         let mut close = Vec::new();
         if opener == Opener::Them {
@@ -83,19 +80,11 @@ impl Sessions {
         }
         let ends_previous = was_live && session.live.is_empty();
         if session.live.len() < CONNECTIONS_PER_PEER_MAX {
-            session.live.push(Live {
-                id,
-                opener,
-                since_ms: now_ms,
-            });
+            session.live.push(Live { id, opener, since_ms: now_ms });
         } else {
             close.push(id);
         }
-        Opened {
-            begins: !was_live || ends_previous,
-            ends_previous,
-            close,
-        }
+        Opened { begins: !was_live || ends_previous, ends_previous, close }
     }
 
     /// The key of the peer whose session ends with this connection, if it does.
@@ -126,23 +115,9 @@ mod tests {
         let peer = peer_id(&key);
         let mut sessions = Sessions::default();
         let first = sessions.handle_opened(peer, key, id(1), Opener::Us, 0);
-        assert_eq!(
-            first,
-            Opened {
-                begins: true,
-                ends_previous: false,
-                close: vec![]
-            }
-        );
+        assert_eq!(first, Opened { begins: true, ends_previous: false, close: vec![] });
         let second = sessions.handle_opened(peer, key, id(2), Opener::Them, 100);
-        assert_eq!(
-            second,
-            Opened {
-                begins: false,
-                ends_previous: false,
-                close: vec![]
-            }
-        );
+        assert_eq!(second, Opened { begins: false, ends_previous: false, close: vec![] });
         let third = sessions.handle_opened(peer, key, id(3), Opener::Us, 200);
         assert_eq!(third.close, vec![id(3)], "a third is one too many");
         assert_eq!(sessions.handle_closed(&peer, id(3)), None);
@@ -161,40 +136,19 @@ mod tests {
         sessions.handle_opened(peer, key, id(1), Opener::Us, 0);
         sessions.handle_opened(peer, key, id(2), Opener::Them, 10);
         let late = sessions.handle_opened(peer, key, id(3), Opener::Them, 20_000);
-        assert_eq!(
-            late,
-            Opened {
-                begins: true,
-                ends_previous: true,
-                close: vec![id(1), id(2)]
-            }
-        );
+        assert_eq!(late, Opened { begins: true, ends_previous: true, close: vec![id(1), id(2)] });
         assert_eq!(sessions.handle_closed(&peer, id(1)), None, "they no longer count");
         assert_eq!(sessions.handle_closed(&peer, id(2)), None);
         assert_eq!(sessions.handle_closed(&peer, id(3)), Some(key));
         // However soon: nobody dials twice unless the first was lost. Ours may still have crossed it.
         sessions.handle_opened(peer, key, id(6), Opener::Them, 0);
         let again = sessions.handle_opened(peer, key, id(7), Opener::Them, 100);
-        assert_eq!(
-            again,
-            Opened {
-                begins: true,
-                ends_previous: true,
-                close: vec![id(6)]
-            }
-        );
+        assert_eq!(again, Opened { begins: true, ends_previous: true, close: vec![id(6)] });
         assert_eq!(sessions.handle_closed(&peer, id(6)), None);
         assert_eq!(sessions.handle_closed(&peer, id(7)), Some(key));
         // One that we dialled says nothing about the peer's view of the others.
         sessions.handle_opened(peer, key, id(4), Opener::Us, 0);
         let ours = sessions.handle_opened(peer, key, id(5), Opener::Us, 20_000);
-        assert_eq!(
-            ours,
-            Opened {
-                begins: false,
-                ends_previous: false,
-                close: vec![]
-            }
-        );
+        assert_eq!(ours, Opened { begins: false, ends_previous: false, close: vec![] });
     }
 }

@@ -82,11 +82,7 @@ impl Task {
     ) -> Result<Self, NetworkError> {
         let named = |setting, value: &String| {
             let value = value.clone();
-            move |error| NetworkError::Address {
-                setting,
-                value,
-                error,
-            }
+            move |error| NetworkError::Address { setting, value, error }
         };
         let bootstrap = config.bootstrap.iter();
         let bootstrap = bootstrap
@@ -200,17 +196,16 @@ impl Task {
     fn next_dial_wait(&self) -> Duration {
         const NOTHING_DUE: Duration = Duration::from_secs(60);
         let now_ms = self.now_ms();
-        self.dialer.next_due_ms().map_or(NOTHING_DUE, |due_ms| {
-            Duration::from_millis(due_ms.saturating_sub(now_ms))
-        })
+        self.dialer
+            .next_due_ms()
+            .map_or(NOTHING_DUE, |due_ms| Duration::from_millis(due_ms.saturating_sub(now_ms)))
     }
 
     fn start_dials(&mut self) {
         let now_ms = self.now_ms();
         for attempt in self.dialer.take_due(now_ms) {
             let addresses = attempt.addresses.clone();
-            self.resolving
-                .push(Box::pin(async move { (attempt, resolve(addresses).await) }));
+            self.resolving.push(Box::pin(async move { (attempt, resolve(addresses).await) }));
         }
     }
 
@@ -226,9 +221,7 @@ impl Task {
                 .build(),
             None => {
                 let choice = attempt.failures as usize % addresses.len();
-                DialOpts::unknown_peer_id()
-                    .address(addresses.swap_remove(choice))
-                    .build()
+                DialOpts::unknown_peer_id().address(addresses.swap_remove(choice)).build()
             }
         };
         let connection = options.connection_id();
@@ -247,11 +240,7 @@ impl Task {
 
     fn handle_command(&mut self, command: Command) {
         match command {
-            Command::Send {
-                peer,
-                request_id,
-                request,
-            } => self.send(peer, request_id, &request),
+            Command::Send { peer, request_id, request } => self.send(peer, request_id, &request),
             Command::Reply { channel, response } => self.reply(channel, &response),
             Command::Disconnect { peer } => self.disconnect(peer),
             Command::Remember { peer, addresses } => self.remember(peer, &addresses),
@@ -270,9 +259,8 @@ impl Task {
         let under_way = self.asked.values().filter(|asked| asked.peer == peer).count();
         let exchange = &mut self.swarm.behaviour_mut().exchange;
         let is_reachable = self.sessions.is_live(&peer) && exchange.inner.is_connected(&peer);
-        let parcel =
-            if is_reachable && under_way < REQUESTS_PER_PEER_MAX {
-                wire::encode_request(request)
+        let parcel = if is_reachable && under_way < REQUESTS_PER_PEER_MAX {
+            wire::encode_request(request)
                 .inspect_err(|error| {
                     tracing::error!(peer.id = %key, %error, "a request of this node breaks the wire format");
                 })
@@ -281,26 +269,15 @@ impl Task {
                     let hold = Hold::of(&exchange.account(&peer)?.outbound, bytes.len()).ok()?;
                     Some(Parcel::Outgoing { bytes, hold: Some(hold) })
                 })
-            } else {
-                None
-            };
+        } else {
+            None
+        };
         let Some(parcel) = parcel else {
             let result = Err(SendFailure::Unreachable);
-            return self.emit(NetworkEvent::Outcome {
-                peer: key,
-                request_id,
-                result,
-            });
+            return self.emit(NetworkEvent::Outcome { peer: key, request_id, result });
         };
         let id = exchange.inner.send_request(&peer, parcel);
-        self.asked.insert(
-            id,
-            Asked {
-                peer,
-                key,
-                request_id,
-            },
-        );
+        self.asked.insert(id, Asked { peer, key, request_id });
     }
 
     fn reply(&mut self, channel: u64, response: &Response) {
@@ -315,15 +292,10 @@ impl Task {
         let exchange = &mut self.swarm.behaviour_mut().exchange;
         let parcel = encoded.ok().and_then(|bytes| {
             let hold = Hold::of(&exchange.account(&open.peer)?.outbound, bytes.len()).ok()?;
-            Some(Parcel::Outgoing {
-                bytes,
-                hold: Some(hold),
-            })
+            Some(Parcel::Outgoing { bytes, hold: Some(hold) })
         });
         // An error here means that the request timed out this very moment.
-        let _ = exchange
-            .inner
-            .send_response(open.sender, parcel.unwrap_or_else(busy));
+        let _ = exchange.inner.send_response(open.sender, parcel.unwrap_or_else(busy));
     }
 
     fn disconnect(&mut self, key: PublicKey) {

@@ -41,12 +41,7 @@ async fn node_with(number: u8, listen: &str, bootstrap: &[String], limits: Netwo
 
 async fn listening(started: (PublicKey, NetworkHandle, mpsc::Receiver<NetworkEvent>)) -> Node {
     let (key, handle, events) = started;
-    let mut node = Node {
-        key,
-        handle,
-        events,
-        address: String::new(),
-    };
+    let mut node = Node { key, handle, events, address: String::new() };
     node.address = node
         .until("listening", |event| match event {
             NetworkEvent::Listening { address } => Some(address),
@@ -71,9 +66,7 @@ impl Node {
                 }
             }
         };
-        tokio::time::timeout(DEADLINE, wait)
-            .await
-            .unwrap_or_else(|_| panic!("waited in vain for: {what}"))
+        tokio::time::timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("waited in vain for: {what}"))
     }
 
     async fn connected(&mut self, to: PublicKey) {
@@ -94,11 +87,7 @@ impl Node {
 
     async fn inbound(&mut self) -> (PublicKey, u64, Request) {
         self.until("inbound", |event| match event {
-            NetworkEvent::Inbound {
-                peer,
-                channel,
-                request,
-            } => Some((peer, channel, request)),
+            NetworkEvent::Inbound { peer, channel, request } => Some((peer, channel, request)),
             _ => None,
         })
         .await
@@ -106,9 +95,7 @@ impl Node {
 
     async fn outcome(&mut self, id: u64) -> Result<Response, SendFailure> {
         self.until("outcome", |event| match event {
-            NetworkEvent::Outcome {
-                request_id, result, ..
-            } if request_id == id => Some(result),
+            NetworkEvent::Outcome { request_id, result, .. } if request_id == id => Some(result),
             _ => None,
         })
         .await
@@ -127,42 +114,17 @@ impl Node {
     }
 
     async fn reply(&self, channel: u64, response: Response) {
-        self.handle
-            .reply(channel, response)
-            .await
-            .expect("the network runs");
+        self.handle.reply(channel, response).await.expect("the network runs");
     }
 }
 
 /// A request and a response of about half their largest size.
 fn large_messages() -> (Request, Response) {
-    let head = HeadNote {
-        origin: "hearth-0011223344556677/north/0".to_owned(),
-        note: vec![b'x'; 10_000],
-    };
-    let request = Request::Announce(Announce {
-        notes: vec![head; 25],
-        priority: vec![],
-    });
-    let payload = WirePayload::Present {
-        salt: [3; 32],
-        padded: vec![7; 65_536],
-    };
-    let entries = vec![
-        WireEntry {
-            leaf: vec![1; 136],
-            payload
-        };
-        15
-    ];
-    (
-        request,
-        Response::Range(RangeChunk {
-            start: 0,
-            entries,
-            cover: vec![[2; 32]; 5],
-        }),
-    )
+    let head = HeadNote { origin: "hearth-0011223344556677/north/0".to_owned(), note: vec![b'x'; 10_000] };
+    let request = Request::Announce(Announce { notes: vec![head; 25], priority: vec![] });
+    let payload = WirePayload::Present { salt: [3; 32], padded: vec![7; 65_536] };
+    let entries = vec![WireEntry { leaf: vec![1; 136], payload }; 15];
+    (request, Response::Range(RangeChunk { start: 0, entries, cover: vec![[2; 32]; 5] }))
 }
 
 async fn check_round_trips(listen: &str) {
@@ -190,49 +152,32 @@ async fn check_round_trips(listen: &str) {
 
     // Several at once, answered in the opposite order.
     for id in 10..20 {
-        let stored = Stored {
-            log: [0; 32],
-            size: id,
-            root: [0; 32],
-        };
+        let stored = Stored { log: [0; 32], size: id, root: [0; 32] };
         north.send(south.key, id, Request::Stored(stored)).await;
     }
     let mut open = Vec::new();
     for _ in 10..20 {
         let (_, channel, request) = south.inbound().await;
-        let Request::Stored(stored) = request else {
-            panic!("unexpected {request:?}")
-        };
+        let Request::Stored(stored) = request else { panic!("unexpected {request:?}") };
         open.push((channel, stored.size));
     }
     for (channel, held) in open.into_iter().rev() {
-        south
-            .reply(channel, Response::Refused(Refusal::BeyondSize { held }))
-            .await;
+        south.reply(channel, Response::Refused(Refusal::BeyondSize { held })).await;
     }
     let mut outcomes = std::collections::BTreeSet::new();
     while outcomes.len() < 10 {
         let (id, result) = north
             .until("outcomes", |event| match event {
-                NetworkEvent::Outcome {
-                    request_id, result, ..
-                } => Some((request_id, result)),
+                NetworkEvent::Outcome { request_id, result, .. } => Some((request_id, result)),
                 _ => None,
             })
             .await;
-        assert_eq!(
-            result,
-            Ok(Response::Refused(Refusal::BeyondSize { held: id })),
-            "answers find their ids"
-        );
+        assert_eq!(result, Ok(Response::Refused(Refusal::BeyondSize { held: id })), "answers find their ids");
         outcomes.insert(id);
     }
     north.handle.shutdown().await;
     south.disconnected(north.key).await;
-    assert_eq!(
-        north.handle.send(south.key, 1, Request::Heads).await,
-        Err(NetworkStopped)
-    );
+    assert_eq!(north.handle.send(south.key, 1, Request::Heads).await, Err(NetworkStopped));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -260,11 +205,7 @@ async fn requests_that_cannot_go_out_fail_at_once_and_once() {
     for id in 100..=100 + max {
         north.send(south.key, id, Request::Heads).await;
     }
-    assert_eq!(
-        north.outcome(100 + max).await,
-        Err(SendFailure::Unreachable),
-        "one past the bound"
-    );
+    assert_eq!(north.outcome(100 + max).await, Err(SendFailure::Unreachable), "one past the bound");
     for _ in 0..max {
         south.inbound().await;
     }
@@ -274,9 +215,7 @@ async fn requests_that_cannot_go_out_fail_at_once_and_once() {
     while ids.len() < REQUESTS_PER_PEER_MAX {
         let (id, result) = north
             .until("the rest", |event| match event {
-                NetworkEvent::Outcome {
-                    request_id, result, ..
-                } => Some((request_id, result)),
+                NetworkEvent::Outcome { request_id, result, .. } => Some((request_id, result)),
                 _ => None,
             })
             .await;
@@ -289,10 +228,7 @@ async fn requests_that_cannot_go_out_fail_at_once_and_once() {
 
 #[tokio::test]
 async fn a_silent_peer_times_out_and_twice_in_a_row_loses_the_connection() {
-    let limits = NetworkLimits {
-        request_timeout: Duration::from_millis(300),
-        ..NetworkLimits::default()
-    };
+    let limits = NetworkLimits { request_timeout: Duration::from_millis(300), ..NetworkLimits::default() };
     let south = node(1, TCP, &[]).await;
     let mut north = node_with(2, TCP, std::slice::from_ref(&south.address), limits).await;
     north.connected(south.key).await;
@@ -314,11 +250,7 @@ async fn answers_to_unknown_and_lapsed_channels_do_no_harm() {
     let (_, channel, _) = south.inbound().await;
     south.reply(channel, Response::Ack).await;
     south.reply(channel, Response::Heads(vec![])).await;
-    assert_eq!(
-        north.outcome(1).await,
-        Ok(Response::Ack),
-        "the first answer counts"
-    );
+    assert_eq!(north.outcome(1).await, Ok(Response::Ack), "the first answer counts");
     north.send(south.key, 2, Request::Heads).await;
     let (_, lapsed, _) = south.inbound().await;
     north.handle.shutdown().await;
@@ -370,9 +302,7 @@ async fn node_as_soon_as_possible(number: u8, address: &str) -> Node {
             }
         }
     };
-    tokio::time::timeout(DEADLINE, wait)
-        .await
-        .expect("the address becomes free")
+    tokio::time::timeout(DEADLINE, wait).await.expect("the address becomes free")
 }
 
 fn key_of(number: u8) -> PublicKey {
@@ -392,16 +322,11 @@ async fn a_peer_that_comes_back_is_redialled_over_quic() {
 /// A node whose process is killed says no goodbye; here, its whole runtime is torn away.
 async fn check_killed(listen: &str) {
     let mut south = node(1, listen, &[]).await;
-    let (address, killed) = (
-        south.address.clone(),
-        tokio::runtime::Runtime::new().expect("a runtime"),
-    );
+    let (address, killed) = (south.address.clone(), tokio::runtime::Runtime::new().expect("a runtime"));
     let bootstrap = vec![address.clone()];
     let (first, second) = (bootstrap.clone(), bootstrap);
-    let mut north = killed
-        .spawn(async move { node(2, listen_at(&address), &first).await })
-        .await
-        .expect("starts");
+    let mut north =
+        killed.spawn(async move { node(2, listen_at(&address), &first).await }).await.expect("starts");
     south.connected(north.key).await;
     north.connected(south.key).await;
     let north_address = north.address.clone();
@@ -436,10 +361,7 @@ async fn check_killed(listen: &str) {
             }) => if result.is_ok() { served += 1 } else { failed += 1 },
         }
     }
-    println!(
-        "killed and back: {served} of 4 served, all settled after {:?}",
-        begun.elapsed()
-    );
+    println!("killed and back: {served} of 4 served, all settled after {:?}", begun.elapsed());
     assert!(served >= 2, "{served}");
 }
 
@@ -461,16 +383,8 @@ async fn a_killed_peer_is_served_again_over_quic() {
 async fn nodes_that_dial_each_other_at_once_have_one_session() {
     let mut south = node(1, TCP, &[]).await;
     let mut north = node(2, TCP, &[]).await;
-    south
-        .handle
-        .remember(north.key, vec![north.address.clone()])
-        .await
-        .expect("runs");
-    north
-        .handle
-        .remember(south.key, vec![south.address.clone()])
-        .await
-        .expect("runs");
+    south.handle.remember(north.key, vec![north.address.clone()]).await.expect("runs");
+    north.handle.remember(south.key, vec![south.address.clone()]).await.expect("runs");
     south.connected(north.key).await;
     north.connected(south.key).await;
     for id in 0..6 {
@@ -480,11 +394,7 @@ async fn nodes_that_dial_each_other_at_once_have_one_session() {
                 NetworkEvent::Connected { .. } | NetworkEvent::Disconnected { .. } => {
                     panic!("unexpected {event:?}")
                 }
-                NetworkEvent::Inbound {
-                    peer,
-                    channel,
-                    request,
-                } => Some((peer, channel, request)),
+                NetworkEvent::Inbound { peer, channel, request } => Some((peer, channel, request)),
                 _ => None,
             })
             .await;
@@ -521,10 +431,7 @@ async fn a_disconnected_stranger_cools_down_and_a_remembered_one_does_not() {
 
 #[tokio::test]
 async fn strangers_beyond_their_slots_are_refused_and_members_are_not() {
-    let limits = NetworkLimits {
-        strangers_max: 1,
-        ..NetworkLimits::default()
-    };
+    let limits = NetworkLimits { strangers_max: 1, ..NetworkLimits::default() };
     let mut south = node_with(1, TCP, &[], limits).await;
     let north = node(2, TCP, std::slice::from_ref(&south.address)).await;
     south.connected(north.key).await;
@@ -536,10 +443,7 @@ async fn strangers_beyond_their_slots_are_refused_and_members_are_not() {
 
 #[tokio::test]
 async fn connections_beyond_the_limit_are_refused() {
-    let limits = NetworkLimits {
-        established_inbound_max: 1,
-        ..NetworkLimits::default()
-    };
+    let limits = NetworkLimits { established_inbound_max: 1, ..NetworkLimits::default() };
     let mut south = node_with(1, TCP, &[], limits).await;
     let north = node(2, TCP, std::slice::from_ref(&south.address)).await;
     south.connected(north.key).await;
@@ -549,22 +453,15 @@ async fn connections_beyond_the_limit_are_refused() {
 
 /// Passes bytes between whoever connects to it and an address that is told later.
 async fn relay() -> (String, tokio::sync::watch::Sender<u16>) {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a free port");
-    let address = format!(
-        "/ip4/127.0.0.1/tcp/{}",
-        listener.local_addr().expect("bound").port()
-    );
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = format!("/ip4/127.0.0.1/tcp/{}", listener.local_addr().expect("bound").port());
     let (target, mut told) = tokio::sync::watch::channel(0);
     tokio::spawn(async move {
         while let Ok((mut near, _)) = listener.accept().await {
             let Ok(port) = told.wait_for(|port| *port > 0).await.map(|port| *port) else {
                 return;
             };
-            let mut far = tokio::net::TcpStream::connect(("127.0.0.1", port))
-                .await
-                .expect("it listens");
+            let mut far = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.expect("it listens");
             tokio::spawn(async move { tokio::io::copy_bidirectional(&mut near, &mut far).await });
         }
     });
@@ -575,11 +472,7 @@ async fn relay() -> (String, tokio::sync::watch::Sender<u16>) {
 async fn a_node_that_meets_itself_gives_up() {
     let (address, target) = relay().await;
     let mut alone = node(1, TCP, &[address]).await;
-    let port = alone
-        .address
-        .rsplit('/')
-        .next()
-        .and_then(|port| port.parse().ok());
+    let port = alone.address.rsplit('/').next().and_then(|port| port.parse().ok());
     target.send(port.expect("our own text")).expect("the relay runs");
     assert_eq!(alone.refused("own_peer_id").await, None, "it is nobody's fault");
     alone.send(alone.key, 1, Request::Heads).await;
@@ -589,28 +482,17 @@ async fn a_node_that_meets_itself_gives_up() {
 #[tokio::test]
 async fn bad_addresses_are_named() {
     let error = |listen: &str, bootstrap: &str| {
-        start(1, listen, &[bootstrap.to_owned()], NetworkLimits::default())
-            .map(|_| ())
-            .expect_err("bad")
+        start(1, listen, &[bootstrap.to_owned()], NetworkLimits::default()).map(|_| ()).expect_err("bad")
     };
     let text = error(TCP, "north.example:4001").to_string();
-    assert!(
-        text.starts_with("bootstrap: bad address \"north.example:4001\": not a multiaddress"),
-        "{text}"
-    );
+    assert!(text.starts_with("bootstrap: bad address \"north.example:4001\": not a multiaddress"), "{text}");
     let text = error("/ip4/127.0.0.1/tcp/0/ws", "/ip4/10.0.0.1/tcp/7").to_string();
-    assert!(
-        text.starts_with("listen: bad address \"/ip4/127.0.0.1/tcp/0/ws\": expected"),
-        "{text}"
-    );
+    assert!(text.starts_with("listen: bad address \"/ip4/127.0.0.1/tcp/0/ws\": expected"), "{text}");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = taken.local_addr().expect("bound").port();
     let address = format!("/ip4/127.0.0.1/tcp/{port}");
     let error = error(&address, "/ip4/10.0.0.1/tcp/7");
-    assert!(
-        matches!(&error, NetworkError::Listen { value, .. } if *value == address),
-        "{error}"
-    );
+    assert!(matches!(&error, NetworkError::Listen { value, .. } if *value == address), "{error}");
 }
 
 #[tokio::test]
@@ -623,15 +505,9 @@ async fn a_driver_that_fetches_nothing_can_still_give_commands() {
             south.send(nobody, id, Request::Heads).await;
         }
     };
-    tokio::time::timeout(DEADLINE, give)
-        .await
-        .expect("the task takes commands while events wait");
+    tokio::time::timeout(DEADLINE, give).await.expect("the task takes commands while events wait");
     let mut south = south;
     for id in 0..count {
-        assert_eq!(
-            south.outcome(id).await,
-            Err(SendFailure::Unreachable),
-            "none is lost, in order"
-        );
+        assert_eq!(south.outcome(id).await, Err(SendFailure::Unreachable), "none is lost, in order");
     }
 }

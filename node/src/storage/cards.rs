@@ -21,18 +21,13 @@ pub(super) const SHAPE: Shape = Shape::Small;
 /// Whether a text can be a key: the characters and length of a member id.
 pub(super) fn is_member_key(key: &[u8]) -> bool {
     (1..=MEMBER_ID_MAX).contains(&key.len())
-        && key
-            .iter()
-            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        && key.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
 
 /// Checks key and card before they are stored or after they are read.
 pub(super) fn check(key: &[u8], card: &[u8]) -> Result<(), StoreError> {
     if !is_member_key(key) {
-        return Err(StoreError::Key {
-            family: FAMILY,
-            len_bytes: key.len(),
-        });
+        return Err(StoreError::Key { family: FAMILY, len_bytes: key.len() });
     }
     if card.len() > NODE_CARD_MAX_BYTES {
         return Err(StoreError::ValueTooLong {
@@ -53,10 +48,7 @@ mod tests {
         check(b"north-2", &[0; NODE_CARD_MAX_BYTES]).expect("at the bound");
         check(&[b'a'; MEMBER_ID_MAX], b"card").expect("at the bound");
         for key in [&b""[..], b"North", b"a/b", &[b'a'; MEMBER_ID_MAX + 1], &[0xff]] {
-            assert!(
-                matches!(check(key, b"card"), Err(StoreError::Key { .. })),
-                "{key:?}"
-            );
+            assert!(matches!(check(key, b"card"), Err(StoreError::Key { .. })), "{key:?}");
         }
         assert!(matches!(
             check(b"north", &[0; NODE_CARD_MAX_BYTES + 1]),

@@ -23,10 +23,7 @@ pub(super) const ENTRY_KEY_BYTES: usize = DIGEST_BYTES + 8;
 type Envelope<const LIMIT: usize> = Configuration<BigEndian, Fixint, Limit<LIMIT>>;
 
 fn envelope<const LIMIT: usize>() -> Envelope<LIMIT> {
-    bincode::config::standard()
-        .with_big_endian()
-        .with_fixed_int_encoding()
-        .with_limit::<LIMIT>()
+    bincode::config::standard().with_big_endian().with_fixed_int_encoding().with_limit::<LIMIT>()
 }
 
 /// The key of an entry in `leaves` and `payloads`:
@@ -52,18 +49,12 @@ pub(super) fn encode<T: Encode, const LIMIT: usize>(
     family: &'static str,
     value: T,
 ) -> Result<Vec<u8>, StoreError> {
-    let bytes = bincode::encode_to_vec(value, envelope::<LIMIT>()).map_err(|source| StoreError::Value {
-        family,
-        detail: source.to_string(),
-    })?;
+    let bytes = bincode::encode_to_vec(value, envelope::<LIMIT>())
+        .map_err(|source| StoreError::Value { family, detail: source.to_string() })?;
     // The limit of the configuration binds the decoder only; what could not be read back must not
     // be written.
     if bytes.len() > LIMIT {
-        return Err(StoreError::ValueTooLong {
-            family,
-            len_bytes: bytes.len(),
-            max_bytes: LIMIT,
-        });
+        return Err(StoreError::ValueTooLong { family, len_bytes: bytes.len(), max_bytes: LIMIT });
     }
     Ok(bytes)
 }
@@ -73,11 +64,8 @@ pub(super) fn decode<T: Decode<()>, const LIMIT: usize>(
     family: &'static str,
     bytes: &[u8],
 ) -> Result<T, StoreError> {
-    let (value, consumed) =
-        bincode::decode_from_slice(bytes, envelope::<LIMIT>()).map_err(|source| StoreError::Value {
-            family,
-            detail: source.to_string(),
-        })?;
+    let (value, consumed) = bincode::decode_from_slice(bytes, envelope::<LIMIT>())
+        .map_err(|source| StoreError::Value { family, detail: source.to_string() })?;
     check_consumed(family, consumed, bytes.len())?;
     Ok(value)
 }
@@ -87,13 +75,8 @@ pub(super) fn decode_borrowed<'a, T: BorrowDecode<'a, ()>, const LIMIT: usize>(
     family: &'static str,
     bytes: &'a [u8],
 ) -> Result<T, StoreError> {
-    let (value, consumed) =
-        bincode::borrow_decode_from_slice(bytes, envelope::<LIMIT>()).map_err(|source| {
-            StoreError::Value {
-                family,
-                detail: source.to_string(),
-            }
-        })?;
+    let (value, consumed) = bincode::borrow_decode_from_slice(bytes, envelope::<LIMIT>())
+        .map_err(|source| StoreError::Value { family, detail: source.to_string() })?;
     check_consumed(family, consumed, bytes.len())?;
     Ok(value)
 }
@@ -102,11 +85,7 @@ fn check_consumed(family: &'static str, consumed: usize, len: usize) -> Result<(
     if consumed == len {
         return Ok(());
     }
-    Err(StoreError::TrailingBytes {
-        family,
-        consumed_bytes: consumed,
-        len_bytes: len,
-    })
+    Err(StoreError::TrailingBytes { family, consumed_bytes: consumed, len_bytes: len })
 }
 
 #[cfg(test)]
@@ -129,32 +108,18 @@ mod tests {
     #[test]
     fn trailing_bytes_and_forged_lengths_are_errors() {
         let good = encode::<_, 64>("test", vec![1_u8, 2, 3]).expect("short");
-        assert_eq!(
-            decode::<Vec<u8>, 64>("test", &good).expect("round trip"),
-            [1, 2, 3]
-        );
+        assert_eq!(decode::<Vec<u8>, 64>("test", &good).expect("round trip"), [1, 2, 3]);
         let mut long = good.clone();
         long.push(0);
         assert!(matches!(
             decode::<Vec<u8>, 64>("test", &long),
-            Err(StoreError::TrailingBytes {
-                consumed_bytes: 11,
-                len_bytes: 12,
-                ..
-            })
+            Err(StoreError::TrailingBytes { consumed_bytes: 11, len_bytes: 12, .. })
         ));
         let forged = u64::MAX.to_be_bytes();
-        assert!(matches!(
-            decode::<Vec<u8>, 64>("test", &forged),
-            Err(StoreError::Value { .. })
-        ));
+        assert!(matches!(decode::<Vec<u8>, 64>("test", &forged), Err(StoreError::Value { .. })));
         assert!(matches!(
             encode::<_, 64>("test", vec![0_u8; 57]),
-            Err(StoreError::ValueTooLong {
-                len_bytes: 65,
-                max_bytes: 64,
-                ..
-            })
+            Err(StoreError::ValueTooLong { len_bytes: 65, max_bytes: 64, .. })
         ));
     }
 }

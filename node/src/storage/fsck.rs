@@ -107,11 +107,7 @@ pub fn fsck(
     lock: &LockState,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<FsckReport, StoreError> {
-    let keys = roster
-        .current()
-        .logs()
-        .map(|log| (log.log_id, *log.key))
-        .collect();
+    let keys = roster.current().logs().map(|log| (log.log_id, *log.key)).collect();
     fsck_with_keys(store, &keys, lock, progress)
 }
 
@@ -146,34 +142,17 @@ fn check_lock(
     report: &mut FsckReport,
 ) -> Result<(), StoreError> {
     let (origin, locked) = (lock.origin.clone(), lock.size);
-    let stored = heads
-        .iter()
-        .find(|head| head.origin == lock.origin)
-        .map_or(0, |head| head.size);
+    let stored = heads.iter().find(|head| head.origin == lock.origin).map_or(0, |head| head.size);
     if locked > stored {
-        report.add(Problem::LockAhead {
-            origin,
-            locked,
-            stored,
-        });
+        report.add(Problem::LockAhead { origin, locked, stored });
     } else if locked < stored {
-        report.add(Problem::LockBehind {
-            origin,
-            locked,
-            stored,
-        });
+        report.add(Problem::LockBehind { origin, locked, stored });
     }
     let generation = store.generation()?;
     if generation > lock.generation {
-        report.add(Problem::GenerationAhead {
-            stored: generation,
-            locked: lock.generation,
-        });
+        report.add(Problem::GenerationAhead { stored: generation, locked: lock.generation });
     } else if generation != 0 && generation < lock.generation {
-        report.add(Problem::GenerationBehind {
-            stored: generation,
-            locked: lock.generation,
-        });
+        report.add(Problem::GenerationBehind { stored: generation, locked: lock.generation });
     }
     Ok(())
 }

@@ -54,33 +54,21 @@ struct Value {
 /// Encodes a head.
 pub(super) fn encode(origin: &str, frontier: &Frontier) -> Result<Vec<u8>, StoreError> {
     if origin.len() > ORIGIN_MAX_BYTES {
-        return Err(StoreError::OriginTooLong {
-            len_bytes: origin.len(),
-            max_bytes: ORIGIN_MAX_BYTES,
-        });
+        return Err(StoreError::OriginTooLong { len_bytes: origin.len(), max_bytes: ORIGIN_MAX_BYTES });
     }
     let frontier_hashes = frontier.hashes().iter().map(|hash| *hash.as_bytes()).collect();
-    let value = Value {
-        origin: origin.to_owned(),
-        size: frontier.size(),
-        frontier: frontier_hashes,
-    };
+    let value = Value { origin: origin.to_owned(), size: frontier.size(), frontier: frontier_hashes };
     codec::encode::<_, VALUE_MAX_BYTES>(FAMILY, value)
 }
 
 /// Decodes a head; the peaks must fit the size and the key the origin.
 pub(super) fn decode(key: &[u8], value: &[u8]) -> Result<(LogId, String, Frontier), StoreError> {
-    let log: [u8; 32] = key.try_into().map_err(|_| StoreError::Key {
-        family: FAMILY,
-        len_bytes: key.len(),
-    })?;
+    let log: [u8; 32] =
+        key.try_into().map_err(|_| StoreError::Key { family: FAMILY, len_bytes: key.len() })?;
     let log = LogId::new(log);
     let value: Value = codec::decode::<_, VALUE_MAX_BYTES>(FAMILY, value)?;
     if LogId::of_origin(&value.origin) != log {
-        return Err(StoreError::Origin {
-            log,
-            origin: value.origin,
-        });
+        return Err(StoreError::Origin { log, origin: value.origin });
     }
     let hashes = value.frontier.into_iter().map(NodeHash::new).collect();
     Ok((log, value.origin, Frontier::from_parts(value.size, hashes)?))
@@ -101,27 +89,15 @@ mod tests {
         let origin = "demo-0011223344556677/north/0";
         let log = LogId::of_origin(origin);
         let value = encode(origin, &frontier).expect("short");
-        assert_eq!(
-            decode(log.as_bytes(), &value).expect("ours"),
-            (log, origin.to_owned(), frontier.clone())
-        );
+        assert_eq!(decode(log.as_bytes(), &value).expect("ours"), (log, origin.to_owned(), frontier.clone()));
         assert!(matches!(decode(&[0; 32], &value), Err(StoreError::Origin { .. })));
-        assert!(matches!(
-            decode(&[0; 31], &value),
-            Err(StoreError::Key { len_bytes: 31, .. })
-        ));
+        assert!(matches!(decode(&[0; 31], &value), Err(StoreError::Key { len_bytes: 31, .. })));
         let mut other_size = value;
         other_size[8 + origin.len() + 7] = 12;
-        assert!(matches!(
-            decode(log.as_bytes(), &other_size),
-            Err(StoreError::Merkle(_))
-        ));
+        assert!(matches!(decode(log.as_bytes(), &other_size), Err(StoreError::Merkle(_))));
         assert!(matches!(
             encode(&"o".repeat(ORIGIN_MAX_BYTES + 1), &frontier),
-            Err(StoreError::OriginTooLong {
-                len_bytes: 513,
-                max_bytes: 512
-            })
+            Err(StoreError::OriginTooLong { len_bytes: 513, max_bytes: 512 })
         ));
         encode(&"o".repeat(ORIGIN_MAX_BYTES), &frontier).expect("at the bound");
     }

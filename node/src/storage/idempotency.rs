@@ -46,10 +46,7 @@ pub(super) fn encode(log: &LogId, entry: &IdempotencyEntry) -> Result<Vec<u8>, S
 
 /// Decodes what a key led to.
 pub(super) fn decode(key: &[u8], value: &[u8]) -> Result<(LogId, IdempotencyEntry), StoreError> {
-    let key = key.try_into().map_err(|_| StoreError::Key {
-        family: FAMILY,
-        len_bytes: key.len(),
-    })?;
+    let key = key.try_into().map_err(|_| StoreError::Key { family: FAMILY, len_bytes: key.len() })?;
     let value: Value = codec::decode::<_, VALUE_MAX_BYTES>(FAMILY, value)?;
     let entry = IdempotencyEntry {
         key,

@@ -50,7 +50,8 @@ const CHECKED_BYTES: usize = SLOT_BYTES - DIGEST_BYTES;
 pub const LOCK_FILE_BYTES: u64 = 2 * SLOT_BYTES as u64;
 
 const _: () = assert!(HEADER_BYTES + ORIGIN_MAX_BYTES + NOTE_MAX_BYTES <= CHECKED_BYTES);
-const _: () = assert!(ORIGIN_MAX_BYTES <= u16::MAX as usize && NOTE_MAX_BYTES <= u16::MAX as usize);
+// Their lengths are written in two bytes each.
+const _: () = assert!(SLOT_BYTES <= u16::MAX as usize);
 
 /// Why a slot is not whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -191,23 +192,12 @@ impl LockFile {
     /// [`LockError::Exists`], [`LockError::TooLong`], [`LockError::Io`].
     pub fn create(path: &Path, state: &LockState) -> Result<Self, LockError> {
         let slot = encode_slot(0, state)?;
-        let io = |source| LockError::Io {
-            path: path.to_owned(),
-            source,
-        };
+        let io = |source| LockError::Io { path: path.to_owned(), source };
         let mut options = OpenOptions::new();
-        let file = match options
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-        {
+        let file = match options.read(true).write(true).create_new(true).mode(0o600).open(path) {
             Ok(file) => file,
             Err(source) if source.kind() == ErrorKind::AlreadyExists => {
-                return Err(LockError::Exists {
-                    path: path.to_owned(),
-                });
+                return Err(LockError::Exists { path: path.to_owned() });
             }
             Err(source) => return Err(io(source)),
         };
@@ -215,10 +205,7 @@ impl LockFile {
         file.write_all_at(&slot, offset(0)).map_err(io)?;
         file.write_all_at(&slot, offset(1)).map_err(io)?;
         file.sync_all().map_err(io)?;
-        let dir = path
-            .parent()
-            .filter(|dir| !dir.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)?;
         Ok(Self {
             file,
@@ -236,26 +223,18 @@ impl LockFile {
     /// [`LockError::Missing`], [`LockError::InUse`], [`LockError::Length`], [`LockError::BothBad`],
     /// [`LockError::Disagree`], [`LockError::Io`].
     pub fn open(path: &Path) -> Result<Self, LockError> {
-        let io = |source| LockError::Io {
-            path: path.to_owned(),
-            source,
-        };
+        let io = |source| LockError::Io { path: path.to_owned(), source };
         let file = match OpenOptions::new().read(true).write(true).open(path) {
             Ok(file) => file,
             Err(source) if source.kind() == ErrorKind::NotFound => {
-                return Err(LockError::Missing {
-                    path: path.to_owned(),
-                });
+                return Err(LockError::Missing { path: path.to_owned() });
             }
             Err(source) => return Err(io(source)),
         };
         hold(&file, path)?;
         let found_bytes = file.metadata().map_err(io)?.len();
         if found_bytes != LOCK_FILE_BYTES {
-            return Err(LockError::Length {
-                path: path.to_owned(),
-                found_bytes,
-            });
+            return Err(LockError::Length { path: path.to_owned(), found_bytes });
         }
         let mut slots = [vec![0; SLOT_BYTES], vec![0; SLOT_BYTES]];
         for (number, slot) in slots.iter_mut().enumerate() {
@@ -263,19 +242,11 @@ impl LockFile {
         }
         let (good, repair) = choose(path, decode_slot(&slots[0]), decode_slot(&slots[1]))?;
         if let Some(repair) = repair {
-            file.write_all_at(&slots[1 - repair.slot], offset(repair.slot))
-                .map_err(io)?;
+            file.write_all_at(&slots[1 - repair.slot], offset(repair.slot)).map_err(io)?;
             file.sync_data().map_err(io)?;
         }
         let (sequence, state) = good;
-        Ok(Self {
-            file,
-            path: path.to_owned(),
-            state,
-            sequence,
-            repair,
-            in_doubt: false,
-        })
+        Ok(Self { file, path: path.to_owned(), state, sequence, repair, in_doubt: false })
     }
 
     /// The last state written.
@@ -308,14 +279,8 @@ impl LockFile {
         for number in [0, 1] {
             // A crash in here leaves the other slot whole: the old state in the first round, the
             // new one in the second.
-            let written = self
-                .file
-                .write_all_at(&slot, offset(number))
-                .and_then(|()| self.file.sync_data());
-            written.map_err(|source| LockError::Io {
-                path: self.path.clone(),
-                source,
-            })?;
+            let written = self.file.write_all_at(&slot, offset(number)).and_then(|()| self.file.sync_data());
+            written.map_err(|source| LockError::Io { path: self.path.clone(), source })?;
         }
         self.in_doubt = false;
         self.sequence += 1;
@@ -326,13 +291,8 @@ impl LockFile {
 
 fn hold(file: &File, path: &Path) -> Result<(), LockError> {
     file.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => LockError::InUse {
-            path: path.to_owned(),
-        },
-        TryLockError::Error(source) => LockError::Io {
-            path: path.to_owned(),
-            source,
-        },
+        TryLockError::WouldBlock => LockError::InUse { path: path.to_owned() },
+        TryLockError::Error(source) => LockError::Io { path: path.to_owned(), source },
     })
 }
 
@@ -352,12 +312,7 @@ fn check_advance(held: &LockState, given: &LockState) -> Result<(), LockError> {
     }
     if is_same_log && given.size == held.size && given.root != held.root {
         let (origin, size) = (given.origin.clone(), given.size);
-        return Err(LockError::SecondRoot {
-            origin,
-            size,
-            held: held.root,
-            given: given.root,
-        });
+        return Err(LockError::SecondRoot { origin, size, held: held.root, given: given.root });
     }
     Ok(())
 }
@@ -372,54 +327,25 @@ pub(super) fn choose(
 ) -> Result<((u64, LockState), Option<Repair>), LockError> {
     match (first, second) {
         (Ok(first), Ok(second)) if first == second => Ok((first, None)),
-        (Ok(first), Ok(second)) if second.0.checked_add(1) == Some(first.0) => Ok((
-            first,
-            Some(Repair {
-                slot: 1,
-                reason: None,
-            }),
-        )),
-        (Ok(first), Ok(second)) if first.0.checked_add(1) == Some(second.0) => Ok((
-            second,
-            Some(Repair {
-                slot: 0,
-                reason: None,
-            }),
-        )),
-        (Ok(first), Ok(second)) => Err(LockError::Disagree {
-            path: path.to_owned(),
-            first: first.0,
-            second: second.0,
-        }),
-        (Ok(first), Err(reason)) => Ok((
-            first,
-            Some(Repair {
-                slot: 1,
-                reason: Some(reason),
-            }),
-        )),
-        (Err(reason), Ok(second)) => Ok((
-            second,
-            Some(Repair {
-                slot: 0,
-                reason: Some(reason),
-            }),
-        )),
-        (Err(first), Err(second)) => Err(LockError::BothBad {
-            path: path.to_owned(),
-            first,
-            second,
-        }),
+        (Ok(first), Ok(second)) if second.0.checked_add(1) == Some(first.0) => {
+            Ok((first, Some(Repair { slot: 1, reason: None })))
+        }
+        (Ok(first), Ok(second)) if first.0.checked_add(1) == Some(second.0) => {
+            Ok((second, Some(Repair { slot: 0, reason: None })))
+        }
+        (Ok(first), Ok(second)) => {
+            Err(LockError::Disagree { path: path.to_owned(), first: first.0, second: second.0 })
+        }
+        (Ok(first), Err(reason)) => Ok((first, Some(Repair { slot: 1, reason: Some(reason) }))),
+        (Err(reason), Ok(second)) => Ok((second, Some(Repair { slot: 0, reason: Some(reason) }))),
+        (Err(first), Err(second)) => Err(LockError::BothBad { path: path.to_owned(), first, second }),
     }
 }
 
 fn encode_slot(sequence: u64, state: &LockState) -> Result<Vec<u8>, LockError> {
     let (origin, note) = (state.origin.as_bytes(), &state.note);
     if origin.len() > ORIGIN_MAX_BYTES || note.len() > NOTE_MAX_BYTES {
-        return Err(LockError::TooLong {
-            origin_bytes: origin.len(),
-            note_bytes: note.len(),
-        });
+        return Err(LockError::TooLong { origin_bytes: origin.len(), note_bytes: note.len() });
     }
     let mut slot = Vec::with_capacity(SLOT_BYTES);
     slot.extend_from_slice(MAGIC);

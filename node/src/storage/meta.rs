@@ -48,37 +48,26 @@ pub(super) fn check_schema(value: &[u8]) -> Result<u32, StoreError> {
     let bytes: [u8; 4] = value.try_into().map_err(|_| wrong_length("schema", value))?;
     let found = u32::from_be_bytes(bytes);
     if found != SCHEMA_VERSION {
-        return Err(StoreError::Schema {
-            found,
-            known: SCHEMA_VERSION,
-        });
+        return Err(StoreError::Schema { found, known: SCHEMA_VERSION });
     }
     Ok(found)
 }
 
 /// Reads a text field.
 pub(super) fn decode_text(value: Vec<u8>) -> Result<String, StoreError> {
-    String::from_utf8(value).map_err(|source| StoreError::Value {
-        family: FAMILY,
-        detail: source.utf8_error().to_string(),
-    })
+    String::from_utf8(value)
+        .map_err(|source| StoreError::Value { family: FAMILY, detail: source.utf8_error().to_string() })
 }
 
 /// Reads the generation; 0 if it was never set.
 pub(super) fn decode_generation(value: Option<Vec<u8>>) -> Result<u64, StoreError> {
     let Some(value) = value else { return Ok(0) };
-    let bytes = value
-        .as_slice()
-        .try_into()
-        .map_err(|_| wrong_length("generation", &value))?;
+    let bytes = value.as_slice().try_into().map_err(|_| wrong_length("generation", &value))?;
     Ok(u64::from_be_bytes(bytes))
 }
 
 fn wrong_length(field: &'static str, value: &[u8]) -> StoreError {
-    StoreError::Value {
-        family: FAMILY,
-        detail: format!("{field} has {} bytes", value.len()),
-    }
+    StoreError::Value { family: FAMILY, detail: format!("{field} has {} bytes", value.len()) }
 }
 
 #[cfg(test)]
@@ -87,10 +76,7 @@ mod tests {
 
     #[test]
     fn only_our_schema_is_taken() {
-        assert_eq!(
-            check_schema(&SCHEMA_VERSION.to_be_bytes()).expect("ours"),
-            SCHEMA_VERSION
-        );
+        assert_eq!(check_schema(&SCHEMA_VERSION.to_be_bytes()).expect("ours"), SCHEMA_VERSION);
         assert!(matches!(
             check_schema(&(SCHEMA_VERSION + 1).to_be_bytes()),
             Err(StoreError::Schema { found: 2, known: 1 })
@@ -103,10 +89,7 @@ mod tests {
     #[test]
     fn generation_round_trips() {
         assert_eq!(decode_generation(None).expect("never set"), 0);
-        assert_eq!(
-            decode_generation(Some(9_u64.to_be_bytes().to_vec())).expect("set"),
-            9
-        );
+        assert_eq!(decode_generation(Some(9_u64.to_be_bytes().to_vec())).expect("set"), 9);
         assert!(decode_generation(Some(vec![0; 7])).is_err());
         assert!(decode_text(vec![0xff]).is_err());
     }

@@ -94,10 +94,7 @@ pub struct Store {
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store")
-            .field("dir", &self.db.path())
-            .field("identity", &self.identity)
-            .finish()
+        f.debug_struct("Store").field("dir", &self.db.path()).field("identity", &self.identity).finish()
     }
 }
 
@@ -113,31 +110,22 @@ impl Store {
         if dir.join(MARKER).exists() {
             return Err(StoreError::Exists { dir: dir.to_owned() });
         }
-        let io = |source| StoreError::Io {
-            path: dir.to_owned(),
-            source,
-        };
+        let io = |source| StoreError::Io { path: dir.to_owned(), source };
         fs::create_dir_all(dir).map_err(io)?;
         if fs::read_dir(dir).map_err(io)?.next().is_some() {
             return Err(StoreError::NotEmpty { dir: dir.to_owned() });
         }
         let db = open_database(dir, true)?;
-        let family = db
-            .cf_handle(meta::FAMILY)
-            .expect("opened with every column family");
+        let family = db.cf_handle(meta::FAMILY).expect("opened with every column family");
         let mut batch = rocksdb::WriteBatch::default();
         batch.put_cf(family, meta::CONSORTIUM, consortium);
         batch.put_cf(family, meta::MEMBER, member);
         batch.put_cf(family, meta::SCHEMA, meta::SCHEMA_VERSION.to_be_bytes());
-        db.write_opt(batch, &options::synced())
-            .map_err(StoreError::OutcomeUnknown)?;
+        db.write_opt(batch, &options::synced()).map_err(StoreError::OutcomeUnknown)?;
         // The name of the folder itself must survive a crash as well.
         if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             let sync = fs::File::open(parent).and_then(|parent| parent.sync_all());
-            sync.map_err(|source| StoreError::Io {
-                path: parent.to_owned(),
-                source,
-            })?;
+            sync.map_err(|source| StoreError::Io { path: parent.to_owned(), source })?;
         }
         Self::load(db)
     }
@@ -177,17 +165,10 @@ impl Store {
         let mut writer = self.writer()?;
         let stored = self.generation()?;
         if generation < stored {
-            return Err(StoreError::GenerationBackwards {
-                stored,
-                given: generation,
-            });
+            return Err(StoreError::GenerationBackwards { stored, given: generation });
         }
         let mut batch = rocksdb::WriteBatch::default();
-        batch.put_cf(
-            self.family(meta::FAMILY),
-            meta::GENERATION,
-            generation.to_be_bytes(),
-        );
+        batch.put_cf(self.family(meta::FAMILY), meta::GENERATION, generation.to_be_bytes());
         self.commit(&mut writer, batch)
     }
 
@@ -197,9 +178,7 @@ impl Store {
     /// [`StoreError::Key`], [`StoreError::ValueTooLong`], or RocksDB's own.
     pub fn card_put(&self, member: &str, card: &[u8]) -> Result<(), StoreError> {
         cards::check(member.as_bytes(), card)?;
-        Ok(self
-            .db
-            .put_cf_opt(self.family(cards::FAMILY), member, card, &options::unsynced())?)
+        Ok(self.db.put_cf_opt(self.family(cards::FAMILY), member, card, &options::unsynced())?)
     }
 
     /// All node cards, by member id. They are to be verified again.
@@ -207,9 +186,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Key`], [`StoreError::ValueTooLong`], or RocksDB's own.
     pub fn cards(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        let rows = self
-            .db
-            .iterator_cf(self.family(cards::FAMILY), rocksdb::IteratorMode::Start);
+        let rows = self.db.iterator_cf(self.family(cards::FAMILY), rocksdb::IteratorMode::Start);
         rows.map(|row| {
             let (key, card) = row?;
             cards::check(&key, &card)?;
@@ -249,10 +226,7 @@ fn opening(dir: &Path, error: rocksdb::Error) -> StoreError {
         ErrorKind::IOError
             if detail.contains("/LOCK:") || detail.contains("lock hold by current process") =>
         {
-            StoreError::InUse {
-                dir: dir.to_owned(),
-                detail,
-            }
+            StoreError::InUse { dir: dir.to_owned(), detail }
         }
         ErrorKind::Corruption => StoreError::Damaged { detail },
         _ => StoreError::Engine(error),
@@ -264,20 +238,13 @@ fn check_families(dir: &Path) -> Result<(), StoreError> {
     let mut expected: Vec<String> = FAMILIES.iter().map(|(name, _)| (*name).to_owned()).collect();
     found.sort_unstable();
     expected.sort_unstable();
-    if found == expected {
-        Ok(())
-    } else {
-        Err(StoreError::Families { found, expected })
-    }
+    if found == expected { Ok(()) } else { Err(StoreError::Families { found, expected }) }
 }
 
 fn load_identity(db: &DB) -> Result<Identity, StoreError> {
-    let family = db
-        .cf_handle(meta::FAMILY)
-        .expect("opened with every column family");
+    let family = db.cf_handle(meta::FAMILY).expect("opened with every column family");
     let field = |name: &'static str, key: &[u8]| {
-        db.get_cf(family, key)?
-            .ok_or(StoreError::NoIdentity { field: name })
+        db.get_cf(family, key)?.ok_or(StoreError::NoIdentity { field: name })
     };
     Ok(Identity {
         schema: meta::check_schema(&field("schema version", meta::SCHEMA)?)?,

@@ -31,22 +31,13 @@ struct Value<'a> {
 
 /// Encodes a note.
 pub(super) fn encode(note: &SizedNote) -> Result<Vec<u8>, StoreError> {
-    codec::encode::<_, VALUE_MAX_BYTES>(
-        FAMILY,
-        Value {
-            size: note.size,
-            note: &note.note,
-        },
-    )
+    codec::encode::<_, VALUE_MAX_BYTES>(FAMILY, Value { size: note.size, note: &note.note })
 }
 
 /// Decodes a note; its signature is the reader's business.
 pub(super) fn decode(value: &[u8]) -> Result<SizedNote, StoreError> {
     let value: Value<'_> = codec::decode_borrowed::<_, VALUE_MAX_BYTES>(FAMILY, value)?;
-    Ok(SizedNote {
-        size: value.size,
-        note: value.note.to_vec(),
-    })
+    Ok(SizedNote { size: value.size, note: value.note.to_vec() })
 }
 
 #[cfg(test)]
@@ -57,19 +48,10 @@ mod tests {
     #[test]
     fn round_trips_up_to_the_largest_note() {
         for len in [0, 1, NOTE_MAX_BYTES] {
-            let note = SizedNote {
-                size: 7,
-                note: vec![b'n'; len],
-            };
-            assert_eq!(
-                decode(&encode(&note).expect("within the bound")).expect("ours"),
-                note
-            );
+            let note = SizedNote { size: 7, note: vec![b'n'; len] };
+            assert_eq!(decode(&encode(&note).expect("within the bound")).expect("ours"), note);
         }
-        let long = SizedNote {
-            size: 7,
-            note: vec![b'n'; NOTE_MAX_BYTES + 1],
-        };
+        let long = SizedNote { size: 7, note: vec![b'n'; NOTE_MAX_BYTES + 1] };
         assert!(matches!(encode(&long), Err(StoreError::ValueTooLong { .. })));
     }
 

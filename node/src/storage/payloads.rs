@@ -56,10 +56,7 @@ impl PayloadRef<'_> {
     /// The payload as a peer gets it.
     pub(super) fn to_wire(self) -> WirePayload {
         match self {
-            Self::Present { salt, padded } => WirePayload::Present {
-                salt,
-                padded: padded.to_vec(),
-            },
+            Self::Present { salt, padded } => WirePayload::Present { salt, padded: padded.to_vec() },
             Self::Withheld => WirePayload::Withheld,
             Self::Erased => WirePayload::Erased,
             Self::NotHere => WirePayload::NotHere,
@@ -70,10 +67,7 @@ impl PayloadRef<'_> {
     #[must_use]
     pub fn to_stored(self) -> StoredPayload {
         match self {
-            Self::Present { salt, padded } => StoredPayload::Present {
-                salt,
-                padded: padded.to_vec(),
-            },
+            Self::Present { salt, padded } => StoredPayload::Present { salt, padded: padded.to_vec() },
             Self::Withheld => StoredPayload::Withheld,
             Self::Erased => StoredPayload::Erased,
             Self::NotHere => StoredPayload::NotHere,
@@ -109,30 +103,16 @@ mod tests {
 
     #[test]
     fn every_state_round_trips_in_its_fixed_form() {
-        let present = StoredPayload::Present {
-            salt: [9; 32],
-            padded: vec![5; 128],
-        };
-        let largest = StoredPayload::Present {
-            salt: [9; 32],
-            padded: vec![5; PAYLOAD_PADDED_MAX_BYTES],
-        };
-        let states = [
-            present,
-            StoredPayload::Withheld,
-            StoredPayload::Erased,
-            StoredPayload::NotHere,
-            largest,
-        ];
+        let present = StoredPayload::Present { salt: [9; 32], padded: vec![5; 128] };
+        let largest = StoredPayload::Present { salt: [9; 32], padded: vec![5; PAYLOAD_PADDED_MAX_BYTES] };
+        let states =
+            [present, StoredPayload::Withheld, StoredPayload::Erased, StoredPayload::NotHere, largest];
         for (discriminant, state) in [0_u32, 1, 2, 3, 0].into_iter().zip(states) {
             let value = encode(&state).expect("within the bound");
             assert_eq!(value[..4], discriminant.to_be_bytes());
             assert_eq!(decode(&value).expect("ours").to_stored(), state);
         }
-        let long = StoredPayload::Present {
-            salt: [0; 32],
-            padded: vec![0; PAYLOAD_PADDED_MAX_BYTES + 1],
-        };
+        let long = StoredPayload::Present { salt: [0; 32], padded: vec![0; PAYLOAD_PADDED_MAX_BYTES + 1] };
         assert!(matches!(encode(&long), Err(StoreError::ValueTooLong { .. })));
     }
 

@@ -39,11 +39,7 @@ pub(super) fn parse_key(key: &[u8]) -> Option<Place> {
     let (leaf, rest) = key.split_first_chunk::<DIGEST_BYTES>()?;
     let (log, index) = rest.split_first_chunk::<DIGEST_BYTES>()?;
     let index = u64::from_be_bytes(index.try_into().ok()?);
-    Some(Place {
-        log: LogId::new(*log),
-        index,
-        leaf: LeafHash::new(*leaf),
-    })
+    Some(Place { log: LogId::new(*log), index, leaf: LeafHash::new(*leaf) })
 }
 
 /// The place that a version 1 leaf states for itself (SPEC §6: index at 8, log id at 32); `None`

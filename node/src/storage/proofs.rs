@@ -45,13 +45,7 @@ impl Store {
         let (level, index, needed) = (id.level, id.index, usize::from(id.width));
         let hashes = self.load_tile(log, level, index)?;
         let Some(hashes_wanted) = hashes.get(..needed) else {
-            return Err(StoreError::TileShort {
-                log: *log,
-                level,
-                index,
-                hashes: hashes.len(),
-                needed,
-            });
+            return Err(StoreError::TileShort { log: *log, level, index, hashes: hashes.len(), needed });
         };
         Ok(Some(hashpact_protocol::merkle::encode_tile(hashes_wanted)))
     }
@@ -96,13 +90,8 @@ impl Store {
 
     /// A stored tile at its present width; empty if there is none.
     pub(super) fn load_tile(&self, log: &LogId, level: u8, index: u64) -> Result<Vec<NodeHash>, StoreError> {
-        let value = self
-            .db
-            .get_pinned_cf(self.family(tiles::FAMILY), tiles::key(log, level, index))?;
-        value.map_or_else(
-            || Ok(Vec::new()),
-            |value| tiles::decode(log, level, index, &value),
-        )
+        let value = self.db.get_pinned_cf(self.family(tiles::FAMILY), tiles::key(log, level, index))?;
+        value.map_or_else(|| Ok(Vec::new()), |value| tiles::decode(log, level, index, &value))
     }
 
     /// Names the log in an error of the tile reader.
@@ -110,18 +99,9 @@ impl Store {
         let log = *log;
         match error {
             TileReadError::Load(error) => error,
-            TileReadError::Short {
-                level,
-                index,
-                needed,
-                found,
-            } => StoreError::TileShort {
-                log,
-                level,
-                index,
-                hashes: found,
-                needed,
-            },
+            TileReadError::Short { level, index, needed, found } => {
+                StoreError::TileShort { log, level, index, hashes: found, needed }
+            }
             // The remaining variant names a node that no tree has; callers stay below stored sizes.
             _ => StoreError::Proof(log),
         }
@@ -137,15 +117,6 @@ impl Store {
 
     fn check_readable(&self, log: &LogId, start: u64, end: u64) -> Result<(), StoreError> {
         let size = self.readable(log)?;
-        if end > size {
-            Err(StoreError::Beyond {
-                log: *log,
-                start,
-                end,
-                size,
-            })
-        } else {
-            Ok(())
-        }
+        if end > size { Err(StoreError::Beyond { log: *log, start, end, size }) } else { Ok(()) }
     }
 }

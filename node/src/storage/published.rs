@@ -20,11 +20,7 @@ impl Store {
     pub fn publish(&self, head: &PublishedHead) -> Result<(), StoreError> {
         let stored = self.stored_size(&head.log)?;
         if head.size > stored {
-            return Err(StoreError::PublishBeyond {
-                origin: head.origin.clone(),
-                size: head.size,
-                stored,
-            });
+            return Err(StoreError::PublishBeyond { origin: head.origin.clone(), size: head.size, stored });
         }
         if let Some(note) = &head.note {
             self.keep_note(&head.log, &head.origin, note)?;
@@ -37,31 +33,19 @@ impl Store {
     /// The visible head of a log.
     #[must_use]
     pub fn published(&self, log: &LogId) -> Option<PublishedHead> {
-        self.published
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(log)
-            .cloned()
+        self.published.read().unwrap_or_else(PoisonError::into_inner).get(log).cloned()
     }
 
     /// The visible heads of all logs, in the order of their ids.
     #[must_use]
     pub fn published_all(&self) -> Vec<PublishedHead> {
-        self.published
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
+        self.published.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// Size up to which peers and callers may read a log.
     pub(super) fn readable(&self, log: &LogId) -> Result<u64, StoreError> {
         let published = self.published.read().unwrap_or_else(PoisonError::into_inner);
-        published
-            .get(log)
-            .map(|head| head.size)
-            .ok_or(StoreError::UnknownLog(*log))
+        published.get(log).map(|head| head.size).ok_or(StoreError::UnknownLog(*log))
     }
 
     /// Entries stored of a log, visible or not.

@@ -28,10 +28,7 @@ impl Store {
     /// A value that does not decode, or RocksDB's own.
     pub fn heads(&self) -> Result<Vec<StoredHead>, StoreError> {
         let mut found = Vec::new();
-        for row in self
-            .db
-            .iterator_cf(self.family(heads::FAMILY), IteratorMode::Start)
-        {
+        for row in self.db.iterator_cf(self.family(heads::FAMILY), IteratorMode::Start) {
             let (key, value) = row?;
             let (log, origin, frontier) = heads::decode(&key, &value)?;
             let note = self.db.get_pinned_cf(self.family(notes::FAMILY), key)?;
@@ -59,24 +56,13 @@ impl Store {
     {
         let size = self.stored_size(log)?;
         if start > end || end > size {
-            return Err(StoreError::Beyond {
-                log: *log,
-                start,
-                end,
-                size,
-            });
+            return Err(StoreError::Beyond { log: *log, start, end, size });
         }
-        let (mut leaves, mut payloads) = (
-            self.walk(leaves::FAMILY, log, start, end),
-            self.walk(payloads::FAMILY, log, start, end),
-        );
+        let (mut leaves, mut payloads) =
+            (self.walk(leaves::FAMILY, log, start, end), self.walk(payloads::FAMILY, log, start, end));
         for index in start..end {
             let key = codec::entry_key(log, index);
-            let missing = |family| StoreError::EntryMissing {
-                family,
-                log: *log,
-                index,
-            };
+            let missing = |family| StoreError::EntryMissing { family, log: *log, index };
             let leaf = row_at(&leaves, &key)?.ok_or_else(|| missing(leaves::FAMILY))?;
             let payload = row_at(&payloads, &key)?.ok_or_else(|| missing(payloads::FAMILY))?;
             if visit(index, leaf, payloads::decode(payload)?).is_break() {
@@ -95,10 +81,7 @@ impl Store {
     pub fn entries(&self, log: &LogId, start: u64, end: u64) -> Result<Vec<StoredEntry>, StoreError> {
         let mut entries = Vec::new();
         self.for_each_entry(log, start, end, |_, leaf, payload| {
-            entries.push(StoredEntry {
-                leaf: leaf.to_vec(),
-                payload: payload.to_stored(),
-            });
+            entries.push(StoredEntry { leaf: leaf.to_vec(), payload: payload.to_stored() });
             ControlFlow::Continue(())
         })?;
         Ok(entries)
@@ -129,25 +112,15 @@ impl Store {
             rows.status()?;
             return Ok(None);
         };
-        let bad_key = StoreError::Key {
-            family: places::FAMILY,
-            len_bytes: key.len(),
-        };
+        let bad_key = StoreError::Key { family: places::FAMILY, len_bytes: key.len() };
         let first = places::parse_key(key).ok_or(bad_key)?;
         let entry_key = codec::entry_key(&first.log, first.index);
         let bytes = self.db.get_pinned_cf(self.family(leaves::FAMILY), entry_key)?;
         let Some((log, index)) = bytes.and_then(|bytes| places::named_place(&bytes)) else {
             return Ok(Some(first));
         };
-        let named = Place {
-            log,
-            index,
-            leaf: *leaf,
-        };
-        let is_there = self
-            .db
-            .get_pinned_cf(self.family(places::FAMILY), places::key(&named))?
-            .is_some();
+        let named = Place { log, index, leaf: *leaf };
+        let is_there = self.db.get_pinned_cf(self.family(places::FAMILY), places::key(&named))?.is_some();
         Ok(Some(if is_there { named } else { first }))
     }
 
@@ -167,12 +140,7 @@ impl Store {
             ControlFlow::Continue(())
         })?;
         let (digest, first_index, tree_size) = (entry.digest, entry.first_index, entry.tree_size);
-        Ok(Some(Prior {
-            digest,
-            first_index,
-            records,
-            tree_size,
-        }))
+        Ok(Some(Prior { digest, first_index, records, tree_size }))
     }
 
     /// A chunk for a peer: entries from `start` on, within both bounds (one always), and the cover
@@ -191,12 +159,7 @@ impl Store {
     ) -> Result<RangeChunk, StoreError> {
         let readable = self.readable(log)?;
         if start >= size || size > readable {
-            return Err(StoreError::Beyond {
-                log: *log,
-                start,
-                end: size,
-                size: readable,
-            });
+            return Err(StoreError::Beyond { log: *log, start, end: size, size: readable });
         }
         let entries_max = (entries_max as usize).clamp(1, RANGE_ENTRIES_MAX);
         let bytes_max = (bytes_max as usize).min(RANGE_BYTES_MAX);
@@ -208,35 +171,22 @@ impl Store {
             if bytes > bytes_max && !entries.is_empty() {
                 return ControlFlow::Break(());
             }
-            entries.push(WireEntry {
-                leaf: leaf.to_vec(),
-                payload: payload.to_wire(),
-            });
+            entries.push(WireEntry { leaf: leaf.to_vec(), payload: payload.to_wire() });
             ControlFlow::Continue(())
         })?;
         let end = start + entries.len() as u64;
         let cover = read_cover(&self.hashes(log), end, size).map_err(|error| self.tile_error(log, error))?;
-        Ok(RangeChunk {
-            start,
-            entries,
-            cover: cover.iter().map(|hash| *hash.as_bytes()).collect(),
-        })
+        Ok(RangeChunk { start, entries, cover: cover.iter().map(|hash| *hash.as_bytes()).collect() })
     }
 
     /// The leaves of `[start, end)` as the database returns them, for comparison with what was meant.
     pub(super) fn read_leaves(&self, log: &LogId, start: u64, end: u64) -> Result<Vec<Vec<u8>>, StoreError> {
         let keys: Vec<_> = (start..end).map(|index| codec::entry_key(log, index)).collect();
         let mut found = Vec::with_capacity(keys.len());
-        let rows = self
-            .db
-            .batched_multi_get_cf(self.family(leaves::FAMILY), &keys, true);
+        let rows = self.db.batched_multi_get_cf(self.family(leaves::FAMILY), &keys, true);
         for (index, row) in (start..end).zip(rows) {
             let family = leaves::FAMILY;
-            let leaf = row?.ok_or(StoreError::EntryMissing {
-                family,
-                log: *log,
-                index,
-            })?;
+            let leaf = row?.ok_or(StoreError::EntryMissing { family, log: *log, index })?;
             found.push(leaf.to_vec());
         }
         Ok(found)
@@ -246,11 +196,7 @@ impl Store {
     pub(super) fn walk(&self, family: &str, log: &LogId, start: u64, end: u64) -> DBRawIterator<'_> {
         let bound = codec::entry_key(log, end).to_vec();
         let is_long = end.saturating_sub(start) > SHORT_WALK_ENTRIES;
-        let read = if is_long {
-            options::scan(bound)
-        } else {
-            options::short_walk(bound)
-        };
+        let read = if is_long { options::scan(bound) } else { options::short_walk(bound) };
         let mut rows = self.db.raw_iterator_cf_opt(self.family(family), read);
         rows.seek(codec::entry_key(log, start));
         rows

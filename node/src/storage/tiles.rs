@@ -35,21 +35,12 @@ pub(super) fn key(log: &LogId, level: u8, index: u64) -> [u8; KEY_BYTES] {
 pub(super) fn parse_key(key: &[u8]) -> Option<(LogId, u8, u64)> {
     let (log, rest) = key.split_first_chunk::<DIGEST_BYTES>()?;
     let (level, index) = rest.split_first()?;
-    Some((
-        LogId::new(*log),
-        *level,
-        u64::from_be_bytes(index.try_into().ok()?),
-    ))
+    Some((LogId::new(*log), *level, u64::from_be_bytes(index.try_into().ok()?)))
 }
 
 /// Decodes a tile's hashes.
 pub(super) fn decode(log: &LogId, level: u8, index: u64, value: &[u8]) -> Result<Vec<NodeHash>, StoreError> {
-    decode_tile(value).map_err(|_| StoreError::TileLength {
-        log: *log,
-        level,
-        index,
-        len_bytes: value.len(),
-    })
+    decode_tile(value).map_err(|_| StoreError::TileLength { log: *log, level, index, len_bytes: value.len() })
 }
 
 #[cfg(test)]

@@ -38,11 +38,7 @@ struct LogState {
 impl LogState {
     fn empty() -> Self {
         let tiles = TileWriter::new(0, Vec::new()).expect("an empty tree has no tiles");
-        Self {
-            frontier: Frontier::empty(),
-            tiles,
-            note: None,
-        }
+        Self { frontier: Frontier::empty(), tiles, note: None }
     }
 }
 
@@ -63,35 +59,22 @@ impl Store {
         self.commit(&mut writer, rows)?;
         let size = state.frontier.size();
         writer.logs.insert(batch.log, state);
-        self.sizes
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(batch.log, size);
+        self.sizes.write().unwrap_or_else(PoisonError::into_inner).insert(batch.log, size);
         drop(writer);
-        if batch.read_back {
-            self.read_leaves(&batch.log, batch.start, size)
-        } else {
-            Ok(Vec::new())
-        }
+        if batch.read_back { self.read_leaves(&batch.log, batch.start, size) } else { Ok(Vec::new()) }
     }
 
     /// Takes the writer's place, unless an earlier write is in doubt.
     pub(super) fn writer(&self) -> Result<MutexGuard<'_, Writer>, StoreError> {
         // A panic while it was held left `in_doubt` as it was at that moment, which is what counts.
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if writer.in_doubt {
-            Err(StoreError::Poisoned)
-        } else {
-            Ok(writer)
-        }
+        if writer.in_doubt { Err(StoreError::Poisoned) } else { Ok(writer) }
     }
 
     /// Writes rows with a sync.
     pub(super) fn commit(&self, writer: &mut Writer, rows: rocksdb::WriteBatch) -> Result<(), StoreError> {
         writer.in_doubt = true;
-        self.db
-            .write_opt(rows, &options::synced())
-            .map_err(StoreError::OutcomeUnknown)?;
+        self.db.write_opt(rows, &options::synced()).map_err(StoreError::OutcomeUnknown)?;
         writer.in_doubt = false;
         Ok(())
     }
@@ -107,12 +90,7 @@ impl Store {
             return Ok(false);
         }
         let value = notes::encode(note)?;
-        self.db.put_cf_opt(
-            self.family(notes::FAMILY),
-            log.as_bytes(),
-            value,
-            &options::unsynced(),
-        )?;
+        self.db.put_cf_opt(self.family(notes::FAMILY), log.as_bytes(), value, &options::unsynced())?;
         state.note = Some(note.clone());
         Ok(true)
     }
@@ -125,14 +103,7 @@ impl Store {
             let frontier = Frontier::from_parts(head.size, head.frontier)?;
             let tiles = TileWriter::new(head.size, self.rightmost(&head.log, head.size)?)?;
             sizes.insert(head.log, head.size);
-            writer.logs.insert(
-                head.log,
-                LogState {
-                    frontier,
-                    tiles,
-                    note: head.note,
-                },
-            );
+            writer.logs.insert(head.log, LogState { frontier, tiles, note: head.note });
         }
         Ok(())
     }
@@ -144,21 +115,12 @@ impl Store {
             let needed = usize::from(id.width);
             if hashes.len() < needed {
                 let (level, index) = (id.level, id.index);
-                return Err(StoreError::TileShort {
-                    log: *log,
-                    level,
-                    index,
-                    hashes: hashes.len(),
-                    needed,
-                });
+                return Err(StoreError::TileShort { log: *log, level, index, hashes: hashes.len(), needed });
             }
             hashes.truncate(needed);
             Ok(hashes)
         };
-        rightmost_tiles(size)
-            .into_iter()
-            .map(|id| id.map_or_else(|| Ok(Vec::new()), load))
-            .collect()
+        rightmost_tiles(size).into_iter().map(|id| id.map_or_else(|| Ok(Vec::new()), load)).collect()
     }
 
     /// Checks a batch and turns it into rows; `state` advances to behind it.
@@ -179,16 +141,8 @@ impl Store {
             state.tiles.append(leaf);
             let key = codec::entry_key(&batch.log, index);
             rows.put_cf(self.family(leaves::FAMILY), key, &entry.leaf);
-            rows.put_cf(
-                self.family(payloads::FAMILY),
-                key,
-                payloads::encode(&entry.payload)?,
-            );
-            let place = places::key(&Place {
-                log: batch.log,
-                index,
-                leaf,
-            });
+            rows.put_cf(self.family(payloads::FAMILY), key, payloads::encode(&entry.payload)?);
+            let place = places::key(&Place { log: batch.log, index, leaf });
             rows.put_cf(self.family(places::FAMILY), place, []);
         }
         if state.frontier.hashes() != batch.frontier {
@@ -206,11 +160,7 @@ impl Store {
         rows.put_cf(self.family(heads::FAMILY), batch.log.as_bytes(), head);
         if let Some(note) = &batch.note {
             check_note(state, &batch.origin, note)?;
-            rows.put_cf(
-                self.family(notes::FAMILY),
-                batch.log.as_bytes(),
-                notes::encode(note)?,
-            );
+            rows.put_cf(self.family(notes::FAMILY), batch.log.as_bytes(), notes::encode(note)?);
             state.note = Some(note.clone());
         }
         for entry in &batch.idempotency {
@@ -223,18 +173,11 @@ impl Store {
 
 fn check_start(batch: &WriteBatch, state: &LogState) -> Result<(), StoreError> {
     if LogId::of_origin(&batch.origin) != batch.log {
-        return Err(StoreError::Origin {
-            log: batch.log,
-            origin: batch.origin.clone(),
-        });
+        return Err(StoreError::Origin { log: batch.log, origin: batch.origin.clone() });
     }
     let stored = state.frontier.size();
     if batch.start != stored {
-        return Err(StoreError::Start {
-            origin: batch.origin.clone(),
-            start: batch.start,
-            stored,
-        });
+        return Err(StoreError::Start { origin: batch.origin.clone(), start: batch.start, stored });
     }
     Ok(())
 }
@@ -242,19 +185,11 @@ fn check_start(batch: &WriteBatch, state: &LogState) -> Result<(), StoreError> {
 fn check_note(state: &LogState, origin: &str, note: &SizedNote) -> Result<(), StoreError> {
     let stored = state.frontier.size();
     if note.size > stored {
-        return Err(StoreError::NoteBeyond {
-            origin: origin.to_owned(),
-            note: note.size,
-            stored,
-        });
+        return Err(StoreError::NoteBeyond { origin: origin.to_owned(), note: note.size, stored });
     }
     let kept = state.note.as_ref().map_or(0, |kept| kept.size);
     if note.size < kept {
-        return Err(StoreError::NoteBackwards {
-            origin: origin.to_owned(),
-            note: note.size,
-            kept,
-        });
+        return Err(StoreError::NoteBackwards { origin: origin.to_owned(), note: note.size, kept });
     }
     Ok(())
 }

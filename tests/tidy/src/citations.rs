@@ -8,10 +8,7 @@ use crate::{SourceFile, Violation};
 pub fn sections(spec: &str) -> BTreeSet<String> {
     let headings = spec.lines().filter_map(|line| line.strip_prefix('#'));
     let titles = headings.map(|line| line.trim_start_matches('#').trim_start().trim_start_matches('§'));
-    titles
-        .map(|title| number(title.trim_start()))
-        .filter(|number| !number.is_empty())
-        .collect()
+    titles.map(|title| number(title.trim_start())).filter(|number| !number.is_empty()).collect()
 }
 
 /// Checks that each section that a file cites as `SPEC §n` exists.
@@ -35,20 +32,13 @@ pub fn cited_sections(file: &SourceFile, sections: &BTreeSet<String>) -> Vec<Vio
 fn cited(line: &str) -> Vec<String> {
     let mut found = Vec::new();
     for part in line.split("SPEC").skip(1) {
-        let mut rest = part
-            .strip_prefix(".md")
-            .unwrap_or(part)
-            .trim_start_matches('`')
-            .trim_start();
+        let mut rest = part.strip_prefix(".md").unwrap_or(part).trim_start_matches('`').trim_start();
         while let Some(after) = rest.strip_prefix('§') {
             let after = after.trim_start_matches('§').trim_start();
             let cited = number(after);
             // A full stop at the end of a sentence is not part of the number; `number` leaves it out.
             rest = after[cited.len()..].trim_start_matches([',', ' ', '/', '–', '-']);
-            rest = rest
-                .strip_prefix("and ")
-                .or_else(|| rest.strip_prefix("to "))
-                .unwrap_or(rest);
+            rest = rest.strip_prefix("and ").or_else(|| rest.strip_prefix("to ")).unwrap_or(rest);
             found.push(cited);
         }
     }
@@ -57,14 +47,11 @@ fn cited(line: &str) -> Vec<String> {
 
 /// A section number at the start of a text: `4`, `4.2`; empty when there is none.
 fn number(text: &str) -> String {
-    let digits: String = text
-        .chars()
-        .take_while(|c| c.is_ascii_digit() || *c == '.')
-        .collect();
+    let digits: String = text.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
     digits.trim_end_matches('.').to_owned()
 }
 
-/// The byte string literals in module `tags`, without their closing zero.
+/// The byte string literals in module `tags`, without their closing zero or line end.
 pub fn domain_tags(digest_source: &str) -> Vec<String> {
     let Some(module) = digest_source.split("mod tags").nth(1) else {
         return Vec::new();
@@ -74,7 +61,7 @@ pub fn domain_tags(digest_source: &str) -> Vec<String> {
     let code = module.lines().filter(|line| !line.trim_start().starts_with("//"));
     let literals = code.flat_map(|line| line.split("b\"").skip(1));
     let tags = literals.filter_map(|rest| rest.split('"').next());
-    tags.map(|tag| tag.trim_end_matches("\\0").to_owned())
+    tags.map(|tag| tag.trim_end_matches("\\0").trim_end_matches("\\n").to_owned())
         .filter(|tag| !tag.is_empty())
         .collect()
 }
@@ -85,9 +72,7 @@ pub fn tags_in_spec(tags: &[String], spec: &str) -> Vec<Violation> {
         return vec!["no domain tags found in module `tags`".to_owned()];
     }
     let missing = tags.iter().filter(|tag| !spec.contains(*tag));
-    missing
-        .map(|tag| format!("SPEC.md does not name the domain tag {tag}"))
-        .collect()
+    missing.map(|tag| format!("SPEC.md does not name the domain tag {tag}")).collect()
 }
 
 /// Checks that each dependency of the workspace says what it saves; our own packages need not.
@@ -96,14 +81,10 @@ pub fn explained_dependencies(manifest: &str) -> Vec<Violation> {
         return vec!["Cargo.toml has no [workspace.dependencies]".to_owned()];
     };
     let table = table.split("\n[").next().unwrap_or(table);
-    let lines = table
-        .lines()
-        .filter(|line| line.contains('=') && !line.starts_with('#'));
+    let lines = table.lines().filter(|line| line.contains('=') && !line.starts_with('#'));
     let foreign = lines.filter(|line| !line.contains("path = \""));
     let silent = foreign.filter(|line| line.split_once('#').is_none_or(|(_, why)| why.trim().len() < 3));
-    silent
-        .map(|line| format!("Cargo.toml: what does this save? {line}"))
-        .collect()
+    silent.map(|line| format!("Cargo.toml: what does this save? {line}")).collect()
 }
 
 #[cfg(test)]
@@ -121,10 +102,7 @@ mod tests {
         let sections = sections("## 2 Digests\n## 4 Trees\n### 4.2 Proofs\n");
         let check = |text: &str| cited_sections(&SourceFile::new("a.rs", text), &sections);
         assert_eq!(check("//! See SPEC §5."), ["a.rs:1: SPEC.md has no section 5"]);
-        assert_eq!(
-            check("//! SPEC.md §2, §3 and §4.2."),
-            ["a.rs:1: SPEC.md has no section 3"]
-        );
+        assert_eq!(check("//! SPEC.md §2, §3 and §4.2."), ["a.rs:1: SPEC.md has no section 3"]);
         assert_eq!(check("//! `SPEC.md` §9\n"), ["a.rs:1: SPEC.md has no section 9"]);
         assert!(check("//! SPEC §2 and SPEC §4. DESIGN §9").is_empty());
         assert_eq!(check("//! SPEC §x").len(), 1);

@@ -14,57 +14,28 @@ pub fn image(dockerfile: &str, toolchain: &str) -> Vec<Violation> {
             violations.push(format!("Dockerfile: {what}"));
         }
     };
-    let lines: Vec<&str> = dockerfile
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.starts_with('#'))
-        .collect();
-    let from: Vec<usize> = (0..lines.len())
-        .filter(|line| lines[*line].starts_with("FROM "))
-        .collect();
-    let release = toolchain
-        .split("channel = \"")
-        .nth(1)
-        .and_then(|rest| rest.split('"').next());
-    let release = release
-        .and_then(|channel| channel.rsplit_once('.'))
-        .map_or("?", |(minor, _)| minor);
-    let rust = from
-        .iter()
-        .any(|line| lines[*line].contains(&format!("rust:{release}")));
-    require(
-        rust,
-        &format!("a stage must start from rust:{release}, as rust-toolchain.toml says"),
-    );
+    let lines: Vec<&str> = dockerfile.lines().map(str::trim).filter(|line| !line.starts_with('#')).collect();
+    let from: Vec<usize> = (0..lines.len()).filter(|line| lines[*line].starts_with("FROM ")).collect();
+    let release = toolchain.split("channel = \"").nth(1).and_then(|rest| rest.split('"').next());
+    let release = release.and_then(|channel| channel.rsplit_once('.')).map_or("?", |(minor, _)| minor);
+    let rust = from.iter().any(|line| lines[*line].contains(&format!("rust:{release}")));
+    require(rust, &format!("a stage must start from rust:{release}, as rust-toolchain.toml says"));
     let pinned = from.iter().all(|line| lines[*line].contains("bookworm"));
     require(pinned, "every base must be pinned to a Debian release");
-    require(
-        from.len() >= 2,
-        "the program must not be shipped with the compiler",
-    );
+    require(from.len() >= 2, "the program must not be shipped with the compiler");
 
     let last = &lines[from.last().copied().unwrap_or(0)..];
     let user = last.iter().rev().find_map(|line| line.strip_prefix("USER "));
     let ordinary = user.is_some_and(|user| !["root", "0", "0:0", "root:root"].contains(&user.trim()));
     require(ordinary, "the last stage must run as an ordinary user");
-    require(
-        last.iter().any(|line| line.starts_with("HEALTHCHECK ")),
-        "the last stage has no health check",
-    );
-    let copied = last
-        .iter()
-        .filter(|line| line.starts_with("COPY ") || line.starts_with("ADD "));
-    let mut programs: Vec<&str> = copied
-        .flat_map(|line| line.split_whitespace())
-        .filter(|word| word.starts_with('/'))
-        .collect();
+    require(last.iter().any(|line| line.starts_with("HEALTHCHECK ")), "the last stage has no health check");
+    let copied = last.iter().filter(|line| line.starts_with("COPY ") || line.starts_with("ADD "));
+    let mut programs: Vec<&str> =
+        copied.flat_map(|line| line.split_whitespace()).filter(|word| word.starts_with('/')).collect();
     // The last path of a COPY is where it goes.
     programs.retain(|path| !path.ends_with('/'));
     programs.sort_unstable();
-    let names: Vec<&str> = programs
-        .iter()
-        .filter_map(|path| path.rsplit('/').next())
-        .collect();
+    let names: Vec<&str> = programs.iter().filter_map(|path| path.rsplit('/').next()).collect();
     require(
         names == ["hashpact", "hashpact-node"],
         "the last stage must copy hashpact and hashpact-node only",
@@ -76,10 +47,8 @@ pub fn image(dockerfile: &str, toolchain: &str) -> Vec<Violation> {
 pub fn compose(text: &str, members: usize) -> Vec<Violation> {
     let mut violations = Vec::new();
     let services = services(text);
-    let nodes: Vec<&(String, Vec<&str>)> = services
-        .iter()
-        .filter(|(name, _)| name.starts_with("member-"))
-        .collect();
+    let nodes: Vec<&(String, Vec<&str>)> =
+        services.iter().filter(|(name, _)| name.starts_with("member-")).collect();
     if nodes.len() != members {
         violations.push(format!("compose.yaml: {} members, not {members}", nodes.len()));
     }
@@ -93,22 +62,14 @@ pub fn compose(text: &str, members: usize) -> Vec<Violation> {
     for (name, lines) in &services {
         for port in published(lines) {
             if !port.starts_with("127.0.0.1:") {
-                violations.push(format!(
-                    "compose.yaml: {name} publishes {port} beyond this machine"
-                ));
+                violations.push(format!("compose.yaml: {name} publishes {port} beyond this machine"));
             }
         }
-        if lines
-            .iter()
-            .any(|line| line.contains("privileged: true") || line.contains("network_mode: host"))
-        {
+        if lines.iter().any(|line| line.contains("privileged: true") || line.contains("network_mode: host")) {
             violations.push(format!("compose.yaml: {name} has rights that it does not need"));
         }
     }
-    let images = text
-        .lines()
-        .map(str::trim)
-        .filter_map(|line| line.strip_prefix("image: "));
+    let images = text.lines().map(str::trim).filter_map(|line| line.strip_prefix("image: "));
     for image in images.filter(|image| image.ends_with(":latest") || !image.contains(':')) {
         violations.push(format!("compose.yaml: {image} is not pinned"));
     }
@@ -119,10 +80,7 @@ pub fn compose(text: &str, members: usize) -> Vec<Violation> {
 fn services(text: &str) -> Vec<(String, Vec<&str>)> {
     let mut services: Vec<(String, Vec<&str>)> = Vec::new();
     let mut inside = false;
-    for line in text
-        .lines()
-        .filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
-    {
+    for line in text.lines().filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#')) {
         let depth = line.len() - line.trim_start().len();
         match depth {
             0 => inside = line == "services:",
@@ -165,10 +123,7 @@ mod tests {
             ("/out/hashpact ", "/out/hashpact /out/keys "),
             ("FROM debian:bookworm-slim\n", ""),
         ] {
-            assert!(
-                !image(&IMAGE.replace(good, bad), TOOLCHAIN).is_empty(),
-                "{good} -> {bad}"
-            );
+            assert!(!image(&IMAGE.replace(good, bad), TOOLCHAIN).is_empty(), "{good} -> {bad}");
         }
     }
 
@@ -187,10 +142,7 @@ mod tests {
             ("restart: always", "restart: always\n    privileged: true"),
             ("x:1", "x:latest"),
         ] {
-            assert!(
-                !compose(&COMPOSE.replace(good, bad), 1).is_empty(),
-                "{good} -> {bad}"
-            );
+            assert!(!compose(&COMPOSE.replace(good, bad), 1).is_empty(), "{good} -> {bad}");
         }
     }
 }

@@ -17,9 +17,7 @@ pub fn long_files(files: &[SourceFile], exceptions: &str) -> Vec<Violation> {
         if !reason.contains(": ") {
             violations.push(format!("long-files.txt: {path} needs an owner and a reason"));
         }
-        let long = files
-            .iter()
-            .any(|file| file.path == *path && lines(file) > LINES_MAX);
+        let long = files.iter().any(|file| file.path == *path && lines(file) > LINES_MAX);
         if !long {
             violations.push(format!("long-files.txt: {path} is not a long file (any more)"));
         }
@@ -27,11 +25,7 @@ pub fn long_files(files: &[SourceFile], exceptions: &str) -> Vec<Violation> {
     for file in files.iter().filter(|file| file.is_rust()) {
         let excused = listed.iter().any(|(path, _)| *path == file.path);
         if lines(file) > LINES_MAX && !excused {
-            violations.push(format!(
-                "{}: {} lines, at most {LINES_MAX}",
-                file.path,
-                lines(file)
-            ));
+            violations.push(format!("{}: {} lines, at most {LINES_MAX}", file.path, lines(file)));
         }
     }
     violations
@@ -51,15 +45,9 @@ mod tests {
         let short = SourceFile::new("a/short.rs", &"x\n".repeat(LINES_MAX));
         let text = SourceFile::new("SPEC.md", &"x\n".repeat(LINES_MAX + 1));
         let files = [long, short, text];
-        assert_eq!(
-            long_files(&files, "# none\n"),
-            ["a/long.rs: 701 lines, at most 700"]
-        );
+        assert_eq!(long_files(&files, "# none\n"), ["a/long.rs: 701 lines, at most 700"]);
         assert!(long_files(&files, "a/long.rs  core: one table of events\n").is_empty());
         assert_eq!(long_files(&files, "a/long.rs\n").len(), 1);
-        assert_eq!(
-            long_files(&files[1..], "a/short.rs  core: was long once\n").len(),
-            1
-        );
+        assert_eq!(long_files(&files[1..], "a/short.rs  core: was long once\n").len(), 1);
     }
 }

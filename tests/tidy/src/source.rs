@@ -15,10 +15,7 @@ pub struct SourceFile {
 impl SourceFile {
     /// A file made up in a test.
     pub fn new(path: &str, text: &str) -> Self {
-        Self {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        }
+        Self { path: path.to_owned(), text: text.to_owned() }
     }
 
     /// Whether it is Rust source.
@@ -28,11 +25,7 @@ impl SourceFile {
 
     /// Line numbers (from 1) and lines without those that are only a comment.
     pub fn code_lines(&self) -> impl Iterator<Item = (usize, &str)> {
-        let lines = self
-            .text
-            .lines()
-            .enumerate()
-            .map(|(number, line)| (number + 1, line));
+        let lines = self.text.lines().enumerate().map(|(number, line)| (number + 1, line));
         lines.filter(|(_, line)| !line.trim_start().starts_with("//"))
     }
 }
@@ -55,29 +48,18 @@ impl Tree {
     pub fn read() -> Self {
         let package = std::env::var_os("CARGO_MANIFEST_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-        let root = package
-            .ancestors()
-            .nth(2)
-            .expect("tests/tidy is two folders below the workspace")
-            .to_owned();
+        let root =
+            package.ancestors().nth(2).expect("tests/tidy is two folders below the workspace").to_owned();
         let mut paths = tracked(&root).unwrap_or_else(|| {
             let mut found = Vec::new();
             walk(&root, &root, &mut found);
             found
         });
         paths.sort();
-        let read = |path: String| {
-            Some(SourceFile {
-                text: std::fs::read_to_string(root.join(&path)).ok()?,
-                path,
-            })
-        };
+        let read =
+            |path: String| Some(SourceFile { text: std::fs::read_to_string(root.join(&path)).ok()?, path });
         let files: Vec<SourceFile> = paths.into_iter().filter_map(read).collect();
-        assert!(
-            files.iter().any(|file| file.path == "Cargo.toml"),
-            "no workspace in {}",
-            root.display()
-        );
+        assert!(files.iter().any(|file| file.path == "Cargo.toml"), "no workspace in {}", root.display());
         Self { root, files }
     }
 
@@ -95,11 +77,7 @@ fn tracked(root: &Path) -> Option<Vec<String>> {
     let args = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
     let output = Command::new("git").args(args).current_dir(root).output().ok()?;
     let names = String::from_utf8(output.stdout).ok()?;
-    let paths: Vec<String> = names
-        .split('\0')
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned)
-        .collect();
+    let paths: Vec<String> = names.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect();
     (output.status.success() && !paths.is_empty()).then_some(paths)
 }
 
@@ -125,9 +103,7 @@ pub(crate) fn is_name(c: char) -> bool {
 
 /// Places where `word` stands in `line` and is not part of a longer name on its left.
 pub(crate) fn occurrences<'l>(line: &'l str, word: &'l str) -> impl Iterator<Item = usize> + 'l {
-    line.match_indices(word)
-        .map(|(at, _)| at)
-        .filter(|at| !line[..*at].ends_with(is_name))
+    line.match_indices(word).map(|(at, _)| at).filter(|at| !line[..*at].ends_with(is_name))
 }
 
 #[cfg(test)]
@@ -137,17 +113,11 @@ mod tests {
     #[test]
     fn comments_are_not_code() {
         let file = SourceFile::new("a.rs", "//! axum::\nuse x;\n    // y\nfn z() {}\n");
-        assert_eq!(
-            file.code_lines().collect::<Vec<_>>(),
-            [(2, "use x;"), (4, "fn z() {}")]
-        );
+        assert_eq!(file.code_lines().collect::<Vec<_>>(), [(2, "use x;"), (4, "fn z() {}")]);
     }
 
     #[test]
     fn names_are_matched_whole_on_their_left() {
-        assert_eq!(
-            occurrences("axum::x my_axum::y (axum::z", "axum::").collect::<Vec<_>>(),
-            [0, 20]
-        );
+        assert_eq!(occurrences("axum::x my_axum::y (axum::z", "axum::").collect::<Vec<_>>(), [0, 20]);
     }
 }

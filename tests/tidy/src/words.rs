@@ -18,12 +18,8 @@ const UNFINISHED: [&str; 5] = [
 const VAGUE: [&str; 7] = ["utils", "util", "common", "helpers", "helper", "types", "misc"];
 
 /// Folders of a developer's machine.
-const MACHINE: [&str; 4] = [
-    concat!("/wo", "rk"),
-    concat!("/ro", "ot"),
-    concat!("/tm", "p/"),
-    concat!("/ho", "me/"),
-];
+const MACHINE: [&str; 4] =
+    [concat!("/wo", "rk"), concat!("/ro", "ot"), concat!("/tm", "p/"), concat!("/ho", "me/")];
 
 /// Hosts of package registries and settings that redirect to a mirror: where packages come from is the
 /// business of whoever builds.
@@ -78,11 +74,7 @@ pub fn registries(file: &SourceFile) -> Vec<Violation> {
 
 /// Checks for tests that are switched off.
 pub fn ignored_tests(file: &SourceFile) -> Vec<Violation> {
-    if file.is_rust() {
-        find(file, &[concat!("#[ig", "nore")], |_, _, _| true)
-    } else {
-        Vec::new()
-    }
+    if file.is_rust() { find(file, &[concat!("#[ig", "nore")], |_, _, _| true) } else { Vec::new() }
 }
 
 /// Checks the names of a Rust file and of the modules around it.
@@ -91,9 +83,7 @@ pub fn vague_modules(path: &str) -> Vec<Violation> {
         return Vec::new();
     };
     let vague = stem.split('/').filter(|name| VAGUE.contains(name));
-    vague
-        .map(|name| format!("{path}: a module named {name} says nothing; name its subject"))
-        .collect()
+    vague.map(|name| format!("{path}: a module named {name} says nothing; name its subject")).collect()
 }
 
 fn find(file: &SourceFile, words: &[&str], counts: impl Fn(&str, usize, &str) -> bool) -> Vec<Violation> {
@@ -106,11 +96,7 @@ fn find(file: &SourceFile, words: &[&str], counts: impl Fn(&str, usize, &str) ->
                 Box::new(line.match_indices(word).map(|(at, _)| at))
             };
             if places.any(|at| counts(line, at, word)) {
-                violations.push(format!(
-                    "{}:{}: {word} does not belong here",
-                    file.path,
-                    number + 1
-                ));
+                violations.push(format!("{}:{}: {word} does not belong here", file.path, number + 1));
             }
         }
     }
@@ -128,11 +114,7 @@ mod tests {
     #[test]
     fn unfinished_work_is_caught() {
         for word in UNFINISHED {
-            assert_eq!(
-                unfinished(&file(&format!("fn a() {{ {word}() }}"))).len(),
-                1,
-                "{word}"
-            );
+            assert_eq!(unfinished(&file(&format!("fn a() {{ {word}() }}"))).len(), 1, "{word}");
         }
         let longer = format!("{}YZ mastodon {}s_", UNFINISHED[3], UNFINISHED[2]);
         assert!(unfinished(&file(&longer)).is_empty());
@@ -146,14 +128,7 @@ mod tests {
             assert_eq!(machine_paths(&file(&path)).len(), 1, "{path}");
         }
         assert_eq!(machine_paths(&file(&format!("cd {}", MACHINE[0]))).len(), 1);
-        for fine in [
-            "target{}/x",
-            "https://example.org{}",
-            "{}space/x",
-            "{}-cause",
-            "<{}>",
-            "${HOME}{}/x",
-        ] {
+        for fine in ["target{}/x", "https://example.org{}", "{}space/x", "{}-cause", "<{}>", "${HOME}{}/x"] {
             let line = fine.replace("{}", MACHINE[1]);
             assert!(machine_paths(&file(&line)).is_empty(), "{line}");
         }
@@ -162,11 +137,7 @@ mod tests {
     #[test]
     fn registry_hosts_are_caught() {
         for host in REGISTRIES {
-            assert_eq!(
-                registries(&file(&format!("see https://{host}/x"))).len(),
-                1,
-                "{host}"
-            );
+            assert_eq!(registries(&file(&format!("see https://{host}/x"))).len(), 1, "{host}");
             assert!(registries(&SourceFile::new("Cargo.lock", host)).is_empty());
         }
         assert!(registries(&file("a crate from crates.io")).is_empty());

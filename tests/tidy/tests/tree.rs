@@ -11,19 +11,11 @@ fn tree() -> &'static Tree {
 }
 
 fn text(path: &str) -> &'static str {
-    &tree()
-        .file(path)
-        .unwrap_or_else(|| panic!("{path} is missing"))
-        .text
+    &tree().file(path).unwrap_or_else(|| panic!("{path} is missing")).text
 }
 
 fn none(violations: Vec<Violation>) {
-    assert!(
-        violations.is_empty(),
-        "{} violations:\n{}",
-        violations.len(),
-        violations.join("\n")
-    );
+    assert!(violations.is_empty(), "{} violations:\n{}", violations.len(), violations.join("\n"));
 }
 
 fn each_file(rule: impl Fn(&SourceFile) -> Vec<Violation>) {
@@ -34,11 +26,7 @@ fn each_file(rule: impl Fn(&SourceFile) -> Vec<Violation>) {
 fn cargo(arguments: &[&str]) -> String {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let run = |extra: &[&str]| {
-        let output = Command::new(&cargo)
-            .args(arguments)
-            .args(extra)
-            .current_dir(&tree().root)
-            .output();
+        let output = Command::new(&cargo).args(arguments).args(extra).current_dir(&tree().root).output();
         output.expect("cargo starts")
     };
     let mut output = run(&["--locked", "--offline"]);
@@ -51,20 +39,8 @@ fn cargo(arguments: &[&str]) -> String {
 }
 
 fn links(package: &str, extra: &[&str], forbidden: &[&str]) {
-    let arguments = [
-        "tree",
-        "--edges",
-        "normal",
-        "--prefix",
-        "none",
-        "--package",
-        package,
-    ];
-    none(layers::links(
-        package,
-        &cargo(&[&arguments, extra].concat()),
-        forbidden,
-    ));
+    let arguments = ["tree", "--edges", "normal", "--prefix", "none", "--package", package];
+    none(layers::links(package, &cargo(&[&arguments, extra].concat()), forbidden));
 }
 
 #[test]
@@ -85,12 +61,7 @@ fn the_client_links_no_node() {
 
 #[test]
 fn packages_depend_along_the_arrows() {
-    none(layers::arrows(&cargo(&[
-        "metadata",
-        "--no-deps",
-        "--format-version",
-        "1",
-    ])));
+    none(layers::arrows(&cargo(&["metadata", "--no-deps", "--format-version", "1"])));
 }
 
 #[test]
@@ -105,10 +76,7 @@ fn storage_network_and_http_are_strangers() {
 
 #[test]
 fn no_file_is_too_long() {
-    none(sizes::long_files(
-        &tree().files,
-        text("tests/tidy/long-files.txt"),
-    ));
+    none(sizes::long_files(&tree().files, text("tests/tidy/long-files.txt")));
 }
 
 #[test]
@@ -133,13 +101,7 @@ fn no_test_is_switched_off() {
 
 #[test]
 fn modules_are_named_after_their_subject() {
-    none(
-        tree()
-            .files
-            .iter()
-            .flat_map(|file| words::vague_modules(&file.path))
-            .collect(),
-    );
+    none(tree().files.iter().flat_map(|file| words::vague_modules(&file.path)).collect());
 }
 
 #[test]
@@ -162,10 +124,7 @@ fn every_dependency_says_what_it_saves() {
 
 #[test]
 fn the_image_holds_two_programs_and_no_root() {
-    none(containers::image(
-        text("docker/Dockerfile"),
-        text("rust-toolchain.toml"),
-    ));
+    none(containers::image(text("docker/Dockerfile"), text("rust-toolchain.toml")));
 }
 
 #[test]

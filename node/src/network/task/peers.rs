@@ -41,24 +41,11 @@ impl Task {
         let now_ms = self.now_ms();
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Exchange(event)) => self.handle_exchange(event),
-            SwarmEvent::ConnectionEstablished {
-                peer_id,
-                connection_id,
-                endpoint,
-                ..
-            } => {
-                let opener = if endpoint.is_dialer() {
-                    Opener::Us
-                } else {
-                    Opener::Them
-                };
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                let opener = if endpoint.is_dialer() { Opener::Us } else { Opener::Them };
                 self.handle_opened(peer_id, connection_id, opener, now_ms);
             }
-            SwarmEvent::ConnectionClosed {
-                peer_id,
-                connection_id,
-                ..
-            } => {
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
                 self.timeouts.remove(&connection_id);
                 if let Some(key) = self.sessions.handle_closed(&peer_id, connection_id) {
                     self.handle_session_end(peer_id, key, now_ms);
@@ -68,9 +55,7 @@ impl Task {
                 let peer = peer_id.and_then(|peer| public_key(&peer).ok());
                 self.refuse(peer, listen_error_label(&error));
             }
-            SwarmEvent::OutgoingConnectionError {
-                connection_id, error, ..
-            } => {
+            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 tracing::debug!(%error, "a dial failed");
                 if matches!(error, DialError::LocalPeerId { .. }) {
                     self.dialer.handle_own(connection_id);
@@ -79,15 +64,9 @@ impl Task {
                 }
             }
             SwarmEvent::NewListenAddr { address, .. } => {
-                self.emit(NetworkEvent::Listening {
-                    address: address.to_string(),
-                });
+                self.emit(NetworkEvent::Listening { address: address.to_string() });
             }
-            SwarmEvent::ListenerClosed {
-                addresses,
-                reason: Err(error),
-                ..
-            } => {
+            SwarmEvent::ListenerClosed { addresses, reason: Err(error), .. } => {
                 tracing::error!(?addresses, %error, "a listening socket failed");
             }
             SwarmEvent::ListenerError { error, .. } => {
@@ -98,13 +77,7 @@ impl Task {
     }
 
     fn handle_opened(&mut self, peer: PeerId, connection: ConnectionId, opener: Opener, now_ms: u64) {
-        let Some(key) = self
-            .swarm
-            .behaviour()
-            .exchange
-            .account(&peer)
-            .map(|account| account.peer)
-        else {
+        let Some(key) = self.swarm.behaviour().exchange.account(&peer).map(|account| account.peer) else {
             // The gate opens an account for whoever it lets in; without one, it is already closed.
             return;
         };
@@ -112,8 +85,7 @@ impl Task {
         if opened.ends_previous {
             self.handle_session_end(peer, key, now_ms);
         }
-        self.dialer
-            .handle_opened(key, connection, opener == Opener::Them, now_ms);
+        self.dialer.handle_opened(key, connection, opener == Opener::Them, now_ms);
         for stale in opened.close {
             self.swarm.close_connection(stale);
         }
@@ -126,8 +98,7 @@ impl Task {
     fn handle_session_end(&mut self, peer: PeerId, key: PublicKey, now_ms: u64) {
         self.channels.retain(|_, channel| channel.peer != peer);
         let channels = &self.channels;
-        self.channel_of
-            .retain(|_, channel| channels.contains_key(channel));
+        self.channel_of.retain(|_, channel| channels.contains_key(channel));
         self.dialer.handle_disconnected(key, now_ms);
         if let Some(until_ms) = self.swarm.behaviour().exchange.gate.cooling_until(&key, now_ms) {
             self.dialer.hold_off(key, until_ms);
@@ -137,41 +108,22 @@ impl Task {
 
     fn handle_exchange(&mut self, event: SyncEvent) {
         match event {
-            SyncEvent::Message {
-                peer,
-                connection_id,
-                message,
-            } => {
+            SyncEvent::Message { peer, connection_id, message } => {
                 self.timeouts.remove(&connection_id);
                 match message {
-                    Message::Request {
-                        request_id,
-                        request,
-                        channel,
-                    } => {
+                    Message::Request { request_id, request, channel } => {
                         self.handle_request(peer, request_id, request, channel);
                     }
-                    Message::Response {
-                        request_id,
-                        response: Parcel::Incoming { message, .. },
-                    } => {
+                    Message::Response { request_id, response: Parcel::Incoming { message, .. } } => {
                         self.handle_outcome(request_id, Ok(message));
                     }
                     // The codec yields nothing but incoming parcels.
-                    Message::Response {
-                        request_id,
-                        response: Parcel::Outgoing { .. },
-                    } => {
+                    Message::Response { request_id, response: Parcel::Outgoing { .. } } => {
                         self.handle_outcome(request_id, Err(SendFailure::Malformed));
                     }
                 }
             }
-            SyncEvent::OutboundFailure {
-                connection_id,
-                request_id,
-                error,
-                ..
-            } => {
+            SyncEvent::OutboundFailure { connection_id, request_id, error, .. } => {
                 let failure = send_failure(&error);
                 self.handle_outcome(request_id, Err(failure));
                 if failure == SendFailure::TimedOut {
@@ -182,9 +134,7 @@ impl Task {
                     }
                 }
             }
-            SyncEvent::InboundFailure {
-                request_id, error, ..
-            } => {
+            SyncEvent::InboundFailure { request_id, error, .. } => {
                 if let Some(channel) = self.channel_of.remove(&request_id) {
                     self.channels.remove(&channel);
                 }
@@ -207,46 +157,21 @@ impl Task {
             // From a session that is over. Dropping the sender closes the stream.
             return;
         };
-        let open = self
-            .channels
-            .values()
-            .filter(|channel| channel.peer == peer)
-            .count();
+        let open = self.channels.values().filter(|channel| channel.peer == peer).count();
         if open >= CHANNELS_PER_PEER_MAX || self.channels.len() >= CHANNELS_MAX {
-            let _ = self
-                .swarm
-                .behaviour_mut()
-                .exchange
-                .inner
-                .send_response(sender, busy());
+            let _ = self.swarm.behaviour_mut().exchange.inner.send_response(sender, busy());
             return self.refuse(Some(key), "requests_unanswered");
         }
         let channel = self.next_channel;
         self.next_channel += 1;
-        self.channels.insert(
-            channel,
-            Channel {
-                peer,
-                inbound,
-                sender,
-                _hold: hold,
-            },
-        );
+        self.channels.insert(channel, Channel { peer, inbound, sender, _hold: hold });
         self.channel_of.insert(inbound, channel);
-        self.emit(NetworkEvent::Inbound {
-            peer: key,
-            channel,
-            request: message,
-        });
+        self.emit(NetworkEvent::Inbound { peer: key, channel, request: message });
     }
 
     fn handle_outcome(&mut self, id: OutboundRequestId, result: Result<Response, SendFailure>) {
         if let Some(asked) = self.asked.remove(&id) {
-            self.emit(NetworkEvent::Outcome {
-                peer: asked.key,
-                request_id: asked.request_id,
-                result,
-            });
+            self.emit(NetworkEvent::Outcome { peer: asked.key, request_id: asked.request_id, result });
         }
     }
 }
@@ -255,9 +180,7 @@ fn send_failure(error: &OutboundFailure) -> SendFailure {
     match error {
         OutboundFailure::Timeout => SendFailure::TimedOut,
         OutboundFailure::Io(error) => {
-            let frame = error
-                .get_ref()
-                .and_then(|inner| inner.downcast_ref::<FrameError>());
+            let frame = error.get_ref().and_then(|inner| inner.downcast_ref::<FrameError>());
             if frame.is_some_and(FrameError::is_malformed) {
                 SendFailure::Malformed
             } else {

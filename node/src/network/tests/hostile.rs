@@ -71,9 +71,7 @@ fn raw(number: u8, protocol: StreamProtocol, to: &Node, requests: Vec<Vec<u8>>) 
     }
     for request in requests {
         let addresses = vec![address.clone()];
-        swarm
-            .behaviour_mut()
-            .send_request_with_addresses(&peer_id(&to.key), request, addresses);
+        swarm.behaviour_mut().send_request_with_addresses(&peer_id(&to.key), request, addresses);
     }
     swarm
 }
@@ -152,18 +150,8 @@ async fn check_bad_response(answer: Vec<u8>, failure: SendFailure, rule: &'stati
 #[tokio::test]
 async fn bad_responses_are_told_apart() {
     let over = u32::try_from(WIRE_RESPONSE_MAX_BYTES).expect("fits") + 1;
-    check_bad_response(
-        over.to_be_bytes().to_vec(),
-        SendFailure::Malformed,
-        "frame_too_long",
-    )
-    .await;
-    check_bad_response(
-        vec![0, 0, 0, 2, 9, 9],
-        SendFailure::Malformed,
-        "message_malformed",
-    )
-    .await;
+    check_bad_response(over.to_be_bytes().to_vec(), SendFailure::Malformed, "frame_too_long").await;
+    check_bad_response(vec![0, 0, 0, 2, 9, 9], SendFailure::Malformed, "message_malformed").await;
     check_bad_response(vec![0, 0, 0, 2, 9], SendFailure::Unreachable, "frame_truncated").await;
 }
 
@@ -171,10 +159,7 @@ async fn bad_responses_are_told_apart() {
 async fn another_protocol_name_is_unreachable() {
     let mut south = node(1, TCP, &[]).await;
     let key = key_of(7);
-    let running = run_raw(
-        raw(7, StreamProtocol::new("/hashpact/sync/2"), &south, vec![]),
-        Vec::new(),
-    );
+    let running = run_raw(raw(7, StreamProtocol::new("/hashpact/sync/2"), &south, vec![]), Vec::new());
     south.connected(key).await;
     south.send(key, 1, Request::Heads).await;
     assert_eq!(south.outcome(1).await, Err(SendFailure::Unreachable));
@@ -193,10 +178,7 @@ async fn requests_that_nobody_answers_are_bounded_per_peer() {
                 asked += 1;
                 None
             }
-            NetworkEvent::Refused {
-                reason: "requests_unanswered",
-                ..
-            } => Some(()),
+            NetworkEvent::Refused { reason: "requests_unanswered", .. } => Some(()),
             _ => None,
         })
         .await;

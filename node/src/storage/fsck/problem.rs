@@ -279,9 +279,6 @@ impl Problem {
     /// could not be checked.
     #[must_use]
     pub const fn is_fault(&self) -> bool {
-        !matches!(
-            self,
-            Self::LockBehind { .. } | Self::GenerationAhead { .. } | Self::NoKey { .. }
-        )
+        !matches!(self, Self::LockBehind { .. } | Self::GenerationAhead { .. } | Self::NoKey { .. })
     }
 }

@@ -29,10 +29,7 @@ fn orphans(
     rows.seek_to_first();
     while let Some(key) = rows.key() {
         let Some(log) = key.first_chunk::<DIGEST_BYTES>() else {
-            report.add(Problem::Key {
-                family,
-                len_bytes: key.len(),
-            });
+            report.add(Problem::Key { family, len_bytes: key.len() });
             rows.next();
             continue;
         };
@@ -68,17 +65,12 @@ fn count_places(
     report: &mut FsckReport,
 ) -> Result<(), StoreError> {
     let beyond_all = vec![0xff; places::KEY_BYTES + 1];
-    let mut rows = store
-        .db
-        .raw_iterator_cf_opt(store.family(places::FAMILY), options::scan(beyond_all));
+    let mut rows = store.db.raw_iterator_cf_opt(store.family(places::FAMILY), options::scan(beyond_all));
     rows.seek_to_first();
     let mut found = 0_u64;
     while let Some(key) = rows.key() {
         if places::parse_key(key).is_none() {
-            report.add(Problem::Key {
-                family: places::FAMILY,
-                len_bytes: key.len(),
-            });
+            report.add(Problem::Key { family: places::FAMILY, len_bytes: key.len() });
         }
         found += 1;
         rows.next();
@@ -97,20 +89,14 @@ fn check_idempotency(
     sizes: &BTreeMap<LogId, u64>,
     report: &mut FsckReport,
 ) -> Result<(), StoreError> {
-    for row in store
-        .db
-        .iterator_cf(store.family(idempotency::FAMILY), IteratorMode::Start)
-    {
+    for row in store.db.iterator_cf(store.family(idempotency::FAMILY), IteratorMode::Start) {
         let (key, value) = row?;
         report.idempotency += 1;
         let (log, entry) = match idempotency::decode(&key, &value) {
             Ok(decoded) => decoded,
             Err(error) => {
                 let origin = idempotency::FAMILY.to_owned();
-                report.add(Problem::Value {
-                    origin,
-                    detail: error.to_string(),
-                });
+                report.add(Problem::Value { origin, detail: error.to_string() });
                 continue;
             }
         };

@@ -12,19 +12,10 @@ fn a_database_is_never_created_over_and_never_by_opening() {
     let db = dir.path().join("db");
     assert_eq!(store.identity().consortium, CONSORTIUM);
     assert_eq!(store.identity().member, "north");
-    assert!(matches!(
-        Store::create(&db, CONSORTIUM, "north"),
-        Err(StoreError::Exists { .. })
-    ));
-    assert!(matches!(
-        Store::open(&dir.path().join("none")),
-        Err(StoreError::Missing { .. })
-    ));
+    assert!(matches!(Store::create(&db, CONSORTIUM, "north"), Err(StoreError::Exists { .. })));
+    assert!(matches!(Store::open(&dir.path().join("none")), Err(StoreError::Missing { .. })));
     assert!(!dir.path().join("none").exists());
-    assert!(matches!(
-        Store::create(dir.path(), CONSORTIUM, "north"),
-        Err(StoreError::NotEmpty { .. })
-    ));
+    assert!(matches!(Store::create(dir.path(), CONSORTIUM, "north"), Err(StoreError::NotEmpty { .. })));
 }
 
 #[test]
@@ -55,41 +46,21 @@ fn acknowledged_batches_survive_a_crash() {
     crash_image(&dir.path().join("db"), &image);
     let after = Store::open(&image).expect("recovers");
     assert_eq!(after.heads().expect("heads"), store.heads().expect("heads"));
-    let head = after
-        .heads()
-        .expect("heads")
-        .into_iter()
-        .find(|head| head.log == north.log)
-        .expect("north");
-    assert_eq!(
-        (head.size, head.frontier.as_slice()),
-        (301, north.frontier.hashes())
-    );
+    let head = after.heads().expect("heads").into_iter().find(|head| head.log == north.log).expect("north");
+    assert_eq!((head.size, head.frontier.as_slice()), (301, north.frontier.hashes()));
     assert_eq!(head.note, batch.note);
     assert_eq!(after.entries(&north.log, 0, 300).expect("entries"), batch.entries);
-    assert_eq!(
-        after.entry(&north.log, 300).expect("entry").as_ref(),
-        second.entries.first()
-    );
+    assert_eq!(after.entry(&north.log, 300).expect("entry").as_ref(), second.entries.first());
     assert_eq!(after.entry(&north.log, 301).expect("beyond"), None);
     assert_eq!(after.generation().expect("set"), 4);
     let prior = after.prior(&[7; 32]).expect("decodes").expect("known");
-    assert_eq!(
-        (prior.first_index, prior.tree_size, prior.digest),
-        (10, 13, [0xf8; 32])
-    );
-    let ids: Vec<LeafHash> = batch.entries[10..13]
-        .iter()
-        .map(|entry| leaf_hash(&entry.leaf))
-        .collect();
+    assert_eq!((prior.first_index, prior.tree_size, prior.digest), (10, 13, [0xf8; 32]));
+    let ids: Vec<LeafHash> = batch.entries[10..13].iter().map(|entry| leaf_hash(&entry.leaf)).collect();
     assert_eq!(prior.records, ids);
     assert!(after.prior(&[8; 32]).expect("decodes").is_none());
     // The image is a database like any other: it goes on where the first one was.
     after.write(&north.batch(256)).expect("continues after recovery");
-    assert!(matches!(
-        after.set_generation(3),
-        Err(StoreError::GenerationBackwards { stored: 4, given: 3 })
-    ));
+    assert!(matches!(after.set_generation(3), Err(StoreError::GenerationBackwards { stored: 4, given: 3 })));
 }
 
 #[test]
@@ -108,36 +79,12 @@ fn refused_batches_change_nothing() {
         assert!(is_it(&error), "{error}");
         assert_eq!(store.heads().expect("heads"), before, "{error}");
         for entry in &bad.entries {
-            assert_eq!(
-                store.place(&leaf_hash(&entry.leaf)).expect("reads"),
-                None,
-                "{error}"
-            );
+            assert_eq!(store.place(&leaf_hash(&entry.leaf)).expect("reads"), None, "{error}");
         }
     };
-    refuse(&|batch| batch.start = 2, |error| {
-        matches!(
-            error,
-            StoreError::Start {
-                start: 2,
-                stored: 3,
-                ..
-            }
-        )
-    });
-    refuse(&|batch| batch.start = 4, |error| {
-        matches!(
-            error,
-            StoreError::Start {
-                start: 4,
-                stored: 3,
-                ..
-            }
-        )
-    });
-    refuse(&|batch| batch.origin.push('1'), |error| {
-        matches!(error, StoreError::Origin { .. })
-    });
+    refuse(&|batch| batch.start = 2, |error| matches!(error, StoreError::Start { start: 2, stored: 3, .. }));
+    refuse(&|batch| batch.start = 4, |error| matches!(error, StoreError::Start { start: 4, stored: 3, .. }));
+    refuse(&|batch| batch.origin.push('1'), |error| matches!(error, StoreError::Origin { .. }));
     refuse(&|batch| batch.frontier.truncate(1), |error| {
         matches!(error, StoreError::FrontierMismatch { size: 5, .. })
     });
@@ -145,40 +92,15 @@ fn refused_batches_change_nothing() {
         matches!(error, StoreError::FrontierMismatch { .. })
     });
     refuse(&|batch| batch.entries[0].leaf = vec![0; 1025], |error| {
-        matches!(
-            error,
-            StoreError::LeafTooLong {
-                index: 3,
-                len_bytes: 1025,
-                max_bytes: 1024,
-                ..
-            }
-        )
+        matches!(error, StoreError::LeafTooLong { index: 3, len_bytes: 1025, max_bytes: 1024, .. })
     });
     refuse(
-        &|batch| {
-            batch.entries[0].payload = StoredPayload::Present {
-                salt: [0; 32],
-                padded: vec![0; 65_537],
-            }
-        },
+        &|batch| batch.entries[0].payload = StoredPayload::Present { salt: [0; 32], padded: vec![0; 65_537] },
         |error| matches!(error, StoreError::ValueTooLong { .. }),
     );
-    let note = |size| {
-        Some(hashpact_core::effect::SizedNote {
-            size,
-            note: b"note".to_vec(),
-        })
-    };
+    let note = |size| Some(hashpact_core::effect::SizedNote { size, note: b"note".to_vec() });
     refuse(&|batch| batch.note = note(6), |error| {
-        matches!(
-            error,
-            StoreError::NoteBeyond {
-                note: 6,
-                stored: 5,
-                ..
-            }
-        )
+        matches!(error, StoreError::NoteBeyond { note: 6, stored: 5, .. })
     });
     refuse(&|batch| batch.note = note(2), |error| {
         matches!(error, StoreError::NoteBackwards { note: 2, kept: 3, .. })
@@ -193,28 +115,14 @@ fn leaves_of_any_form_are_stored() {
     let leaves = [vec![], vec![0xff], vec![7; 1024]];
     let entries: Vec<_> = leaves
         .iter()
-        .zip([
-            StoredPayload::Withheld,
-            StoredPayload::Erased,
-            StoredPayload::NotHere,
-        ])
-        .map(|(leaf, payload)| StoredEntry {
-            leaf: leaf.clone(),
-            payload,
-        })
+        .zip([StoredPayload::Withheld, StoredPayload::Erased, StoredPayload::NotHere])
+        .map(|(leaf, payload)| StoredEntry { leaf: leaf.clone(), payload })
         .collect();
     let mut batch = log.batch_of(entries.clone());
     batch.read_back = true;
     assert_eq!(store.write(&batch).expect("any bytes"), leaves);
     assert_eq!(store.entries(&log.log, 0, 3).expect("entries"), entries);
-    assert_eq!(
-        store
-            .place(&leaf_hash(&leaves[2]))
-            .expect("reads")
-            .expect("found")
-            .index,
-        2
-    );
+    assert_eq!(store.place(&leaf_hash(&leaves[2])).expect("reads").expect("found").index, 2);
 }
 
 #[test]
@@ -242,44 +150,19 @@ fn nothing_is_visible_before_it_is_published() {
     let mut log = TestLog::new("north");
     store.write(&log.batch(10)).expect("ten");
     assert!(store.published(&log.log).is_none());
-    assert!(matches!(
-        store.range(&log.log, 0, 10, 10, 1000),
-        Err(StoreError::UnknownLog(_))
-    ));
-    assert!(matches!(
-        store.inclusion(&log.log, 0, 10),
-        Err(StoreError::UnknownLog(_))
-    ));
+    assert!(matches!(store.range(&log.log, 0, 10, 10, 1000), Err(StoreError::UnknownLog(_))));
+    assert!(matches!(store.inclusion(&log.log, 0, 10), Err(StoreError::UnknownLog(_))));
     log.publish(&store);
     let visible = store.published(&log.log).expect("published");
     assert_eq!((visible.size, store.published_all().len()), (10, 1));
     store.write(&log.batch(5)).expect("five more");
-    assert!(matches!(
-        store.range(&log.log, 0, 11, 10, 1000),
-        Err(StoreError::Beyond { size: 10, .. })
-    ));
-    assert!(matches!(
-        store.range(&log.log, 10, 10, 10, 1000),
-        Err(StoreError::Beyond { .. })
-    ));
-    assert!(matches!(
-        store.consistency(&log.log, 10, 15),
-        Err(StoreError::Beyond { size: 10, .. })
-    ));
+    assert!(matches!(store.range(&log.log, 0, 11, 10, 1000), Err(StoreError::Beyond { size: 10, .. })));
+    assert!(matches!(store.range(&log.log, 10, 10, 10, 1000), Err(StoreError::Beyond { .. })));
+    assert!(matches!(store.consistency(&log.log, 10, 15), Err(StoreError::Beyond { size: 10, .. })));
     let too_far = PublishedHead { size: 16, ..visible };
-    assert!(matches!(
-        store.publish(&too_far),
-        Err(StoreError::PublishBeyond {
-            size: 16,
-            stored: 15,
-            ..
-        })
-    ));
+    assert!(matches!(store.publish(&too_far), Err(StoreError::PublishBeyond { size: 16, stored: 15, .. })));
     // The note of the head was kept beside it.
-    let kept = store.heads().expect("heads")[0]
-        .note
-        .clone()
-        .expect("kept by publishing");
+    let kept = store.heads().expect("heads")[0].note.clone().expect("kept by publishing");
     assert_eq!(kept.size, 10);
 }
 
@@ -304,10 +187,7 @@ fn walks_end_where_they_are_told_to() {
     }
     for (start, end) in [(0, 4), (2, 1), (3, u64::MAX)] {
         let walk = store.for_each_entry(&south.log, start, end, |_, _, _| ControlFlow::Continue(()));
-        assert!(
-            matches!(walk, Err(StoreError::Beyond { size: 3, .. })),
-            "{start}..{end}"
-        );
+        assert!(matches!(walk, Err(StoreError::Beyond { size: 3, .. })), "{start}..{end}");
     }
 }
 
@@ -317,18 +197,9 @@ fn cards_are_kept_per_member() {
     store.card_put("south", b"old").expect("card");
     store.card_put("south", b"new").expect("card");
     store.card_put("east", b"card").expect("card");
-    assert!(matches!(
-        store.card_put("../x", b"card"),
-        Err(StoreError::Key { .. })
-    ));
+    assert!(matches!(store.card_put("../x", b"card"), Err(StoreError::Key { .. })));
     drop(store);
     let store = Store::open(&dir.path().join("db")).expect("again");
     let cards = store.cards().expect("cards");
-    assert_eq!(
-        cards,
-        [
-            ("east".to_owned(), b"card".to_vec()),
-            ("south".to_owned(), b"new".to_vec())
-        ]
-    );
+    assert_eq!(cards, [("east".to_owned(), b"card".to_vec()), ("south".to_owned(), b"new".to_vec())]);
 }

@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// The write-ahead log that holds the newest records.
 fn newest_wal(db: &Path) -> PathBuf {
-    let logs = fs::read_dir(db)
-        .expect("database")
-        .map(|file| file.expect("entry").path());
+    let logs = fs::read_dir(db).expect("database").map(|file| file.expect("entry").path());
     let is_wal = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "log");
     logs.filter(is_wal).max().expect("a write-ahead log")
 }
@@ -49,16 +47,9 @@ fn size_of(store: &Store, log: &TestLog) -> u64 {
 fn a_torn_tail_loses_only_the_batch_that_was_never_acknowledged() {
     let (dir, log, ends) = three_batches();
     let end = |batch: usize| usize::try_from(ends[batch]).expect("small");
-    for (number, cut) in [end(1) + 1, end(1) + 100, end(2) - 100, end(2) - 1]
-        .into_iter()
-        .enumerate()
-    {
+    for (number, cut) in [end(1) + 1, end(1) + 100, end(2) - 100, end(2) - 1].into_iter().enumerate() {
         let store = open_changed(dir.path(), &format!("torn-{number}"), |wal| wal.truncate(cut));
-        assert_eq!(
-            size_of(&store.expect("a crash while writing"), &log),
-            20,
-            "cut at {cut}"
-        );
+        assert_eq!(size_of(&store.expect("a crash while writing"), &log), 20, "cut at {cut}");
     }
     let whole = open_changed(dir.path(), "whole", |_| ()).expect("nothing missing");
     assert_eq!(size_of(&whole, &log), 30);
@@ -84,11 +75,7 @@ fn a_log_cut_at_a_record_boundary_is_caught_by_the_lock() {
     assert_eq!(size_of(&store, &log), 20);
     let keys = [(log.log, log.key.public())].into_iter().collect();
     let report = fsck_with_keys(&store, &keys, &log.lock(), &mut |_| ()).expect("readable");
-    let ahead = Problem::LockAhead {
-        origin: log.origin.clone(),
-        locked: 30,
-        stored: 20,
-    };
+    let ahead = Problem::LockAhead { origin: log.origin.clone(), locked: 30, stored: 20 };
     assert_eq!(report.problems, [ahead]);
     assert!(!report.is_clean());
 }
@@ -104,10 +91,7 @@ fn a_missing_or_foreign_database_is_named() {
     drop(rocksdb::DB::open(&options, &foreign).expect("somebody else's"));
     assert!(matches!(Store::open(&foreign), Err(StoreError::Families { .. })));
     // The manifest is the list of tables: without it nothing may be guessed.
-    for file in fs::read_dir(&db)
-        .expect("database")
-        .map(|file| file.expect("entry"))
-    {
+    for file in fs::read_dir(&db).expect("database").map(|file| file.expect("entry")) {
         if file.file_name().to_string_lossy().starts_with("MANIFEST") {
             fs::write(file.path(), b"garbage").expect("own file");
         }

@@ -29,19 +29,11 @@ impl Sound {
         batch.note = Some(south.note());
         store.write(&batch).expect("south");
         store.write(&south.batch(5)).expect("not signed yet");
-        Self {
-            _dir: dir,
-            store,
-            north,
-            south,
-        }
+        Self { _dir: dir, store, north, south }
     }
 
     fn keys(&self) -> LogKeys {
-        [&self.north, &self.south]
-            .map(|log| (log.log, log.key.public()))
-            .into_iter()
-            .collect()
+        [&self.north, &self.south].map(|log| (log.log, log.key.public())).into_iter().collect()
     }
 
     fn fsck_with(&self, lock: &LockState) -> FsckReport {
@@ -53,25 +45,15 @@ impl Sound {
     }
 
     fn put(&self, family: &str, key: &[u8], value: &[u8]) {
-        self.store
-            .db
-            .put_cf(self.store.family(family), key, value)
-            .expect("meddling");
+        self.store.db.put_cf(self.store.family(family), key, value).expect("meddling");
     }
 
     fn delete(&self, family: &str, key: &[u8]) {
-        self.store
-            .db
-            .delete_cf(self.store.family(family), key)
-            .expect("meddling");
+        self.store.db.delete_cf(self.store.family(family), key).expect("meddling");
     }
 
     fn get(&self, family: &str, key: &[u8]) -> Vec<u8> {
-        self.store
-            .db
-            .get_cf(self.store.family(family), key)
-            .expect("reads")
-            .expect("there")
+        self.store.db.get_cf(self.store.family(family), key).expect("reads").expect("there")
     }
 
     /// Changes one byte of a row.
@@ -87,10 +69,7 @@ impl Sound {
 fn check(report: &FsckReport, expected: &[String]) {
     let found: Vec<String> = report.problems.iter().map(Problem::to_string).collect();
     let fits = found.len() == expected.len()
-        && found
-            .iter()
-            .zip(expected)
-            .all(|(found, expected)| found.starts_with(expected));
+        && found.iter().zip(expected).all(|(found, expected)| found.starts_with(expected));
     assert!(fits, "found {found:#?}\nexpected {expected:#?}");
     assert_eq!(report.faults + report.notices, report.problems.len() as u64);
 }
@@ -107,15 +86,8 @@ fn a_sound_database_is_clean_and_counted() {
     check(&report, &[]);
     assert!(report.is_clean());
     assert_eq!((report.places, report.idempotency), (ENTRIES + 25, 1));
-    let north = report
-        .logs
-        .iter()
-        .find(|log| log.origin == sound.north.origin)
-        .expect("checked");
-    assert_eq!(
-        (north.entries, north.payloads_present, north.payloads_absent),
-        (ENTRIES, ENTRIES, 0)
-    );
+    let north = report.logs.iter().find(|log| log.origin == sound.north.origin).expect("checked");
+    assert_eq!((north.entries, north.payloads_present, north.payloads_absent), (ENTRIES, ENTRIES, 0));
     // 700 leaves are two full tiles and one of 188, and two hashes one level up.
     assert_eq!(
         (north.tiles, north.root, north.note_size),
@@ -124,11 +96,7 @@ fn a_sound_database_is_clean_and_counted() {
     assert!(steps.contains(&(sound.north.origin.clone(), ENTRIES, ENTRIES)));
     let empty = TestLog::new("empty").lock();
     let (_dir, fresh) = fresh();
-    assert!(
-        fsck_with_keys(&fresh, &LogKeys::new(), &empty, &mut |_| ())
-            .expect("readable")
-            .is_clean()
-    );
+    assert!(fsck_with_keys(&fresh, &LogKeys::new(), &empty, &mut |_| ()).expect("readable").is_clean());
 }
 
 #[test]
@@ -144,18 +112,9 @@ fn a_flipped_leaf_byte_is_found_at_its_index() {
             format!("{origin}: leaf 300 hashes to "),
             format!("{origin}: hash 1 of tile 1/0 is "),
             format!("{origin}: entry 300 (record "),
-            format!(
-                "{origin}: the head at size 700 has root {}",
-                sound.north.frontier.root()
-            ),
-            format!(
-                "{origin}: this node signed root {} at size 700",
-                sound.north.frontier.root()
-            ),
-            format!(
-                "{origin}: the note signs root {} at size 700",
-                sound.north.frontier.root()
-            ),
+            format!("{origin}: the head at size 700 has root {}", sound.north.frontier.root()),
+            format!("{origin}: this node signed root {} at size 700", sound.north.frontier.root()),
+            format!("{origin}: the note signs root {} at size 700", sound.north.frontier.root()),
         ],
     );
 }
@@ -166,12 +125,7 @@ fn a_missing_leaf_ends_the_check_of_its_log_only() {
     let origin = &sound.north.origin;
     sound.delete(leaves::FAMILY, &codec::entry_key(&sound.north.log, 300));
     let report = sound.fsck();
-    check(
-        &report,
-        &[format!(
-            "{origin}: leaf 300 is missing; 700 entries should be stored"
-        )],
-    );
+    check(&report, &[format!("{origin}: leaf 300 is missing; 700 entries should be stored")]);
     let entries: u64 = report.logs.iter().map(|log| log.entries).sum();
     assert_eq!(entries, 300 + 25);
 }
@@ -186,20 +140,9 @@ fn damaged_payloads_are_found() {
     sound.flip(payloads::FAMILY, &key(5), 44 + 77);
     sound.delete(payloads::FAMILY, &key(7));
     sound.put(payloads::FAMILY, &key(9), &[0, 0, 0, 9]);
-    let shorter = StoredPayload::Present {
-        salt: [0; 32],
-        padded: vec![0; 64],
-    };
-    sound.put(
-        payloads::FAMILY,
-        &key(11),
-        &payloads::encode(&shorter).expect("short"),
-    );
-    sound.put(
-        payloads::FAMILY,
-        &key(13),
-        &payloads::encode(&StoredPayload::Erased).expect("short"),
-    );
+    let shorter = StoredPayload::Present { salt: [0; 32], padded: vec![0; 64] };
+    sound.put(payloads::FAMILY, &key(11), &payloads::encode(&shorter).expect("short"));
+    sound.put(payloads::FAMILY, &key(13), &payloads::encode(&StoredPayload::Erased).expect("short"));
     let report = sound.fsck();
     check(
         &report,
@@ -237,15 +180,10 @@ fn tiles_are_compared_hash_by_hash() {
     let report = sound.fsck();
     let texts: Vec<String> = report.problems.iter().map(Problem::to_string).collect();
     assert!(
-        texts.contains(&format!(
-            "{origin}: hash tile 0/2 has 187 hashes, the tree has 188 there"
-        )),
+        texts.contains(&format!("{origin}: hash tile 0/2 has 187 hashes, the tree has 188 there")),
         "{texts:?}"
     );
-    assert!(
-        texts.contains(&format!("{origin}: hash tile 1/0 of log {log} has 33 bytes")),
-        "{texts:?}"
-    );
+    assert!(texts.contains(&format!("{origin}: hash tile 1/0 of log {log} has 33 bytes")), "{texts:?}");
 }
 
 #[test]
@@ -260,9 +198,7 @@ fn a_wrong_head_is_found() {
     let (stored, computed) = (wrong.root(), sound.north.frontier.root());
     check(
         &sound.fsck(),
-        &[format!(
-            "{origin}: the head at size 700 has root {stored}, the leaves lead to {computed}"
-        )],
+        &[format!("{origin}: the head at size 700 has root {stored}, the leaves lead to {computed}")],
     );
 }
 
@@ -297,11 +233,7 @@ fn look_ups_are_held_against_the_entries() {
     let leaf = leaf_hash(&sound.north.entry(5).leaf);
     sound.delete(places::FAMILY, &places::key(&Place { log, index: 5, leaf }));
     let entry = idempotent(2, 695, 10);
-    sound.put(
-        idempotency::FAMILY,
-        &entry.key,
-        &idempotency::encode(&log, &entry).expect("short"),
-    );
+    sound.put(idempotency::FAMILY, &entry.key, &idempotency::encode(&log, &entry).expect("short"));
     sound.put(idempotency::FAMILY, &[3; 32], b"garbage");
     check(
         &sound.fsck(),
@@ -320,11 +252,7 @@ fn notes_are_verified() {
     let sound = Sound::new();
     let origin = &sound.south.origin;
     let put = |note: &SizedNote| {
-        sound.put(
-            notes::FAMILY,
-            sound.south.log.as_bytes(),
-            &notes::encode(note).expect("short"),
-        );
+        sound.put(notes::FAMILY, sound.south.log.as_bytes(), &notes::encode(note).expect("short"));
     };
     let good = sound.south.note();
     put(&good);
@@ -333,53 +261,28 @@ fn notes_are_verified() {
     let last = bad.note.len() - 5;
     bad.note[last] = if bad.note[last] == b'A' { b'B' } else { b'A' };
     put(&bad);
-    check(
-        &sound.fsck(),
-        &[format!("{origin}: the note kept for size 25 does not verify: ")],
-    );
+    check(&sound.fsck(), &[format!("{origin}: the note kept for size 25 does not verify: ")]);
     put(&SizedNote { size: 24, ..good });
-    check(
-        &sound.fsck(),
-        &[format!(
-            "{origin}: the note kept for size 24 does not verify: it signs size 25"
-        )],
-    );
+    check(&sound.fsck(), &[format!("{origin}: the note kept for size 24 does not verify: it signs size 25")]);
     let mut longer = TestLog::new("south");
     let _ = longer.batch(30);
     put(&longer.note());
-    check(
-        &sound.fsck(),
-        &[format!("{origin}: the note signs size 30, 25 entries are stored")],
-    );
+    check(&sound.fsck(), &[format!("{origin}: the note signs size 30, 25 entries are stored")]);
     // Properly signed, over another tree: what a fork looks like from here.
     let mut forked = TestLog::new("south");
     let mut entries: Vec<_> = (0..25).map(|index| forked.entry(index)).collect();
     entries[24].leaf[20] ^= 1;
     let _ = forked.batch_of(entries);
     put(&forked.note());
-    check(
-        &sound.fsck(),
-        &[format!(
-            "{origin}: the note signs root {} at size 25",
-            forked.frontier.root()
-        )],
-    );
+    check(&sound.fsck(), &[format!("{origin}: the note signs root {} at size 25", forked.frontier.root())]);
 }
 
 #[test]
 fn a_log_without_a_key_is_a_notice() {
     let sound = Sound::new();
-    let keys = [(sound.north.log, sound.north.key.public())]
-        .into_iter()
-        .collect();
+    let keys = [(sound.north.log, sound.north.key.public())].into_iter().collect();
     let report = fsck_with_keys(&sound.store, &keys, &sound.north.lock(), &mut |_| ()).expect("readable");
-    check(
-        &report,
-        &[format!(
-            "{}: the roster names no key for this log",
-            sound.south.origin
-        )],
-    );
+    check(&report, &[format!("{}: the roster names no key for this log", sound.south.origin)]);
     assert!(report.is_clean());
 }
 
@@ -391,41 +294,18 @@ fn lock_and_database_are_compared() {
     let mut earlier = TestLog::new("north");
     let _ = earlier.batch(650);
     let report = sound.fsck_with(&earlier.lock());
-    check(
-        &report,
-        &[format!(
-            "{origin}: 700 entries are stored, 650 are signed; the next start"
-        )],
-    );
+    check(&report, &[format!("{origin}: 700 entries are stored, 650 are signed; the next start")]);
     assert!(report.is_clean(), "a crash between storing and signing");
 
-    let ahead = LockState {
-        size: 701,
-        ..lock.clone()
-    };
+    let ahead = LockState { size: 701, ..lock.clone() };
     let report = sound.fsck_with(&ahead);
-    check(
-        &report,
-        &[format!(
-            "{origin}: this node signed size 701, the database has 700 entries"
-        )],
-    );
+    check(&report, &[format!("{origin}: this node signed size 701, the database has 700 entries")]);
     assert!(!report.is_clean());
 
     let other = Root::new([5; 32]);
-    let report = sound.fsck_with(&LockState {
-        root: other,
-        ..lock.clone()
-    });
-    check(
-        &report,
-        &[format!("{origin}: this node signed root {other} at size 700")],
-    );
-    let report = sound.fsck_with(&LockState {
-        size: 600,
-        root: other,
-        ..lock.clone()
-    });
+    let report = sound.fsck_with(&LockState { root: other, ..lock.clone() });
+    check(&report, &[format!("{origin}: this node signed root {other} at size 700")]);
+    let report = sound.fsck_with(&LockState { size: 600, root: other, ..lock.clone() });
     check(
         &report,
         &[
@@ -436,21 +316,9 @@ fn lock_and_database_are_compared() {
 
     sound.store.set_generation(lock.generation).expect("grows");
     check(&sound.fsck_with(&lock), &[]);
-    let report = sound.fsck_with(&LockState {
-        generation: lock.generation + 1,
-        ..lock.clone()
-    });
-    check(
-        &report,
-        &["the database has generation 701, the lock file 702: the database is older".to_owned()],
-    );
-    let report = sound.fsck_with(&LockState {
-        generation: lock.generation - 1,
-        ..lock
-    });
-    check(
-        &report,
-        &["the database has generation 701, the lock file 700; the next start".to_owned()],
-    );
+    let report = sound.fsck_with(&LockState { generation: lock.generation + 1, ..lock.clone() });
+    check(&report, &["the database has generation 701, the lock file 702: the database is older".to_owned()]);
+    let report = sound.fsck_with(&LockState { generation: lock.generation - 1, ..lock });
+    check(&report, &["the database has generation 701, the lock file 700; the next start".to_owned()]);
     assert!(report.is_clean());
 }

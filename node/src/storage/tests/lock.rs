@@ -29,12 +29,7 @@ fn history() -> History {
         images.push(fs::read(&path).expect("file"));
     }
     drop(lock);
-    History {
-        _dir: dir,
-        path,
-        states,
-        images,
-    }
+    History { _dir: dir, path, states, images }
 }
 
 fn open_image(path: &Path, image: &[u8]) -> Result<LockState, LockError> {
@@ -50,15 +45,9 @@ fn states_survive_and_the_file_keeps_its_length() {
         assert_eq!(&open_image(&history.path, image).expect("whole"), state);
         assert_eq!(LockFile::open(&history.path).expect("whole").repair(), None);
     }
-    assert!(matches!(
-        LockFile::create(&history.path, &history.states[0]),
-        Err(LockError::Exists { .. })
-    ));
+    assert!(matches!(LockFile::create(&history.path, &history.states[0]), Err(LockError::Exists { .. })));
     fs::remove_file(&history.path).expect("own file");
-    assert!(matches!(
-        LockFile::open(&history.path),
-        Err(LockError::Missing { .. })
-    ));
+    assert!(matches!(LockFile::open(&history.path), Err(LockError::Missing { .. })));
     assert!(!history.path.exists());
 }
 
@@ -66,10 +55,7 @@ fn states_survive_and_the_file_keeps_its_length() {
 fn a_second_process_is_refused() {
     let history = history();
     let held = LockFile::open(&history.path).expect("free");
-    assert!(matches!(
-        LockFile::open(&history.path),
-        Err(LockError::InUse { .. })
-    ));
+    assert!(matches!(LockFile::open(&history.path), Err(LockError::InUse { .. })));
     drop(held);
     LockFile::open(&history.path).expect("free again");
 }
@@ -86,20 +72,13 @@ fn every_flipped_byte_is_found() {
         let bad = decode_slot(&bad);
         assert_eq!(bad, Err(SlotError::Checksum), "byte {at}");
         // Whichever of the two slots it hits, the other one has the last state.
-        for (number, slots) in [[bad.clone(), Ok(whole.clone())], [Ok(whole.clone()), bad]]
-            .into_iter()
-            .enumerate()
+        for (number, slots) in
+            [[bad.clone(), Ok(whole.clone())], [Ok(whole.clone()), bad]].into_iter().enumerate()
         {
             let [first, second] = slots;
             let (taken, repair) = choose(&history.path, first, second).expect("one is whole");
             assert_eq!(&taken.1, last, "byte {at}");
-            assert_eq!(
-                repair,
-                Some(Repair {
-                    slot: number,
-                    reason: Some(SlotError::Checksum)
-                })
-            );
+            assert_eq!(repair, Some(Repair { slot: number, reason: Some(SlotError::Checksum) }));
         }
     }
 }
@@ -115,20 +94,9 @@ fn a_flipped_byte_is_healed_on_disk() {
         let lock = LockFile::open(&history.path).expect("one slot is whole");
         assert_eq!(lock.state(), last, "byte {at}");
         let slot = at / (image.len() / 2);
-        assert_eq!(
-            lock.repair(),
-            Some(Repair {
-                slot,
-                reason: Some(SlotError::Checksum)
-            }),
-            "byte {at}"
-        );
+        assert_eq!(lock.repair(), Some(Repair { slot, reason: Some(SlotError::Checksum) }), "byte {at}");
         drop(lock);
-        assert_eq!(
-            &fs::read(&history.path).expect("file"),
-            image,
-            "byte {at} repaired"
-        );
+        assert_eq!(&fs::read(&history.path).expect("file"), image, "byte {at} repaired");
     }
 }
 
@@ -142,10 +110,7 @@ fn every_other_length_is_an_error() {
     }
     let mut long = image.clone();
     long.push(0);
-    assert!(matches!(
-        open_image(&history.path, &long),
-        Err(LockError::Length { .. })
-    ));
+    assert!(matches!(open_image(&history.path, &long), Err(LockError::Length { .. })));
 }
 
 #[test]
@@ -159,21 +124,13 @@ fn a_torn_write_leaves_the_acknowledged_or_the_new_state() {
         image[..torn].copy_from_slice(&new[..torn]);
         let state = open_image(&history.path, &image).expect("the other slot is whole");
         let is_complete = image[..slot] == new[..slot];
-        assert_eq!(
-            state,
-            history.states[if is_complete { 2 } else { 1 }],
-            "first slot torn at {torn}"
-        );
+        assert_eq!(state, history.states[if is_complete { 2 } else { 1 }], "first slot torn at {torn}");
         // The first is synced, the second is being written.
         let mut image = old.clone();
         image[..slot + torn].copy_from_slice(&new[..slot + torn]);
         let state = open_image(&history.path, &image).expect("the first slot is whole");
         assert_eq!(state, history.states[2], "second slot torn at {torn}");
-        assert_eq!(
-            &fs::read(&history.path).expect("file"),
-            new,
-            "and finished by opening"
-        );
+        assert_eq!(&fs::read(&history.path).expect("file"), new, "and finished by opening");
     }
 }
 
@@ -185,10 +142,7 @@ fn an_older_state_is_never_taken_where_the_newest_was_complete() {
     // A whole slot of two writes ago beside the newest: no crash leaves that.
     for order in [[first, last], [last, first]] {
         let image = [&order[0][..slot], &order[1][slot..]].concat();
-        assert!(matches!(
-            open_image(&history.path, &image),
-            Err(LockError::Disagree { .. })
-        ));
+        assert!(matches!(open_image(&history.path, &image), Err(LockError::Disagree { .. })));
     }
     // Both slots damaged: nothing is guessed.
     let mut image = last.clone();
@@ -196,16 +150,9 @@ fn an_older_state_is_never_taken_where_the_newest_was_complete() {
     image[slot + 100] ^= 1;
     assert!(matches!(
         open_image(&history.path, &image),
-        Err(LockError::BothBad {
-            first: SlotError::Checksum,
-            second: SlotError::Checksum,
-            ..
-        })
+        Err(LockError::BothBad { first: SlotError::Checksum, second: SlotError::Checksum, .. })
     ));
-    assert!(matches!(
-        open_image(&history.path, &vec![0; last.len()]),
-        Err(LockError::BothBad { .. })
-    ));
+    assert!(matches!(open_image(&history.path, &vec![0; last.len()]), Err(LockError::BothBad { .. })));
 }
 
 #[test]
@@ -215,43 +162,21 @@ fn the_lock_never_forgets_a_signature() {
     let mut lock = LockFile::open(&history.path).expect("whole");
     lock.write(last).expect("the same again is no change");
     assert!(matches!(lock.write(middle), Err(LockError::Backwards { .. })));
-    let with = |generation, size, root| LockState {
-        generation,
-        size,
-        root,
-        ..last.clone()
-    };
+    let with = |generation, size, root| LockState { generation, size, root, ..last.clone() };
     let next = last.generation + 1;
-    assert!(matches!(
-        lock.write(&with(next, last.size - 1, last.root)),
-        Err(LockError::Backwards { .. })
-    ));
+    assert!(matches!(lock.write(&with(next, last.size - 1, last.root)), Err(LockError::Backwards { .. })));
     assert!(matches!(
         lock.write(&with(last.generation, last.size + 1, last.root)),
         Err(LockError::Backwards { .. })
     ));
     let other = Root::new([1; 32]);
-    assert!(matches!(
-        lock.write(&with(next, last.size, other)),
-        Err(LockError::SecondRoot { size: 7, .. })
-    ));
+    assert!(matches!(lock.write(&with(next, last.size, other)), Err(LockError::SecondRoot { size: 7, .. })));
     let mut long = last.clone();
     (long.generation, long.note) = (next, vec![0; 16 * 1024 + 1]);
-    assert!(matches!(
-        lock.write(&long),
-        Err(LockError::TooLong {
-            note_bytes: 16_385,
-            ..
-        })
-    ));
-    assert_eq!(
-        fs::read(&history.path).expect("file"),
-        history.images[2],
-        "refusals write nothing"
-    );
+    assert!(matches!(lock.write(&long), Err(LockError::TooLong { note_bytes: 16_385, .. })));
+    assert_eq!(fs::read(&history.path).expect("file"), history.images[2], "refusals write nothing");
     // Another signature of some role raises the generation alone; a successor log starts at zero.
-    lock.write(&with(next, last.size, last.root))
-        .expect("cosigned something");
+    lock.write(&with(next, last.size, last.root)).expect("cosigned something");
     let successor = LockState {
         generation: next + 1,
         origin: format!("{}1", last.origin),

@@ -32,12 +32,7 @@ impl TestLog {
         let origin = format!("{CONSORTIUM}/{member}/0");
         let log = LogId::of_origin(&origin);
         let key = SecretKey::from_seed(*log.as_bytes());
-        Self {
-            origin,
-            log,
-            key,
-            frontier: Frontier::empty(),
-        }
+        Self { origin, log, key, frontier: Frontier::empty() }
     }
 
     /// A sound version 1 entry at this index, with a payload of 128 bytes.
@@ -51,10 +46,7 @@ impl TestLog {
         let prefix = *leaf.first_chunk().expect("136 bytes");
         let commitment = commitment(&prefix, &salt, &padded);
         leaf[104..].copy_from_slice(commitment.as_bytes());
-        StoredEntry {
-            leaf,
-            payload: StoredPayload::Present { salt, padded },
-        }
+        StoredEntry { leaf, payload: StoredPayload::Present { salt, padded } }
     }
 
     /// The batch that appends these entries; the log advances as if it were stored.
@@ -86,15 +78,8 @@ impl TestLog {
     /// The signed note over the log as it is now.
     pub(super) fn note(&self) -> SizedNote {
         let size = self.frontier.size();
-        let checkpoint = Checkpoint {
-            origin: self.origin.clone(),
-            size,
-            root: self.frontier.root(),
-        };
-        SizedNote {
-            size,
-            note: sign_checkpoint(&checkpoint, &self.key),
-        }
+        let checkpoint = Checkpoint { origin: self.origin.clone(), size, root: self.frontier.root() };
+        SizedNote { size, note: sign_checkpoint(&checkpoint, &self.key) }
     }
 
     /// What the lock file says after signing the log as it is now.
@@ -117,6 +102,7 @@ impl TestLog {
             size: self.frontier.size(),
             root: self.frontier.root(),
             note: Some(self.note()),
+            announced: self.frontier.size(),
         };
         store.publish(&head).expect("stored before");
     }
@@ -125,13 +111,7 @@ impl TestLog {
 /// An idempotency entry for `count` entries from `first_index` on.
 pub(super) fn idempotent(key: u8, first_index: u64, count: u32) -> IdempotencyEntry {
     let tree_size = first_index + u64::from(count);
-    IdempotencyEntry {
-        key: [key; 32],
-        digest: [key ^ 0xff; 32],
-        first_index,
-        count,
-        tree_size,
-    }
+    IdempotencyEntry { key: [key; 32], digest: [key ^ 0xff; 32], first_index, count, tree_size }
 }
 
 /// A fresh database in a fresh folder.

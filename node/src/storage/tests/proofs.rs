@@ -14,10 +14,7 @@ use proptest::prelude::*;
 /// Entries without payloads, so that large trees are quick to make.
 fn bare(range: std::ops::Range<u64>) -> Vec<StoredEntry> {
     range
-        .map(|index| StoredEntry {
-            leaf: index.to_be_bytes().to_vec(),
-            payload: StoredPayload::NotHere,
-        })
+        .map(|index| StoredEntry { leaf: index.to_be_bytes().to_vec(), payload: StoredPayload::NotHere })
         .collect()
 }
 
@@ -38,32 +35,14 @@ fn check_tiles(store: &Store, log: &TestLog, leaves: &[LeafHash]) {
     for level in 0..4_u8 {
         for (index, hashes) in (0..).zip(row.chunks(256)) {
             for width in [hashes.len(), 1, hashes.len().div_ceil(2)] {
-                let id = TileId {
-                    level,
-                    index,
-                    width: u16::try_from(width).expect("at most 256"),
-                };
+                let id = TileId { level, index, width: u16::try_from(width).expect("at most 256") };
                 let stored = store.tile(&log.log, id).expect("reads");
-                assert_eq!(
-                    stored,
-                    Some(encode_tile(&hashes[..width])),
-                    "{id:?} of {}",
-                    leaves.len()
-                );
+                assert_eq!(stored, Some(encode_tile(&hashes[..width])), "{id:?} of {}", leaves.len());
             }
             let width = u16::try_from(hashes.len() + 1).expect("at most 257");
-            assert_eq!(
-                store
-                    .tile(&log.log, TileId { level, index, width })
-                    .expect("reads"),
-                None
-            );
+            assert_eq!(store.tile(&log.log, TileId { level, index, width }).expect("reads"), None);
         }
-        let beyond = TileId {
-            level,
-            index: row.len().div_ceil(256) as u64,
-            width: 1,
-        };
+        let beyond = TileId { level, index: row.len().div_ceil(256) as u64, width: 1 };
         assert_eq!(store.tile(&log.log, beyond).expect("reads"), None, "{beyond:?}");
         let (whole, _) = row.as_chunks::<256>();
         row = whole
@@ -84,9 +63,7 @@ fn tiles_equal_direct_computation_at_every_boundary() {
     let (dir, store) = fresh();
     let mut log = TestLog::new("north");
     let leaves = leaf_hashes(65_800);
-    let sizes = [
-        1, 2, 254, 255, 256, 257, 258, 511, 512, 513, 65_535, 65_536, 65_537, 65_792, 65_800,
-    ];
+    let sizes = [1, 2, 254, 255, 256, 257, 258, 511, 512, 513, 65_535, 65_536, 65_537, 65_792, 65_800];
     for size in sizes {
         let entries = bare(log.frontier.size()..size);
         store.write(&log.batch_of(entries)).expect("grows");
@@ -153,11 +130,7 @@ fn ranges_respect_both_bounds_and_always_progress() {
     store.write(&log.batch(300)).expect("300 of 136 + 32 + 128 bytes");
     log.publish(&store);
     let count = |entries_max, bytes_max| {
-        store
-            .range(&log.log, 0, 300, entries_max, bytes_max)
-            .expect("range")
-            .entries
-            .len()
+        store.range(&log.log, 0, 300, entries_max, bytes_max).expect("range").entries.len()
     };
     assert_eq!(count(7, u32::MAX), 7);
     assert_eq!(count(u32::MAX, 296 * 5), 5);
@@ -168,26 +141,15 @@ fn ranges_respect_both_bounds_and_always_progress() {
     }
     // Whatever a peer asks for, the limits of the protocol hold.
     let mut large = TestLog::new("south");
-    let payload = StoredPayload::Present {
-        salt: [1; 32],
-        padded: vec![2; 65_536],
-    };
-    let entries = vec![
-        StoredEntry {
-            leaf: vec![3; 1024],
-            payload
-        };
-        20
-    ];
+    let payload = StoredPayload::Present { salt: [1; 32], padded: vec![2; 65_536] };
+    let entries = vec![StoredEntry { leaf: vec![3; 1024], payload }; 20];
     store.write(&large.batch_of(entries)).expect("large");
     store.write(&log.batch_of(bare(300..5000))).expect("many");
     large.publish(&store);
     log.publish(&store);
     let chunk = store.range(&large.log, 0, 20, u32::MAX, u32::MAX).expect("range");
     assert_eq!(chunk.entries.len(), RANGE_BYTES_MAX / (1024 + 32 + 65_536));
-    let chunk = store
-        .range(&log.log, 300, 5000, u32::MAX, u32::MAX)
-        .expect("range");
+    let chunk = store.range(&log.log, 300, 5000, u32::MAX, u32::MAX).expect("range");
     assert_eq!(chunk.entries.len(), RANGE_ENTRIES_MAX);
 }
 
@@ -199,15 +161,9 @@ fn entry_bundles_hold_the_leaves() {
     log.publish(&store);
     let bundle = |index, width| store.entry_bundle(&log.log, index, width).expect("reads");
     let full = bundle(0, 256).expect("full");
-    assert_eq!(
-        decode_bundle(&full).expect("whole"),
-        (0..256_u64).map(u64::to_be_bytes).collect::<Vec<_>>()
-    );
+    assert_eq!(decode_bundle(&full).expect("whole"), (0..256_u64).map(u64::to_be_bytes).collect::<Vec<_>>());
     let partial = bundle(1, 44).expect("partial");
-    assert_eq!(
-        decode_bundle(&partial).expect("whole").last(),
-        Some(&&299_u64.to_be_bytes()[..])
-    );
+    assert_eq!(decode_bundle(&partial).expect("whole").last(), Some(&&299_u64.to_be_bytes()[..]));
     assert_eq!(bundle(1, 43).expect("narrower"), partial[..43 * 10]);
     for (index, width) in [(0, 0), (0, 257), (1, 45), (1, 256), (2, 1), (u64::MAX, 1)] {
         assert_eq!(bundle(index, width), None, "{index}/{width}");

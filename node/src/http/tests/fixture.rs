@@ -1,0 +1,343 @@
+//! Member *north* with its store, engine and router, and what members *south* and *east* have stated.
+
+use super::{Answer, request};
+use crate::config::Config;
+use crate::http::{Api, router};
+use crate::lookup::Lookup;
+use crate::metrics::Metrics;
+use crate::service::{Identity, SUBMISSIONS_QUEUED_MAX, Service, Submission};
+use crate::storage::Store;
+use crate::tokens::{Scope, Tokens};
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, Request};
+use hashpact_core::effect::{LockState, SizedNote, StoredEntry, StoredPayload, Timer, WriteBatch};
+use hashpact_core::engine::HeldLog;
+use hashpact_core::event::Submit;
+use hashpact_core::health::{Completeness, Health};
+use hashpact_core::limits::CLEARANCE_WAIT_MS;
+use hashpact_core::recover::OwnDisk;
+use hashpact_core::view::{Author, View};
+use hashpact_core::{Effect, Engine, EngineConfig, Event, Opening};
+use hashpact_protocol::checkpoint::{Checkpoint, sign_checkpoint};
+use hashpact_protocol::digest::{LogId, RecordId, empty_root, leaf_hash};
+use hashpact_protocol::keys::SecretKey;
+use hashpact_protocol::leaf::{LeafHeader, seal};
+use hashpact_protocol::merkle::Frontier;
+use hashpact_protocol::record::Record;
+use hashpact_protocol::roster::{
+    CardNode, GovernanceKey, LogEntry, LogStatus, Member, MemberId, MemberStatus, NodeCard, Role, Roster,
+    RosterChain, assemble, sign_card, sign_roster,
+};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::{mpsc, oneshot};
+use tower::ServiceExt as _;
+
+pub(super) const NOW_MS: u64 = 1_800_000_000_000;
+pub(super) const CONSORTIUM: &str = "test-0011223344556677";
+const MEMBERS: [&str; 3] = ["east", "north", "south"];
+
+/// How the node under test differs from the usual one.
+#[derive(Clone, Copy)]
+pub(super) struct Options {
+    /// Lines of the `[http]` section.
+    pub(super) http: &'static str,
+    /// Whether the logs count as replayed.
+    pub(super) loaded: bool,
+    /// Whether a loop answers submissions; otherwise they wait for ever.
+    pub(super) answering: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { http: "", loaded: true, answering: true }
+    }
+}
+
+/// The node under test.
+pub(super) struct Fixture {
+    router: Router,
+    pub(super) lookup: Arc<Lookup>,
+    tokens: BTreeMap<Scope, String>,
+    /// Submissions that nobody answers, when the fixture has no loop.
+    pub(super) submissions: Option<mpsc::Receiver<Submission>>,
+    _dir: tempfile::TempDir,
+}
+
+/// What other members have stated, in order: author, record, subject.
+#[derive(Default)]
+pub(super) struct Stated {
+    logs: BTreeMap<&'static str, Vec<StoredEntry>>,
+}
+
+impl Stated {
+    /// Appends to a member's log; its entries are a minute apart.
+    pub(super) fn push(&mut self, by: &'static str, record: &Record, subject: Option<RecordId>) -> RecordId {
+        let entries = self.logs.entry(by).or_default();
+        let index = entries.len() as u64;
+        let header = LeafHeader {
+            kind: record.kind(),
+            priority: false,
+            index,
+            time_ms: NOW_MS - 86_400_000 + index * 60_000,
+            roster_version: 1,
+            log_id: log(by),
+            subject,
+            group: 0,
+        };
+        let sealed = seal(header, record, [index as u8; 32]).expect("a valid entry");
+        let id = sealed.record_id();
+        let payload = StoredPayload::Present { salt: sealed.salt, padded: sealed.padded };
+        entries.push(StoredEntry { leaf: sealed.leaf_bytes.to_vec(), payload });
+        id
+    }
+}
+
+pub(super) fn origin(member: &str) -> String {
+    format!("{CONSORTIUM}/{member}/1")
+}
+
+pub(super) fn log(member: &str) -> LogId {
+    LogId::of_origin(&origin(member))
+}
+
+pub(super) fn log_key(member: &str) -> SecretKey {
+    SecretKey::from_seed(*log(member).as_bytes())
+}
+
+fn key(number: u8) -> SecretKey {
+    SecretKey::from_seed([number; 32])
+}
+
+fn chain() -> RosterChain {
+    let member = |(number, id): (usize, &&str)| Member {
+        id: MemberId::parse(id).expect("valid"),
+        name: format!("Member {id}"),
+        status: MemberStatus::Active,
+        roles: BTreeSet::from([Role::Contributor]),
+        card_key: key(10 + number as u8).public(),
+        cosigner_key: None,
+        history_start_s: 0,
+        quota_entries_per_day: 1_000_000,
+        logs: vec![LogEntry { n: 1, key: log_key(id).public(), status: LogStatus::Open }],
+    };
+    let roster = Roster {
+        consortium: CONSORTIUM.to_owned(),
+        version: 1,
+        created_s: NOW_MS / 1_000 - 60,
+        expires_s: NOW_MS / 1_000 + 365 * 86_400,
+        previous: None,
+        threshold: 1,
+        governance: vec![GovernanceKey { name: "root".to_owned(), key: key(90).public() }],
+        taxonomies: vec!["cg-taxonomy/1".to_owned()],
+        retention_days: 90,
+        hold_hours: 72,
+        members: MEMBERS.iter().enumerate().map(member).collect(),
+        witnesses: Vec::new(),
+    };
+    let (body, before) = (roster.encode(), Frontier::empty());
+    let signature = sign_roster(&body, &before, "root", &key(90)).expect("a canonical body");
+    let signed = assemble(&body, &before, vec![signature]).expect("one of one signed");
+    RosterChain::start(&signed, None).expect("a valid roster")
+}
+
+/// Stores and folds what others stated, as if it had been followed.
+fn hold(store: &Store, view: &mut View, lookup: &Lookup, stated: Stated) -> BTreeMap<LogId, HeldLog> {
+    let mut held = BTreeMap::new();
+    for (member, entries) in stated.logs {
+        let mut frontier = Frontier::empty();
+        let author = Author { member: MemberId::parse(member).expect("valid"), n: 1, log: log(member) };
+        for (index, entry) in (0..).zip(&entries) {
+            frontier.append(leaf_hash(&entry.leaf));
+            lookup.apply(&view.fold(&author, index, &entry.leaf, &entry.payload));
+        }
+        let checkpoint = Checkpoint { origin: origin(member), size: frontier.size(), root: frontier.root() };
+        let note = SizedNote { size: frontier.size(), note: sign_checkpoint(&checkpoint, &log_key(member)) };
+        let batch = WriteBatch {
+            id: 1,
+            log: author.log,
+            origin: origin(member),
+            start: 0,
+            entries,
+            frontier: frontier.hashes().to_vec(),
+            note: Some(note.clone()),
+            idempotency: Vec::new(),
+            read_back: false,
+        };
+        store.write(&batch).expect("stored");
+        held.insert(author.log, HeldLog { frontier, note: Some(note) });
+    }
+    held
+}
+
+fn open_engine(chain: RosterChain, view: View, held: BTreeMap<LogId, HeldLog>) -> (Engine, Vec<Effect>) {
+    let lock =
+        LockState { generation: 0, origin: origin("north"), size: 0, root: empty_root(), note: Vec::new() };
+    let own = OwnDisk {
+        frontier: Frontier::empty(),
+        at_lock: Some(Frontier::empty()),
+        lock: Some(lock),
+        beyond_lock: Vec::new(),
+    };
+    let member = MemberId::parse("north").expect("valid");
+    let peer = key(60).public();
+    let card = NodeCard {
+        consortium: CONSORTIUM.to_owned(),
+        member: member.clone(),
+        sequence: 1,
+        expires_s: NOW_MS / 1_000 + 86_400,
+        nodes: vec![CardNode { peer_key: peer, addresses: Vec::new() }],
+    };
+    let config = EngineConfig { member, log_key: log_key("north"), peer, card: sign_card(&card, &key(11)) };
+    Engine::open(Opening { config, roster: chain, own, last_time_ms: 0, held, view, now_ms: NOW_MS })
+        .expect("a sound start")
+}
+
+/// The driver's part without threads and sockets: performs effects in order, in virtual time.
+struct Loop {
+    engine: Engine,
+    store: Arc<Store>,
+    lookup: Arc<Lookup>,
+    answers: HashMap<
+        u64,
+        oneshot::Sender<Result<hashpact_core::effect::Receipts, hashpact_core::effect::SubmitError>>,
+    >,
+    now_ms: u64,
+}
+
+impl Loop {
+    fn perform(&mut self, effects: Vec<Effect>) {
+        let mut queue = VecDeque::from(effects);
+        while let Some(effect) = queue.pop_front() {
+            let event = match effect {
+                Effect::Write(batch) => {
+                    let read_back = self.store.write(&batch).expect("stored");
+                    Event::Written { write: batch.id, read_back }
+                }
+                Effect::WriteLock { write, .. } => Event::LockWritten { write },
+                Effect::SetTimer { timer: Timer::Append, at_ms } => {
+                    self.now_ms = self.now_ms.max(at_ms);
+                    Event::Timer(Timer::Append)
+                }
+                Effect::Publish(head) => {
+                    if head.size > 0 {
+                        self.store.publish(&head).expect("stored before");
+                    }
+                    self.lookup.publish(&head);
+                    continue;
+                }
+                Effect::View(changes) => {
+                    self.lookup.apply(&changes);
+                    continue;
+                }
+                Effect::Answer { request, answer } => {
+                    let sender = self.answers.remove(&request).expect("asked once");
+                    let _ = sender.send(answer);
+                    continue;
+                }
+                _ => continue,
+            };
+            queue.extend(self.engine.handle(event, self.now_ms));
+        }
+    }
+
+    async fn run(mut self, mut submissions: mpsc::Receiver<Submission>) {
+        let mut request = 0;
+        while let Some(Submission { drafts, key, digest, ack, answer }) = submissions.recv().await {
+            request += 1;
+            let prior = key.and_then(|key| self.store.prior(&key).expect("readable"));
+            let salts = vec![[request as u8; 32]; drafts.len()];
+            self.answers.insert(request, answer);
+            let submit = Submit { request, drafts, salts, key, digest, prior, ack };
+            let effects = self.engine.handle(Event::Submit(submit), self.now_ms);
+            self.perform(effects);
+        }
+    }
+}
+
+impl Fixture {
+    /// Starts a node that holds what others stated.
+    pub(super) fn start(options: Options, stated: Stated) -> Self {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let store =
+            Arc::new(Store::create(&dir.path().join("database"), CONSORTIUM, "north").expect("fresh"));
+        let lookup = Arc::new(Lookup::new(1));
+        let chain = chain();
+        let roster = chain.current_shared().clone();
+        let mut view = View::new(NOW_MS);
+        let held = hold(&store, &mut view, &lookup, stated);
+        let (engine, first) = open_engine(chain, view, held);
+        let (submit, submissions) = mpsc::channel(SUBMISSIONS_QUEUED_MAX);
+        let identity = Identity {
+            member: "north".to_owned(),
+            peer: key(60).public().to_hex(),
+            roster,
+            started: Instant::now(),
+        };
+        let metrics = Arc::new(Metrics::default());
+        let service = Service::new(identity, submit, Arc::clone(&lookup), Arc::clone(&store), metrics);
+
+        let mut node = Loop {
+            engine,
+            store,
+            lookup: Arc::clone(&lookup),
+            answers: HashMap::new(),
+            now_ms: NOW_MS + CLEARANCE_WAIT_MS,
+        };
+        node.perform(first);
+        let effects = node.engine.handle(Event::Timer(Timer::Tick), node.now_ms);
+        node.perform(effects);
+        let complete =
+            Health { completeness: Completeness::Complete, append_blocked: None, peers: Vec::new() };
+        lookup.set_health(complete);
+        if options.loaded {
+            lookup.set_loaded();
+        }
+
+        let path = dir.path().join("tokens");
+        let scopes = [Scope::Lookup, Scope::Contribute, Scope::Audit, Scope::Admin];
+        let tokens = scopes.map(|scope| {
+            let secret = Tokens::create(&path, scope.name(), &BTreeSet::from([scope])).expect("created");
+            (scope, secret)
+        });
+        let text = format!("member = \"north\"\ndata_dir = \".\"\n[http]\n{}", options.http);
+        let config = Config::parse(&text, dir.path()).expect("a valid configuration");
+        let router = router(Api::new(&config, service, Tokens::load(&path).expect("readable")));
+        let submissions = if options.answering {
+            tokio::spawn(node.run(submissions));
+            None
+        } else {
+            Some(submissions)
+        };
+        Self { router, lookup, tokens: tokens.into(), submissions, _dir: dir }
+    }
+
+    pub(super) fn new() -> Self {
+        Self::start(Options::default(), Stated::default())
+    }
+
+    pub(super) fn token(&self, scope: Scope) -> &str {
+        &self.tokens[&scope]
+    }
+
+    /// Sends any request.
+    pub(super) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.expect("a router always answers");
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.expect("a complete body").to_vec();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// Reads with the right to everything.
+    pub(super) async fn get(&self, path: &str) -> Answer {
+        self.send(request(&Method::GET, path, Some(self.token(Scope::Admin)), None)).await
+    }
+
+    /// Posts with the right to everything.
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(request(&Method::POST, path, Some(self.token(Scope::Admin)), Some(body))).await
+    }
+}
