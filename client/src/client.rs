@@ -42,9 +42,7 @@ pub struct Client {
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client")
-            .field("base", &self.base.as_str())
-            .finish_non_exhaustive()
+        f.debug_struct("Client").field("base", &self.base.as_str()).finish_non_exhaustive()
     }
 }
 
@@ -54,18 +52,14 @@ impl Client {
     /// # Errors
     /// The address is no HTTP address, or the token cannot stand in a header. Nothing is sent yet.
     pub fn new<'t>(base_url: &str, token: impl Into<Option<&'t str>>) -> Result<Client, ClientError> {
-        let wrong = |reason: &str| ClientError::Address {
-            url: base_url.to_owned(),
-            reason: reason.to_owned(),
-        };
+        let wrong =
+            |reason: &str| ClientError::Address { url: base_url.to_owned(), reason: reason.to_owned() };
         let mut base = Url::parse(base_url).map_err(|error| wrong(&error.to_string()))?;
         if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
             return Err(wrong("it must start with http:// or https:// and name a host"));
         }
         if !base.username().is_empty() || base.password().is_some() {
-            return Err(wrong(
-                "it must not carry a user name or password; give a token instead",
-            ));
+            return Err(wrong("it must not carry a user name or password; give a token instead"));
         }
         if base.query().is_some() || base.fragment().is_some() {
             return Err(wrong("it must not have a query or fragment"));
@@ -93,11 +87,7 @@ impl Client {
             builder = builder.no_proxy();
         }
         let http = builder.build().map_err(|error| wrong(&chain(&error)))?;
-        Ok(Client {
-            http,
-            base,
-            authorization,
-        })
+        Ok(Client { http, base, authorization })
     }
 
     /// The node's address.
@@ -116,8 +106,7 @@ impl Client {
     /// See [`ClientError`]. An answer with `complete: false` is *not* an error: the caller must look.
     pub async fn match_signals(&self, request: &MatchRequest) -> Result<MatchResponse, ClientError> {
         let url = self.url("v1/match");
-        self.json(self.request(Method::POST, &url).json(request), &url, Repeat::Safe)
-            .await
+        self.json(self.request(Method::POST, &url).json(request), &url, Repeat::Safe).await
     }
 
     /// States records, all or none, and returns one receipt for each, in order.
@@ -135,22 +124,13 @@ impl Client {
     ) -> Result<Vec<Receipt>, ClientError> {
         let mut url = self.url("v1/records");
         url.query_pairs_mut().append_pair("ack", &ack.to_string());
-        let body = ContributeRequest {
-            records: records.to_vec(),
-        };
-        let request = self
-            .request(Method::POST, &url)
-            .header("Idempotency-Key", idempotency_key)
-            .json(&body);
+        let body = ContributeRequest { records: records.to_vec() };
+        let request = self.request(Method::POST, &url).header("Idempotency-Key", idempotency_key).json(&body);
         let receipts: Receipts = self.json(request, &url, Repeat::Safe).await?;
         if receipts.receipts.len() != records.len() {
             return Err(ClientError::Unexpected {
                 url: url.to_string(),
-                what: format!(
-                    "{} receipts for {} records",
-                    receipts.receipts.len(),
-                    records.len()
-                ),
+                what: format!("{} receipts for {} records", receipts.receipts.len(), records.len()),
             });
         }
         Ok(receipts.receipts)
@@ -170,8 +150,7 @@ impl Client {
     /// See [`ClientError`].
     pub async fn proof(&self, id: &RecordId) -> Result<Vec<u8>, ClientError> {
         let url = self.url(&format!("v1/records/{id}/proof"));
-        self.send(self.request(Method::GET, &url), &url, Repeat::Safe)
-            .await
+        self.send(self.request(Method::GET, &url), &url, Repeat::Safe).await
     }
 
     /// States this member's opinion of a record. Not repeated after a broken connection.
@@ -179,8 +158,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn opinion(&self, id: &RecordId, opinion: &OpinionRequest) -> Result<Receipt, ClientError> {
-        self.statement(&format!("v1/records/{id}/opinions"), opinion)
-            .await
+        self.statement(&format!("v1/records/{id}/opinions"), opinion).await
     }
 
     /// Retracts a record of this member, for good. Not repeated after a broken connection.
@@ -192,8 +170,7 @@ impl Client {
         id: &RecordId,
         retraction: &RetractionRequest,
     ) -> Result<Receipt, ClientError> {
-        self.statement(&format!("v1/records/{id}/retraction"), retraction)
-            .await
+        self.statement(&format!("v1/records/{id}/retraction"), retraction).await
     }
 
     /// A page of what stands; the cursor of the query says where it begins.
@@ -202,8 +179,7 @@ impl Client {
     /// See [`ClientError`].
     pub async fn records(&self, query: &RecordsQuery) -> Result<RecordsPage, ClientError> {
         let url = self.url("v1/records");
-        self.json(self.request(Method::GET, &url).query(query), &url, Repeat::Safe)
-            .await
+        self.json(self.request(Method::GET, &url).query(query), &url, Repeat::Safe).await
     }
 
     /// The members of the consortium.
@@ -237,14 +213,11 @@ impl Client {
     /// An opinion or a retraction: no idempotency key, so never repeated when it may have arrived.
     async fn statement<B: Serialize>(&self, path: &str, body: &B) -> Result<Receipt, ClientError> {
         let url = self.url(path);
-        self.json(self.request(Method::POST, &url).json(body), &url, Repeat::Unsafe)
-            .await
+        self.json(self.request(Method::POST, &url).json(body), &url, Repeat::Unsafe).await
     }
 
     fn url(&self, path: &str) -> Url {
-        self.base
-            .join(path)
-            .expect("the paths of this file are relative and well formed")
+        self.base.join(path).expect("the paths of this file are relative and well formed")
     }
 
     fn request(&self, method: Method, url: &Url) -> RequestBuilder {
@@ -262,10 +235,8 @@ impl Client {
         repeat: Repeat,
     ) -> Result<T, ClientError> {
         let bytes = self.send(request, url, repeat).await?;
-        serde_json::from_slice(&bytes).map_err(|error| ClientError::Unexpected {
-            url: url.to_string(),
-            what: error.to_string(),
-        })
+        serde_json::from_slice(&bytes)
+            .map_err(|error| ClientError::Unexpected { url: url.to_string(), what: error.to_string() })
     }
 
     /// Sends until there is an answer or repeating is not allowed; the body of a good answer.
@@ -295,20 +266,9 @@ impl Client {
         attempts: u32,
     ) -> Result<Vec<u8>, (Option<Failure>, ClientError)> {
         let unreachable = |error: &reqwest::Error| {
-            let failure = if error.is_connect() {
-                Failure::NotConnected
-            } else {
-                Failure::Interrupted
-            };
+            let failure = if error.is_connect() { Failure::NotConnected } else { Failure::Interrupted };
             let reason = chain(error);
-            (
-                Some(failure),
-                ClientError::Unreachable {
-                    url: self.base_url().to_owned(),
-                    attempts,
-                    reason,
-                },
-            )
+            (Some(failure), ClientError::Unreachable { url: self.base_url().to_owned(), attempts, reason })
         };
         let mut response = request.send().await.map_err(|error| unreachable(&error))?;
         let status = response.status();
@@ -320,10 +280,8 @@ impl Client {
         let mut body = Vec::new();
         while let Some(part) = response.chunk().await.map_err(|error| unreachable(&error))? {
             if body.len() as u64 + part.len() as u64 > ANSWER_MAX_BYTES {
-                let error = ClientError::AnswerTooLarge {
-                    url: url.to_string(),
-                    limit_bytes: ANSWER_MAX_BYTES,
-                };
+                let error =
+                    ClientError::AnswerTooLarge { url: url.to_string(), limit_bytes: ANSWER_MAX_BYTES };
                 return Err((None, error));
             }
             body.extend_from_slice(&part);
@@ -355,10 +313,7 @@ fn refusal(url: &Url, status: StatusCode, retry_after_s: Option<u64>, body: &[u8
 
 fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost"
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// An error with its causes: the outermost alone ("error sending request") helps nobody.

@@ -64,9 +64,5 @@ pub enum ClientError {
 }
 
 fn request_suffix(request_id: &str) -> String {
-    if request_id.is_empty() {
-        String::new()
-    } else {
-        format!(" (request {request_id})")
-    }
+    if request_id.is_empty() { String::new() } else { format!(" (request {request_id})") }
 }

@@ -95,11 +95,7 @@ pub struct Totals {
 
 /// The digest of everything but the list that decides what is stated; a journal belongs to one.
 pub fn settings_digest(options: &ReadOptions) -> String {
-    let Defaults {
-        labels,
-        review,
-        source,
-    } = &options.defaults;
+    let Defaults { labels, review, source } = &options.defaults;
     let format = options.format.map_or("auto", Format::name);
     let text = serde_json::to_vec(&(format, options.ignore_unknown_columns, labels, review, source))
         .expect("labels and sources have string keys only");
@@ -143,10 +139,7 @@ impl<R: BufRead> Importer<R> {
 
     /// Counts so far.
     pub fn totals(&self) -> Totals {
-        Totals {
-            lines: self.reader.line(),
-            ..self.totals
-        }
+        Totals { lines: self.reader.line(), ..self.totals }
     }
 
     /// Bytes of the list read so far.
@@ -169,12 +162,7 @@ impl<R: BufRead> Importer<R> {
             }
         }
         let first_line = self.reader.line() + 1;
-        let Collected {
-            records,
-            digests,
-            last_line,
-            chain,
-        } = self.collect(self.batch_max, None, report)?;
+        let Collected { records, digests, last_line, chain } = self.collect(self.batch_max, None, report)?;
         if records.is_empty() {
             return Ok(None);
         }
@@ -188,13 +176,7 @@ impl<R: BufRead> Importer<R> {
                 chain: hex_encode(&chain),
             })?;
         }
-        Ok(Some(Batch {
-            first_line,
-            last_line,
-            records,
-            key,
-            again: false,
-        }))
+        Ok(Some(Batch { first_line, last_line, records, key, again: false }))
     }
 
     /// Notes that `batch` was acknowledged with `receipts`; on disk when this returns.
@@ -203,26 +185,14 @@ impl<R: BufRead> Importer<R> {
     /// The receipts are not about this batch, or the journal cannot be written.
     pub fn confirm(&mut self, batch: &Batch, receipts: &[Receipt]) -> Result<(), ImportError> {
         let mismatch = |what: String| {
-            let Batch {
-                first_line,
-                last_line,
-                ..
-            } = *batch;
-            Err(ImportError::Receipts {
-                first_line,
-                last_line,
-                what,
-            })
+            let Batch { first_line, last_line, .. } = *batch;
+            Err(ImportError::Receipts { first_line, last_line, what })
         };
         let (Some(first), Some(last)) = (receipts.first(), receipts.last()) else {
             return mismatch("there are none".to_owned());
         };
         if receipts.len() != batch.records.len() {
-            return mismatch(format!(
-                "{} receipts for {} records",
-                receipts.len(),
-                batch.records.len()
-            ));
+            return mismatch(format!("{} receipts for {} records", receipts.len(), batch.records.len()));
         }
         let Some(journal) = &mut self.journal else {
             return Ok(());
@@ -248,11 +218,7 @@ impl<R: BufRead> Importer<R> {
         self.totals.done_before = journal.records_done();
         while self.reader.line() < done.last_line {
             // Batch by batch, so that memory stays that of one batch.
-            if self
-                .collect(self.batch_max, Some(done.last_line), report)?
-                .records
-                .is_empty()
-            {
+            if self.collect(self.batch_max, Some(done.last_line), report)?.records.is_empty() {
                 break;
             }
         }
@@ -266,26 +232,16 @@ impl<R: BufRead> Importer<R> {
         self.check_unchanged(begun)?;
         let key = batch_key(&self.identity, begun.first_line, begun.last_line, &digests);
         if key != begun.key || records.len() as u64 != begun.records {
-            return Err(ImportError::ListChanged {
-                last_line: begun.last_line,
-            });
+            return Err(ImportError::ListChanged { last_line: begun.last_line });
         }
-        Ok(Batch {
-            first_line: begun.first_line,
-            last_line: begun.last_line,
-            records,
-            key,
-            again: true,
-        })
+        Ok(Batch { first_line: begun.first_line, last_line: begun.last_line, records, key, again: true })
     }
 
     fn check_unchanged(&self, begin: &Begin) -> Result<(), ImportError> {
         if self.reader.line() == begin.last_line && hex_encode(&self.reader.chain()) == begin.chain {
             Ok(())
         } else {
-            Err(ImportError::ListChanged {
-                last_line: begin.last_line,
-            })
+            Err(ImportError::ListChanged { last_line: begin.last_line })
         }
     }
 
@@ -308,10 +264,8 @@ impl<R: BufRead> Importer<R> {
                     report(&bad);
                 }
                 Some(Step::Item(item)) => {
-                    let digest = sha256(&[
-                        b"hashpact/import-record/v1\0",
-                        &Record::Content(item.content).encode(),
-                    ]);
+                    let digest =
+                        sha256(&[b"hashpact/import-record/v1\0", &Record::Content(item.content).encode()]);
                     let short = digest.first_chunk::<16>().expect("32 bytes begin with 16");
                     if self.seen.insert(*short) {
                         self.totals.records += 1;
@@ -342,11 +296,5 @@ struct Collected {
 fn batch_key(identity: &str, first_line: u64, last_line: u64, digests: &[[u8; 32]]) -> String {
     let lines = [first_line.to_be_bytes(), last_line.to_be_bytes()].concat();
     let content = sha256(&digests.iter().map(<[u8; 32]>::as_slice).collect::<Vec<_>>());
-    hex_encode(&sha256(&[
-        b"hashpact/import-batch/v1\0",
-        identity.as_bytes(),
-        b"\0",
-        &lines,
-        &content,
-    ]))
+    hex_encode(&sha256(&[b"hashpact/import-batch/v1\0", identity.as_bytes(), b"\0", &lines, &content]))
 }

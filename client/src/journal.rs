@@ -140,10 +140,7 @@ impl Journal {
     /// # Errors
     /// A [`JournalError`]; an existing journal is not changed then.
     pub fn open(path: &Path, identity: &str, settings: &str) -> Result<Journal, JournalError> {
-        let io_error = |source| JournalError::Io {
-            path: path.to_owned(),
-            source,
-        };
+        let io_error = |source| JournalError::Io { path: path.to_owned(), source };
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -154,32 +151,21 @@ impl Journal {
         match file.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => {
-                return Err(JournalError::InUse {
-                    path: path.to_owned(),
-                });
+                return Err(JournalError::InUse { path: path.to_owned() });
             }
             Err(std::fs::TryLockError::Error(source)) => return Err(io_error(source)),
         }
         let size_bytes = file.metadata().map_err(io_error)?.len();
         if size_bytes > JOURNAL_MAX_BYTES {
-            return Err(JournalError::TooLarge {
-                path: path.to_owned(),
-                size_bytes,
-            });
+            return Err(JournalError::TooLarge { path: path.to_owned(), size_bytes });
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(io_error)?;
         // Whatever follows the last line end was cut off by a kill and never relied upon.
-        let kept_bytes = bytes
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |at| at + 1);
+        let kept_bytes = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         if kept_bytes == 0 && !(HEADER_START.starts_with(&bytes) || bytes.starts_with(HEADER_START)) {
             // Somebody's file, not our cut-off header: it must survive a mistyped option.
-            return Err(JournalError::Damaged {
-                path: path.to_owned(),
-                line: 1,
-            });
+            return Err(JournalError::Damaged { path: path.to_owned(), line: 1 });
         }
         let mut journal = Journal {
             path: path.to_owned(),
@@ -193,11 +179,8 @@ impl Journal {
         journal.file.set_len(kept_bytes as u64).map_err(io_error)?;
         journal.file.seek(SeekFrom::End(0)).map_err(io_error)?;
         if kept_bytes == 0 {
-            let header = Header {
-                hashpact_import: 1,
-                identity: identity.to_owned(),
-                settings: settings.to_owned(),
-            };
+            let header =
+                Header { hashpact_import: 1, identity: identity.to_owned(), settings: settings.to_owned() };
             journal.append(&header)?;
             sync_folder_of(path).map_err(io_error)?;
         }
@@ -205,24 +188,15 @@ impl Journal {
     }
 
     fn replay(&mut self, bytes: &[u8], settings: &str) -> Result<(), JournalError> {
-        for (at, line) in bytes
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty())
-            .enumerate()
-        {
-            let damaged = || JournalError::Damaged {
-                path: self.path.clone(),
-                line: at + 1,
-            };
+        for (at, line) in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).enumerate() {
+            let damaged = || JournalError::Damaged { path: self.path.clone(), line: at + 1 };
             if at == 0 {
                 let header: Header = serde_json::from_slice(line).map_err(|_| damaged())?;
                 if header.hashpact_import != 1 {
                     return Err(damaged());
                 }
                 if header.settings != settings {
-                    return Err(JournalError::OtherSettings {
-                        path: self.path.clone(),
-                    });
+                    return Err(JournalError::OtherSettings { path: self.path.clone() });
                 }
                 self.identity = header.identity;
                 continue;
@@ -293,10 +267,7 @@ impl Journal {
     /// When `done` is not about the batch under way.
     pub fn done(&mut self, done: Done) -> Result<(), JournalError> {
         let begin = self.pending.take().expect("a batch is done only after it began");
-        assert_eq!(
-            begin.last_line, done.last_line,
-            "the receipt is about the batch under way"
-        );
+        assert_eq!(begin.last_line, done.last_line, "the receipt is about the batch under way");
         self.records_done += done.records;
         self.append(&Entry::Done(done))?;
         self.acknowledged = Some(begin);
@@ -309,19 +280,22 @@ impl Journal {
         self.file
             .write_all(&line)
             .and_then(|()| self.file.sync_data())
-            .map_err(|source| JournalError::Io {
-                path: self.path.clone(),
-                source,
-            })
+            .map_err(|source| JournalError::Io { path: self.path.clone(), source })
+    }
+}
+
+impl Drop for Journal {
+    /// Closing alone would not do: a child process that is just being started holds a copy of the open
+    /// file until it becomes another program, and with it the lock.
+    fn drop(&mut self) {
+        // Nothing to be done about a failure; the lock then ends with the process.
+        let _ = self.file.unlock();
     }
 }
 
 /// Makes a new file's name durable, not only its content.
 fn sync_folder_of(path: &Path) -> io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
 }
 
@@ -330,23 +304,11 @@ mod tests {
     use super::*;
 
     fn begin(first_line: u64, last_line: u64) -> Begin {
-        Begin {
-            first_line,
-            last_line,
-            records: 1,
-            key: "k".into(),
-            chain: "c".into(),
-        }
+        Begin { first_line, last_line, records: 1, key: "k".into(), chain: "c".into() }
     }
 
     fn done(last_line: u64) -> Done {
-        Done {
-            last_line,
-            records: 1,
-            log: "c/a/1".into(),
-            index_first: 0,
-            index_last: 0,
-        }
+        Done { last_line, records: 1, log: "c/a/1".into(), index_first: 0, index_last: 0 }
     }
 
     #[test]
@@ -382,20 +344,14 @@ mod tests {
                 (acknowledged, pending),
                 "cut at {cut}"
             );
-            assert_eq!(
-                journal.identity(),
-                if expected.is_some() { "id" } else { "other" }
-            );
+            assert_eq!(journal.identity(), if expected.is_some() { "id" } else { "other" });
             // And it goes on from there.
             if let Some(pending) = journal.pending().cloned() {
                 journal.done(done(pending.last_line)).unwrap();
             }
             journal.begin(begin(10, 12)).unwrap();
             drop(journal);
-            assert_eq!(
-                Journal::open(&path, "x", "set").unwrap().pending(),
-                Some(&begin(10, 12))
-            );
+            assert_eq!(Journal::open(&path, "x", "set").unwrap().pending(), Some(&begin(10, 12)));
         }
     }
 
@@ -425,9 +381,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("j");
         let _first = Journal::open(&path, "i", "s").unwrap();
-        assert!(matches!(
-            Journal::open(&path, "i", "s"),
-            Err(JournalError::InUse { .. })
-        ));
+        assert!(matches!(Journal::open(&path, "i", "s"), Err(JournalError::InUse { .. })));
     }
 }

@@ -57,9 +57,7 @@ pub fn delay_ms(repeat: Repeat, failure: Failure, attempts: u32, jitter: u32) ->
     if !allowed || asked_s.is_some_and(|seconds| seconds > RETRY_AFTER_MAX_S) {
         return None;
     }
-    let full_ms = DELAY_MIN_MS
-        .saturating_mul(1 << attempts.saturating_sub(1).min(16))
-        .min(DELAY_MAX_MS);
+    let full_ms = DELAY_MIN_MS.saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(DELAY_MAX_MS);
     let own_ms = full_ms / 2 + u64::from(jitter) % (full_ms / 2 + 1);
     Some(own_ms.max(asked_s.unwrap_or(0) * 1_000))
 }
@@ -99,10 +97,7 @@ mod tests {
             [1, 2, 3, 4, 5, 6].map(full),
             [Some(200), Some(400), Some(800), Some(1600), Some(3200), None]
         );
-        assert_eq!(
-            delay_ms(Repeat::Safe, Failure::Status(503, Some(7)), 1, 9),
-            Some(7_000)
-        );
+        assert_eq!(delay_ms(Repeat::Safe, Failure::Status(503, Some(7)), 1, 9), Some(7_000));
         for jitter in [0, 1, 100, 101, u32::MAX] {
             let ms = delay_ms(Repeat::Safe, Failure::NotConnected, 1, jitter).unwrap();
             assert!((100..=200).contains(&ms), "{ms}");

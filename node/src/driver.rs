@@ -52,8 +52,23 @@ pub struct Driver {
     ranges: Arc<Semaphore>,
     timers: BTreeMap<Timer, u64>,
     answers: HashMap<u64, oneshot::Sender<Result<hashpact_core::effect::Receipts, SubmitError>>>,
-    batch_started: HashMap<WriteId, Instant>,
+    batch_started: Option<Instant>,
     last_request: u64,
+    /// Last, so that it is dropped when its inbox and its reports are closed.
+    _storage: StorageThread,
+}
+
+/// Joined when dropped. A process that ends while this thread still closes the database is aborted by
+/// the database's own static destructors.
+struct StorageThread(Option<std::thread::JoinHandle<()>>);
+
+impl Drop for StorageThread {
+    fn drop(&mut self) {
+        if let Some(thread) = self.0.take() {
+            // A panic there was reported as an ended thread already.
+            let _ = thread.join();
+        }
+    }
 }
 
 /// What [`Driver::new`] needs.
@@ -86,7 +101,7 @@ impl Driver {
         let (jobs, inbox) = std::sync::mpsc::sync_channel(WRITES_QUEUED_MAX);
         let (report, done) = mpsc::channel(WRITES_QUEUED_MAX);
         let writer = Arc::clone(&store);
-        std::thread::Builder::new()
+        let storage = std::thread::Builder::new()
             .name("storage".to_owned())
             .spawn(move || write_loop(&writer, lock, &inbox, &report))?;
         Ok(Self {
@@ -102,8 +117,9 @@ impl Driver {
             ranges: Arc::new(Semaphore::new(RANGES_MAX)),
             timers: BTreeMap::new(),
             answers: HashMap::new(),
-            batch_started: HashMap::new(),
+            batch_started: None,
             last_request: 0,
+            _storage: StorageThread(Some(storage)),
         })
     }
 
@@ -131,7 +147,10 @@ impl Driver {
                     }
                     None
                 }
-                Some(event) = self.done.recv() => Some(event),
+                Some(event) = self.done.recv() => {
+                    self.note_duration(&event);
+                    Some(event)
+                }
                 Some(submission) = self.submissions.recv() => self.accept(submission),
                 Some(event) = self.network_events.recv() => self.translate(event),
                 () = tokio::time::sleep(Duration::from_millis(wait_ms)) => None,
@@ -145,6 +164,15 @@ impl Driver {
                 self.network.shutdown().await;
                 return Ok(());
             }
+        }
+    }
+
+    /// Observes the time from an own batch to its synced lock.
+    fn note_duration(&mut self, event: &Event) {
+        if matches!(event, Event::LockWritten { .. })
+            && let Some(started) = self.batch_started.take()
+        {
+            self.metrics.append_seconds.observe(started.elapsed().as_secs_f64());
         }
     }
 
@@ -172,7 +200,7 @@ impl Driver {
             Ok(prior) => prior.flatten(),
             Err(error) => {
                 error!(%error, "an idempotency key could not be looked up; the submission is refused");
-                let _ = answer.send(Err(SubmitError::Stopping));
+                let _ = answer.send(Err(SubmitError::Unavailable("the database could not be read")));
                 return None;
             }
         };
@@ -180,7 +208,8 @@ impl Driver {
         for salt in &mut salts {
             if getrandom::fill(salt).is_err() {
                 error!("the operating system gave no random bytes; the submission is refused");
-                let _ = answer.send(Err(SubmitError::Stopping));
+                let _ =
+                    answer.send(Err(SubmitError::Unavailable("the operating system gave no random bytes")));
                 return None;
             }
         }
@@ -215,7 +244,10 @@ impl Driver {
         for effect in effects {
             match effect {
                 Effect::Write(batch) => {
-                    self.batch_started.insert(batch.id, Instant::now());
+                    if batch.read_back {
+                        self.metrics.appended.inc_by(batch.entries.len() as u64);
+                        self.batch_started = Some(Instant::now());
+                    }
                     self.job(Job::Write(batch))?;
                 }
                 Effect::WriteLock { write, lock } => self.job(Job::Lock(write, lock))?,
@@ -243,9 +275,6 @@ impl Driver {
                     self.timers.insert(timer, at_ms);
                 }
                 Effect::Answer { request, answer } => {
-                    if let Ok(receipts) = &answer {
-                        self.metrics.appended.inc_by(receipts.records.len() as u64);
-                    }
                     if let Some(sender) = self.answers.remove(&request) {
                         // The caller may have gone; what was appended stays appended.
                         let _ = sender.send(answer);

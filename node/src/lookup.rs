@@ -13,15 +13,13 @@ use hashpact_core::view::{FoldCounts, RecordView};
 use hashpact_index::{Change, IndexStats, MatchIndex};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId, hex_encode, sha256};
+use hashpact_protocol::limits::MATCHES_PER_ITEM_MAX;
 use hashpact_protocol::record::{Signal, SignalType, Vocabulary as _};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 #[cfg(test)]
 mod tests;
-
-/// Matching records shown per item; `total` counts all.
-pub const MATCHES_SHOWN_MAX: usize = 50;
 
 /// Values that are worth a thread of their own.
 const VALUES_PER_THREAD_MIN: usize = 64;
@@ -331,7 +329,8 @@ impl Lookup {
     fn judge(&self, id: String, found: Vec<Found>, origins: &dyn Fn(&LogId) -> String) -> api::MatchResult {
         let outcome = verdict::outcome(found.iter().map(|found| found.record.as_ref()));
         let total = found.len() as u64;
-        let matches = found.iter().take(MATCHES_SHOWN_MAX).map(|found| self.show(found, origins)).collect();
+        let matches =
+            found.iter().take(MATCHES_PER_ITEM_MAX).map(|found| self.show(found, origins)).collect();
         api::MatchResult { id, outcome: outcome.map(|outcome| outcome.name().to_owned()), total, matches }
     }
 

@@ -73,9 +73,6 @@ pub enum ServiceError {
     /// Storage failed; the cause is in the log.
     #[error("the database could not be read")]
     Storage(#[from] StoreError),
-    /// Too many look-ups are under way.
-    #[error("too many look-ups are under way")]
-    Busy,
     /// The node is stopping.
     #[error("the node is stopping")]
     Stopping,

@@ -2,10 +2,7 @@
 //!
 //! `tests/vectors/pdq/bench_reference.py` prints the same for the Python binding. Take both in one
 //! run, alternating, since machines have moods.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a benchmark looks at the clock and its arguments"
-)]
+#![expect(clippy::disallowed_methods, reason = "a benchmark looks at the clock and its arguments")]
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -39,9 +36,8 @@ fn median_ms(rounds: usize, mut work: impl FnMut()) -> f64 {
 }
 
 fn main() {
-    let rounds = std::env::args()
-        .nth(1)
-        .map_or(101, |n| n.parse().expect("the argument is a number of rounds"));
+    let rounds =
+        std::env::args().nth(1).map_or(101, |n| n.parse().expect("the argument is a number of rounds"));
     let pixels = picture();
     let hash = median_ms(rounds, || {
         black_box(pdq::hash_rgb(black_box(&pixels), SIDE, SIDE)).expect("the buffer has the right size");

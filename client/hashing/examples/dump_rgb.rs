@@ -1,9 +1,6 @@
 //! Decodes one image file as the library does and writes a line `WIDTH HEIGHT` and the RGB bytes to
 //! standard output, so that another implementation can be given the same pixels.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a tool reads the file named in its argument"
-)]
+#![expect(clippy::disallowed_methods, reason = "a tool reads the file named in its argument")]
 
 use std::io::{Write, stdout};
 use std::process::ExitCode;

@@ -41,12 +41,7 @@ pub struct DecodeLimits {
 impl Default for DecodeLimits {
     /// 32,768 a side, 128 Mi pixels, 1 GiB.
     fn default() -> Self {
-        Self {
-            width_max: 32_768,
-            height_max: 32_768,
-            pixels_max: 128 << 20,
-            alloc_max_bytes: 1 << 30,
-        }
+        Self { width_max: 32_768, height_max: 32_768, pixels_max: 128 << 20, alloc_max_bytes: 1 << 30 }
     }
 }
 
@@ -235,19 +230,13 @@ fn decode_as(format: Format, bytes: &[u8], limits: &DecodeLimits) -> Result<Rgb,
 
 fn decode_whole(format: Format, bytes: &[u8], limits: &DecodeLimits) -> Result<Rgb, DecodeError> {
     let explain = |e| explain(format, limits, e);
-    let mut decoder = image_reader(format, bytes, limits)
-        .into_decoder()
-        .map_err(explain)?;
+    let mut decoder = image_reader(format, bytes, limits).into_decoder().map_err(explain)?;
     let (width, height) = decoder.dimensions();
     let rest = check_size(format, width, height, decoder.total_bytes(), limits)?;
     decoder.set_limits(image_limits(rest)).map_err(explain)?;
     let image = DynamicImage::from_decoder(decoder).map_err(explain)?;
     let (width, height) = image.dimensions();
-    Ok(Rgb {
-        width,
-        height,
-        pixels: into_rgb8(image),
-    })
+    Ok(Rgb { width, height, pixels: into_rgb8(image) })
 }
 
 fn image_reader<'a>(format: Format, bytes: &'a [u8], limits: &DecodeLimits) -> ImageReader<Cursor<&'a [u8]>> {
@@ -280,42 +269,22 @@ fn check_size(
     limits: &DecodeLimits,
 ) -> Result<u64, DecodeError> {
     if width == 0 || height == 0 {
-        return Err(DecodeError::Empty {
-            format,
-            width,
-            height,
-        });
+        return Err(DecodeError::Empty { format, width, height });
     }
     if width > limits.width_max {
-        return Err(DecodeError::TooWide {
-            format,
-            width,
-            max: limits.width_max,
-        });
+        return Err(DecodeError::TooWide { format, width, max: limits.width_max });
     }
     if height > limits.height_max {
-        return Err(DecodeError::TooHigh {
-            format,
-            height,
-            max: limits.height_max,
-        });
+        return Err(DecodeError::TooHigh { format, height, max: limits.height_max });
     }
     let pixels = u64::from(width) * u64::from(height);
     if pixels > limits.pixels_max {
-        return Err(DecodeError::TooManyPixels {
-            format,
-            pixels,
-            max: limits.pixels_max,
-        });
+        return Err(DecodeError::TooManyPixels { format, pixels, max: limits.pixels_max });
     }
     let rgb_bytes = pixels * 3;
     let bytes = decoded_bytes.saturating_add(rgb_bytes);
     if bytes > limits.alloc_max_bytes {
-        return Err(DecodeError::TooMuchMemory {
-            format,
-            bytes,
-            max: limits.alloc_max_bytes,
-        });
+        return Err(DecodeError::TooMuchMemory { format, bytes, max: limits.alloc_max_bytes });
     }
     Ok(limits.alloc_max_bytes - rgb_bytes)
 }
@@ -323,30 +292,20 @@ fn check_size(
 fn explain(format: Format, limits: &DecodeLimits, error: ImageError) -> DecodeError {
     match error {
         ImageError::Limits(e) => match e.kind() {
-            LimitErrorKind::InsufficientMemory => DecodeError::TooMuchWorkingMemory {
-                format,
-                max: limits.alloc_max_bytes,
-            },
-            _ => DecodeError::Malformed {
-                format,
-                reason: e.to_string(),
-            },
+            LimitErrorKind::InsufficientMemory => {
+                DecodeError::TooMuchWorkingMemory { format, max: limits.alloc_max_bytes }
+            }
+            _ => DecodeError::Malformed { format, reason: e.to_string() },
         },
         ImageError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
             DecodeError::Truncated { format }
         }
         ImageError::Unsupported(e) => match e.format_hint() {
             ImageFormatHint::Unknown => DecodeError::NotAnImage,
-            _ => DecodeError::Unsupported {
-                format,
-                reason: e.to_string(),
-            },
+            _ => DecodeError::Unsupported { format, reason: e.to_string() },
         },
         ImageError::Decoding(e) if ends_early(&e) => DecodeError::Truncated { format },
-        e => DecodeError::Malformed {
-            format,
-            reason: e.to_string(),
-        },
+        e => DecodeError::Malformed { format, reason: e.to_string() },
     }
 }
 
@@ -370,12 +329,7 @@ fn into_rgb8(image: DynamicImage) -> Vec<u8> {
         samples: &[T],
         pixel: impl Fn([T; N]) -> [u8; OUT],
     ) -> Vec<u8> {
-        samples
-            .as_chunks::<N>()
-            .0
-            .iter()
-            .flat_map(|p| pixel(*p))
-            .collect()
+        samples.as_chunks::<N>().0.iter().flat_map(|p| pixel(*p)).collect()
     }
     fn high(v: u16) -> u8 {
         (v >> 8) as u8

@@ -47,10 +47,7 @@ pub enum ImageError {
 /// Digests `bytes`, decodes them and hashes the picture at full size.
 #[must_use]
 pub fn hash_bytes(bytes: &[u8], limits: &DecodeLimits) -> FileSignals {
-    FileSignals {
-        digests: digest::digest_bytes(bytes),
-        image: hash_image(bytes, limits),
-    }
+    FileSignals { digests: digest::digest_bytes(bytes), image: hash_image(bytes, limits) }
 }
 
 /// The second half of [`hash_bytes`], for a caller that has the digests already.

@@ -37,16 +37,8 @@ const SIDE_MIN: usize = 5;
 /// counter-clockwise; `flipX` swaps top and bottom (a mirror along the X axis), `flipY` swaps left
 /// and right, `flipPlus1` mirrors along the diagonal from the top left (a transposition) and
 /// `flipMinus1` along the other diagonal.
-pub const VARIANT_NAMES: [&str; 8] = [
-    "original",
-    "rotate90",
-    "rotate180",
-    "rotate270",
-    "flipX",
-    "flipY",
-    "flipPlus1",
-    "flipMinus1",
-];
+pub const VARIANT_NAMES: [&str; 8] =
+    ["original", "rotate90", "rotate180", "rotate270", "flipX", "flipY", "flipPlus1", "flipMinus1"];
 
 /// Why pixels could not be hashed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -113,10 +105,7 @@ impl PdqVariants {
     /// The hash of the picture as it is.
     #[must_use]
     pub fn original(&self) -> Pdq {
-        Pdq {
-            hash: self.hashes[0],
-            quality: self.quality,
-        }
+        Pdq { hash: self.hashes[0], quality: self.quality }
     }
 }
 
@@ -163,27 +152,15 @@ pub fn distance(a: &[u8; 32], b: &[u8; 32]) -> u32 {
 
 fn plain(spectrum: Option<Spectrum>) -> Pdq {
     match spectrum {
-        Some(s) => Pdq {
-            hash: s.hash(),
-            quality: s.quality,
-        },
-        None => Pdq {
-            hash: [0; 32],
-            quality: 0,
-        },
+        Some(s) => Pdq { hash: s.hash(), quality: s.quality },
+        None => Pdq { hash: [0; 32], quality: 0 },
     }
 }
 
 fn variants(spectrum: Option<Spectrum>) -> PdqVariants {
     match spectrum {
-        Some(s) => PdqVariants {
-            quality: s.quality,
-            hashes: s.dihedral_hashes(),
-        },
-        None => PdqVariants {
-            quality: 0,
-            hashes: [[0; 32]; 8],
-        },
+        Some(s) => PdqVariants { quality: s.quality, hashes: s.dihedral_hashes() },
+        None => PdqVariants { quality: 0, hashes: [[0; 32]; 8] },
     }
 }
 
@@ -192,29 +169,18 @@ fn check_size(got: usize, channels: u64, width: u32, height: u32) -> Result<(usi
     const PIXELS_MAX: u64 = i32::MAX as u64;
     let pixels = u64::from(width) * u64::from(height);
     if pixels > PIXELS_MAX {
-        return Err(PdqError::TooManyPixels {
-            width,
-            height,
-            max: PIXELS_MAX,
-        });
+        return Err(PdqError::TooManyPixels { width, height, max: PIXELS_MAX });
     }
     let expected = pixels * channels;
     if got as u64 != expected {
-        return Err(PdqError::WrongLength {
-            width,
-            height,
-            expected,
-            got: got as u64,
-        });
+        return Err(PdqError::WrongLength { width, height, expected, got: got as u64 });
     }
     Ok((width as usize, height as usize))
 }
 
 fn spectrum_rgb(pixels: &[u8], width: u32, height: u32) -> Result<Option<Spectrum>, PdqError> {
     let (width, height) = check_size(pixels.len(), 3, width, height)?;
-    Ok(spectrum(width, height, |row, out| {
-        luma_row(&pixels[row * width * 3..][..width * 3], out)
-    }))
+    Ok(spectrum(width, height, |row, out| luma_row(&pixels[row * width * 3..][..width * 3], out)))
 }
 
 fn spectrum_luma(luma: &[f32], width: u32, height: u32) -> Result<Option<Spectrum>, PdqError> {
@@ -222,9 +188,7 @@ fn spectrum_luma(luma: &[f32], width: u32, height: u32) -> Result<Option<Spectru
     if let Some(index) = luma.iter().position(|v| !v.is_finite()) {
         return Err(PdqError::NotFinite { index });
     }
-    Ok(spectrum(width, height, |row, out| {
-        out.copy_from_slice(&luma[row * width..][..width])
-    }))
+    Ok(spectrum(width, height, |row, out| out.copy_from_slice(&luma[row * width..][..width])))
 }
 
 /// The transform of a picture whose luma rows come from `fill_row`; nothing if it is too small.

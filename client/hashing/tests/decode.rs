@@ -23,9 +23,7 @@ const FORMATS: [(Format, ImageFormat); 6] = [
 
 fn encode(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
-    image
-        .write_to(&mut bytes, format)
-        .expect("an encoder for every format that is read");
+    image.write_to(&mut bytes, format).expect("an encoder for every format that is read");
     bytes.into_inner()
 }
 
@@ -35,9 +33,7 @@ fn picture(width: u32, height: u32) -> DynamicImage {
 }
 
 fn pixels_of(image: DynamicImage, format: ImageFormat) -> Vec<u8> {
-    decode(&encode(&image, format), &DecodeLimits::default())
-        .unwrap()
-        .pixels
+    decode(&encode(&image, format), &DecodeLimits::default()).unwrap().pixels
 }
 
 #[test]
@@ -47,11 +43,7 @@ fn lossless_formats_keep_every_pixel() {
         let bytes = encode(&image, codec);
         assert_eq!(format_of(&bytes), Some(format));
         let rgb = decode(&bytes, &DecodeLimits::default()).unwrap();
-        assert_eq!(
-            (rgb.width, rgb.height, rgb.pixels.len()),
-            (61, 37, 61 * 37 * 3),
-            "{format}"
-        );
+        assert_eq!((rgb.width, rgb.height, rgb.pixels.len()), (61, 37, 61 * 37 * 3), "{format}");
         if !matches!(format, Format::Jpeg | Format::Gif) {
             assert_eq!(rgb.pixels, image.as_bytes(), "{format}");
         }
@@ -64,27 +56,18 @@ fn every_sample_layout_becomes_rgb8() {
     let rgba = ImageBuffer::from_pixel(3, 2, Rgba([10u8, 20, 30, 0]));
     assert_eq!(pixels_of(rgba.into(), ImageFormat::Png), [10, 20, 30].repeat(6));
     let rgba16 = ImageBuffer::from_pixel(3, 2, Rgba([0x10FFu16, 0x2000, 0x30C8, 7]));
-    assert_eq!(
-        pixels_of(rgba16.into(), ImageFormat::Png),
-        [0x10, 0x20, 0x30].repeat(6)
-    );
+    assert_eq!(pixels_of(rgba16.into(), ImageFormat::Png), [0x10, 0x20, 0x30].repeat(6));
     let grey = ImageBuffer::from_pixel(3, 2, Luma([77u8]));
     assert_eq!(pixels_of(grey.into(), ImageFormat::Png), [77; 18]);
     let grey_alpha = ImageBuffer::from_pixel(3, 2, LumaA([78u8, 3]));
     assert_eq!(pixels_of(grey_alpha.into(), ImageFormat::Png), [78; 18]);
     let grey16 = ImageBuffer::from_pixel(3, 2, Luma([0x4FFFu16]));
-    assert_eq!(
-        pixels_of(DynamicImage::from(grey16.clone()), ImageFormat::Png),
-        [0x4F; 18]
-    );
+    assert_eq!(pixels_of(DynamicImage::from(grey16.clone()), ImageFormat::Png), [0x4F; 18]);
     assert_eq!(pixels_of(grey16.into(), ImageFormat::Tiff), [0x4F; 18]);
     let grey_alpha16 = ImageBuffer::from_pixel(3, 2, LumaA([0x60FFu16, 0]));
     assert_eq!(pixels_of(grey_alpha16.into(), ImageFormat::Png), [0x60; 18]);
-    let rgb16: DynamicImage = DynamicImage::ImageRgb16(ImageBuffer::from_pixel(
-        3,
-        2,
-        image::Rgb([0x01FFu16, 0x02FF, 0x03FF]),
-    ));
+    let rgb16: DynamicImage =
+        DynamicImage::ImageRgb16(ImageBuffer::from_pixel(3, 2, image::Rgb([0x01FFu16, 0x02FF, 0x03FF])));
     assert_eq!(pixels_of(rgb16, ImageFormat::Tiff), [1, 2, 3].repeat(6));
 }
 
@@ -94,68 +77,28 @@ fn the_first_frame_of_an_animation_counts() {
     let mut encoder = image::codecs::gif::GifEncoder::new(&mut bytes);
     for grey in [40u8, 200] {
         encoder
-            .encode_frame(image::Frame::new(ImageBuffer::from_pixel(
-                9,
-                9,
-                Rgba([grey, grey, grey, 255]),
-            )))
+            .encode_frame(image::Frame::new(ImageBuffer::from_pixel(9, 9, Rgba([grey, grey, grey, 255]))))
             .unwrap();
     }
     drop(encoder);
-    assert_eq!(
-        decode(&bytes, &DecodeLimits::default()).unwrap().pixels,
-        [40; 243]
-    );
+    assert_eq!(decode(&bytes, &DecodeLimits::default()).unwrap().pixels, [40; 243]);
 }
 
 #[test]
 fn each_limit_is_met_and_passed() {
-    let limits = DecodeLimits {
-        width_max: 60,
-        height_max: 40,
-        pixels_max: 2000,
-        alloc_max_bytes: 1 << 20,
-    };
+    let limits = DecodeLimits { width_max: 60, height_max: 40, pixels_max: 2000, alloc_max_bytes: 1 << 20 };
     for (format, codec) in FORMATS {
         let attempt =
             |w, h| decode(&encode(&picture(w, h), codec), &limits).map(|rgb| (rgb.width, rgb.height));
         assert_eq!(attempt(60, 33), Ok((60, 33)));
         assert_eq!(attempt(50, 40), Ok((50, 40)));
-        assert_eq!(
-            attempt(61, 5),
-            Err(DecodeError::TooWide {
-                format,
-                width: 61,
-                max: 60
-            })
-        );
-        assert_eq!(
-            attempt(5, 41),
-            Err(DecodeError::TooHigh {
-                format,
-                height: 41,
-                max: 40
-            })
-        );
-        assert_eq!(
-            attempt(60, 34),
-            Err(DecodeError::TooManyPixels {
-                format,
-                pixels: 2040,
-                max: 2000
-            })
-        );
+        assert_eq!(attempt(61, 5), Err(DecodeError::TooWide { format, width: 61, max: 60 }));
+        assert_eq!(attempt(5, 41), Err(DecodeError::TooHigh { format, height: 41, max: 40 }));
+        assert_eq!(attempt(60, 34), Err(DecodeError::TooManyPixels { format, pixels: 2040, max: 2000 }));
         let bytes = encode(&picture(50, 40), codec);
-        let little = DecodeLimits {
-            alloc_max_bytes: 9000,
-            ..limits.clone()
-        };
+        let little = DecodeLimits { alloc_max_bytes: 9000, ..limits.clone() };
         match decode(&bytes, &little) {
-            Err(DecodeError::TooMuchMemory {
-                format: f,
-                bytes,
-                max: 9000,
-            }) => {
+            Err(DecodeError::TooMuchMemory { format: f, bytes, max: 9000 }) => {
                 assert_eq!(f, format);
                 assert!(bytes >= 12_000, "{format} {bytes}");
             }
@@ -175,22 +118,12 @@ fn png_chunk(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
             crc = (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg());
         }
     }
-    [
-        &(data.len() as u32).to_be_bytes()[..],
-        &covered,
-        &(!crc).to_be_bytes(),
-    ]
-    .concat()
+    [&(data.len() as u32).to_be_bytes()[..], &covered, &(!crc).to_be_bytes()].concat()
 }
 
 fn png_header(width: u32, height: u32) -> Vec<u8> {
     let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[8, 2, 0, 0, 0]].concat();
-    [
-        &b"\x89PNG\r\n\x1a\n"[..],
-        &png_chunk(b"IHDR", &header),
-        &png_chunk(b"IDAT", &[0x78, 0x9c]),
-    ]
-    .concat()
+    [&b"\x89PNG\r\n\x1a\n"[..], &png_chunk(b"IHDR", &header), &png_chunk(b"IDAT", &[0x78, 0x9c])].concat()
 }
 
 #[test]
@@ -198,34 +131,13 @@ fn bombs_are_errors_with_their_numbers() {
     let limits = DecodeLimits::default();
     let png = |w, h| decode(&png_header(w, h), &limits).unwrap_err();
     let format = Format::Png;
-    assert_eq!(
-        png(60_000, 60_000),
-        DecodeError::TooWide {
-            format,
-            width: 60_000,
-            max: 32_768
-        }
-    );
-    assert_eq!(
-        png(30_000, 60_000),
-        DecodeError::TooHigh {
-            format,
-            height: 60_000,
-            max: 32_768
-        }
-    );
+    assert_eq!(png(60_000, 60_000), DecodeError::TooWide { format, width: 60_000, max: 32_768 });
+    assert_eq!(png(30_000, 60_000), DecodeError::TooHigh { format, height: 60_000, max: 32_768 });
     assert_eq!(
         png(30_000, 30_000),
-        DecodeError::TooManyPixels {
-            format,
-            pixels: 900_000_000,
-            max: 128 << 20
-        }
+        DecodeError::TooManyPixels { format, pixels: 900_000_000, max: 128 << 20 }
     );
-    assert!(matches!(
-        png(10_000, 10_000),
-        DecodeError::Truncated { .. } | DecodeError::Malformed { .. }
-    ));
+    assert!(matches!(png(10_000, 10_000), DecodeError::Truncated { .. } | DecodeError::Malformed { .. }));
 
     // A GIF whose screen is 65,535 a side, and a BMP that claims two gigapixels in 54 bytes.
     let gif = [
@@ -235,21 +147,13 @@ fn bombs_are_errors_with_their_numbers() {
     .concat();
     assert!(matches!(
         decode(&gif, &limits),
-        Err(DecodeError::TooWide {
-            format: Format::Gif,
-            width: 65_535,
-            ..
-        })
+        Err(DecodeError::TooWide { format: Format::Gif, width: 65_535, .. })
     ));
     let mut bmp = encode(&picture(8, 8), ImageFormat::Bmp);
     bmp[18..22].copy_from_slice(&60_000u32.to_le_bytes());
     assert!(matches!(
         decode(&bmp, &limits),
-        Err(DecodeError::TooWide {
-            format: Format::Bmp,
-            width: 60_000,
-            ..
-        })
+        Err(DecodeError::TooWide { format: Format::Bmp, width: 60_000, .. })
     ));
 }
 
@@ -261,17 +165,8 @@ fn files_cut_short_are_errors() {
         for part in 1..20 {
             let cut = &bytes[..bytes.len() * part / 20];
             let result = decode(cut, &DecodeLimits::default());
-            assert!(
-                result.is_err(),
-                "{format}: {} of {} bytes gave a picture",
-                cut.len(),
-                bytes.len()
-            );
-            assert!(
-                !matches!(result, Err(DecodeError::DecoderPanicked { .. })),
-                "{format} at {}",
-                cut.len()
-            );
+            assert!(result.is_err(), "{format}: {} of {} bytes gave a picture", cut.len(), bytes.len());
+            assert!(!matches!(result, Err(DecodeError::DecoderPanicked { .. })), "{format} at {}", cut.len());
         }
     }
 }
@@ -281,10 +176,7 @@ fn a_jpeg_without_its_end_marker_is_whole() {
     let bytes = encode(&picture(64, 48), ImageFormat::Jpeg);
     let whole = decode(&bytes, &DecodeLimits::default());
     for cut in [1, 2] {
-        assert_eq!(
-            decode(&bytes[..bytes.len() - cut], &DecodeLimits::default()),
-            whole
-        );
+        assert_eq!(decode(&bytes[..bytes.len() - cut], &DecodeLimits::default()), whole);
     }
     let format = Format::Jpeg;
     for cut in [6, 10, 40, 200] {
@@ -297,22 +189,9 @@ fn a_jpeg_without_its_end_marker_is_whole() {
 
 #[test]
 fn other_files_are_not_images() {
-    for bytes in [
-        &b""[..],
-        b"\xff",
-        b"plain text",
-        b"%PDF-1.7",
-        b"II*",
-        b"RIFF\0\0\0\0WAVE",
-    ] {
-        assert_eq!(
-            decode(bytes, &DecodeLimits::default()),
-            Err(DecodeError::NotAnImage)
-        );
-        assert_eq!(
-            hash_bytes(bytes, &DecodeLimits::default()).image,
-            ImageOutcome::NotAnImage
-        );
+    for bytes in [&b""[..], b"\xff", b"plain text", b"%PDF-1.7", b"II*", b"RIFF\0\0\0\0WAVE"] {
+        assert_eq!(decode(bytes, &DecodeLimits::default()), Err(DecodeError::NotAnImage));
+        assert_eq!(hash_bytes(bytes, &DecodeLimits::default()).image, ImageOutcome::NotAnImage);
     }
 }
 
@@ -322,23 +201,12 @@ fn a_file_has_digests_whatever_the_picture() {
     let bytes = encode(&picture(200, 150), ImageFormat::Png);
     let signals = hash_bytes(&bytes, &limits);
     assert_eq!(signals.digests.size_bytes, bytes.len() as u64);
-    let Rgb {
-        width,
-        height,
-        pixels,
-    } = decode(&bytes, &limits).unwrap();
-    assert_eq!(
-        signals.image,
-        ImageOutcome::Hashed(variants_rgb(&pixels, width, height).unwrap())
-    );
+    let Rgb { width, height, pixels } = decode(&bytes, &limits).unwrap();
+    assert_eq!(signals.image, ImageOutcome::Hashed(variants_rgb(&pixels, width, height).unwrap()));
 
     let cut = hash_bytes(&bytes[..bytes.len() / 2], &limits);
     assert_eq!(cut.digests.size_bytes, bytes.len() as u64 / 2);
-    assert!(
-        matches!(cut.image, ImageOutcome::Failed(ImageError::Decode(_))),
-        "{:?}",
-        cut.image
-    );
+    assert!(matches!(cut.image, ImageOutcome::Failed(ImageError::Decode(_))), "{:?}", cut.image);
 }
 
 proptest! {

@@ -31,17 +31,7 @@ enum Outcome {
 }
 
 fn compare(folder: &Path, fields: &[&str; 9]) -> Outcome {
-    let [
-        package,
-        path,
-        file_sha256,
-        rgb_sha256,
-        width,
-        height,
-        _,
-        quality,
-        pdq,
-    ] = fields;
+    let [package, path, file_sha256, rgb_sha256, width, height, _, quality, pdq] = fields;
     let Ok(bytes) = std::fs::read(folder.join(package).join(path)) else {
         return Outcome::OtherFile;
     };
@@ -55,10 +45,7 @@ fn compare(folder: &Path, fields: &[&str; 9]) -> Outcome {
     if hex(&Sha256::digest(&rgb.pixels)) != **rgb_sha256 {
         return Outcome::OtherPixels;
     }
-    assert_eq!(
-        (rgb.width.to_string(), rgb.height.to_string()),
-        ((*width).to_owned(), (*height).to_owned())
-    );
+    assert_eq!((rgb.width.to_string(), rgb.height.to_string()), ((*width).to_owned(), (*height).to_owned()));
     let ours = hash_rgb(&rgb.pixels, rgb.width, rgb.height).expect("a decoded picture has its pixels");
     if hex(&ours.hash) == **pdq && ours.quality.to_string() == **quality {
         Outcome::Equal
@@ -80,10 +67,7 @@ fn compare_all(folder: &Path, rows: &[[&str; 9]]) -> Vec<Outcome> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut outcomes: Vec<(usize, Outcome)> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
-        workers
-            .into_iter()
-            .flat_map(|w| w.join().expect("a worker only panics with the test"))
-            .collect()
+        workers.into_iter().flat_map(|w| w.join().expect("a worker only panics with the test")).collect()
     });
     outcomes.sort_by_key(|(index, _)| *index);
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()
@@ -94,12 +78,7 @@ fn photographs_equal_the_reference() {
     let rows: Vec<[&str; 9]> = TABLE
         .lines()
         .filter(|line| !line.starts_with('#'))
-        .map(|line| {
-            line.split('\t')
-                .collect::<Vec<_>>()
-                .try_into()
-                .expect("a row has 9 fields")
-        })
+        .map(|line| line.split('\t').collect::<Vec<_>>().try_into().expect("a row has 9 fields"))
         .collect();
     assert!(
         rows.iter().filter(|row| row[6] == "plain").count() >= PHOTOS_MIN,
@@ -107,10 +86,7 @@ fn photographs_equal_the_reference() {
     );
 
     let Some(folder) = std::env::var_os("HASHPACT_PHOTOS") else {
-        eprintln!(
-            "NOT RUN: HASHPACT_PHOTOS is not set; none of {} photographs was compared",
-            rows.len()
-        );
+        eprintln!("NOT RUN: HASHPACT_PHOTOS is not set; none of {} photographs was compared", rows.len());
         return;
     };
     let mut equal: BTreeMap<&str, usize> = BTreeMap::new();

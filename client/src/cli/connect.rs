@@ -38,9 +38,7 @@ impl NodeArgs {
     pub(crate) fn client(&self, output: Output) -> anyhow::Result<Client> {
         let token = match &self.token_file {
             Some(path) => Some(read_token(path)?),
-            None => std::env::var(TOKEN_VARIABLE)
-                .ok()
-                .filter(|token| !token.trim().is_empty()),
+            None => std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.trim().is_empty()),
         };
         let client = Client::new(&self.url, token.as_deref())?;
         if client.sends_token_in_clear() {

@@ -98,31 +98,21 @@ struct Plan {
 pub(crate) async fn run(args: &Args, node: &NodeArgs, output: Output) -> anyhow::Result<Outcome> {
     let defaults = args.labels.defaults()?;
     // The token is checked before minutes are spent on hashing.
-    let client = if args.dry_run {
-        None
-    } else {
-        Some(node.client(output)?)
-    };
+    let client = if args.dry_run { None } else { Some(node.client(output)?) };
     let mut plan = Plan::default();
     match &args.signals {
         Some(list) => plan.read_list(list, args, defaults.clone(), output)?,
         None => plan.hash_files(args, &defaults, output)?,
     }
     plan.show(&defaults, output);
-    let done = if plan.failed > 0 {
-        Outcome::SomeFailed
-    } else {
-        Outcome::Done
-    };
+    let done = if plan.failed > 0 { Outcome::SomeFailed } else { Outcome::Done };
     if plan.records.is_empty() {
         bail!("nothing to state");
     }
     match client {
         None => {
             if output.json {
-                plan.records
-                    .iter()
-                    .for_each(|planned| output.json_line(&planned.record));
+                plan.records.iter().for_each(|planned| output.json_line(&planned.record));
             }
             output.note("dry run: nothing was stated");
         }
@@ -138,11 +128,7 @@ impl Plan {
             bar.inc(1);
             if let Some(error) = &file.error {
                 self.failed += 1;
-                let rest = if file.signals.is_empty() {
-                    "not stated"
-                } else {
-                    "only its digests are stated"
-                };
+                let rest = if file.signals.is_empty() { "not stated" } else { "only its digests are stated" };
                 bar.suspend(|| output.warn(&format!("{}: {error}; {rest}", printable(&file.file))));
             }
             if !file.signals.is_empty() {
@@ -169,21 +155,13 @@ impl Plan {
         } else {
             Box::new(File::open(list).with_context(shown)?)
         };
-        let mut reader = ListReader::new(
-            BufReader::new(input),
-            ReadOptions {
-                defaults,
-                ..ReadOptions::default()
-            },
-        );
+        let mut reader =
+            ListReader::new(BufReader::new(input), ReadOptions { defaults, ..ReadOptions::default() });
         while let Some(step) = reader.next_step().with_context(shown)? {
             match step {
                 Step::Bad(bad) => {
                     self.failed += 1;
-                    output.warn(&printable(&format!(
-                        "line {}: {}; not stated",
-                        bad.line, bad.reason
-                    )));
+                    output.warn(&printable(&format!("line {}: {}; not stated", bad.line, bad.reason)));
                 }
                 Step::Item(item) => {
                     let name = item.file.unwrap_or_else(|| format!("line {}", item.line));
@@ -204,9 +182,7 @@ impl Plan {
         if !args.keep_low_quality {
             let low = |quality: Option<u8>| quality.is_some_and(|quality| quality < PDQ_QUALITY_MIN);
             let before = record.signals.len();
-            record
-                .signals
-                .retain(|signal| signal.signal_type != "pdq" || !low(signal.quality));
+            record.signals.retain(|signal| signal.signal_type != "pdq" || !low(signal.quality));
             let left_out = before - record.signals.len();
             if left_out > 0 {
                 self.left_out_pdq += left_out as u64;
@@ -232,11 +208,7 @@ impl Plan {
     }
 
     fn show(&self, defaults: &Defaults, output: Output) {
-        let signals: usize = self
-            .records
-            .iter()
-            .map(|planned| planned.record.signals.len())
-            .sum();
+        let signals: usize = self.records.iter().map(|planned| planned.record.signals.len()).sum();
         output.note(&format!(
             "To state: {} with {}",
             counted(self.records.len() as u64, "record", "records"),
@@ -244,10 +216,7 @@ impl Plan {
         ));
         output.note(&format!("  {}", labels::statement(defaults)));
         if self.duplicates > 0 {
-            output.note(&format!(
-                "  {} left out",
-                counted(self.duplicates, "exact copy", "exact copies")
-            ));
+            output.note(&format!("  {} left out", counted(self.duplicates, "exact copy", "exact copies")));
         }
         if self.left_out_pdq > 0 {
             output.note(&format!(
@@ -256,10 +225,7 @@ impl Plan {
             ));
         }
         if self.failed > 0 {
-            output.note(&format!(
-                "  {} reported above",
-                counted(self.failed, "problem", "problems")
-            ));
+            output.note(&format!("  {} reported above", counted(self.failed, "problem", "problems")));
         }
     }
 }
@@ -270,12 +236,7 @@ async fn state(
     args: &Args,
     output: Output,
 ) -> anyhow::Result<()> {
-    let bar = progress::bar(
-        output,
-        "stating",
-        Some(planned.len() as u64),
-        progress::Unit::Items,
-    );
+    let bar = progress::bar(output, "stating", Some(planned.len() as u64), progress::Unit::Items);
     let calls = planned.len().div_ceil(RECORDS_PER_CALL);
     let mut rows = Vec::new();
     for (call, part) in planned.chunks(RECORDS_PER_CALL).enumerate() {
@@ -289,10 +250,7 @@ async fn state(
         bar.inc(part.len() as u64);
         for (planned, receipt) in part.iter().zip(&receipts) {
             if output.json {
-                output.json_line(&ReceiptLine {
-                    file: &planned.name,
-                    receipt,
-                });
+                output.json_line(&ReceiptLine { file: &planned.name, receipt });
             } else {
                 rows.push(vec![
                     printable(&planned.name),

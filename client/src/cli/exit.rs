@@ -27,51 +27,20 @@ pub(crate) enum Outcome {
 
 /// Code, outcome and meaning, in the order of the codes.
 pub(crate) const EXIT_CODES: [(u8, Outcome, &str); 8] = [
-    (
-        0,
-        Outcome::Done,
-        "done; for `match` also when nothing or something matched (see 10)",
-    ),
-    (
-        2,
-        Outcome::Usage,
-        "wrong options, or a local file that cannot be used at all",
-    ),
-    (
-        3,
-        Outcome::SomeFailed,
-        "some inputs failed and were reported; the rest is done",
-    ),
-    (
-        4,
-        Outcome::Refused,
-        "the node refused the request; its code and request id are shown",
-    ),
-    (
-        5,
-        Outcome::Unreachable,
-        "the node cannot be reached, or something else answered",
-    ),
-    (
-        6,
-        Outcome::Incomplete,
-        "the node said that its answer is incomplete: \"no match\" proves nothing",
-    ),
+    (0, Outcome::Done, "done; for `match` also when nothing or something matched (see 10)"),
+    (2, Outcome::Usage, "wrong options, or a local file that cannot be used at all"),
+    (3, Outcome::SomeFailed, "some inputs failed and were reported; the rest is done"),
+    (4, Outcome::Refused, "the node refused the request; its code and request id are shown"),
+    (5, Outcome::Unreachable, "the node cannot be reached, or something else answered"),
+    (6, Outcome::Incomplete, "the node said that its answer is incomplete: \"no match\" proves nothing"),
     (7, Outcome::NotProven, "a proof does not hold"),
-    (
-        10,
-        Outcome::Matched,
-        "`match --exit-code`: at least one item matched",
-    ),
+    (10, Outcome::Matched, "`match --exit-code`: at least one item matched"),
 ];
 
 impl Outcome {
     /// The process exit code.
     pub(crate) fn code(self) -> u8 {
-        EXIT_CODES
-            .iter()
-            .find(|(_, outcome, _)| *outcome == self)
-            .map_or(1, |(code, _, _)| *code)
+        EXIT_CODES.iter().find(|(_, outcome, _)| *outcome == self).map_or(1, |(code, _, _)| *code)
     }
 
     /// The one of two outcomes that a script must hear about.
@@ -109,16 +78,8 @@ mod tests {
         let order = [2u8, 5, 4, 7, 6, 3, 10, 0];
         let by_code = |code: u8| EXIT_CODES.iter().find(|entry| entry.0 == code).unwrap().1;
         for pair in order.windows(2) {
-            assert_eq!(
-                by_code(pair[1]).worst(by_code(pair[0])),
-                by_code(pair[0]),
-                "{pair:?}"
-            );
-            assert_eq!(
-                by_code(pair[0]).worst(by_code(pair[1])),
-                by_code(pair[0]),
-                "{pair:?}"
-            );
+            assert_eq!(by_code(pair[1]).worst(by_code(pair[0])), by_code(pair[0]), "{pair:?}");
+            assert_eq!(by_code(pair[0]).worst(by_code(pair[1])), by_code(pair[0]), "{pair:?}");
         }
         for (code, outcome, _) in EXIT_CODES {
             assert_eq!(outcome.code(), code);

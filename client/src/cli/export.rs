@@ -110,11 +110,7 @@ pub(crate) async fn run(args: &Args, client: &Client, output: Output) -> anyhow:
         ));
         return Ok(Outcome::Incomplete);
     }
-    Ok(if failed > 0 {
-        Outcome::SomeFailed
-    } else {
-        Outcome::Done
-    })
+    Ok(if failed > 0 { Outcome::SomeFailed } else { Outcome::Done })
 }
 
 /// Writes one record; the inner error is about the record, the outer about the file.
@@ -134,11 +130,7 @@ fn write_record(
         FormatArg::Tx => {
             let wanted = |name: &str| args.signal_type.as_deref().is_none_or(|only| only == name);
             let known = |name: &str| SignalType::parse(name).is_some();
-            for signal in record
-                .signals
-                .iter()
-                .filter(|s| wanted(&s.signal_type) && known(&s.signal_type))
-            {
+            for signal in record.signals.iter().filter(|s| wanted(&s.signal_type) && known(&s.signal_type)) {
                 target.line(&tx::line(signal))?;
             }
         }
@@ -149,19 +141,13 @@ fn write_record(
 impl Target {
     fn open(out: Option<&Path>) -> anyhow::Result<Target> {
         let Some(out) = out else {
-            return Ok(Target {
-                writer: Box::new(BufWriter::new(io::stdout())),
-                rename: None,
-            });
+            return Ok(Target { writer: Box::new(BufWriter::new(io::stdout())), rename: None });
         };
         let mut part = out.as_os_str().to_owned();
         part.push(".part");
         let part = PathBuf::from(part);
         let file = File::create(&part).with_context(|| part.display().to_string())?;
-        Ok(Target {
-            writer: Box::new(BufWriter::new(file)),
-            rename: Some((part, out.to_owned())),
-        })
+        Ok(Target { writer: Box::new(BufWriter::new(file)), rename: Some((part, out.to_owned())) })
     }
 
     fn line(&mut self, line: &str) -> anyhow::Result<()> {
@@ -177,9 +163,7 @@ impl Target {
         self.writer.flush().context("writing the list")?;
         drop(self.writer);
         if let Some((part, out)) = self.rename {
-            File::open(&part)
-                .and_then(|file| file.sync_all())
-                .context("writing the list")?;
+            File::open(&part).and_then(|file| file.sync_all()).context("writing the list")?;
             std::fs::rename(&part, &out).with_context(|| out.display().to_string())?;
         }
         Ok(())

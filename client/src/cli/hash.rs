@@ -52,10 +52,7 @@ fn print(file: &HashedFile, output: Output) {
     }
     output.line(&printable(&file.file));
     for signal in &file.signals {
-        let quality = signal
-            .quality
-            .map(|quality| format!("  quality {quality}"))
-            .unwrap_or_default();
+        let quality = signal.quality.map(|quality| format!("  quality {quality}")).unwrap_or_default();
         output.line(&format!("  {:<7} {}{quality}", signal.signal_type, signal.value));
     }
     if let Some(error) = &file.error {

@@ -50,11 +50,7 @@ fn hash_input(input: &Input, limits: &DecodeLimits) -> HashedFile {
     };
     match result {
         Ok((signals, error)) => HashedFile { file, signals, error },
-        Err(error) => HashedFile {
-            file,
-            signals: Vec::new(),
-            error: Some(error),
-        },
+        Err(error) => HashedFile { file, signals: Vec::new(), error: Some(error) },
     }
 }
 
@@ -63,10 +59,7 @@ fn hash_file(path: &Path, limits: &DecodeLimits) -> Result<(Vec<HashedSignal>, O
     let io = |error: std::io::Error| error.to_string();
     let mut file = File::open(path).map_err(io)?;
     let mut head = Vec::new();
-    file.by_ref()
-        .take(HEAD_BYTES)
-        .read_to_end(&mut head)
-        .map_err(io)?;
+    file.by_ref().take(HEAD_BYTES).read_to_end(&mut head).map_err(io)?;
     file.seek(SeekFrom::Start(0)).map_err(io)?;
     if decode::format_of(&head).is_none() {
         return Ok((digest_signals(&digest::digest_reader(file).map_err(io)?), None));
@@ -94,10 +87,9 @@ fn hash_file(path: &Path, limits: &DecodeLimits) -> Result<(Vec<HashedSignal>, O
             (vec![signal], None)
         }
         ImageOutcome::NotAnImage => (Vec::new(), None),
-        ImageOutcome::Failed(error) => (
-            Vec::new(),
-            Some(format!("the picture could not be hashed: {error}")),
-        ),
+        ImageOutcome::Failed(error) => {
+            (Vec::new(), Some(format!("the picture could not be hashed: {error}")))
+        }
     };
     signals.extend(digest_signals(&found.digests));
     Ok((signals, error))
@@ -109,9 +101,5 @@ fn digest_signals(digests: &Digests) -> Vec<HashedSignal> {
         value: hex_encode(value),
         ..HashedSignal::default()
     };
-    vec![
-        exact("md5", &digests.md5),
-        exact("sha1", &digests.sha1),
-        exact("sha256", &digests.sha256),
-    ]
+    vec![exact("md5", &digests.md5), exact("sha1", &digests.sha1), exact("sha256", &digests.sha256)]
 }

@@ -126,33 +126,19 @@ pub(crate) async fn run(args: &Args, node: &NodeArgs, output: Output) -> anyhow:
         ignore_unknown_columns: args.ignore_unknown_columns,
         defaults: args.labels.defaults()?,
     };
-    let client = if args.dry_run {
-        None
-    } else {
-        Some(node.client(output)?)
-    };
+    let client = if args.dry_run { None } else { Some(node.client(output)?) };
     let (input, size_bytes) = open_list(&args.list)?;
-    let identity = if args.restate {
-        random_identity()?
-    } else {
-        "list".to_owned()
-    };
+    let identity = if args.restate { random_identity()? } else { "list".to_owned() };
     let journal = match journal_path(args) {
         Some(path) => Some(Journal::open(&path, &identity, &settings_digest(&options))?),
         None => None,
     };
-    output.note(&format!(
-        "where a line is silent: {}",
-        labels::statement(&options.defaults)
-    ));
+    output.note(&format!("where a line is silent: {}", labels::statement(&options.defaults)));
     let bar = progress::bar(output, "importing", size_bytes, progress::Unit::Bytes);
     let mut reporter = Reporter::new(output, bar.clone(), args.errors.as_deref())?;
     let batch_max = usize::try_from(args.batch).unwrap_or(BATCH_DEFAULT);
     let mut importer = Importer::new(ListReader::new(input, options), journal, &identity, batch_max);
-    let mut summary = Summary {
-        dry_run: args.dry_run,
-        ..Summary::default()
-    };
+    let mut summary = Summary { dry_run: args.dry_run, ..Summary::default() };
     while let Some(batch) = importer.next_batch(&mut |bad| reporter.report(bad))? {
         if let Some(client) = &client {
             let receipts = client
@@ -183,10 +169,7 @@ fn stopped_at(batch: &Batch, args: &Args, summary: &Summary) -> String {
     } else {
         "run the same command with the same input again; the node recognises what it has"
     };
-    format!(
-        "lines {} to {} ({done} stated before; {again})",
-        batch.first_line, batch.last_line
-    )
+    format!("lines {} to {} ({done} stated before; {again})", batch.first_line, batch.last_line)
 }
 
 fn conclude(totals: Totals, mut summary: Summary, output: Output) -> Outcome {
@@ -198,16 +181,8 @@ fn conclude(totals: Totals, mut summary: Summary, output: Output) -> Outcome {
     if output.json {
         output.json_line(&summary);
     } else {
-        let verb = if summary.dry_run {
-            "would be stated"
-        } else {
-            "stated"
-        };
-        let now = if summary.dry_run {
-            totals.records
-        } else {
-            summary.stated_now
-        };
+        let verb = if summary.dry_run { "would be stated" } else { "stated" };
+        let now = if summary.dry_run { totals.records } else { summary.stated_now };
         output.line(&format!(
             "{} read, {} {verb}",
             counted(totals.lines, "line", "lines"),
@@ -223,20 +198,13 @@ fn conclude(totals: Totals, mut summary: Summary, output: Output) -> Outcome {
         }
         if let (Some(log), Some(first), Some(last)) = (&summary.log, summary.index_first, summary.index_last)
         {
-            output.line(&format!(
-                "  in log {}, from index {first} to {last}",
-                printable(log)
-            ));
+            output.line(&format!("  in log {}, from index {first} to {last}", printable(log)));
         }
         if summary.dry_run {
             output.note("dry run: nothing was stated");
         }
     }
-    if totals.bad > 0 {
-        Outcome::SomeFailed
-    } else {
-        Outcome::Done
-    }
+    if totals.bad > 0 { Outcome::SomeFailed } else { Outcome::Done }
 }
 
 fn open_list(list: &Path) -> anyhow::Result<(Box<dyn BufRead>, Option<u64>)> {
@@ -245,10 +213,7 @@ fn open_list(list: &Path) -> anyhow::Result<(Box<dyn BufRead>, Option<u64>)> {
     }
     let file = File::open(list).with_context(|| list.display().to_string())?;
     let size_bytes = file.metadata().with_context(|| list.display().to_string())?.len();
-    Ok((
-        Box::new(BufReader::with_capacity(1 << 18, file)),
-        Some(size_bytes),
-    ))
+    Ok((Box::new(BufReader::with_capacity(1 << 18, file)), Some(size_bytes)))
 }
 
 fn journal_path(args: &Args) -> Option<PathBuf> {
@@ -274,13 +239,7 @@ impl Reporter {
     fn new(output: Output, bar: ProgressBar, path: Option<&Path>) -> anyhow::Result<Reporter> {
         let create = |path: &Path| File::create(path).with_context(|| path.display().to_string());
         let file = path.map(create).transpose()?.map(BufWriter::new);
-        Ok(Reporter {
-            output,
-            bar,
-            shown: 0,
-            file,
-            failure: None,
-        })
+        Ok(Reporter { output, bar, shown: 0, file, failure: None })
     }
 
     fn report(&mut self, bad: &BadLine) {
@@ -295,8 +254,7 @@ impl Reporter {
                 "list all with --errors FILE"
             };
             self.bar.suspend(|| {
-                self.output
-                    .warn(&format!("further unusable lines are only counted here; {rest}"))
+                self.output.warn(&format!("further unusable lines are only counted here; {rest}"))
             });
         }
         if let (Some(file), None) = (&mut self.file, &self.failure) {

@@ -23,34 +23,20 @@ pub(crate) fn walk(paths: &[PathBuf]) -> impl Iterator<Item = Input> + '_ {
 }
 
 fn walk_one(root: &Path) -> impl Iterator<Item = Input> + '_ {
-    WalkDir::new(root)
-        .follow_links(true)
-        .sort_by_file_name()
-        .into_iter()
-        .filter_map(move |entry| match entry {
-            Ok(entry) if entry.file_type().is_dir() => None,
-            Ok(entry) if entry.file_type().is_file() => Some(Input {
-                path: entry.into_path(),
-                problem: None,
-            }),
-            // A pipe or device would be waited for; inside a folder nobody asked for it by name.
-            Ok(entry) if entry.depth() > 0 => None,
-            Ok(entry) => Some(Input {
-                path: entry.into_path(),
-                problem: Some("not a regular file".to_owned()),
-            }),
-            Err(error) if error.loop_ancestor().is_some() => None,
-            Err(error) => {
-                let path = error.path().unwrap_or(root).to_owned();
-                let reason = error
-                    .io_error()
-                    .map_or_else(|| error.to_string(), ToString::to_string);
-                Some(Input {
-                    path,
-                    problem: Some(reason),
-                })
-            }
-        })
+    WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter().filter_map(move |entry| match entry
+    {
+        Ok(entry) if entry.file_type().is_dir() => None,
+        Ok(entry) if entry.file_type().is_file() => Some(Input { path: entry.into_path(), problem: None }),
+        // A pipe or device would be waited for; inside a folder nobody asked for it by name.
+        Ok(entry) if entry.depth() > 0 => None,
+        Ok(entry) => Some(Input { path: entry.into_path(), problem: Some("not a regular file".to_owned()) }),
+        Err(error) if error.loop_ancestor().is_some() => None,
+        Err(error) => {
+            let path = error.path().unwrap_or(root).to_owned();
+            let reason = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
+            Some(Input { path, problem: Some(reason) })
+        }
+    })
 }
 
 #[cfg(test)]

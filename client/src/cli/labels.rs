@@ -84,15 +84,9 @@ impl LabelArgs {
             date: self.source_date.clone(),
         });
         if let Some(source) = &source {
-            source
-                .to_source()
-                .map_err(|error| anyhow::anyhow!("source {error}"))?;
+            source.to_source().map_err(|error| anyhow::anyhow!("source {error}"))?;
         }
-        Ok(Defaults {
-            labels,
-            review: self.review.clone(),
-            source,
-        })
+        Ok(Defaults { labels, review: self.review.clone(), source })
     }
 }
 
@@ -106,11 +100,7 @@ pub(crate) fn in_words(labels: &LabelsJson) -> String {
         &labels.age_band,
         &labels.likeness,
     ];
-    let known = single
-        .into_iter()
-        .flatten()
-        .filter(|word| *word != "undetermined")
-        .cloned();
+    let known = single.into_iter().flatten().filter(|word| *word != "undetermined").cloned();
     let mut words: Vec<String> = known.collect();
     if !labels.evidence.is_empty() {
         words.push(format!("evidence: {}", labels.evidence.join(" + ")));
@@ -118,11 +108,7 @@ pub(crate) fn in_words(labels: &LabelsJson) -> String {
     for (field, code) in &labels.raw {
         words.push(format!("{field}: value {code} of a newer version"));
     }
-    if words.is_empty() {
-        "no labels".to_owned()
-    } else {
-        words.join(", ")
-    }
+    if words.is_empty() { "no labels".to_owned() } else { words.join(", ") }
 }
 
 /// What is stated about every record that does not say otherwise, in one line.

@@ -140,15 +140,9 @@ impl Lookup<'_> {
     async fn add_file(&mut self, file: HashedFile) -> anyhow::Result<()> {
         if let Some(error) = &file.error {
             self.failed += 1;
-            let rest = if file.signals.is_empty() {
-                "not looked up"
-            } else {
-                "looked up by exact digests only"
-            };
-            self.bar.suspend(|| {
-                self.output
-                    .warn(&format!("{}: {error}; {rest}", printable(&file.file)))
-            });
+            let rest =
+                if file.signals.is_empty() { "not looked up" } else { "looked up by exact digests only" };
+            self.bar.suspend(|| self.output.warn(&format!("{}: {error}; {rest}", printable(&file.file))));
         }
         if file.signals.is_empty() {
             return Ok(());
@@ -159,11 +153,7 @@ impl Lookup<'_> {
             quality: signal.quality,
             variants: signal.variants,
         };
-        self.add(
-            Subject::File(file.file),
-            file.signals.into_iter().map(query).collect(),
-        )
-        .await
+        self.add(Subject::File(file.file), file.signals.into_iter().map(query).collect()).await
     }
 
     async fn ask_list(&mut self, list: &PathBuf) -> anyhow::Result<()> {
@@ -193,60 +183,36 @@ impl Lookup<'_> {
     async fn add_line(&mut self, item: ListItem) -> anyhow::Result<()> {
         let mut variants = item.variants;
         let query = |signal: hashpact_protocol::api::NewSignal| QuerySignal {
-            variants: if signal.signal_type == "pdq" {
-                std::mem::take(&mut variants)
-            } else {
-                Vec::new()
-            },
+            variants: if signal.signal_type == "pdq" { std::mem::take(&mut variants) } else { Vec::new() },
             signal_type: signal.signal_type,
             value: signal.value,
             quality: signal.quality,
         };
         let signals = item.record.signals.into_iter().map(query).collect();
-        self.add(item.file.map_or(Subject::Line(item.line), Subject::File), signals)
-            .await
+        self.add(item.file.map_or(Subject::Line(item.line), Subject::File), signals).await
     }
 
     async fn add(&mut self, subject: Subject, signals: Vec<QuerySignal>) -> anyhow::Result<()> {
         self.signals += signals.len();
         // The node sees a number: a file name can say more about a case than any signal.
-        self.items.push(MatchItem {
-            id: format!("u{}", self.items.len() + 1),
-            signals,
-        });
+        self.items.push(MatchItem { id: format!("u{}", self.items.len() + 1), signals });
         self.subjects.push(subject);
-        if self.signals >= SIGNALS_PER_CALL {
-            self.send().await
-        } else {
-            Ok(())
-        }
+        if self.signals >= SIGNALS_PER_CALL { self.send().await } else { Ok(()) }
     }
 
     async fn send(&mut self) -> anyhow::Result<()> {
         if self.items.is_empty() {
             return Ok(());
         }
-        let max_distance: BTreeMap<String, u32> = self
-            .args
-            .max_distance
-            .map(|bits| ("pdq".to_owned(), bits))
-            .into_iter()
-            .collect();
+        let max_distance: BTreeMap<String, u32> =
+            self.args.max_distance.map(|bits| ("pdq".to_owned(), bits)).into_iter().collect();
         let lists = (!self.args.node_lists.is_empty()).then(|| self.args.node_lists.clone());
-        let request = MatchRequest {
-            items: std::mem::take(&mut self.items),
-            max_distance,
-            lists,
-        };
+        let request = MatchRequest { items: std::mem::take(&mut self.items), max_distance, lists };
         let subjects = std::mem::take(&mut self.subjects);
         self.signals = 0;
         let answer = self.client.match_signals(&request).await?;
         let as_asked = answer.results.len() == request.items.len()
-            && answer
-                .results
-                .iter()
-                .zip(&request.items)
-                .all(|(result, item)| result.id == item.id);
+            && answer.results.iter().zip(&request.items).all(|(result, item)| result.id == item.id);
         if !as_asked {
             // Attributing a result to the wrong file would be worse than none.
             let what = "the results are not those of the items that were asked, in their order".to_owned();
@@ -254,10 +220,7 @@ impl Lookup<'_> {
             return Err(hashpact_client::ClientError::Unexpected { url, what }.into());
         }
         if !answer.complete && self.incomplete.is_none() {
-            let reason = answer
-                .reason
-                .clone()
-                .unwrap_or_else(|| "no reason given".to_owned());
+            let reason = answer.reason.clone().unwrap_or_else(|| "no reason given".to_owned());
             self.bar.suspend(|| warn_incomplete(self.output, &reason));
             self.incomplete = Some(reason);
         }
@@ -289,20 +252,13 @@ impl Lookup<'_> {
         };
         if result.total == 0 {
             if self.args.all {
-                let words = if complete {
-                    "no match"
-                } else {
-                    "UNKNOWN: the answer is incomplete"
-                };
+                let words = if complete { "no match" } else { "UNKNOWN: the answer is incomplete" };
                 self.output.line(&format!("{name}: {words}"));
             }
             return;
         }
         let outcome = printable(result.outcome.as_deref().unwrap_or("no outcome"));
-        self.output.line(&format!(
-            "{name}: {outcome}, {}",
-            counted(result.total, "record", "records")
-        ));
+        self.output.line(&format!("{name}: {outcome}, {}", counted(result.total, "record", "records")));
         for found in &result.matches {
             for line in match_lines(found) {
                 self.output.line(&format!("    {}", printable(&line)));
@@ -367,11 +323,7 @@ fn match_lines(found: &Match) -> [String; 2] {
         .filter(|(count, _)| *count > 0)
         .map(|(count, word)| format!("{count} {word}"))
         .collect();
-    let opinions = if opinions.is_empty() {
-        "none".to_owned()
-    } else {
-        opinions.join(", ")
-    };
+    let opinions = if opinions.is_empty() { "none".to_owned() } else { opinions.join(", ") };
     [
         format!(
             "{} distance {}{turned}, stated by {} ({}), review {}, {}",

@@ -18,25 +18,16 @@ struct MemberLine<'m> {
 pub(crate) async fn run(client: &Client, output: Output) -> anyhow::Result<Outcome> {
     let members = client.members().await?;
     let logs = client.logs().await?;
-    let held = |member: &MemberJson| {
-        logs.logs
-            .iter()
-            .filter(|log| log.member == member.member)
-            .collect::<Vec<_>>()
-    };
+    let held =
+        |member: &MemberJson| logs.logs.iter().filter(|log| log.member == member.member).collect::<Vec<_>>();
     if output.json {
-        members.members.iter().for_each(|member| {
-            output.json_line(&MemberLine {
-                member,
-                held: held(member),
-            })
-        });
+        members
+            .members
+            .iter()
+            .for_each(|member| output.json_line(&MemberLine { member, held: held(member) }));
         return Ok(Outcome::Done);
     }
-    output.note(&printable(&format!(
-        "{}, roster version {}",
-        members.consortium, members.roster
-    )));
+    output.note(&printable(&format!("{}, roster version {}", members.consortium, members.roster)));
     let mut rows = Vec::new();
     for member in &members.members {
         rows.push(vec![
@@ -53,12 +44,7 @@ pub(crate) async fn run(client: &Client, output: Output) -> anyhow::Result<Outco
         .iter()
         .map(|log| {
             let open = if log.open { "open" } else { "closed" };
-            vec![
-                printable(&log.origin),
-                open.to_owned(),
-                grouped(log.size),
-                printable(&log.key),
-            ]
+            vec![printable(&log.origin), open.to_owned(), grouped(log.size), printable(&log.key)]
         })
         .collect();
     output.table(&["log", "state", "entries", "public key"], &rows);

@@ -91,10 +91,7 @@ enum Command {
 /// Runs the command line of this process.
 pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
-    let output = Output {
-        json: cli.global.json,
-        quiet: cli.global.quiet,
-    };
+    let output = Output { json: cli.global.json, quiet: cli.global.quiet };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

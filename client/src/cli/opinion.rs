@@ -28,10 +28,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, client: &Client, output: Output) -> anyhow::Result<Outcome> {
-    let request = OpinionRequest {
-        opinion: args.opinion.clone(),
-        reason: args.reason.clone(),
-    };
+    let request = OpinionRequest { opinion: args.opinion.clone(), reason: args.reason.clone() };
     request.check()?;
     let receipt = client.opinion(&args.record, &request).await?;
     if output.json {

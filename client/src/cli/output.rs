@@ -72,10 +72,7 @@ fn aligned(header: &[&str], rows: &[Vec<String>]) -> Vec<String> {
     };
     let upper: Vec<String> = header.iter().map(|name| name.to_uppercase()).collect();
     let mut lines = vec![render(upper.iter().map(String::as_str).collect())];
-    lines.extend(
-        rows.iter()
-            .map(|row| render(row.iter().map(String::as_str).collect())),
-    );
+    lines.extend(rows.iter().map(|row| render(row.iter().map(String::as_str).collect())));
     lines
 }
 
@@ -87,13 +84,7 @@ pub(crate) fn printable(text: &str) -> String {
     };
     if text.chars().any(hidden) {
         text.chars()
-            .flat_map(|c| {
-                if hidden(c) {
-                    c.escape_default().collect::<Vec<_>>()
-                } else {
-                    vec![c]
-                }
-            })
+            .flat_map(|c| if hidden(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
             .collect()
     } else {
         text.to_owned()
@@ -142,10 +133,7 @@ mod tests {
 
     #[test]
     fn numbers() {
-        assert_eq!(
-            [0, 999, 1000, 1234567].map(grouped),
-            ["0", "999", "1,000", "1,234,567"]
-        );
+        assert_eq!([0, 999, 1000, 1234567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(counted(1, "file", "files"), "1 file");
     }
 }

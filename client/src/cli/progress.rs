@@ -28,11 +28,7 @@ pub(crate) fn bar(output: Output, what: &str, total: Option<u64>, unit: Unit) ->
         (None, Unit::Items) => "{human_pos}",
         (None, Unit::Bytes) => "{bytes}",
     };
-    let shape = if total.is_some() {
-        "{prefix}  [{bar:30}]  "
-    } else {
-        "{prefix}  {spinner}  "
-    };
+    let shape = if total.is_some() { "{prefix}  [{bar:30}]  " } else { "{prefix}  {spinner}  " };
     let style = ProgressStyle::with_template(&format!("{shape}{numbers}  {{msg}}"))
         .expect("the template is a constant of this function")
         .progress_chars("=> ");

@@ -24,10 +24,7 @@ pub(crate) async fn run(args: &Args, client: &Client, output: Output) -> anyhow:
         for line in lines(&record) {
             output.line(&printable(&line));
         }
-        output.note(&format!(
-            "\nverify it offline: hashpact verify --record {} --key KEY",
-            args.record
-        ));
+        output.note(&format!("\nverify it offline: hashpact verify --record {} --key KEY", args.record));
     }
     Ok(Outcome::Done)
 }
@@ -37,11 +34,7 @@ fn lines(record: &RecordJson) -> Vec<String> {
     let mut lines = Vec::new();
     let mut field = |name: &str, value: &str| lines.push(format!("{name:<12} {value}"));
     field("record", &record.record);
-    let why = record
-        .reason
-        .as_ref()
-        .map(|reason| format!(" ({reason})"))
-        .unwrap_or_default();
+    let why = record.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
     field("status", &format!("{}{why}", record.status));
     field("kind", &record.kind);
     field("stated by", &record.member);
@@ -64,21 +57,9 @@ fn lines(record: &RecordJson) -> Vec<String> {
         field("review", review);
     }
     if let Some(source) = &record.source {
-        let parts = [
-            Some(&source.organisation),
-            source.list.as_ref(),
-            source.id.as_ref(),
-            source.date.as_ref(),
-        ];
-        field(
-            "source",
-            &parts
-                .into_iter()
-                .flatten()
-                .map(String::as_str)
-                .collect::<Vec<_>>()
-                .join(" / "),
-        );
+        let parts =
+            [Some(&source.organisation), source.list.as_ref(), source.id.as_ref(), source.date.as_ref()];
+        field("source", &parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" / "));
     }
     if let Some(expires) = &record.expires {
         field("expires", expires);
@@ -138,10 +119,7 @@ mod tests {
         let text = lines(&record).join("\n");
         assert!(text.contains("stated by    alpha"), "{text}");
         assert!(text.contains("place        demo/alpha/1 #7"), "{text}");
-        assert!(
-            text.contains("gamma: disagree (benign_collision), 2026-01-02T03:04:05Z"),
-            "{text}"
-        );
+        assert!(text.contains("gamma: disagree (benign_collision), 2026-01-02T03:04:05Z"), "{text}");
         assert!(text.contains("none here"), "{text}");
     }
 }

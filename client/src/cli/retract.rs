@@ -25,9 +25,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, client: &Client, output: Output) -> anyhow::Result<Outcome> {
-    let request = RetractionRequest {
-        reason: args.reason.clone(),
-    };
+    let request = RetractionRequest { reason: args.reason.clone() };
     request.check()?;
     let receipt = client.retraction(&args.record, &request).await?;
     if output.json {

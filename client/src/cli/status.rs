@@ -13,25 +13,14 @@ pub(crate) async fn run(client: &Client, output: Output) -> anyhow::Result<Outco
     } else {
         show(&status, output);
     }
-    Ok(if status.complete {
-        Outcome::Done
-    } else {
-        Outcome::Incomplete
-    })
+    Ok(if status.complete { Outcome::Done } else { Outcome::Incomplete })
 }
 
 fn show(status: &StatusResponse, output: Output) {
     let yes = |word: bool| if word { "yes" } else { "NO" };
-    let expired = if status.roster_expired {
-        " (EXPIRED: look-ups and retractions go on)"
-    } else {
-        ""
-    };
-    let signals: Vec<String> = status
-        .index
-        .iter()
-        .map(|(kind, count)| format!("{} {kind}", grouped(*count)))
-        .collect();
+    let expired = if status.roster_expired { " (EXPIRED: look-ups and retractions go on)" } else { "" };
+    let signals: Vec<String> =
+        status.index.iter().map(|(kind, count)| format!("{} {kind}", grouped(*count))).collect();
     let complete = match (&status.reason, status.complete) {
         (_, true) => "yes".to_owned(),
         (Some(reason), false) => format!("NO: {reason}"),
@@ -40,21 +29,11 @@ fn show(status: &StatusResponse, output: Output) {
     let fields = [
         ("node of", format!("{} in {}", status.member, status.consortium)),
         ("roster", format!("version {}{expired}", status.roster)),
-        (
-            "program",
-            format!("{}, up {}", status.version, duration(status.uptime_s)),
-        ),
+        ("program", format!("{}, up {}", status.version, duration(status.uptime_s))),
         ("ready", yes(status.ready).to_owned()),
         ("complete", complete),
         ("appending", yes(status.appending).to_owned()),
-        (
-            "signals",
-            if signals.is_empty() {
-                "none".to_owned()
-            } else {
-                signals.join(", ")
-            },
-        ),
+        ("signals", if signals.is_empty() { "none".to_owned() } else { signals.join(", ") }),
     ];
     for (name, value) in fields {
         output.line(&format!("{name:<10} {}", printable(&value)));
@@ -80,18 +59,9 @@ fn show(status: &StatusResponse, output: Output) {
         .peers
         .iter()
         .map(|peer| {
-            let connected = if peer.connected {
-                "connected"
-            } else {
-                "NOT CONNECTED"
-            };
+            let connected = if peer.connected { "connected" } else { "NOT CONNECTED" };
             let seen = peer.last_seen.as_deref().unwrap_or("never");
-            vec![
-                printable(&peer.member),
-                connected.to_owned(),
-                printable(seen),
-                grouped(peer.refused),
-            ]
+            vec![printable(&peer.member), connected.to_owned(), printable(seen), grouped(peer.refused)]
         })
         .collect();
     output.table(&["peer", "connection", "last message", "refused"], &peers);
@@ -113,9 +83,6 @@ mod tests {
 
     #[test]
     fn durations() {
-        assert_eq!(
-            [5, 65, 3_700, 90_000].map(duration),
-            ["5 s", "1 min 5 s", "1 h 1 min", "1 d 1 h"]
-        );
+        assert_eq!([5, 65, 3_700, 90_000].map(duration), ["5 s", "1 min 5 s", "1 h 1 min", "1 d 1 h"]);
     }
 }

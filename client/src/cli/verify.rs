@@ -33,11 +33,7 @@ use super::output::{Output, grouped, printable};
 )]
 pub(crate) struct Args {
     /// The proof, as GET /v1/records/ID/proof gives it; - reads standard input
-    #[arg(
-        value_name = "PROOF",
-        required_unless_present = "record",
-        conflicts_with = "record"
-    )]
+    #[arg(value_name = "PROOF", required_unless_present = "record", conflicts_with = "record")]
     proof: Option<PathBuf>,
     /// Fetch the proof of this record from the node first
     #[arg(long, value_name = "RECORD", value_parser = super::parse_record_id)]
@@ -66,10 +62,7 @@ fn parse_key(text: &str) -> Result<Key, String> {
     let vkey = NoteKey::parse_vkey(text)
         .map_err(|error| format!("expected 64 hex digits or a verifier key: {error}"))?;
     match vkey.algorithm {
-        NoteAlgorithm::Ed25519 => Ok(Key {
-            key: vkey.key,
-            origin: Some(vkey.name),
-        }),
+        NoteAlgorithm::Ed25519 => Ok(Key { key: vkey.key, origin: Some(vkey.name) }),
         NoteAlgorithm::CosignatureV1 => {
             Err("this is the key of a witness; a proof is signed by the log's key".to_owned())
         }
@@ -111,10 +104,9 @@ pub(crate) async fn run(args: &Args, node: &NodeArgs, output: Output) -> anyhow:
     };
     let verified = verify_record_proof(&bytes, origin, &args.key.key).map_err(|error| error.to_string());
     let verified = verified.and_then(|proven| match &args.record {
-        Some(asked) if proven.leaf_hash != *asked => Err(format!(
-            "the proof is valid, but of another record: {}",
-            proven.leaf_hash
-        )),
+        Some(asked) if proven.leaf_hash != *asked => {
+            Err(format!("the proof is valid, but of another record: {}", proven.leaf_hash))
+        }
         _ => Ok(proven),
     });
     match verified {
@@ -122,9 +114,7 @@ pub(crate) async fn run(args: &Args, node: &NodeArgs, output: Output) -> anyhow:
             if output.json {
                 output.json_line(&verdict(&proven));
             } else {
-                lines(&proven, origin.is_some())
-                    .iter()
-                    .for_each(|line| output.line(&printable(line)));
+                lines(&proven, origin.is_some()).iter().for_each(|line| output.line(&printable(line)));
             }
             Ok(Outcome::Done)
         }
@@ -145,16 +135,9 @@ fn read_proof(path: &PathBuf) -> anyhow::Result<Vec<u8>> {
     // One byte more than any proof: the verifier then says that it is too long.
     let bound = PROOF_MAX_BYTES as u64 + 1;
     if path.as_os_str() == "-" {
-        std::io::stdin()
-            .take(bound)
-            .read_to_end(&mut bytes)
-            .with_context(shown)?;
+        std::io::stdin().take(bound).read_to_end(&mut bytes).with_context(shown)?;
     } else {
-        File::open(path)
-            .with_context(shown)?
-            .take(bound)
-            .read_to_end(&mut bytes)
-            .with_context(shown)?;
+        File::open(path).with_context(shown)?.take(bound).read_to_end(&mut bytes).with_context(shown)?;
     }
     Ok(bytes)
 }
@@ -204,11 +187,7 @@ fn lines(proven: &ProvenRecord, origin_given: bool) -> Vec<String> {
         "PROVEN by the key's signature:".to_owned(),
         format!("  record     {}", proven.leaf_hash),
         format!("  is entry   {} of log {}", proven.index, checkpoint.origin),
-        format!(
-            "  in a tree of {} entries with root {}",
-            grouped(checkpoint.size),
-            checkpoint.root.to_hex()
-        ),
+        format!("  in a tree of {} entries with root {}", grouped(checkpoint.size), checkpoint.root.to_hex()),
     ];
     if let Some(shown) = &proven.payload {
         lines.push("  and says:".to_owned());
@@ -221,12 +200,12 @@ fn lines(proven: &ProvenRecord, origin_given: bool) -> Vec<String> {
             rfc3339(leaf.time_ms),
             leaf.roster_version
         )),
-        EntryLeaf::Opaque(reason) => lines.push(format!(
-            "  nothing: this version cannot read the entry ({reason})"
-        )),
-        EntryLeaf::Void(rule) => lines.push(format!(
-            "  nothing: the entry breaks a rule and never counts ({rule})"
-        )),
+        EntryLeaf::Opaque(reason) => {
+            lines.push(format!("  nothing: this version cannot read the entry ({reason})"))
+        }
+        EntryLeaf::Void(rule) => {
+            lines.push(format!("  nothing: the entry breaks a rule and never counts ({rule})"))
+        }
     }
     if proven.payload.is_none() {
         lines.push("NOT SHOWN: what the entry says (withheld or erased)".to_owned());
@@ -266,21 +245,11 @@ fn content_lines(content: &Content) -> Vec<String> {
         .signals
         .iter()
         .map(|signal| {
-            let quality = signal
-                .quality()
-                .map(|quality| format!("  quality {quality}"))
-                .unwrap_or_default();
-            format!(
-                "{:<8} {}{quality}",
-                signal.kind().name(),
-                hex_encode(signal.value())
-            )
+            let quality = signal.quality().map(|quality| format!("  quality {quality}")).unwrap_or_default();
+            format!("{:<8} {}{quality}", signal.kind().name(), hex_encode(signal.value()))
         })
         .collect();
-    lines.push(format!(
-        "labels   {}",
-        labels::in_words(&LabelsJson::from(&content.labels))
-    ));
+    lines.push(format!("labels   {}", labels::in_words(&LabelsJson::from(&content.labels))));
     lines.push(format!("review   {}", content.review.get().name()));
     if let Some(source) = &content.source {
         lines.push(format!("source   {}", source.organisation));

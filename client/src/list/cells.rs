@@ -78,9 +78,7 @@ fn quoted_cell(text: &str, cell: usize) -> Result<(String, &str), CellError> {
 
 /// True for text that [`write_cell`] takes: that of our vocabularies.
 pub fn is_writable(value: &str) -> bool {
-    value
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"._;:+-".contains(&byte))
+    value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._;:+-".contains(&byte))
         && !value.starts_with('+')
 }
 
@@ -90,10 +88,7 @@ pub fn is_writable(value: &str) -> bool {
 /// When `value` is not [writable](is_writable): no quoting is attempted, because nothing that a record
 /// may hold needs any.
 pub fn write_cell(line: &mut String, value: &str) {
-    assert!(
-        is_writable(value),
-        "the caller checked that the value is of a closed vocabulary"
-    );
+    assert!(is_writable(value), "the caller checked that the value is of a closed vocabulary");
     if value.starts_with('-') {
         line.push('\'');
     }

@@ -100,10 +100,7 @@ pub(super) fn is_column(name: &str) -> bool {
 }
 
 fn column(name: &str) -> Option<Column> {
-    COLUMNS
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, column)| *column)
+    COLUMNS.iter().find(|(known, _)| *known == name).map(|(_, column)| *column)
 }
 
 /// The columns of one list.
@@ -118,27 +115,14 @@ impl Columns {
     /// # Errors
     /// A [`HeaderError`] that names the columns.
     pub fn parse(line: &str, ignore_unknown: bool) -> Result<Columns, HeaderError> {
-        let names: Vec<String> = cells::split(line)?
-            .iter()
-            .map(|name| name.to_ascii_lowercase())
-            .collect();
-        let columns: Vec<Column> = names
-            .iter()
-            .map(|name| column(name).unwrap_or(Column::Ignored))
-            .collect();
+        let names: Vec<String> = cells::split(line)?.iter().map(|name| name.to_ascii_lowercase()).collect();
+        let columns: Vec<Column> = names.iter().map(|name| column(name).unwrap_or(Column::Ignored)).collect();
         let twice = |at: &usize| columns[*at] != Column::Ignored && columns[..*at].contains(&columns[*at]);
         if let Some(at) = (0..columns.len()).find(twice) {
-            return Err(HeaderError::Twice {
-                name: names[at].clone(),
-            });
+            return Err(HeaderError::Twice { name: names[at].clone() });
         }
-        let unknown = names
-            .iter()
-            .zip(&columns)
-            .filter(|(_, column)| **column == Column::Ignored);
-        let unknown: Vec<String> = unknown
-            .map(|(name, _)| format!("{:?}", super::shortened(name)))
-            .collect();
+        let unknown = names.iter().zip(&columns).filter(|(_, column)| **column == Column::Ignored);
+        let unknown: Vec<String> = unknown.map(|(name, _)| format!("{:?}", super::shortened(name))).collect();
         if !unknown.is_empty() && !ignore_unknown {
             return Err(HeaderError::Unknown { names: unknown });
         }
@@ -159,10 +143,7 @@ impl Columns {
     pub fn read(&self, line: &str) -> Result<NewRecord, LineError> {
         let cells = cells::split(line)?;
         if cells.len() != self.columns.len() {
-            return Err(LineError::CellCount {
-                expected: self.columns.len(),
-                got: cells.len(),
-            });
+            return Err(LineError::CellCount { expected: self.columns.len(), got: cells.len() });
         }
         let mut record = content_record(Vec::new());
         let mut row = Row::default();
@@ -220,11 +201,7 @@ impl<'l> Row<'l> {
     fn finish(self, mut record: NewRecord) -> Result<NewRecord, LineError> {
         if let Some(value) = self.value {
             let signal_type = self.kind.unwrap_or_default().to_owned();
-            record.signals.push(NewSignal {
-                signal_type,
-                value: value.to_owned(),
-                quality: None,
-            });
+            record.signals.push(NewSignal { signal_type, value: value.to_owned(), quality: None });
         }
         if record.signals.is_empty() {
             return Err(LineError::NoSignal);
@@ -245,30 +222,19 @@ impl<'l> Row<'l> {
 
 /// Gives each PDQ value its quality.
 fn set_qualities(signals: &mut [NewSignal], cell: &str) -> Result<(), LineError> {
-    let mut values: Vec<&mut NewSignal> = signals
-        .iter_mut()
-        .filter(|signal| signal.signal_type == "pdq")
-        .collect();
+    let mut values: Vec<&mut NewSignal> =
+        signals.iter_mut().filter(|signal| signal.signal_type == "pdq").collect();
     let qualities: Vec<&str> = cell.split(';').map(str::trim).collect();
     if values.is_empty() {
         return Err(LineError::QualityAlone);
     }
     if qualities.len() != values.len() {
-        return Err(LineError::QualityCount {
-            qualities: qualities.len(),
-            values: values.len(),
-        });
+        return Err(LineError::QualityCount { qualities: qualities.len(), values: values.len() });
     }
     for (signal, text) in values.iter_mut().zip(qualities) {
         if !text.is_empty() {
-            let wrong = || LineError::Quality {
-                got: super::shortened(text),
-            };
-            let quality = text
-                .parse::<u8>()
-                .ok()
-                .filter(|quality| *quality <= 100)
-                .ok_or_else(wrong)?;
+            let wrong = || LineError::Quality { got: super::shortened(text) };
+            let quality = text.parse::<u8>().ok().filter(|quality| *quality <= 100).ok_or_else(wrong)?;
             signal.quality = Some(quality);
         }
     }
@@ -298,14 +264,9 @@ pub fn row(record: &RecordJson) -> Result<String, NotWritable> {
     let labels = record.labels.clone().unwrap_or_default();
     let known = |signal: &NewSignal| SignalType::parse(&signal.signal_type).is_some();
     if !labels.raw.is_empty() || !record.signals.iter().all(known) {
-        return Err(NotWritable {
-            record: record.record.clone(),
-        });
+        return Err(NotWritable { record: record.record.clone() });
     }
-    let author = SourceJson {
-        organisation: record.member.clone(),
-        ..SourceJson::default()
-    };
+    let author = SourceJson { organisation: record.member.clone(), ..SourceJson::default() };
     let source = record.source.as_ref().unwrap_or(&author);
     let one = |field: &Option<String>| field.clone().unwrap_or_default();
     let mut line = String::with_capacity(256);
@@ -333,9 +294,7 @@ pub fn row(record: &RecordJson) -> Result<String, NotWritable> {
             Column::Type | Column::Value | Column::Ignored => unreachable!("not among the written columns"),
         };
         if !cells::is_writable(&cell) {
-            return Err(NotWritable {
-                record: record.record.clone(),
-            });
+            return Err(NotWritable { record: record.record.clone() });
         }
         cells::write_cell(&mut line, &cell);
     }
@@ -357,12 +316,7 @@ fn joined(signals: &[NewSignal], kind: SignalType, part: impl Fn(&NewSignal) -> 
 
 /// The qualities of the PDQ values, in their order; empty when none has one.
 fn qualities(signals: &[NewSignal]) -> String {
-    let text = joined(signals, SignalType::Pdq, |signal| {
-        signal.quality.map(|q| q.to_string()).unwrap_or_default()
-    });
-    if text.bytes().all(|byte| byte == b';') {
-        String::new()
-    } else {
-        text
-    }
+    let text =
+        joined(signals, SignalType::Pdq, |signal| signal.quality.map(|q| q.to_string()).unwrap_or_default());
+    if text.bytes().all(|byte| byte == b';') { String::new() } else { text }
 }

@@ -71,19 +71,13 @@ impl HashedFile {
 /// It is not content, or it does not stand.
 pub fn restated(exported: RecordJson) -> Result<NewRecord, LineError> {
     if exported.kind != "content" {
-        return Err(LineError::Kind {
-            kind: shortened(&exported.kind),
-        });
+        return Err(LineError::Kind { kind: shortened(&exported.kind) });
     }
     if !matches!(exported.status.as_str(), "active" | "disputed" | "contested") {
-        return Err(LineError::NotStanding {
-            status: shortened(&exported.status),
-        });
+        return Err(LineError::NotStanding { status: shortened(&exported.status) });
     }
-    let source = exported.source.unwrap_or(SourceJson {
-        organisation: exported.member,
-        ..SourceJson::default()
-    });
+    let source =
+        exported.source.unwrap_or(SourceJson { organisation: exported.member, ..SourceJson::default() });
     Ok(NewRecord {
         kind: exported.kind,
         signals: exported.signals,
@@ -96,14 +90,10 @@ pub fn restated(exported: RecordJson) -> Result<NewRecord, LineError> {
 
 /// Reads one line.
 pub(super) fn read(text: &str) -> Result<Parsed, LineError> {
-    let json = |error: serde_json::Error| LineError::Json {
-        what: error.to_string(),
-    };
+    let json = |error: serde_json::Error| LineError::Json { what: error.to_string() };
     let value: Value = serde_json::from_str(text).map_err(json)?;
     let Value::Object(fields) = &value else {
-        return Err(LineError::Json {
-            what: "expected an object in braces".to_owned(),
-        });
+        return Err(LineError::Json { what: "expected an object in braces".to_owned() });
     };
     if fields.contains_key("record") {
         let exported: RecordJson = serde_json::from_value(value).map_err(json)?;
@@ -120,7 +110,5 @@ pub(super) fn read(text: &str) -> Result<Parsed, LineError> {
             file: Some(hashed.file),
         });
     }
-    serde_json::from_value::<NewRecord>(value)
-        .map(Parsed::from)
-        .map_err(json)
+    serde_json::from_value::<NewRecord>(value).map(Parsed::from).map_err(json)
 }

@@ -39,12 +39,7 @@ pub struct Lines<R> {
 impl<R: BufRead> Lines<R> {
     /// Starts before the first line of `inner`.
     pub fn new(inner: R) -> Lines<R> {
-        Lines {
-            inner,
-            number: 0,
-            bytes: 0,
-            chain: digest::sha256(&[b"hashpact/list/v1\0"]),
-        }
+        Lines { inner, number: 0, bytes: 0, chain: digest::sha256(&[b"hashpact/list/v1\0"]) }
     }
 
     /// The number of the line handed out last; the first line is 1.
@@ -133,14 +128,8 @@ mod tests {
     #[test]
     fn bounds_marks_and_line_ends() {
         let text = |s: &str| RawLine::Text(s.to_owned());
-        assert_eq!(
-            all(b"\xEF\xBB\xBFa\r\n\r\nb", 7).0,
-            [text("a"), text(""), text("b")]
-        );
-        assert_eq!(
-            all(b"a\n\xFF\xFE\nc\n", 7).0,
-            [text("a"), RawLine::NotUtf8, text("c")]
-        );
+        assert_eq!(all(b"\xEF\xBB\xBFa\r\n\r\nb", 7).0, [text("a"), text(""), text("b")]);
+        assert_eq!(all(b"a\n\xFF\xFE\nc\n", 7).0, [text("a"), RawLine::NotUtf8, text("c")]);
         assert_eq!(all(b"", 7).0, []);
         let at = vec![b'x'; LINE_MAX_BYTES];
         let past = vec![b'x'; LINE_MAX_BYTES + 1];

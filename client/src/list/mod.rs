@@ -277,12 +277,7 @@ pub struct ListReader<R> {
 impl<R: BufRead> ListReader<R> {
     /// Starts before the first line of `inner`; nothing is read yet.
     pub fn new(inner: R, options: ReadOptions) -> ListReader<R> {
-        ListReader {
-            lines: Lines::new(inner),
-            format: options.format,
-            columns: None,
-            options,
-        }
+        ListReader { lines: Lines::new(inner), format: options.format, columns: None, options }
     }
 
     /// The number of the line that was read last.
@@ -376,10 +371,7 @@ struct Parsed {
 
 impl From<NewRecord> for Parsed {
     fn from(record: NewRecord) -> Parsed {
-        Parsed {
-            record,
-            ..Parsed::default()
-        }
+        Parsed { record, ..Parsed::default() }
     }
 }
 
@@ -413,11 +405,7 @@ pub fn canonical(content: &Content) -> NewRecord {
 
 /// An empty record of the one kind that lists hold.
 fn content_record(signals: Vec<NewSignal>) -> NewRecord {
-    NewRecord {
-        kind: "content".to_owned(),
-        signals,
-        ..NewRecord::default()
-    }
+    NewRecord { kind: "content".to_owned(), signals, ..NewRecord::default() }
 }
 
 /// At most 24 characters of a word from a list, for a message.

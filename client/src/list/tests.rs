@@ -43,9 +43,8 @@ fn check_refused(text: &str, expected: &str) {
 #[test]
 fn a_typed_csv_list() {
     let upper = MD5.to_uppercase();
-    let items = good(&format!(
-        "\u{feff}Type,VALUE,quality,review\r\npdq,{PDQ},98,dual\r\n\r\nmd5,\"{upper}\",,\r\n"
-    ));
+    let items =
+        good(&format!("\u{feff}Type,VALUE,quality,review\r\npdq,{PDQ},98,dual\r\n\r\nmd5,\"{upper}\",,\r\n"));
     assert_eq!(items.len(), 2);
     assert_eq!((items[0].line, items[1].line), (2, 4));
     assert_eq!(items[0].content.review, Label::Known(Review::Dual));
@@ -63,12 +62,8 @@ fn a_wide_csv_list() {
     ));
     let content = &items[0].content;
     assert_eq!(content.signals.len(), 3);
-    let qualities: Vec<_> = content
-        .signals
-        .iter()
-        .filter(|s| s.kind() == SignalType::Pdq)
-        .map(Signal::quality)
-        .collect();
+    let qualities: Vec<_> =
+        content.signals.iter().filter(|s| s.kind() == SignalType::Pdq).map(Signal::quality).collect();
     assert_eq!(qualities.iter().flatten().collect::<Vec<_>>(), [&98]);
     assert_eq!(content.labels.origin, Label::Known(Origin::Generated));
     assert!(content.labels.evidence.contains(Evidence::Watermark));
@@ -79,35 +74,20 @@ fn a_wide_csv_list() {
 #[test]
 fn defaults_fill_what_is_silent_and_nothing_else() {
     let defaults = Defaults {
-        labels: LabelsJson {
-            origin: Some("generated".into()),
-            ..LabelsJson::default()
-        },
+        labels: LabelsJson { origin: Some("generated".into()), ..LabelsJson::default() },
         review: Some("single".into()),
-        source: Some(SourceJson {
-            organisation: "own-desk".into(),
-            ..SourceJson::default()
-        }),
+        source: Some(SourceJson { organisation: "own-desk".into(), ..SourceJson::default() }),
     };
-    let options = ReadOptions {
-        defaults,
-        ..ReadOptions::default()
-    };
+    let options = ReadOptions { defaults, ..ReadOptions::default() };
     let text = format!("md5,origin,review,source_org\n{MD5},,,\n{MD5},undetermined,dual,iwf\n");
     let (items, bad) = read(&text, options).unwrap();
     assert!(bad.is_empty());
     assert_eq!(items[0].content.labels.origin, Label::Known(Origin::Generated));
     assert_eq!(items[0].content.review, Label::Known(Review::Single));
-    assert_eq!(
-        items[0].content.source.as_ref().unwrap().organisation.as_str(),
-        "own-desk"
-    );
+    assert_eq!(items[0].content.source.as_ref().unwrap().organisation.as_str(), "own-desk");
     assert_eq!(items[1].content.labels.origin, Label::Known(Origin::Undetermined));
     assert_eq!(items[1].content.review, Label::Known(Review::Dual));
-    assert_eq!(
-        items[1].content.source.as_ref().unwrap().organisation.as_str(),
-        "iwf"
-    );
+    assert_eq!(items[1].content.source.as_ref().unwrap().organisation.as_str(), "iwf");
 }
 
 #[test]
@@ -163,10 +143,7 @@ fn bad_headers_are_told_apart() {
         "\n\norigin,review\n",
         "line 3: no column for signals: expected type and value, or one of pdq, md5, sha1, sha256, photodna",
     );
-    check_refused(
-        "type,origin\n",
-        "line 1: type and value belong together, but only one of them is there",
-    );
+    check_refused("type,origin\n", "line 1: type and value belong together, but only one of them is there");
     check_refused(
         "type,value,md5\n",
         "line 1: either type and value, or a column for each signal type, not both",
@@ -176,23 +153,15 @@ fn bad_headers_are_told_apart() {
         "line 1: the format of the list is not recognised; expected a CSV header, a JSON object, or TYPE VALUE (use \
          --format to say which it is)",
     );
-    let options = ReadOptions {
-        ignore_unknown_columns: true,
-        ..ReadOptions::default()
-    };
+    let options = ReadOptions { ignore_unknown_columns: true, ..ReadOptions::default() };
     let (items, bad) = read(&format!("case,md5,case\n7,{MD5},8\n"), options).unwrap();
     assert_eq!((items.len(), bad.len()), (1, 0));
 }
 
 #[test]
 fn type_value_lines() {
-    let items = good(&format!(
-        "pdq {PDQ}\nvideo_md5 {MD5}\n\n  sha1   {MD5}01234567  \n"
-    ));
-    let kinds: Vec<&str> = items
-        .iter()
-        .map(|item| item.record.signals[0].signal_type.as_str())
-        .collect();
+    let items = good(&format!("pdq {PDQ}\nvideo_md5 {MD5}\n\n  sha1   {MD5}01234567  \n"));
+    let kinds: Vec<&str> = items.iter().map(|item| item.record.signals[0].signal_type.as_str()).collect();
     assert_eq!(kinds, ["pdq", "md5", "sha1"]);
     for item in items {
         assert_eq!(good(&tx::line(&item.record.signals[0]))[0].content, item.content);
@@ -224,11 +193,7 @@ fn three_shapes_of_json() {
         member: "alpha".into(),
         kind: "content".into(),
         status: "active".into(),
-        signals: vec![NewSignal {
-            signal_type: "md5".into(),
-            value: MD5.into(),
-            quality: None,
-        }],
+        signals: vec![NewSignal { signal_type: "md5".into(), value: MD5.into(), quality: None }],
         ..RecordJson::default()
     };
     let text = format!(
@@ -238,14 +203,8 @@ fn three_shapes_of_json() {
         serde_json::json!({"kind": "content", "signals": [{"type": "md5", "value": MD5}], "review": "single"}),
     );
     let items = good(&text);
-    assert_eq!(
-        (items[0].file.as_deref(), items[0].variants.len()),
-        (Some("a b.png"), 7)
-    );
-    assert_eq!(
-        items[1].content.source.as_ref().unwrap().organisation.as_str(),
-        "alpha"
-    );
+    assert_eq!((items[0].file.as_deref(), items[0].variants.len()), (Some("a b.png"), 7));
+    assert_eq!(items[1].content.source.as_ref().unwrap().organisation.as_str(), "alpha");
     assert_eq!(items[2].content.review, Label::Known(Review::Single));
 }
 
@@ -288,9 +247,8 @@ fn signals() -> impl Strategy<Value = Vec<Signal>> {
     proptest::collection::vec(signal, 1..8).prop_map(|parts| {
         let mut signals: Vec<Signal> = Vec::new();
         for (kind, seed, quality) in parts {
-            let value: Vec<u8> = (0..kind.width_bytes())
-                .map(|at| seed[at % 4].wrapping_add(at as u8))
-                .collect();
+            let value: Vec<u8> =
+                (0..kind.width_bytes()).map(|at| seed[at % 4].wrapping_add(at as u8)).collect();
             let quality = quality.filter(|_| kind == SignalType::Pdq);
             let signal = Signal::new(kind, &value, quality).unwrap();
             if !signals.iter().any(|other| other.same_value(&signal)) {
@@ -321,13 +279,8 @@ fn source() -> impl Strategy<Value = Option<Source>> {
 }
 
 fn content() -> impl Strategy<Value = Content> {
-    let first = (
-        label::<Origin>(),
-        label::<Realism>(),
-        label::<Activity>(),
-        label::<AgeGroup>(),
-        label::<AgeBand>(),
-    );
+    let first =
+        (label::<Origin>(), label::<Realism>(), label::<Activity>(), label::<AgeGroup>(), label::<AgeBand>());
     let second = (label::<Likeness>(), label::<Tlp>(), label::<Review>());
     let evidence = proptest::sample::subsequence(Evidence::all().collect::<Vec<_>>(), 0..=6);
     let expires = proptest::option::of(0u64..4_000_000_000);
@@ -335,24 +288,10 @@ fn content() -> impl Strategy<Value = Content> {
         |(signals, first, second, evidence, source, expires_s)| {
             let (origin, realism, activity, age_group, age_band) = first;
             let (likeness, tlp, review) = second;
-            let mut labels = Labels {
-                origin,
-                realism,
-                activity,
-                age_group,
-                age_band,
-                likeness,
-                tlp,
-                ..Labels::default()
-            };
+            let mut labels =
+                Labels { origin, realism, activity, age_group, age_band, likeness, tlp, ..Labels::default() };
             evidence.into_iter().for_each(|word| labels.evidence.insert(word));
-            Content {
-                labels,
-                review,
-                source,
-                expires_s,
-                ..Content::new(signals).unwrap()
-            }
+            Content { labels, review, source, expires_s, ..Content::new(signals).unwrap() }
         },
     )
 }

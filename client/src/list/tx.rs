@@ -14,15 +14,8 @@ use super::{LineError, content_record, shortened};
 const SYNONYMS: [(&str, &str); 2] = [("video_md5", "md5"), ("photo_md5", "md5")];
 
 /// Types whose values are, or reveal, text.
-const TEXT_TYPES: [&str; 7] = [
-    "raw_text",
-    "text_tlsh",
-    "trend_query",
-    "url",
-    "url_md5",
-    "pdq_ocr",
-    "keyword",
-];
+const TEXT_TYPES: [&str; 7] =
+    ["raw_text", "text_tlsh", "trend_query", "url", "url_md5", "pdq_ocr", "keyword"];
 
 /// True for a word that begins a line of such a list, usable or not.
 pub(super) fn is_known_type(word: &str) -> bool {
@@ -39,30 +32,18 @@ pub(super) fn read(text: &str) -> Result<NewRecord, LineError> {
     let mut words = text.split_whitespace();
     let name = words.next().unwrap_or_default();
     if TEXT_TYPES.contains(&name) {
-        return Err(LineError::TextType {
-            name: name.to_owned(),
-        });
+        return Err(LineError::TextType { name: name.to_owned() });
     }
     let (Some(value), None) = (words.next(), words.next()) else {
         return Err(LineError::TypeValue);
     };
-    let kind = our_type(name).ok_or_else(|| LineError::UnknownType {
-        name: shortened(name),
-    })?;
-    let signal = NewSignal {
-        signal_type: kind.name().to_owned(),
-        value: value.to_owned(),
-        quality: None,
-    };
+    let kind = our_type(name).ok_or_else(|| LineError::UnknownType { name: shortened(name) })?;
+    let signal = NewSignal { signal_type: kind.name().to_owned(), value: value.to_owned(), quality: None };
     Ok(content_record(vec![signal]))
 }
 
 /// A line for one signal. MD5 is written under the name that the `threatexchange` command knows.
 pub fn line(signal: &NewSignal) -> String {
-    let name = if signal.signal_type == "md5" {
-        "video_md5"
-    } else {
-        &signal.signal_type
-    };
+    let name = if signal.signal_type == "md5" { "video_md5" } else { &signal.signal_type };
     format!("{name} {}", signal.value)
 }

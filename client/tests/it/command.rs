@@ -23,24 +23,15 @@ pub(crate) fn hashpact() -> Command {
 }
 
 pub(crate) fn run(command: &mut Command) -> (i32, String, String) {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().unwrap();
-    (
-        status.code().unwrap(),
-        String::from_utf8(stdout).unwrap(),
-        String::from_utf8(stderr).unwrap(),
-    )
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
 
 /// A plain synthetic picture with enough structure for a good hash.
 fn picture(path: &Path, seed: u32) {
     let wave = |x: u32, y: u32, by: u32| ((x * x / (7 + seed) + y * by + x * y / 31) % 256) as u8;
-    let image = RgbImage::from_fn(160, 120, |x, y| {
-        Rgb([wave(x, y, 3), wave(y, x, 5 + seed), wave(x, y, 11)])
-    });
+    let image =
+        RgbImage::from_fn(160, 120, |x, y| Rgb([wave(x, y, 3), wave(y, x, 5 + seed), wave(x, y, 11)]));
     image.save(path).unwrap();
 }
 
@@ -59,32 +50,18 @@ fn hash_prints_signals_in_order_and_talks_to_nobody() {
     let (_folder, root) = folder_of_inputs();
     let (code, stdout, stderr) = run(hashpact().args(["--json", "hash"]).arg(&root));
     assert_eq!((code, stderr.as_str()), (0, "3 files hashed\n"));
-    let lines: Vec<serde_json::Value> = stdout
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let lines: Vec<serde_json::Value> =
+        stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let name = |line: &serde_json::Value| {
-        line["file"]
-            .as_str()
-            .unwrap()
-            .strip_prefix(root.to_str().unwrap())
-            .unwrap()
-            .to_owned()
+        line["file"].as_str().unwrap().strip_prefix(root.to_str().unwrap()).unwrap().to_owned()
     };
-    assert_eq!(
-        lines.iter().map(name).collect::<Vec<_>>(),
-        ["/b.png", "/notes.txt", "/sub/a.bmp"]
-    );
+    assert_eq!(lines.iter().map(name).collect::<Vec<_>>(), ["/b.png", "/notes.txt", "/sub/a.bmp"]);
     let pdq = &lines[0]["signals"][0];
     assert_eq!(pdq["type"], "pdq");
     assert_eq!(pdq["variants"].as_array().unwrap().len(), 7);
     assert!(pdq["quality"].as_u64().unwrap() <= 100);
-    let types: Vec<_> = lines[1]["signals"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|signal| signal["type"].clone())
-        .collect();
+    let types: Vec<_> =
+        lines[1]["signals"].as_array().unwrap().iter().map(|signal| signal["type"].clone()).collect();
     assert_eq!(types, ["md5", "sha1", "sha256"]);
     let notes_md5 = &lines[1]["signals"][0]["value"];
     assert_eq!(notes_md5, "6e9c44002049964f36de016a79ef10d7");
@@ -100,29 +77,16 @@ fn hash_reports_what_it_cannot_hash_and_does_the_rest() {
     let missing = root.join("missing.png");
     let (code, stdout, stderr) = run(hashpact().args(["--json", "hash"]).arg(&root).arg(&missing));
     assert_eq!(code, 3, "{stderr}");
-    let lines: Vec<serde_json::Value> = stdout
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let lines: Vec<serde_json::Value> =
+        stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 5);
     assert!(
-        lines[1]["error"]
-            .as_str()
-            .unwrap()
-            .starts_with("the picture could not be hashed: "),
+        lines[1]["error"].as_str().unwrap().starts_with("the picture could not be hashed: "),
         "{}",
         lines[1]
     );
-    assert_eq!(
-        lines[1]["signals"].as_array().unwrap().len(),
-        3,
-        "digests are there all the same"
-    );
-    assert!(
-        lines[4]["error"].as_str().unwrap().contains("No such file"),
-        "{}",
-        lines[4]
-    );
+    assert_eq!(lines[1]["signals"].as_array().unwrap().len(), 3, "digests are there all the same");
+    assert!(lines[4]["error"].as_str().unwrap().contains("No such file"), "{}", lines[4]);
     assert_eq!(lines[4]["signals"].as_array().unwrap().len(), 0);
     assert!(stderr.contains("2 of them could not be hashed"), "{stderr}");
 }
@@ -152,19 +116,14 @@ fn import_dry_run_checks_every_line_and_writes_nothing_but_the_errors() {
     assert!(stderr.contains(reasons), "{stderr}");
     assert!(stderr.contains("review: dual"), "{stderr}");
     assert_eq!(std::fs::read_to_string(&errors).unwrap(), reasons);
-    let mut files: Vec<_> = std::fs::read_dir(folder.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     files.sort();
     assert_eq!(files, ["errors.txt", "list.csv"]);
 
     let (code, stdout, _) = run(hashpact().args(["--json", "import", "--dry-run"]).arg(&list));
     let summary: serde_json::Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!(
-        (code, &summary["records"], &summary["bad_lines"]),
-        (3, &1.into(), &2.into())
-    );
+    assert_eq!((code, &summary["records"], &summary["bad_lines"]), (3, &1.into(), &2.into()));
 }
 
 #[test]
@@ -175,18 +134,13 @@ fn import_refuses_lists_and_options_it_does_not_understand() {
     let (code, _, stderr) = run(hashpact().args(["import", "--dry-run"]).arg(&list));
     assert_eq!(code, 2);
     assert!(stderr.contains("line 1: unknown column(s) \"case\""), "{stderr}");
-    let (code, _, _) = run(hashpact()
-        .args(["import", "--dry-run", "--ignore-unknown-columns"])
-        .arg(&list));
+    let (code, _, _) = run(hashpact().args(["import", "--dry-run", "--ignore-unknown-columns"]).arg(&list));
     assert_eq!(code, 0);
-    let (code, _, stderr) = run(hashpact()
-        .args(["import", "--dry-run", "--origin", "generatd"])
-        .arg(&list));
+    let (code, _, stderr) = run(hashpact().args(["import", "--dry-run", "--origin", "generatd"]).arg(&list));
     assert_eq!(code, 2);
     assert!(stderr.contains("generated"), "{stderr}");
-    let (code, _, stderr) = run(hashpact()
-        .args(["import", "--dry-run", "--source-org", "Free Text"])
-        .arg(&list));
+    let (code, _, stderr) =
+        run(hashpact().args(["import", "--dry-run", "--source-org", "Free Text"]).arg(&list));
     assert_eq!(code, 2);
     assert!(stderr.contains("source organisation"), "{stderr}");
     let (code, _, _) = run(hashpact().args(["import", "--batch", "0"]).arg(&list));
@@ -197,11 +151,7 @@ fn import_refuses_lists_and_options_it_does_not_understand() {
 fn import_survives_a_node_that_goes_away() {
     let folder = tempfile::tempdir().unwrap();
     let list = folder.path().join("list.tx");
-    std::fs::write(
-        &list,
-        (0..10).map(|nth| format!("md5 {nth:032x}\n")).collect::<String>(),
-    )
-    .unwrap();
+    std::fs::write(&list, (0..10).map(|nth| format!("md5 {nth:032x}\n")).collect::<String>()).unwrap();
     let ledger = Arc::new(Mutex::new(Ledger::default()));
     // States the third batch, says nothing, and refuses from then on.
     let node = FakeNode::with_ledger(Arc::clone(&ledger), |_, count| match count {
@@ -209,9 +159,7 @@ fn import_survives_a_node_that_goes_away() {
         2 => Some(Reply::Hangup),
         _ => Some(Reply::error(503, "Retry-After: 600\r\n", "stopping")),
     });
-    let (code, _, stderr) = run(hashpact()
-        .args(["--url", &node.url, "import", "--batch", "3"])
-        .arg(&list));
+    let (code, _, stderr) = run(hashpact().args(["--url", &node.url, "import", "--batch", "3"]).arg(&list));
     assert_eq!(code, 4, "{stderr}");
     assert!(
         stderr.contains("lines 7 to 9 (6 records were stated before; run the same command again"),
@@ -219,29 +167,16 @@ fn import_survives_a_node_that_goes_away() {
     );
     assert!(stderr.contains("request r-1"), "{stderr}");
     let node = FakeNode::with_ledger(Arc::clone(&ledger), |_, _| None);
-    let (code, stdout, stderr) = run(hashpact()
-        .args(["--url", &node.url, "import", "--batch", "3"])
-        .arg(&list));
+    let (code, stdout, stderr) =
+        run(hashpact().args(["--url", &node.url, "import", "--batch", "3"]).arg(&list));
     assert_eq!(code, 0, "{stderr}");
-    assert!(
-        stdout.contains("10 lines read, 4 records stated\n  6 stated by an earlier run\n"),
-        "{stdout}"
-    );
-    let values: Vec<String> = ledger
-        .lock()
-        .unwrap()
-        .stated
-        .iter()
-        .map(|record| record.signals[0].value.clone())
-        .collect();
-    assert_eq!(
-        values,
-        (0..10).map(|nth| format!("{nth:032x}")).collect::<Vec<_>>()
-    );
+    assert!(stdout.contains("10 lines read, 4 records stated\n  6 stated by an earlier run\n"), "{stdout}");
+    let values: Vec<String> =
+        ledger.lock().unwrap().stated.iter().map(|record| record.signals[0].value.clone()).collect();
+    assert_eq!(values, (0..10).map(|nth| format!("{nth:032x}")).collect::<Vec<_>>());
     // Other labels under the same journal would be half of one list and half of another.
-    let (code, _, stderr) = run(hashpact()
-        .args(["--url", &node.url, "import", "--batch", "3", "--review", "dual"])
-        .arg(&list));
+    let (code, _, stderr) =
+        run(hashpact().args(["--url", &node.url, "import", "--batch", "3", "--review", "dual"]).arg(&list));
     assert_eq!(code, 2);
     assert!(stderr.contains("was started with other labels"), "{stderr}");
 }
@@ -298,10 +233,7 @@ fn match_of_a_list() {
 
     std::fs::write(&list, format!("md5 {}\n", "0".repeat(32))).unwrap();
     assert_eq!(run(hashpact().args(arguments).arg(&list)).0, 0);
-    assert_eq!(
-        run(hashpact().args(arguments).arg(&list).arg("--exit-code")).0,
-        10
-    );
+    assert_eq!(run(hashpact().args(arguments).arg(&list).arg("--exit-code")).0, 10);
     std::fs::write(&list, format!("md5 {MD5}\n")).unwrap();
     assert_eq!(run(hashpact().args(arguments).arg(&list).arg("--exit-code")).0, 0);
 }
@@ -312,21 +244,16 @@ fn an_incomplete_answer_is_never_silent() {
     let list = folder.path().join("list.tx");
     std::fs::write(&list, format!("md5 {MD5}\n")).unwrap();
     let node = FakeNode::start(|request, _| answer_match(request, false));
-    let (code, stdout, stderr) = run(hashpact()
-        .args(["--quiet", "--url", &node.url, "match", "--all", "--list"])
-        .arg(&list));
+    let (code, stdout, stderr) =
+        run(hashpact().args(["--quiet", "--url", &node.url, "match", "--all", "--list"]).arg(&list));
     assert_eq!(code, 6);
     assert_eq!(stdout, "line 1: UNKNOWN: the answer is incomplete\n");
     assert!(stderr.contains("THE ANSWER IS INCOMPLETE: loading."), "{stderr}");
     assert!(!stdout.contains("no match"));
-    let (code, stdout, stderr) = run(hashpact()
-        .args(["--quiet", "--json", "--url", &node.url, "match", "--list"])
-        .arg(&list));
+    let (code, stdout, stderr) =
+        run(hashpact().args(["--quiet", "--json", "--url", &node.url, "match", "--list"]).arg(&list));
     let line: serde_json::Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!(
-        (code, &line["complete"], &line["reason"]),
-        (6, &false.into(), &"loading".into())
-    );
+    assert_eq!((code, &line["complete"], &line["reason"]), (6, &false.into(), &"loading".into()));
     assert!(stderr.contains("INCOMPLETE"), "{stderr}");
 }
 
@@ -334,9 +261,7 @@ fn an_incomplete_answer_is_never_silent() {
 fn match_of_files_sends_signals_and_nothing_else() {
     let (_folder, root) = folder_of_inputs();
     let node = FakeNode::start(|request, _| answer_match(request, true));
-    let (code, stdout, stderr) = run(hashpact()
-        .args(["--json", "--url", &node.url, "match"])
-        .arg(&root));
+    let (code, stdout, stderr) = run(hashpact().args(["--json", "--url", &node.url, "match"]).arg(&root));
     assert_eq!(code, 0, "{stderr}");
     assert_eq!(stdout.lines().count(), 3);
     assert!(stdout.contains("\"file\":"), "{stdout}");
@@ -347,51 +272,27 @@ fn match_of_files_sends_signals_and_nothing_else() {
     }
     let asked: MatchRequest = serde_json::from_str(&requests[0].body).unwrap();
     assert_eq!(asked.items[0].signals[0].variants.len(), 7);
-    assert_eq!(
-        asked
-            .items
-            .iter()
-            .map(|item| item.signals.len())
-            .collect::<Vec<_>>(),
-        [4, 3, 4]
-    );
+    assert_eq!(asked.items.iter().map(|item| item.signals.len()).collect::<Vec<_>>(), [4, 3, 4]);
 }
 
 #[test]
 fn contribute_twice_states_once_and_a_flat_picture_is_left_out() {
     let (_folder, root) = folder_of_inputs();
-    RgbImage::from_pixel(64, 64, Rgb([90, 90, 90]))
-        .save(root.join("flat.png"))
-        .unwrap();
+    RgbImage::from_pixel(64, 64, Rgb([90, 90, 90])).save(root.join("flat.png")).unwrap();
     let ledger = Arc::new(Mutex::new(Ledger::default()));
     let node = FakeNode::with_ledger(Arc::clone(&ledger), |_, _| None);
-    let mut arguments = vec![
-        "--url",
-        &node.url,
-        "contribute",
-        "--origin",
-        "generated",
-        "--review",
-        "single",
-    ];
+    let mut arguments = vec!["--url", &node.url, "contribute", "--origin", "generated", "--review", "single"];
     arguments.extend(["--evidence", "human_review", "--evidence", "watermark", "--json"]);
     let (code, stdout, stderr) = run(hashpact().args(&arguments).arg(&root));
     assert_eq!(code, 0, "{stderr}");
-    assert!(
-        stderr.contains("PDQ quality under 50; the PDQ hash is left out"),
-        "{stderr}"
-    );
+    assert!(stderr.contains("PDQ quality under 50; the PDQ hash is left out"), "{stderr}");
     assert!(stderr.contains("To state: 4 records with 14 signals"), "{stderr}");
     let (_, again, _) = run(hashpact().args(&arguments).arg(&root));
     assert_eq!(stdout, again, "the second run gets the receipts of the first");
     let ledger = ledger.lock().unwrap();
     assert_eq!(ledger.stated.len(), 4);
     assert_eq!(ledger.stated[0].labels.evidence, ["human_review", "watermark"]);
-    assert!(
-        node.requests()
-            .iter()
-            .all(|request| !request.body.contains(".png"))
-    );
+    assert!(node.requests().iter().all(|request| !request.body.contains(".png")));
 }
 
 #[test]
@@ -408,10 +309,8 @@ fn contribute_without_a_node_or_with_an_open_token_file() {
         for (mode, refused) in [(0o644, true), (0o640, true), (0o600, false), (0o400, false)] {
             std::fs::set_permissions(&token, std::fs::Permissions::from_mode(mode)).unwrap();
             let node = FakeNode::start(|_, _| Reply::error(401, "", "unauthorized"));
-            let (code, _, stderr) = run(hashpact()
-                .args(["--url", &node.url, "--token-file"])
-                .arg(&token)
-                .arg("status"));
+            let (code, _, stderr) =
+                run(hashpact().args(["--url", &node.url, "--token-file"]).arg(&token).arg("status"));
             assert_eq!(code, if refused { 2 } else { 4 }, "{mode:o}: {stderr}");
             assert_eq!(stderr.contains("can be read by others"), refused, "{stderr}");
             assert_eq!(node.requests().len(), usize::from(!refused));
@@ -427,27 +326,16 @@ fn verify_refuses_what_is_no_proof() {
     let key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
     let (code, stdout, _) = run(hashpact().arg("verify").arg(&proof).args(["--key", key]));
     assert_eq!(code, 7);
-    assert_eq!(
-        stdout,
-        "NOT PROVEN: first line is not that of a tlog-proof of version 1\n"
-    );
-    let (code, stdout, _) = run(hashpact()
-        .args(["--json", "verify"])
-        .arg(&proof)
-        .args(["--key", key]));
+    assert_eq!(stdout, "NOT PROVEN: first line is not that of a tlog-proof of version 1\n");
+    let (code, stdout, _) = run(hashpact().args(["--json", "verify"]).arg(&proof).args(["--key", key]));
     assert_eq!(code, 7);
-    assert_eq!(
-        serde_json::from_str::<serde_json::Value>(&stdout).unwrap()["proven"],
-        false
-    );
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&stdout).unwrap()["proven"], false);
     for key in ["00", "name+00000000+AAAA", &"0".repeat(64)] {
         let (code, _, stderr) = run(hashpact().arg("verify").arg(&proof).args(["--key", key]));
         assert_eq!(code, 2, "{key}: {stderr}");
     }
-    let (code, _, stderr) = run(hashpact()
-        .arg("verify")
-        .arg(folder.path().join("none"))
-        .args(["--key", key]));
+    let (code, _, stderr) =
+        run(hashpact().arg("verify").arg(folder.path().join("none")).args(["--key", key]));
     assert_eq!(code, 2, "{stderr}");
 }
 
@@ -456,13 +344,9 @@ fn completions_and_exit_codes_of_usage() {
     let (code, stdout, _) = run(hashpact().args(["completions", "bash"]));
     assert_eq!(code, 0);
     assert!(stdout.contains("_hashpact"), "{stdout}");
-    for arguments in [
-        &["match"][..],
-        &["opinion", "xyz", "agree"],
-        &["retract", &"ab".repeat(32)],
-        &["nonsense"],
-        &[],
-    ] {
+    for arguments in
+        [&["match"][..], &["opinion", "xyz", "agree"], &["retract", &"ab".repeat(32)], &["nonsense"], &[]]
+    {
         assert_eq!(run(hashpact().args(arguments)).0, 2, "{arguments:?}");
     }
 }

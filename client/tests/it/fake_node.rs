@@ -117,9 +117,7 @@ impl FakeNode {
         FakeNode::start(move |request, count| {
             let receipts = request.headers.get("idempotency-key").map(|key| {
                 let body: ContributeRequest = serde_json::from_str(&request.body).unwrap();
-                Receipts {
-                    receipts: ledger.lock().unwrap().contribute(key, &body.records),
-                }
+                Receipts { receipts: ledger.lock().unwrap().contribute(key, &body.records) }
             });
             // The ledger is written before the answer, as in a node; a hang-up loses the answer only.
             script(request, count).unwrap_or_else(|| match receipts {
@@ -150,15 +148,8 @@ fn read_request(stream: &TcpStream) -> Option<Request> {
         };
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
-    let length = headers
-        .get("content-length")
-        .map_or(0, |length| length.parse().unwrap());
+    let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some(Request {
-        method,
-        target,
-        headers,
-        body: String::from_utf8(body).ok()?,
-    })
+    Some(Request { method, target, headers, body: String::from_utf8(body).ok()? })
 }

@@ -39,30 +39,12 @@ fn prove() -> Proven {
     let record = leaf_hash(&sealed.leaf_bytes);
     let sibling = NodeHash::new([5; 32]);
     let root = Root::from(node_hash(&sibling, &NodeHash::from(record)));
-    let note = sign_checkpoint(
-        &Checkpoint {
-            origin: ORIGIN.to_owned(),
-            size: 2,
-            root,
-        },
-        &key,
-    );
+    let note = sign_checkpoint(&Checkpoint { origin: ORIGIN.to_owned(), size: 2, root }, &key);
     let proof = |extra: Vec<u8>| {
-        TlogProof {
-            extra: Some(extra),
-            index: 1,
-            hashes: vec![sibling],
-            checkpoint: note.clone(),
-        }
-        .encode()
+        TlogProof { extra: Some(extra), index: 1, hashes: vec![sibling], checkpoint: note.clone() }.encode()
     };
     let whole = [&sealed.leaf_bytes[..], &sealed.salt, &sealed.padded].concat();
-    Proven {
-        record,
-        with_payload: proof(whole),
-        leaf_alone: proof(sealed.leaf_bytes.to_vec()),
-        key,
-    }
+    Proven { record, with_payload: proof(whole), leaf_alone: proof(sealed.leaf_bytes.to_vec()), key }
 }
 
 #[test]
@@ -71,12 +53,7 @@ fn proofs_that_hold_and_proofs_that_do_not() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("proof");
     let key = proven.key.public();
-    let vkey = NoteKey {
-        name: ORIGIN.to_owned(),
-        algorithm: NoteAlgorithm::Ed25519,
-        key,
-    }
-    .vkey();
+    let vkey = NoteKey { name: ORIGIN.to_owned(), algorithm: NoteAlgorithm::Ed25519, key }.vkey();
     let verify = |proof: &str, arguments: &[&str]| {
         std::fs::write(&file, proof).unwrap();
         run(hashpact().arg("verify").arg(&file).args(arguments))
@@ -89,29 +66,18 @@ fn proofs_that_hold_and_proofs_that_do_not() {
         proven.record
     );
     assert!(stdout.starts_with(&expected), "{stdout}");
-    assert!(
-        stdout.contains(&format!("md5      {}\n    labels   generated\n", "ab".repeat(16))),
-        "{stdout}"
-    );
-    assert!(
-        stdout.contains("CLAIMED, not proven:\n  stated at 2026-01-02T03:04:05"),
-        "{stdout}"
-    );
+    assert!(stdout.contains(&format!("md5      {}\n    labels   generated\n", "ab".repeat(16))), "{stdout}");
+    assert!(stdout.contains("CLAIMED, not proven:\n  stated at 2026-01-02T03:04:05"), "{stdout}");
     assert!(!stdout.contains("NOTE:"), "{stdout}");
 
     let (code, stdout, _) = verify(&proven.leaf_alone, &["--key", &key.to_hex()]);
     assert_eq!(code, 0, "{stdout}");
     assert!(stdout.contains("NOT SHOWN: what the entry says"), "{stdout}");
-    assert!(
-        stdout.contains("NOTE: the name of the log is the one in the proof"),
-        "{stdout}"
-    );
+    assert!(stdout.contains("NOTE: the name of the log is the one in the proof"), "{stdout}");
 
     let other = SecretKey::from_seed([4; 32]).public().to_hex();
     let moved = proven.with_payload.replace("index 1\n", "index 0\n");
-    let resized = proven
-        .with_payload
-        .replace(&format!("{ORIGIN}\n2\n"), &format!("{ORIGIN}\n3\n"));
+    let resized = proven.with_payload.replace(&format!("{ORIGIN}\n2\n"), &format!("{ORIGIN}\n3\n"));
     let salted = proven.with_payload.replacen("CQkJCQkJ", "CQkJCQkK", 1);
     assert!(resized != proven.with_payload && salted != proven.with_payload);
     let cases: [(&str, &[&str]); 5] = [
@@ -119,23 +85,15 @@ fn proofs_that_hold_and_proofs_that_do_not() {
         (&moved, &["--key", &vkey]),
         (&resized, &["--key", &vkey]),
         (&salted, &["--key", &vkey]),
-        (
-            &proven.with_payload,
-            &["--key", &key.to_hex(), "--origin", "demo-0123456789abcdef/beta/1"],
-        ),
+        (&proven.with_payload, &["--key", &key.to_hex(), "--origin", "demo-0123456789abcdef/beta/1"]),
     ];
     for (nth, (proof, arguments)) in cases.into_iter().enumerate() {
         let (code, stdout, _) = verify(proof, arguments);
         assert_eq!(code, 7, "case {nth}: {stdout}");
-        assert!(
-            stdout.starts_with("NOT PROVEN: ") && !stdout.contains("PROVEN by"),
-            "case {nth}: {stdout}"
-        );
+        assert!(stdout.starts_with("NOT PROVEN: ") && !stdout.contains("PROVEN by"), "case {nth}: {stdout}");
     }
-    let (code, _, stderr) = verify(
-        &proven.with_payload,
-        &["--key", &vkey, "--origin", "demo-0123456789abcdef/beta/1"],
-    );
+    let (code, _, stderr) =
+        verify(&proven.with_payload, &["--key", &vkey, "--origin", "demo-0123456789abcdef/beta/1"]);
     assert_eq!(code, 2, "{stderr}");
 }
 
@@ -150,12 +108,6 @@ fn a_fetched_proof_must_be_of_the_record_that_was_asked_for() {
     assert_eq!(asked(&proven.record.to_hex()).0, 0);
     let (code, stdout, _) = asked(&"cd".repeat(32));
     assert_eq!(code, 7);
-    assert!(
-        stdout.starts_with("NOT PROVEN: the proof is valid, but of another record: "),
-        "{stdout}"
-    );
-    assert_eq!(
-        node.requests()[0].target,
-        format!("/v1/records/{}/proof", proven.record)
-    );
+    assert!(stdout.starts_with("NOT PROVEN: the proof is valid, but of another record: "), "{stdout}");
+    assert_eq!(node.requests()[0].target, format!("/v1/records/{}/proof", proven.record));
 }

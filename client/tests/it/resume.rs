@@ -46,19 +46,13 @@ fn run(
 }
 
 fn finish(list: &str, journal: &Path, batch_max: usize, ledger: &mut Ledger) -> Totals {
-    run(list, journal, batch_max, ledger, usize::MAX)
-        .unwrap()
-        .expect("an unlimited run reaches the end")
+    run(list, journal, batch_max, ledger, usize::MAX).unwrap().expect("an unlimited run reaches the end")
 }
 
 /// A folder in memory where there is one: these tests sync thousands of times.
 fn folder() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
-    if memory.is_dir() {
-        tempfile::tempdir_in(memory).unwrap()
-    } else {
-        tempfile::tempdir().unwrap()
-    }
+    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
 }
 
 fn md5_line(nth: usize) -> String {
@@ -82,11 +76,7 @@ fn list() -> (String, Vec<String>) {
 }
 
 fn stated(ledger: &Ledger) -> Vec<String> {
-    ledger
-        .stated
-        .iter()
-        .map(|record| record.signals[0].value.clone())
-        .collect()
+    ledger.stated.iter().map(|record| record.signals[0].value.clone()).collect()
 }
 
 #[test]
@@ -170,11 +160,9 @@ fn an_edited_list_is_noticed_before_anything_is_sent() {
     let path = folder.path().join("journal");
     // After one batch done (3 steps), and with the second one begun (4 steps).
     for steps in [3, 4] {
-        for (from, to) in [
-            (md5_line(0), md5_line(99)),
-            (md5_line(5), md5_line(99)),
-            (md5_line(0), String::new()),
-        ] {
+        for (from, to) in
+            [(md5_line(0), md5_line(99)), (md5_line(5), md5_line(99)), (md5_line(0), String::new())]
+        {
             let _ = std::fs::remove_file(&path);
             let mut ledger = Ledger::default();
             run(&text, &path, 4, &mut ledger, steps).unwrap();
@@ -193,10 +181,7 @@ fn an_edited_list_is_noticed_before_anything_is_sent() {
     std::fs::remove_file(&path).unwrap();
     run(&text, &path, 4, &mut Ledger::default(), 4).unwrap();
     let shorter = run(&md5_line(0), &path, 4, &mut Ledger::default(), usize::MAX);
-    assert!(
-        matches!(shorter, Err(ImportError::ListChanged { .. })),
-        "{shorter:?}"
-    );
+    assert!(matches!(shorter, Err(ImportError::ListChanged { .. })), "{shorter:?}");
 }
 
 #[test]
@@ -208,14 +193,8 @@ fn receipts_of_another_batch_are_refused() {
     let mut importer = Importer::new(reader, Some(journal), "unused", 4);
     let batch = importer.next_batch(&mut |_| {}).unwrap().unwrap();
     let receipts = Ledger::default().contribute(&batch.key, &batch.records);
-    assert!(matches!(
-        importer.confirm(&batch, &receipts[..3]),
-        Err(ImportError::Receipts { .. })
-    ));
-    assert!(matches!(
-        importer.confirm(&batch, &[]),
-        Err(ImportError::Receipts { .. })
-    ));
+    assert!(matches!(importer.confirm(&batch, &receipts[..3]), Err(ImportError::Receipts { .. })));
+    assert!(matches!(importer.confirm(&batch, &[]), Err(ImportError::Receipts { .. })));
     importer.confirm(&batch, &receipts).unwrap();
 }
 

@@ -45,8 +45,5 @@ fn help_texts() {
         std::fs::write(&path, &text).unwrap();
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(
-        text, expected,
-        "the help texts changed; see the head of this file"
-    );
+    assert_eq!(text, expected, "the help texts changed; see the head of this file");
 }

@@ -226,6 +226,8 @@ impl Peers {
         for (peer, state) in &mut self.connected {
             let connected_ms = now_ms.saturating_sub(state.since_ms);
             if state.member.is_none() && connected_ms >= ADMISSION_TIMEOUT_MS {
+                // Said again only if the transport has not let go of it by then.
+                state.since_ms = now_ms;
                 out.push(Effect::Disconnect { peer: *peer, reason: "not_admitted_in_time" });
             } else if state.member.is_none()
                 && state.hello_request.is_none()

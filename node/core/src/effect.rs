@@ -361,6 +361,9 @@ pub enum SubmitError {
     /// The node is stopping.
     #[error("the node is stopping")]
     Stopping,
+    /// Something that the node needs failed; the cause is in its log.
+    #[error("{0}; the operator's log says why")]
+    Unavailable(&'static str),
     /// The log is closed or frozen.
     #[error("this member's log takes no entries: {0}")]
     LogClosed(&'static str),

@@ -21,46 +21,25 @@ fn bench(codes: usize, label: &str) {
     let mut seed = 0x9e37_79b9_7f4a_7c15;
     let values: Vec<[u8; 32]> = (0..codes).map(|_| random_value(&mut seed)).collect();
     let queries: Vec<[u8; 32]> = (0..BATCH_QUERIES)
-        .map(|n| {
-            if n % 2 == 0 {
-                flip(&values[n * 37], n % 32)
-            } else {
-                random_value(&mut seed)
-            }
-        })
+        .map(|n| if n % 2 == 0 { flip(&values[n * 37], n % 32) } else { random_value(&mut seed) })
         .collect();
 
     let index = MatchIndex::new();
     let start = Instant::now();
     let changes = values.iter().enumerate();
-    index.apply(changes.map(|(n, value)| Change::InsertHamming {
-        value,
-        record: n as u64,
-    }));
-    report(
-        &format!("index.{label}.bulk_insert"),
-        per_item_ns(start, codes),
-        "ns/code",
-    );
+    index.apply(changes.map(|(n, value)| Change::InsertHamming { value, record: n as u64 }));
+    report(&format!("index.{label}.bulk_insert"), per_item_ns(start, codes), "ns/code");
 
     let start = Instant::now();
     for (n, value) in values.iter().take(1000).enumerate() {
         index.insert_hamming(&flip(value, 1), n as u64);
     }
-    report(
-        &format!("index.{label}.insert"),
-        per_item_ns(start, 1000) / 1e3,
-        "us/code",
-    );
+    report(&format!("index.{label}.insert"), per_item_ns(start, 1000) / 1e3, "us/code");
     let start = Instant::now();
     for (n, value) in values.iter().take(1000).enumerate() {
         assert!(index.remove_hamming(&flip(value, 1), n as u64));
     }
-    report(
-        &format!("index.{label}.remove"),
-        per_item_ns(start, 1000) / 1e3,
-        "us/code",
-    );
+    report(&format!("index.{label}.remove"), per_item_ns(start, 1000) / 1e3, "us/code");
 
     for radius in RADII {
         let mut times_us: Vec<f64> = Vec::new();
@@ -70,16 +49,8 @@ fn bench(codes: usize, label: &str) {
             times_us.push(start.elapsed().as_secs_f64() * 1e6);
         }
         times_us.sort_by(f64::total_cmp);
-        report(
-            &format!("index.{label}.r{radius}.single_p50"),
-            times_us[SINGLE_QUERIES / 2],
-            "us",
-        );
-        report(
-            &format!("index.{label}.r{radius}.single_p99"),
-            times_us[SINGLE_QUERIES * 99 / 100],
-            "us",
-        );
+        report(&format!("index.{label}.r{radius}.single_p50"), times_us[SINGLE_QUERIES / 2], "us");
+        report(&format!("index.{label}.r{radius}.single_p99"), times_us[SINGLE_QUERIES * 99 / 100], "us");
 
         let start = Instant::now();
         let hits = black_box(index.query_hamming_batch(&queries, radius));

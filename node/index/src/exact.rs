@@ -29,10 +29,7 @@ impl Default for ExactMaps {
     fn default() -> Self {
         let empty = Arc::new(Shard::new());
         let shards = (0..SHARDS).map(|_| RwLock::new(Arc::clone(&empty))).collect();
-        Self {
-            hasher: RandomState::new(),
-            shards,
-        }
+        Self { hasher: RandomState::new(), shards }
     }
 }
 
@@ -55,11 +52,7 @@ impl ExactMaps {
 
     /// Starts a run of changes. The caller makes sure that there is one run at a time.
     pub(crate) fn begin(&self) -> ExactChanges<'_> {
-        ExactChanges {
-            maps: self,
-            shards: BTreeMap::new(),
-            delta: BTreeMap::new(),
-        }
+        ExactChanges { maps: self, shards: BTreeMap::new(), delta: BTreeMap::new() }
     }
 }
 
@@ -74,9 +67,7 @@ pub(crate) struct ExactChanges<'m> {
 impl ExactChanges<'_> {
     fn shard(&mut self, kind: u8, value: &[u8]) -> &mut Arc<Shard> {
         let number = self.maps.shard_number(kind, value);
-        self.shards
-            .entry(number)
-            .or_insert_with(|| self.maps.shard(number))
+        self.shards.entry(number).or_insert_with(|| self.maps.shard(number))
     }
 
     /// Adds a pair of value and record; `false` when it was there already.
@@ -85,11 +76,7 @@ impl ExactChanges<'_> {
         if holds(shard, kind, value, record) {
             return false;
         }
-        let new_value = match Arc::make_mut(shard)
-            .entry(kind)
-            .or_default()
-            .entry(Arc::from(value))
-        {
+        let new_value = match Arc::make_mut(shard).entry(kind).or_default().entry(Arc::from(value)) {
             Entry::Occupied(mut entry) => {
                 entry.get_mut().insert(record);
                 0
@@ -132,9 +119,7 @@ impl ExactChanges<'_> {
     pub(crate) fn publish(self, stats: &mut BTreeMap<u8, SignalStats>) {
         for (number, shard) in self.shards {
             let last = {
-                let mut published = self.maps.shards[number]
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner);
+                let mut published = self.maps.shards[number].write().unwrap_or_else(PoisonError::into_inner);
                 std::mem::replace(&mut *published, shard)
             };
             drop(last);

@@ -26,10 +26,7 @@ struct Snapshot {
 
 impl Snapshot {
     fn scan_order(&self) -> impl Iterator<Item = &Block> {
-        self.blocks
-            .iter()
-            .map(Arc::as_ref)
-            .chain(std::iter::once(&*self.tail))
+        self.blocks.iter().map(Arc::as_ref).chain(std::iter::once(&*self.tail))
     }
 
     fn block(&self, number: usize) -> &Block {
@@ -173,22 +170,14 @@ impl FlatWriter {
     /// Closes the gap at `position` with the last code.
     fn drop_code(&mut self, code: &Code, position: usize) {
         self.positions.remove(code);
-        let (last, posting) = self
-            .working
-            .pop()
-            .expect("a code that has a position is in a block");
+        let (last, posting) = self.working.pop().expect("a code that has a position is in a block");
         if last != *code {
-            self.working
-                .block_mut(position / BLOCK_CODES)
-                .replace(position % BLOCK_CODES, last, posting);
+            self.working.block_mut(position / BLOCK_CODES).replace(position % BLOCK_CODES, last, posting);
             self.positions.insert(last, position);
         }
     }
 
     pub(crate) fn stats(&self) -> SignalStats {
-        SignalStats {
-            values: self.positions.len() as u64,
-            postings: self.postings,
-        }
+        SignalStats { values: self.positions.len() as u64, postings: self.postings }
     }
 }

@@ -197,8 +197,6 @@ impl MatchIndex {
     /// A writer that panicked may have left its working copy half changed. Readers still have the last
     /// published snapshot, which is whole; nobody may publish another one.
     fn lock_writer(&self) -> MutexGuard<'_, FlatWriter> {
-        self.writer
-            .lock()
-            .expect("no writer of the match index panics half way")
+        self.writer.lock().expect("no writer of the match index panics half way")
     }
 }

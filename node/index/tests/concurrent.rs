@@ -18,9 +18,7 @@ const READERS: usize = 2;
 fn value(number: usize) -> [u8; 32] {
     let mut value = [0; 32];
     for (part, chunk) in value.chunks_exact_mut(8).enumerate() {
-        let seed = (number as u64 + 1)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .rotate_left(part as u32 * 11);
+        let seed = (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(part as u32 * 11);
         let mixed = (seed ^ (seed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         chunk.copy_from_slice(&(mixed ^ (mixed >> 32)).to_be_bytes());
     }
@@ -67,10 +65,7 @@ fn read(index: &MatchIndex, words: &[AtomicU64], reader: usize, stop: &AtomicBoo
         judged += 1;
         let record = number as u64;
         let present = before & 2 != 0;
-        assert_eq!(
-            near.iter().any(|hit| hit.record == record && hit.distance == 0),
-            present
-        );
+        assert_eq!(near.iter().any(|hit| hit.record == record && hit.distance == 0), present);
         assert_eq!(batch, [near]);
         assert_eq!(exact.contains(&record), present);
     }
@@ -80,37 +75,23 @@ fn read(index: &MatchIndex, words: &[AtomicU64], reader: usize, stop: &AtomicBoo
 #[test]
 fn every_query_sees_what_was_acknowledged_before_it() {
     let index = MatchIndex::new();
-    let words: Vec<AtomicU64> = (0..WRITERS * VALUES_PER_WRITER)
-        .map(|_| AtomicU64::new(0))
-        .collect();
+    let words: Vec<AtomicU64> = (0..WRITERS * VALUES_PER_WRITER).map(|_| AtomicU64::new(0)).collect();
     let stop = AtomicBool::new(false);
     let judged: u64 = thread::scope(|scope| {
         let (index, words, stop) = (&index, &words, &stop);
-        let readers: Vec<_> = (0..READERS)
-            .map(|n| scope.spawn(move || read(index, words, n, stop)))
-            .collect();
-        let writers: Vec<_> = (0..WRITERS)
-            .map(|n| scope.spawn(move || write(index, words, n)))
-            .collect();
+        let readers: Vec<_> =
+            (0..READERS).map(|n| scope.spawn(move || read(index, words, n, stop))).collect();
+        let writers: Vec<_> = (0..WRITERS).map(|n| scope.spawn(move || write(index, words, n))).collect();
         let written: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();
         stop.store(true, Ordering::SeqCst);
         for outcome in written {
             outcome.expect("a writer's assertion failed");
         }
-        readers
-            .into_iter()
-            .map(|reader| reader.join().expect("a reader's assertion failed"))
-            .sum()
+        readers.into_iter().map(|reader| reader.join().expect("a reader's assertion failed")).sum()
     });
     assert!(judged > 100, "only {judged} answers could be judged");
 
-    let present = words
-        .iter()
-        .filter(|word| word.load(Ordering::SeqCst) & 2 != 0)
-        .count() as u64;
+    let present = words.iter().filter(|word| word.load(Ordering::SeqCst) & 2 != 0).count() as u64;
     assert_eq!(index.stats().hamming.values, present);
-    assert_eq!(
-        index.stats().exact.get(&4).map_or(0, |kind| kind.postings),
-        present
-    );
+    assert_eq!(index.stats().exact.get(&4).map_or(0, |kind| kind.postings), present);
 }

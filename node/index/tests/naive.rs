@@ -17,10 +17,7 @@ impl Naive {
         let mut hits: Vec<Hit> = self
             .hamming
             .iter()
-            .map(|(other, record)| Hit {
-                record: *record,
-                distance: distance(value, other),
-            })
+            .map(|(other, record)| Hit { record: *record, distance: distance(value, other) })
             .filter(|hit| hit.distance <= radius)
             .collect();
         hits.sort_by_key(|hit| (hit.distance, hit.record));
@@ -160,36 +157,23 @@ fn several_blocks_and_every_radius_agree_with_a_linear_scan() {
         };
         pairs.push((value, record));
     }
-    let inserts = pairs.iter().map(|(value, record)| Change::InsertHamming {
-        value,
-        record: *record,
-    });
+    let inserts = pairs.iter().map(|(value, record)| Change::InsertHamming { value, record: *record });
     assert_eq!(index.apply(inserts), pairs.len());
     naive.hamming.extend(pairs.iter().copied());
 
     for round in 0..4 {
         for radius in 0..=64 {
             let centre = &centres[radius as usize % 4];
-            assert_eq!(
-                index.query_hamming(centre, radius),
-                naive.query(centre, radius),
-                "radius {radius}"
-            );
+            assert_eq!(index.query_hamming(centre, radius), naive.query(centre, radius), "radius {radius}");
         }
-        let queries: Vec<[u8; 32]> = (0..40)
-            .map(|n| dice.near(&centres[n % 4], (n * 2) as u16))
-            .chain([pairs[17].0])
-            .collect();
+        let queries: Vec<[u8; 32]> =
+            (0..40).map(|n| dice.near(&centres[n % 4], (n * 2) as u16)).chain([pairs[17].0]).collect();
         let expected: Vec<Vec<Hit>> = queries.iter().map(|query| naive.query(query, 31)).collect();
         assert_eq!(index.query_hamming_batch(&queries, 31), expected);
 
         // A third of what is left goes, in an order that has nothing to do with where it stands.
-        let victims: Vec<([u8; 32], u64)> = naive
-            .hamming
-            .iter()
-            .copied()
-            .filter(|(_, record)| record % 4 == round)
-            .collect();
+        let victims: Vec<([u8; 32], u64)> =
+            naive.hamming.iter().copied().filter(|(_, record)| record % 4 == round).collect();
         for (value, record) in &victims {
             assert!(index.remove_hamming(value, *record));
             assert!(!index.remove_hamming(value, *record));
@@ -205,13 +189,7 @@ fn the_largest_distance_is_counted_right() {
     let index = MatchIndex::new();
     index.insert_hamming(&[0; 32], 1);
     assert!(index.query_hamming(&[0xff; 32], 255).is_empty());
-    assert_eq!(
-        index.query_hamming(&[0xff; 32], 256),
-        vec![Hit {
-            record: 1,
-            distance: 256
-        }]
-    );
+    assert_eq!(index.query_hamming(&[0xff; 32], 256), vec![Hit { record: 1, distance: 256 }]);
     assert_eq!(index.query_hamming(&[0xff; 32], u16::MAX).len(), 1);
 }
 
@@ -234,13 +212,7 @@ fn signal_types_never_match_one_another() {
     assert_eq!(index.query_exact(2, &[7; 16]), [1, 2, 3]);
     assert!(index.query_exact(3, &[7; 16]).is_empty());
     assert!(index.query_exact(2, &[7; 15]).is_empty());
-    assert_eq!(
-        index.stats().exact.get(&2),
-        Some(&SignalStats {
-            values: 1,
-            postings: 3
-        })
-    );
+    assert_eq!(index.stats().exact.get(&2), Some(&SignalStats { values: 1, postings: 3 }));
     assert!(!index.remove_exact(3, &[7; 16], 1));
     for record in 1..=3 {
         assert!(index.remove_exact(2, &[7; 16], record));
@@ -255,22 +227,12 @@ fn changes_in_one_call_are_made_in_order() {
     let changed = index.apply([
         Change::InsertHamming { value, record: 1 },
         Change::InsertHamming { value, record: 1 },
-        Change::InsertExact {
-            kind: 4,
-            value,
-            record: 1,
-        },
+        Change::InsertExact { kind: 4, value, record: 1 },
         Change::RemoveHamming { value, record: 1 },
         Change::RemoveHamming { value, record: 1 },
         Change::InsertHamming { value, record: 2 },
     ]);
     assert_eq!(changed, 4);
-    assert_eq!(
-        index.query_hamming(value, 0),
-        vec![Hit {
-            record: 2,
-            distance: 0
-        }]
-    );
+    assert_eq!(index.query_hamming(value, 0), vec![Hit { record: 2, distance: 0 }]);
     assert_eq!(index.query_exact(4, value), [1]);
 }

@@ -68,7 +68,6 @@ impl From<ServiceError> for ApiError {
                 tracing::error!(%cause, "a read from the database failed; run fsck");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "storage", message)
             }
-            ServiceError::Busy => Self::later(StatusCode::SERVICE_UNAVAILABLE, "busy", message),
             ServiceError::Stopping => Self::later(StatusCode::SERVICE_UNAVAILABLE, "stopping", message),
             ServiceError::UnknownList(_) => Self::bad_request("unknown_list", message),
         }
@@ -82,6 +81,7 @@ impl From<SubmitError> for ApiError {
         match error {
             SubmitError::NotCleared(_) => Self::later(S::SERVICE_UNAVAILABLE, "not_appending", message),
             SubmitError::Busy { .. } => Self::later(S::TOO_MANY_REQUESTS, "busy", message),
+            SubmitError::Unavailable(_) => Self::later(S::SERVICE_UNAVAILABLE, "unavailable", message),
             SubmitError::Stopping => Self::later(S::SERVICE_UNAVAILABLE, "stopping", message),
             SubmitError::KeyReused => Self::new(S::CONFLICT, "idempotency_key_reused", message),
             SubmitError::UnknownRecord(_) => Self::new(S::NOT_FOUND, "unknown_record", message),

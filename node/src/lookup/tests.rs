@@ -143,7 +143,7 @@ fn check(specs: &[Spec], queries: &[api::Query], radius: u16) -> Result<(), Test
             .map(|hit| ((hit.distance, hit.variant, hit.signal_type.as_str()), hit.record.clone()))
             .collect();
         let expected: Vec<_> =
-            expected.into_iter().take(MATCHES_SHOWN_MAX).map(|(_, hit, id)| (hit, id)).collect();
+            expected.into_iter().take(MATCHES_PER_ITEM_MAX).map(|(_, hit, id)| (hit, id)).collect();
         prop_assert_eq!(shown, expected);
     }
     Ok(())

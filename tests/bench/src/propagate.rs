@@ -114,7 +114,11 @@ async fn bulk(node: Arc<Client>, stop: Arc<AtomicBool>, stated: Arc<AtomicU64>) 
 fn record(value: &str) -> NewRecord {
     NewRecord {
         kind: "content".to_owned(),
-        signals: vec![NewSignal { signal_type: "pdq".to_owned(), value: value.to_owned(), quality: Some(90) }],
+        signals: vec![NewSignal {
+            signal_type: "pdq".to_owned(),
+            value: value.to_owned(),
+            quality: Some(90),
+        }],
         ..NewRecord::default()
     }
 }

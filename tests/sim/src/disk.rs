@@ -99,7 +99,9 @@ impl Disk {
 fn wire_entry(entry: &StoredEntry) -> WireEntry {
     use hashpact_core::effect::StoredPayload;
     let payload = match &entry.payload {
-        StoredPayload::Present { salt, padded } => WirePayload::Present { salt: *salt, padded: padded.clone() },
+        StoredPayload::Present { salt, padded } => {
+            WirePayload::Present { salt: *salt, padded: padded.clone() }
+        }
         StoredPayload::Withheld => WirePayload::Withheld,
         StoredPayload::Erased => WirePayload::Erased,
         StoredPayload::NotHere => WirePayload::NotHere,

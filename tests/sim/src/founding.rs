@@ -8,8 +8,8 @@ use hashpact_protocol::keys::{PublicKey, SecretKey};
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::record::{Content, Signal, SignalType};
 use hashpact_protocol::roster::{
-    CardNode, GovernanceKey, LogEntry, LogStatus, Member as RosterMember, MemberId, MemberStatus, NodeCard, Role,
-    Roster, RosterChain, SignedRoster, assemble, sign_card, sign_roster,
+    CardNode, GovernanceKey, LogEntry, LogStatus, Member as RosterMember, MemberId, MemberStatus, NodeCard,
+    Role, Roster, RosterChain, SignedRoster, assemble, sign_card, sign_roster,
 };
 use std::collections::BTreeSet;
 
@@ -99,7 +99,13 @@ impl Founding {
     }
 
     pub(crate) fn empty_lock(&self, member: &Member) -> LockState {
-        LockState { generation: 0, origin: member.origin.clone(), size: 0, root: empty_root(), note: Vec::new() }
+        LockState {
+            generation: 0,
+            origin: member.origin.clone(),
+            size: 0,
+            root: empty_root(),
+            note: Vec::new(),
+        }
     }
 
     pub(crate) fn config(&self, member: &Member, now_ms: u64) -> EngineConfig {
@@ -108,7 +114,10 @@ impl Founding {
             member: member.id.clone(),
             sequence: now_ms,
             expires_s: now_ms / 1_000 + 86_400,
-            nodes: vec![CardNode { peer_key: member.peer, addresses: vec!["/ip4/127.0.0.1/tcp/1".to_owned()] }],
+            nodes: vec![CardNode {
+                peer_key: member.peer,
+                addresses: vec!["/ip4/127.0.0.1/tcp/1".to_owned()],
+            }],
         };
         EngineConfig {
             member: member.id.clone(),

@@ -216,7 +216,8 @@ impl World {
         let mut others = BTreeMap::new();
         for (log, stored) in &held.disk.logs {
             let member = self.founding.author(log);
-            let visible = if *log == held.member.log { signed.min(stored.entries.len()) } else { stored.entries.len() };
+            let visible =
+                if *log == held.member.log { signed.min(stored.entries.len()) } else { stored.entries.len() };
             let author = Author { member: member.id.clone(), n: 1, log: *log };
             for (index, entry) in (0u64..).zip(&stored.entries[..visible]) {
                 view.fold(&author, index, &entry.leaf, &entry.payload);
@@ -429,7 +430,13 @@ impl World {
     fn send(&mut self, node: usize, peer: &Peer, request_id: u64, request: Request) {
         let to = self.by_peer(peer);
         let (from_life, to_life) = (self.nodes[node].life, self.nodes[to].life);
-        let fail = |result| Happening::Answer { to: node, life: from_life, from: to, request_id, result: Err(result) };
+        let fail = |result| Happening::Answer {
+            to: node,
+            life: from_life,
+            from: to,
+            request_id,
+            result: Err(result),
+        };
         if !self.linked(node, to) {
             self.later(1, fail(SendFailure::Unreachable));
             return;
@@ -460,7 +467,10 @@ impl World {
             Ok(receipts) => {
                 assert_eq!(receipts.records.len(), promise.drafts, "a receipt per record");
                 let locked = self.nodes[promise.node].disk.lock.as_ref().map_or(0, |lock| lock.size);
-                assert!(receipts.first_index + promise.drafts as u64 <= locked, "acknowledged beyond the lock");
+                assert!(
+                    receipts.first_index + promise.drafts as u64 <= locked,
+                    "acknowledged beyond the lock"
+                );
                 if let Ack::Replicated(wanted) = receipts.ack {
                     let log = self.nodes[promise.node].member.log;
                     let needed = receipts.first_index + promise.drafts as u64;
@@ -468,7 +478,10 @@ impl World {
                         *other != promise.node
                             && node.disk.logs.get(&log).is_some_and(|log| log.entries.len() as u64 >= needed)
                     });
-                    assert!(copies.count() >= wanted as usize, "acknowledged as replicated without the copies");
+                    assert!(
+                        copies.count() >= wanted as usize,
+                        "acknowledged as replicated without the copies"
+                    );
                 }
                 self.report.acknowledged += 1;
                 self.acknowledged.push(Acknowledged {
@@ -478,8 +491,12 @@ impl World {
                     ack: receipts.ack,
                 });
             }
-            Err(SubmitError::NotCleared(_) | SubmitError::NotYetReplicated { .. } | SubmitError::Busy { .. }
-                | SubmitError::AlreadyRetracted(_)) => self.report.unanswered += 1,
+            Err(
+                SubmitError::NotCleared(_)
+                | SubmitError::NotYetReplicated { .. }
+                | SubmitError::Busy { .. }
+                | SubmitError::AlreadyRetracted(_),
+            ) => self.report.unanswered += 1,
             Err(other) => panic!("submission refused: {other}"),
         }
     }
@@ -522,7 +539,13 @@ impl World {
         let first = self.nodes.first().expect("a world has members");
         for node in &self.nodes {
             assert_eq!(heads(node), heads(first), "{} and {} differ", node.member.id, first.member.id);
-            assert_eq!(standing(node), standing(first), "{} and {} see different views", node.member.id, first.member.id);
+            assert_eq!(
+                standing(node),
+                standing(first),
+                "{} and {} see different views",
+                node.member.id,
+                first.member.id
+            );
         }
     }
 }

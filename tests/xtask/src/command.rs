@@ -26,10 +26,7 @@ impl Step {
                 command.env_remove(name);
             }
         }
-        Self {
-            command,
-            quiet: false,
-        }
+        Self { command, quiet: false }
     }
 
     pub(crate) fn args<I: IntoIterator<Item: AsRef<OsStr>>>(mut self, args: I) -> Self {
@@ -51,10 +48,7 @@ impl Step {
     /// Runs it with its output passed through; a status other than 0 is an error.
     pub(crate) fn run(mut self) -> Result<()> {
         self.announce();
-        let status = self
-            .command
-            .status()
-            .with_context(|| format!("cannot start {}", self.line()))?;
+        let status = self.command.status().with_context(|| format!("cannot start {}", self.line()))?;
         ensure!(status.success(), "{} failed: {status}", self.line());
         Ok(())
     }
@@ -117,10 +111,7 @@ fn meant_for_us_alone(name: &OsString) -> bool {
     let name = name.to_string_lossy();
     name.starts_with("CARGO_PKG_")
         || name.starts_with("CARGO_MANIFEST_")
-        || matches!(
-            &*name,
-            "CARGO_CRATE_NAME" | "CARGO_BIN_NAME" | "CARGO_PRIMARY_PACKAGE"
-        )
+        || matches!(&*name, "CARGO_CRATE_NAME" | "CARGO_BIN_NAME" | "CARGO_PRIMARY_PACKAGE")
 }
 
 #[cfg(test)]
@@ -137,20 +128,12 @@ mod tests {
         assert!(shell("exit 0").succeeds());
         assert!(!shell("exit 3").quiet().succeeds());
         let error = shell("exit 3").run().unwrap_err().to_string();
-        assert!(
-            error.contains("sh -c exit 3 failed") && error.contains('3'),
-            "{error}"
-        );
+        assert!(error.contains("sh -c exit 3 failed") && error.contains('3'), "{error}");
         assert!(Step::new("no-such-program-here", Path::new(".")).run().is_err());
     }
 
     #[test]
     fn the_outer_cargo_is_not_inherited() {
-        assert_eq!(
-            shell("echo \"[$CARGO_MANIFEST_DIR$CARGO_PKG_NAME]\"")
-                .read()
-                .unwrap(),
-            "[]\n"
-        );
+        assert_eq!(shell("echo \"[$CARGO_MANIFEST_DIR$CARGO_PKG_NAME]\"").read().unwrap(), "[]\n");
     }
 }

@@ -29,15 +29,7 @@ pub(crate) struct Options {
 const STAGES: [(&str, &[&str]); 3] = [
     (
         "pure",
-        &[
-            "protocol",
-            "node/core",
-            "node/index",
-            "client/hashing",
-            "tests/sim",
-            "tests/tidy",
-            "tests/xtask",
-        ],
+        &["protocol", "node/core", "node/index", "client/hashing", "tests/sim", "tests/tidy", "tests/xtask"],
     ),
     ("shells", &["node", "client", "tests/bench"]),
     ("whole", &["tests"]),
@@ -45,13 +37,7 @@ const STAGES: [(&str, &[&str]); 3] = [
 
 pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<ExitCode> {
     let mut report = Report::default();
-    report.stage("setup", || {
-        if options.pure {
-            Ok(())
-        } else {
-            setup::run(workspace)
-        }
-    });
+    report.stage("setup", || if options.pure { Ok(()) } else { setup::run(workspace) });
     report.stage("fmt", || workspace.cargo(["fmt", "--all", "--check"]).run());
     report.stage("clippy", || clippy(workspace, options));
     let mut programs = Vec::new();
@@ -62,9 +48,7 @@ pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<ExitCode> {
     if built {
         let environment = environment(workspace, options)?;
         for (stage, folders) in STAGES {
-            let programs = programs
-                .iter()
-                .filter(|program| folders.contains(&&*program.folder));
+            let programs = programs.iter().filter(|program| folders.contains(&&*program.folder));
             run_stage(&mut report, stage, programs, &environment);
         }
         documentation(&mut report, workspace, options);
@@ -75,19 +59,14 @@ pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<ExitCode> {
 /// What is selected: everything, or the pure packages.
 fn selection(options: Options) -> Vec<&'static str> {
     if options.pure {
-        PURE_PACKAGES
-            .iter()
-            .flat_map(|package| ["--package", package])
-            .collect()
+        PURE_PACKAGES.iter().flat_map(|package| ["--package", package]).collect()
     } else {
         vec!["--workspace"]
     }
 }
 
 fn clippy(workspace: &Workspace, options: Options) -> Result<()> {
-    let lint = workspace
-        .cargo(["clippy", "--locked", "--all-targets"])
-        .args(selection(options));
+    let lint = workspace.cargo(["clippy", "--locked", "--all-targets"]).args(selection(options));
     lint.args(["--", "--deny", "warnings"]).run()
 }
 
@@ -104,13 +83,7 @@ struct Program {
 
 fn build(workspace: &Workspace, options: Options) -> Result<Vec<Program>> {
     let mut programs = Vec::new();
-    let args = [
-        "test",
-        "--locked",
-        "--no-run",
-        "--message-format",
-        "json-render-diagnostics",
-    ];
+    let args = ["test", "--locked", "--no-run", "--message-format", "json-render-diagnostics"];
     let status = workspace.cargo(args).args(selection(options)).lines(|line| {
         programs.extend(program(line, workspace.root()));
     })?;
@@ -132,26 +105,16 @@ fn program(message: &str, root: &Path) -> Option<Program> {
         return None;
     }
     let path = PathBuf::from(json_text(message, "executable")?);
-    let directory = Path::new(&json_text(artifact, "manifest_path")?)
-        .parent()?
-        .to_owned();
+    let directory = Path::new(&json_text(artifact, "manifest_path")?).parent()?.to_owned();
     let folder = directory.strip_prefix(root).ok()?.to_str()?.to_owned();
-    Some(Program {
-        folder,
-        name: json_text(artifact, "name")?,
-        path,
-        directory,
-    })
+    Some(Program { folder, name: json_text(artifact, "name")?, path, directory })
 }
 
 /// Variables for the test programs.
 fn environment(workspace: &Workspace, options: Options) -> Result<Vec<(&'static str, PathBuf)>> {
     let mut variables = Vec::new();
-    let photos = if options.pure {
-        photos::already_here(workspace)
-    } else {
-        photos::fetch(workspace).map(Some)
-    };
+    let photos =
+        if options.pure { photos::already_here(workspace) } else { photos::fetch(workspace).map(Some) };
     match photos {
         Ok(folder) => variables.extend(folder.map(|folder| ("HASHPACT_PHOTOS", folder))),
         Err(error) => {
@@ -181,9 +144,7 @@ fn run_stage<'p>(
         any = true;
         // As cargo does it: in the package's folder, with that folder in the environment.
         let step = Step::new(&program.path, &program.directory);
-        let step = environment
-            .iter()
-            .fold(step, |step, (name, value)| step.env(name, value));
+        let step = environment.iter().fold(step, |step, (name, value)| step.env(name, value));
         let step = step.env("CARGO_MANIFEST_DIR", &program.directory);
         let label = format!("{} {}", program.folder, program.name);
         good &= report.tests(&label, step);
@@ -254,11 +215,9 @@ impl Report {
             // It died before it could say so itself.
             counts.failed = 1;
             let outcome = status.map_or_else(|error| format!("{error:#}"), |status| status.to_string());
-            self.closing
-                .push(format!("{label}: no failed test, but {outcome}"));
+            self.closing.push(format!("{label}: no failed test, but {outcome}"));
         } else if good && reports == 0 && label != "documentation" {
-            self.closing
-                .push(format!("{label}: ran without a result of its own"));
+            self.closing.push(format!("{label}: ran without a result of its own"));
         }
         self.counts.passed += counts.passed;
         self.counts.failed += counts.failed;
@@ -273,18 +232,9 @@ impl Report {
         }
         println!();
         for (name, elapsed, good) in &self.stages {
-            println!(
-                "{name:<8} {:>8.1} s  {}",
-                elapsed.as_secs_f64(),
-                if *good { "ok" } else { "FAILED" }
-            );
+            println!("{name:<8} {:>8.1} s  {}", elapsed.as_secs_f64(), if *good { "ok" } else { "FAILED" });
         }
-        let failed: Vec<&str> = self
-            .stages
-            .iter()
-            .filter(|stage| !stage.2)
-            .map(|stage| stage.0)
-            .collect();
+        let failed: Vec<&str> = self.stages.iter().filter(|stage| !stage.2).map(|stage| stage.0).collect();
         if !failed.is_empty() {
             println!("failed: {}", failed.join(", "));
         }
@@ -297,16 +247,10 @@ impl Report {
 fn parse_result(line: &str) -> Option<Counts> {
     let numbers = line.strip_prefix("test result: ")?;
     let count = |word: &str| -> Option<u64> {
-        let before = numbers
-            .split(word)
-            .next()
-            .filter(|before| before.len() < numbers.len())?;
+        let before = numbers.split(word).next().filter(|before| before.len() < numbers.len())?;
         before.trim_end().rsplit(' ').next()?.parse().ok()
     };
-    Some(Counts {
-        passed: count("passed;")?,
-        failed: count("failed;")?,
-    })
+    Some(Counts { passed: count("passed;")?, failed: count("failed;")? })
 }
 
 #[cfg(test)]
@@ -316,13 +260,7 @@ mod tests {
     #[test]
     fn closing_lines_are_counted() {
         let line = "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out";
-        assert_eq!(
-            parse_result(line),
-            Some(Counts {
-                passed: 12,
-                failed: 3
-            })
-        );
+        assert_eq!(parse_result(line), Some(Counts { passed: 12, failed: 3 }));
         let line = "test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; finished in 0.00s";
         assert_eq!(parse_result(line), Some(Counts { passed: 1, failed: 0 }));
         assert_eq!(parse_result("test passes ... ok"), None);
@@ -338,20 +276,11 @@ mod tests {
         };
         let root = Path::new("/w");
         let found = program(&message(true, "\"/t/laws-1\""), root).expect("a test program");
-        assert_eq!(
-            (found.folder.as_str(), found.name.as_str()),
-            ("node/core", "laws")
-        );
-        assert_eq!(
-            (found.path, found.directory),
-            ("/t/laws-1".into(), "/w/node/core".into())
-        );
+        assert_eq!((found.folder.as_str(), found.name.as_str()), ("node/core", "laws"));
+        assert_eq!((found.path, found.directory), ("/t/laws-1".into(), "/w/node/core".into()));
         assert_eq!(program(&message(false, "\"/t/laws-1\""), root), None);
         assert_eq!(program(&message(true, "null"), root), None);
-        assert_eq!(
-            program(&message(true, "\"/t/laws-1\""), Path::new("/elsewhere")),
-            None
-        );
+        assert_eq!(program(&message(true, "\"/t/laws-1\""), Path::new("/elsewhere")), None);
     }
 
     #[test]
@@ -362,10 +291,10 @@ mod tests {
         assert_eq!(report.counts, Counts { passed: 0, failed: 1 });
         let result = "echo 'test result: ok. 2 passed; 0 failed; 0 ignored'";
         assert!(report.tests("lives", shell(result)));
-        assert!(!report.tests(
-            "fails",
-            shell("echo 'test result: FAILED. 1 passed; 4 failed; 0 ignored'; exit 101")
-        ));
+        assert!(
+            !report
+                .tests("fails", shell("echo 'test result: FAILED. 1 passed; 4 failed; 0 ignored'; exit 101"))
+        );
         assert_eq!(report.counts, Counts { passed: 3, failed: 5 });
         assert!(!report.stage("stage", || anyhow::bail!("no")));
         assert_ne!(report.close(), ExitCode::SUCCESS);
@@ -374,15 +303,9 @@ mod tests {
     #[test]
     fn every_package_of_the_workspace_belongs_to_a_stage() {
         let manifest = include_str!("../../../Cargo.toml");
-        let members = manifest
-            .split("members = [")
-            .nth(1)
-            .and_then(|rest| rest.split(']').next());
+        let members = manifest.split("members = [").nth(1).and_then(|rest| rest.split(']').next());
         let mut members: Vec<&str> = members.expect("members").split('"').skip(1).step_by(2).collect();
-        let mut staged: Vec<&str> = STAGES
-            .iter()
-            .flat_map(|(_, folders)| folders.iter().copied())
-            .collect();
+        let mut staged: Vec<&str> = STAGES.iter().flat_map(|(_, folders)| folders.iter().copied()).collect();
         members.sort_unstable();
         staged.sort_unstable();
         assert_eq!(staged, members);

@@ -26,11 +26,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use workspace::Workspace;
 
 #[derive(Debug, Parser)]
-#[command(
-    name = "cargo xtask",
-    about = "Tasks of the Hashpact repository",
-    max_term_width = 100
-)]
+#[command(name = "cargo xtask", about = "Tasks of the Hashpact repository", max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     task: Task,
@@ -102,13 +98,8 @@ fn main() -> Result<ExitCode> {
 
 fn deny(workspace: &Workspace) -> Result<()> {
     let installed = workspace.cargo(["deny", "--version"]).quiet().succeeds();
-    anyhow::ensure!(
-        installed,
-        "cargo-deny is not installed; type: cargo install --locked cargo-deny"
-    );
-    workspace
-        .cargo(["deny", "--workspace", "check", "--config", ".deny.toml"])
-        .run()
+    anyhow::ensure!(installed, "cargo-deny is not installed; type: cargo install --locked cargo-deny");
+    workspace.cargo(["deny", "--workspace", "check", "--config", ".deny.toml"]).run()
 }
 
 #[cfg(test)]
@@ -134,10 +125,7 @@ mod tests {
             .map(|command| command.get_name().to_owned())
             .filter(|name| name != "help")
             .collect();
-        assert_eq!(
-            listed, real,
-            "README.md must name each `cargo xtask` command, and no other"
-        );
+        assert_eq!(listed, real, "README.md must name each `cargo xtask` command, and no other");
     }
 
     #[test]
@@ -150,11 +138,7 @@ mod tests {
     fn commands_in(text: &str) -> BTreeSet<String> {
         text.split("cargo xtask ")
             .skip(1)
-            .map(|rest| {
-                rest.chars()
-                    .take_while(char::is_ascii_lowercase)
-                    .collect::<String>()
-            })
+            .map(|rest| rest.chars().take_while(char::is_ascii_lowercase).collect::<String>())
             .filter(|word| !word.is_empty() && word != "help")
             .collect()
     }

@@ -22,16 +22,7 @@ pub(crate) fn run(workspace: &Workspace, name: Benchmark, json: bool) -> Result<
 
 fn example(workspace: &Workspace, package: &str, example: &str, json: bool) -> Result<()> {
     let mut step = workspace
-        .cargo([
-            "run",
-            "--quiet",
-            "--locked",
-            "--release",
-            "--package",
-            package,
-            "--example",
-            example,
-        ])
+        .cargo(["run", "--quiet", "--locked", "--release", "--package", package, "--example", example])
         .quiet();
     if let Some(folder) = photos::already_here(workspace)? {
         step = step.env("HASHPACT_PHOTOS", folder);
@@ -59,10 +50,7 @@ mod tests {
     fn a_measurement_becomes_a_table_line() {
         let line = r#"{"metric":"index.1m.single","value":12.5,"unit":"us"}"#;
         let words = readable(line).expect("a measurement");
-        assert_eq!(
-            words.split_whitespace().collect::<Vec<_>>(),
-            ["index.1m.single", "12.5", "us"]
-        );
+        assert_eq!(words.split_whitespace().collect::<Vec<_>>(), ["index.1m.single", "12.5", "us"]);
         assert_eq!(readable("warming up"), None);
     }
 }

@@ -29,7 +29,14 @@ pub(crate) fn run(workspace: &Workspace, json: bool) -> Result<()> {
     let mut samples: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for _ in 0..TURNS {
         let ours = workspace.cargo([
-            "run", "--quiet", "--locked", "--release", "--package", "hashpact-hashing", "--example", "bench_pdq",
+            "run",
+            "--quiet",
+            "--locked",
+            "--release",
+            "--package",
+            "hashpact-hashing",
+            "--example",
+            "bench_pdq",
         ]);
         collect(&ours.quiet().read()?, &mut samples)?;
         if let Some(python) = &python {
@@ -62,7 +69,16 @@ fn print(json: bool, function: &str, ours: f64, peer: Option<f64>) {
 }
 
 fn build(workspace: &Workspace) -> Result<()> {
-    let arguments = ["build", "--quiet", "--locked", "--release", "--package", "hashpact-hashing", "--example", "bench_pdq"];
+    let arguments = [
+        "build",
+        "--quiet",
+        "--locked",
+        "--release",
+        "--package",
+        "hashpact-hashing",
+        "--example",
+        "bench_pdq",
+    ];
     workspace.cargo(arguments).quiet().run()
 }
 
@@ -81,9 +97,12 @@ fn reference(workspace: &Workspace) -> Result<PathBuf> {
 
 fn collect(output: &str, samples: &mut BTreeMap<String, Vec<f64>>) -> Result<()> {
     for line in output.lines() {
+        // Python puts a space after a colon, Rust does not.
+        let line = &line.replace("\": ", "\":");
         let Some(metric) = json_text(line, "metric") else { continue };
         let value = line.split("\"value\":").nth(1).and_then(|rest| rest.split([',', '}']).next());
-        let value = value.and_then(|text| text.trim().parse().ok()).with_context(|| format!("no value in {line}"))?;
+        let value =
+            value.and_then(|text| text.trim().parse().ok()).with_context(|| format!("no value in {line}"))?;
         samples.entry(metric).or_default().push(value);
     }
     Ok(())
@@ -102,7 +121,8 @@ mod tests {
     #[test]
     fn samples_are_collected_by_metric_and_the_middle_one_counts() {
         let mut samples = BTreeMap::new();
-        let output = "{\"metric\":\"a\",\"value\":3.0,\"unit\":\"ms\"}\nnoise\n{\"metric\":\"a\",\"value\": 1.5}\n";
+        let output =
+            "{\"metric\":\"a\",\"value\":3.0,\"unit\":\"ms\"}\nnoise\n{\"metric\": \"a\", \"value\": 1.5}\n";
         collect(output, &mut samples).unwrap();
         collect("{\"metric\":\"a\",\"value\":2}", &mut samples).unwrap();
         assert_eq!(median(&mut samples, "a").unwrap(), 2.0);

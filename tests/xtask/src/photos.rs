@@ -17,9 +17,7 @@ pub(crate) fn fetch(workspace: &Workspace) -> Result<PathBuf> {
     let list = workspace.root().join("tests/vectors/pdq/packages.txt");
     let list = fs::read_to_string(&list).with_context(|| format!("cannot read {}", list.display()))?;
     let photos = workspace.target_dir()?.join("photos");
-    let missing: Vec<&str> = packages(&list)
-        .filter(|line| !photos.join(name(line)).is_dir())
-        .collect();
+    let missing: Vec<&str> = packages(&list).filter(|line| !photos.join(name(line)).is_dir()).collect();
     if missing.is_empty() {
         println!("photos: all packages are in {}", photos.display());
         return Ok(photos);
@@ -38,9 +36,7 @@ pub(crate) fn already_here(workspace: &Workspace) -> Result<Option<PathBuf>> {
 }
 
 fn packages(list: &str) -> impl Iterator<Item = &str> {
-    let lines = list
-        .lines()
-        .map(|line| line.split('#').next().unwrap_or_default().trim());
+    let lines = list.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     lines.filter(|line| !line.is_empty())
 }
 
@@ -76,22 +72,9 @@ fn unpack(workspace: &Workspace, photos: &Path, package: &str) -> Result<()> {
     fs::create_dir_all(&download)?;
     // apt drops its rights to the user _apt when it can; without the option it warns that this folder is ours.
     let apt = crate::command::Step::new("apt-get", &download);
-    apt.args([
-        "--quiet",
-        "--option",
-        "APT::Sandbox::User=root",
-        "download",
-        package,
-    ])
-    .run()?;
-    let file = fs::read_dir(&download)?
-        .next()
-        .context("apt-get downloaded nothing")??
-        .path();
-    workspace
-        .step("dpkg-deb")
-        .args(["-x".as_ref(), file.as_os_str(), tree.as_os_str()])
-        .run()?;
+    apt.args(["--quiet", "--option", "APT::Sandbox::User=root", "download", package]).run()?;
+    let file = fs::read_dir(&download)?.next().context("apt-get downloaded nothing")??.path();
+    workspace.step("dpkg-deb").args(["-x".as_ref(), file.as_os_str(), tree.as_os_str()]).run()?;
     fs::rename(&tree, photos.join(name))?;
     fs::remove_dir_all(&scratch)?;
     Ok(())

@@ -18,21 +18,9 @@ struct Need {
 }
 
 const NEEDS: [Need; 3] = [
-    Need {
-        what: "a C++ compiler",
-        package: "g++",
-        present: has_cxx,
-    },
-    Need {
-        what: "make",
-        package: "make",
-        present: || on_path("make").is_some(),
-    },
-    Need {
-        what: "libclang with its headers",
-        package: "libclang-dev",
-        present: has_libclang,
-    },
+    Need { what: "a C++ compiler", package: "g++", present: has_cxx },
+    Need { what: "make", package: "make", present: || on_path("make").is_some() },
+    Need { what: "libclang with its headers", package: "libclang-dev", present: has_libclang },
 ];
 
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
@@ -42,17 +30,11 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         return Ok(());
     }
     for need in &missing {
-        println!(
-            "setup: {} is missing (Debian package {})",
-            need.what, need.package
-        );
+        println!("setup: {} is missing (Debian package {})", need.what, need.package);
     }
     let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
     if on_path("apt-get").is_none() {
-        bail!(
-            "install {} with this system's package manager, then run this again",
-            packages.join(", ")
-        );
+        bail!("install {} with this system's package manager, then run this again", packages.join(", "));
     }
     if !is_root(workspace) {
         let packages = packages.join(" ");
@@ -60,34 +42,20 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     }
     let apt = || workspace.step("apt-get").env("DEBIAN_FRONTEND", "noninteractive");
     apt().args(["update"]).run()?;
-    apt()
-        .args(["install", "--yes", "--no-install-recommends"])
-        .args(&packages)
-        .run()?;
+    apt().args(["install", "--yes", "--no-install-recommends"]).args(&packages).run()?;
     match NEEDS.iter().find(|need| !(need.present)()) {
         None => Ok(()),
-        Some(need) => bail!(
-            "{} is still not found after installing {}",
-            need.what,
-            need.package
-        ),
+        Some(need) => bail!("{} is still not found after installing {}", need.what, need.package),
     }
 }
 
 fn is_root(workspace: &Workspace) -> bool {
-    workspace
-        .step("id")
-        .args(["-u"])
-        .quiet()
-        .read()
-        .is_ok_and(|id| id.trim() == "0")
+    workspace.step("id").args(["-u"]).quiet().read().is_ok_and(|id| id.trim() == "0")
 }
 
 fn on_path(program: &str) -> Option<PathBuf> {
     let paths = env::var_os("PATH")?;
-    env::split_paths(&paths)
-        .map(|folder| folder.join(program))
-        .find(|file| file.is_file())
+    env::split_paths(&paths).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 fn has_cxx() -> bool {
@@ -110,30 +78,19 @@ fn has_libclang() -> bool {
         "/usr/lib/x86_64-linux-gnu",
         "/usr/lib/aarch64-linux-gnu",
     ];
-    let versioned = children(Path::new("/usr/lib"))
-        .into_iter()
-        .filter(|folder| is_llvm(folder));
-    versioned
-        .map(|folder| folder.join("lib"))
-        .any(|folder| has_library(&folder) && has_headers(&folder))
-        || folders
-            .iter()
-            .any(|folder| has_library(Path::new(folder)) && has_headers(Path::new(folder)))
+    let versioned = children(Path::new("/usr/lib")).into_iter().filter(|folder| is_llvm(folder));
+    versioned.map(|folder| folder.join("lib")).any(|folder| has_library(&folder) && has_headers(&folder))
+        || folders.iter().any(|folder| has_library(Path::new(folder)) && has_headers(Path::new(folder)))
         || llvm_config_folder().is_some_and(|folder| has_library(&folder))
 }
 
 fn is_llvm(folder: &Path) -> bool {
-    folder
-        .file_name()
-        .is_some_and(|name| name.to_string_lossy().starts_with("llvm"))
+    folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("llvm"))
 }
 
 /// The folder that `llvm-config` names, for installations in unusual places.
 fn llvm_config_folder() -> Option<PathBuf> {
-    let output = std::process::Command::new("llvm-config")
-        .arg("--libdir")
-        .output()
-        .ok()?;
+    let output = std::process::Command::new("llvm-config").arg("--libdir").output().ok()?;
     Some(PathBuf::from(String::from_utf8(output.stdout).ok()?.trim()))
 }
 
@@ -160,9 +117,7 @@ fn is_libclang(name: &str) -> bool {
 
 /// The compiler's own headers (`stddef.h`), without which libclang parses nothing. Debian has them apart.
 fn has_headers(library_folder: &Path) -> bool {
-    children(&library_folder.join("clang"))
-        .iter()
-        .any(|version| version.join("include/stddef.h").is_file())
+    children(&library_folder.join("clang")).iter().any(|version| version.join("include/stddef.h").is_file())
 }
 
 fn children(folder: &Path) -> Vec<PathBuf> {
@@ -176,22 +131,14 @@ mod tests {
 
     #[test]
     fn libclang_is_told_from_its_neighbours() {
-        for name in [
-            "libclang.so",
-            "libclang.so.1",
-            "libclang-14.so",
-            "libclang-14.so.1",
-            "libclang-14.0.6.so",
-        ] {
+        for name in
+            ["libclang.so", "libclang.so.1", "libclang-14.so", "libclang-14.so.1", "libclang-14.0.6.so"]
+        {
             assert!(is_libclang(name), "{name}");
         }
-        for name in [
-            "libclang-cpp.so.14",
-            "libclangAST.a",
-            "libclangTidyUtils.a",
-            "libclang-14.a",
-            "clang.so",
-        ] {
+        for name in
+            ["libclang-cpp.so.14", "libclangAST.a", "libclangTidyUtils.a", "libclang-14.a", "clang.so"]
+        {
             assert!(!is_libclang(name), "{name}");
         }
     }

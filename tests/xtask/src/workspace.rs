@@ -34,9 +34,7 @@ impl Workspace {
     pub(crate) fn find() -> Result<Self> {
         let package = env::var_os("CARGO_MANIFEST_DIR").context("start this program as `cargo xtask`")?;
         match Path::new(&package).ancestors().nth(2) {
-            Some(root) if root.join("Cargo.lock").is_file() => Ok(Self {
-                root: root.to_owned(),
-            }),
+            Some(root) if root.join("Cargo.lock").is_file() => Ok(Self { root: root.to_owned() }),
             _ => bail!("{} is not tests/xtask of a Hashpact workspace", package.display()),
         }
     }
@@ -52,8 +50,7 @@ impl Workspace {
 
     /// The cargo that started us, with these arguments.
     pub(crate) fn cargo<I: IntoIterator<Item: AsRef<OsStr>>>(&self, args: I) -> Step {
-        self.step(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(args)
+        self.step(env::var_os("CARGO").unwrap_or_else(|| "cargo".into())).args(args)
     }
 
     /// Cargo's target folder, however it was chosen.
@@ -61,20 +58,12 @@ impl Workspace {
         let args = ["metadata", "--no-deps", "--format-version", "1"];
         let metadata = self.cargo(args).quiet().read()?;
         let target = json_text(&metadata, "target_directory");
-        target
-            .map(PathBuf::from)
-            .context("cargo metadata names no target_directory")
+        target.map(PathBuf::from).context("cargo metadata names no target_directory")
     }
 
     /// Builds the node and the command in the dev profile and returns the folder that holds both.
     pub(crate) fn build_binaries(&self) -> Result<PathBuf> {
-        self.cargo([
-            "build",
-            "--locked",
-            "--workspace",
-            "--bins",
-        ])
-        .run()?;
+        self.cargo(["build", "--locked", "--workspace", "--bins"]).run()?;
         Ok(self.target_dir()?.join("debug"))
     }
 }

@@ -35,10 +35,7 @@ pub(super) fn completions(bytes: &[u8]) -> [Vec<u8>; 2] {
     // A file cut inside a marker ends in half of one.
     let kept = bytes.strip_suffix(&[0xFF]).unwrap_or(bytes);
     let end = [0xFF, END_OF_IMAGE];
-    let noise: Vec<u8> = (0..64u8)
-        .map(|i| i.wrapping_mul(167) ^ 0x5A)
-        .filter(|&b| b != 0xFF)
-        .collect();
+    let noise: Vec<u8> = (0..64u8).map(|i| i.wrapping_mul(167) ^ 0x5A).filter(|&b| b != 0xFF).collect();
     [[kept, &end].concat(), [kept, &noise, &end].concat()]
 }
 

@@ -43,10 +43,7 @@ pub(super) struct Spectrum {
 
 impl Spectrum {
     pub(super) fn of(samples: &Samples) -> Self {
-        Self {
-            quality: quality(samples),
-            grid: transform(samples),
-        }
+        Self { quality: quality(samples), grid: transform(samples) }
     }
 
     pub(super) fn hash(&self) -> [u8; 32] {
@@ -92,11 +89,7 @@ fn quality(samples: &Samples) -> u8 {
         total += row.iter().zip(below).map(|(&a, &b)| percent(a, b)).sum::<i32>();
     }
     for row in samples {
-        total += row
-            .iter()
-            .zip(&row[1..])
-            .map(|(&a, &b)| percent(a, b))
-            .sum::<i32>();
+        total += row.iter().zip(&row[1..]).map(|(&a, &b)| percent(a, b)).sum::<i32>();
     }
     u8::try_from(total / 90).map_or(100, |q| q.min(100))
 }

@@ -49,11 +49,7 @@ struct Walk {
 impl Walk {
     fn new(window: usize) -> Self {
         let half = (window + 2) / 2;
-        Self {
-            window,
-            before: half - 1,
-            full: window - half + 1,
-        }
+        Self { window, before: half - 1, full: window - half + 1 }
     }
 }
 
@@ -199,9 +195,7 @@ impl RowPass {
         }
         rows_to_lanes(&self.luma, &mut self.input);
         let output = &mut self.output;
-        run(&self.input, self.walk, |col, sums, count| {
-            output[col] = sums.map(|s| s / count)
-        });
+        run(&self.input, self.walk, |col, sums, count| output[col] = sums.map(|s| s / count));
         let at = self.rows_done % self.ring_rows * self.width;
         lanes_to_rows(&self.output, &mut self.ring[at..at + LANES * self.width]);
         self.rows_done += rows;
@@ -218,12 +212,7 @@ struct ColumnPass {
 
 impl ColumnPass {
     fn new(width: usize, height: usize) -> Self {
-        Self {
-            walk: Walk::new(window_of(height)),
-            height,
-            sums: vec![0.0; width],
-            count: 0,
-        }
+        Self { walk: Walk::new(window_of(height)), height, sums: vec![0.0; width], count: 0 }
     }
 
     /// Writes the means for row `output`; called for each row in order, with its window's rows ready.
@@ -313,9 +302,7 @@ impl NarrowPass {
     fn sample_columns(&self, height: usize) -> Box<Samples> {
         let mut samples = Box::new([[0.0; SIDE]; SIDE]);
         let walk = Walk::new(window_of(height));
-        run_sampled(&self.rows, walk, &sample_positions(height), |i, means| {
-            samples[i] = means
-        });
+        run_sampled(&self.rows, walk, &sample_positions(height), |i, means| samples[i] = means);
         samples
     }
 }

@@ -29,9 +29,7 @@ mod plainly {
     }
 
     fn transpose(rows: &[Vec<f32>]) -> Vec<Vec<f32>> {
-        (0..rows[0].len())
-            .map(|c| rows.iter().map(|r| r[c]).collect())
-            .collect()
+        (0..rows[0].len()).map(|c| rows.iter().map(|r| r[c]).collect()).collect()
     }
 
     pub(super) fn samples(luma: &[f32], width: usize) -> Vec<f32> {
@@ -42,9 +40,7 @@ mod plainly {
             rows = transpose(&rows.iter().map(|r| mean_line(r, window)).collect::<Vec<_>>());
         }
         let at = |i: usize, n: usize| ((i as f64 + 0.5) * n as f64 / 64.0) as usize;
-        (0..64 * 64)
-            .map(|k| rows[at(k / 64, height)][at(k % 64, width)])
-            .collect()
+        (0..64 * 64).map(|k| rows[at(k / 64, height)][at(k % 64, width)]).collect()
     }
 }
 
@@ -60,10 +56,8 @@ fn scene(width: usize, height: usize, seed: u32) -> Vec<u8> {
             (3.0 * x + 5.0 * y + s).sin() + (9.0 * x * (1.0 + y) - s).sin() + (17.0 * y * y + 4.0 * x).cos();
         let blob = 2.0 * (-20.0 * ((x - 0.3).powi(2) + (y - 0.7).powi(2))).exp();
         // Patches of one grey each, so that no frequency is empty.
-        let patch = ((x * 23.0) as u32 * 31 + (y * 19.0) as u32)
-            .wrapping_add(seed)
-            .wrapping_mul(0x9E37_79B9)
-            >> 25;
+        let patch =
+            ((x * 23.0) as u32 * 31 + (y * 19.0) as u32).wrapping_add(seed).wrapping_mul(0x9E37_79B9) >> 25;
         ((waves + blob + 3.0) * 18.0 + f64::from(patch)) as u8
     };
     let at = |i: usize, n: usize| (i as f64 + 0.5) / n as f64;
@@ -123,11 +117,7 @@ fn names_tell_what_the_variants_are() {
         rearranged(&source, w, h, w, |x, y| (w - 1 - y, h - 1 - x)),
     ];
     for (i, pixels) in turned.iter().enumerate() {
-        let (width, height) = if matches!(i, 0 | 2 | 4 | 5) {
-            (300, 200)
-        } else {
-            (200, 300)
-        };
+        let (width, height) = if matches!(i, 0 | 2 | 4 | 5) { (300, 200) } else { (200, 300) };
         let direct = hash_rgb(pixels, width, height).unwrap();
         let distances = variants.hashes.map(|v| distance(&v, &direct.hash));
         let nearest = (0..8).min_by_key(|&v| distances[v]).unwrap();
@@ -141,17 +131,11 @@ fn names_tell_what_the_variants_are() {
 fn small_pictures_have_the_zero_hash() {
     for (width, height) in [(0, 0), (0, 9), (1, 1), (4, 4), (4, 1000), (1000, 4)] {
         let pixels = vec![200; (width * height * 3) as usize];
-        let zero = Pdq {
-            hash: [0; 32],
-            quality: 0,
-        };
+        let zero = Pdq { hash: [0; 32], quality: 0 };
         assert_eq!(hash_rgb(&pixels, width, height).unwrap(), zero);
         assert_eq!(
             variants_rgb(&pixels, width, height).unwrap(),
-            PdqVariants {
-                quality: 0,
-                hashes: [[0; 32]; 8]
-            }
+            PdqVariants { quality: 0, hashes: [[0; 32]; 8] }
         );
     }
 }
@@ -160,37 +144,20 @@ fn small_pictures_have_the_zero_hash() {
 fn wrong_buffers_are_refused_with_numbers() {
     assert_eq!(
         hash_rgb(&[0; 10], 2, 2),
-        Err(PdqError::WrongLength {
-            width: 2,
-            height: 2,
-            expected: 12,
-            got: 10
-        })
+        Err(PdqError::WrongLength { width: 2, height: 2, expected: 12, got: 10 })
     );
     assert_eq!(
         hash_luma_f32(&[0.0; 37], 6, 6),
-        Err(PdqError::WrongLength {
-            width: 6,
-            height: 6,
-            expected: 36,
-            got: 37
-        })
+        Err(PdqError::WrongLength { width: 6, height: 6, expected: 36, got: 37 })
     );
     assert_eq!(
         variants_rgb(&[], u32::MAX, u32::MAX),
-        Err(PdqError::TooManyPixels {
-            width: u32::MAX,
-            height: u32::MAX,
-            max: 2_147_483_647
-        })
+        Err(PdqError::TooManyPixels { width: u32::MAX, height: u32::MAX, max: 2_147_483_647 })
     );
     let mut luma = [1.0; 36];
     luma[17] = f32::NAN;
     assert_eq!(hash_luma_f32(&luma, 6, 6), Err(PdqError::NotFinite { index: 17 }));
-    assert_eq!(
-        variants_luma_f32(&luma, 6, 6),
-        Err(PdqError::NotFinite { index: 17 })
-    );
+    assert_eq!(variants_luma_f32(&luma, 6, 6), Err(PdqError::NotFinite { index: 17 }));
 }
 
 #[test]
@@ -218,10 +185,7 @@ fn distance_counts_bits() {
 fn debug_form_is_the_reference_text() {
     let mut hash = [0; 32];
     hash[0] = 0xf0;
-    assert_eq!(
-        format!("{:?}", Pdq { hash, quality: 7 }),
-        format!("{}/7", hex(&hash))
-    );
+    assert_eq!(format!("{:?}", Pdq { hash, quality: 7 }), format!("{}/7", hex(&hash)));
 }
 
 proptest! {

@@ -96,16 +96,8 @@ fn channel(kind: Kind, x: i64, y: i64, width: i64, height: i64, c: i64, noise: u
 
 /// Eight waves over the picture, about 128 in the middle.
 fn waves(x: i64, y: i64, width: i64, height: i64, c: i64) -> i64 {
-    const FREQUENCIES: [(i64, i64); 8] = [
-        (1, 2),
-        (3, -1),
-        (0, 5),
-        (7, 4),
-        (-6, 9),
-        (11, 2),
-        (5, 13),
-        (16, -15),
-    ];
+    const FREQUENCIES: [(i64, i64); 8] =
+        [(1, 2), (3, -1), (0, 5), (7, 4), (-6, 9), (11, 2), (5, 13), (16, -15)];
     let sum: i64 = FREQUENCIES
         .iter()
         .enumerate()

@@ -70,14 +70,21 @@ impl Engine {
         let known = self.peers.member(&peer).is_some();
         let roster = self.roster.current_shared().clone();
         self.peers.greet(peer, hello, &roster, now_ms, &mut self.out)?;
-        if !known && let Some(member) = self.peers.member(&peer) {
-            let held = self.logs.values().filter(|log| log.author().member == *member);
-            let held: Vec<_> = held.filter_map(|log| Some((log.author().log, log.held_head()?))).collect();
-            for (log, (size, root)) in held {
-                self.send_stored(peer, log, size, root);
-            }
+        if !known {
+            self.confirm_held(peer);
         }
         Ok(())
+    }
+
+    /// Tells a member's node what we hold of its logs. Said again with every answer for heads: a
+    /// confirmation that is lost, or arrives before we are admitted there, must not stay lost.
+    fn confirm_held(&mut self, peer: Peer) {
+        let Some(member) = self.peers.member(&peer) else { return };
+        let held = self.logs.values().filter(|log| log.author().member == *member);
+        let held: Vec<_> = held.filter_map(|log| Some((log.author().log, log.held_head()?))).collect();
+        for (log, (size, root)) in held {
+            self.send_stored(peer, log, size, root);
+        }
     }
 
     pub(super) fn outcome(
@@ -95,6 +102,7 @@ impl Engine {
         } else if self.peers.take_heads(&peer, request, matches!(result, Ok(Response::Heads(_)))) {
             if let Ok(Response::Heads(heads)) = result {
                 self.hear(peer, &heads, now_ms)?;
+                self.confirm_held(peer);
             }
         } else if let Some(again) = self.peers.take_announced(&peer, request) {
             if again {

@@ -48,7 +48,7 @@ fn world() -> World {
     two.signals.sort_unstable();
     let two_values = record("south", two);
     let withdrawn = record("south", content(&[WITHDRAWN], None));
-    for at in 0..60 {
+    for at in 0..120 {
         record("south", content(&[away(CROWD, at % 7)], None));
     }
     let south = |index| SubjectRef { log: fixture::log("south"), index };
@@ -171,7 +171,10 @@ async fn many_matches_are_capped_closest_first_and_counted() {
         .iter()
         .filter_map(|found| found["distance"].as_u64())
         .collect();
-    assert_eq!((result["total"].clone(), distances.len()), (json!(60), crate::lookup::MATCHES_SHOWN_MAX));
+    assert_eq!(
+        (result["total"].clone(), distances.len()),
+        (json!(120), hashpact_protocol::limits::MATCHES_PER_ITEM_MAX)
+    );
     assert!(distances.is_sorted() && distances[0] == 0, "{distances:?}");
 }
 
@@ -223,11 +226,11 @@ async fn results_keep_the_order_and_the_names_of_the_items() {
         .iter()
         .map(|result| (&result["id"], &result["total"]))
         .collect();
-    assert_eq!(totals, [(&json!("b"), &json!(3)), (&json!("a"), &json!(0)), (&json!("b"), &json!(60))]);
+    assert_eq!(totals, [(&json!("b"), &json!(3)), (&json!("a"), &json!(0)), (&json!("b"), &json!(120))]);
     assert_eq!((&answer["complete"], &answer["as_of"]["roster"]), (&json!(true), &json!(1)));
     assert!(answer.get("reason").is_none());
     assert!(
-        answer["as_of"]["view"].as_str().is_some_and(|view| view.starts_with("67-")),
+        answer["as_of"]["view"].as_str().is_some_and(|view| view.starts_with("127-")),
         "{}",
         answer["as_of"]
     );
