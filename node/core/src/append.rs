@@ -16,8 +16,7 @@ use crate::effect::{
 use crate::engine::Out;
 use crate::event::{Ack, Submit};
 use crate::limits::{
-    AWAITING_REPLICAS_MAX, BATCH_ENTRIES_MAX, CHECKPOINT_INTERVAL_MS, CLOCK_BEHIND_MAX_MS,
-    QUEUED_ENTRIES_MAX, RECENT_ROOTS_MAX, REPLICATION_TIMEOUT_MS,
+    BATCH_ENTRIES_MAX, CHECKPOINT_INTERVAL_MS, CLOCK_BEHIND_MAX_MS, QUEUED_ENTRIES_MAX, RECENT_ROOTS_MAX,
 };
 use crate::recover::Recovered;
 use crate::stop::StopReason;
@@ -32,10 +31,12 @@ use hashpact_protocol::roster::MemberId;
 use std::collections::{BTreeMap, VecDeque};
 
 mod draft;
+mod replicas;
 #[cfg(test)]
 mod tests;
 
 use draft::Statement;
+use replicas::Replicas;
 
 /// The own log and everything that waits for it.
 pub struct OwnLog {
@@ -53,8 +54,7 @@ pub struct OwnLog {
     queue: VecDeque<Queued>,
     queued_entries: usize,
     in_flight: Option<InFlight>,
-    awaiting: Vec<Awaiting>,
-    stored_by: BTreeMap<MemberId, u64>,
+    replicas: Replicas,
     recent_roots: BTreeMap<u64, Root>,
 }
 
@@ -108,14 +108,6 @@ enum Stage {
     Locking(LockState),
 }
 
-struct Awaiting {
-    waiter: Waiter,
-    wanted: u32,
-    receipts: Receipts,
-    until_size: u64,
-    deadline_ms: u64,
-}
-
 /// Entries that just became visible.
 pub struct Appended {
     /// Leaf index of the first.
@@ -149,8 +141,7 @@ impl OwnLog {
             queue: VecDeque::new(),
             queued_entries: 0,
             in_flight: None,
-            awaiting: Vec::new(),
-            stored_by: BTreeMap::new(),
+            replicas: Replicas::default(),
             recent_roots: BTreeMap::from([(signed.size(), signed.root())]),
             frontier: signed,
         };
@@ -504,30 +495,12 @@ impl OwnLog {
                 tree_size,
                 ack: waiter.ack,
             };
-            match waiter.ack {
-                Ack::Replicated(wanted) if self.replicas(tree_size) < wanted => {
-                    if self.awaiting.len() >= AWAITING_REPLICAS_MAX {
-                        let error =
-                            SubmitError::NotYetReplicated { stored: self.replicas(tree_size), asked: wanted };
-                        out.push(Effect::Answer { request: waiter.request, answer: Err(error) });
-                        continue;
-                    }
-                    self.awaiting.push(Awaiting {
-                        waiter,
-                        wanted,
-                        receipts,
-                        until_size: tree_size,
-                        deadline_ms: now_ms.saturating_add(REPLICATION_TIMEOUT_MS),
-                    });
-                }
-                _ => out.push(Effect::Answer { request: waiter.request, answer: Ok(receipts) }),
-            }
+            let wanted = match waiter.ack {
+                Ack::Local => 0,
+                Ack::Replicated(wanted) => wanted,
+            };
+            self.replicas.answer(waiter.request, wanted, receipts, now_ms, out);
         }
-    }
-
-    fn replicas(&self, size: u64) -> u32 {
-        let count = self.stored_by.values().filter(|held| **held >= size).count();
-        u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     /// A member confirmed that it holds leaves and payloads below `size` on its disk. Returns false
@@ -537,29 +510,13 @@ impl OwnLog {
             // Confirmations of old sizes are harmless and say nothing new.
             return size < self.recent_roots.keys().next().copied().unwrap_or(0);
         }
-        let held = self.stored_by.entry(member.clone()).or_insert(0);
-        *held = (*held).max(size);
-        let (done, waiting): (Vec<Awaiting>, Vec<Awaiting>) = std::mem::take(&mut self.awaiting)
-            .into_iter()
-            .partition(|awaiting| self.replicas(awaiting.until_size) >= awaiting.wanted);
-        self.awaiting = waiting;
-        for awaiting in done {
-            out.push(Effect::Answer { request: awaiting.waiter.request, answer: Ok(awaiting.receipts) });
-        }
+        self.replicas.stored(member, size, out);
         true
     }
 
     /// Ends waits whose time is over; the entries stay.
     pub(crate) fn tick(&mut self, now_ms: u64, out: &mut Out) {
-        let (late, waiting): (Vec<Awaiting>, Vec<Awaiting>) = std::mem::take(&mut self.awaiting)
-            .into_iter()
-            .partition(|awaiting| awaiting.deadline_ms <= now_ms);
-        self.awaiting = waiting;
-        for awaiting in late {
-            let stored = self.replicas(awaiting.until_size);
-            let error = SubmitError::NotYetReplicated { stored, asked: awaiting.wanted };
-            out.push(Effect::Answer { request: awaiting.waiter.request, answer: Err(error) });
-        }
+        self.replicas.tick(now_ms, out);
         self.form_batch(now_ms, out);
     }
 

@@ -1,6 +1,7 @@
 //! What a receipt stands for: retries, other members' disks, read-back, and notes of ours seen elsewhere.
 
 use super::*;
+use crate::limits::{AWAITING_REPLICAS_MAX, REPLICATION_TIMEOUT_MS};
 
 fn root_of(effects: &[Effect]) -> (u64, Root) {
     let head = effects.iter().find_map(|effect| match effect {
