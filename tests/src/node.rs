@@ -8,10 +8,16 @@ use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-/// How long anything may take before a wait gives up.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+/// How long anything may take before a wait gives up. Generous: a loaded machine is no failure.
+pub const DEADLINE: Duration = Duration::from_secs(120);
+/// How long a command may run; imports of long lists take the longest.
+const COMMAND_DEADLINE: Duration = Duration::from_secs(1_800);
+/// How long an operator's command may run, a node that must not start included.
+const REFUSAL_DEADLINE: Duration = Duration::from_secs(60);
 
 /// One member's node.
 pub struct Node {
@@ -21,6 +27,8 @@ pub struct Node {
     pub dir: PathBuf,
     /// Port of its API.
     pub http_port: u16,
+    /// Port of its peer connections, over TCP and QUIC.
+    pub peer_port: u16,
     programs: Programs,
     child: Option<Child>,
     token: Option<String>,
@@ -67,7 +75,11 @@ impl Node {
         for (other, port) in p2p.iter().enumerate() {
             if other != position {
                 // Half over QUIC, half over TCP, so that both are used for real.
-                let transport = if (other + position) % 2 == 0 { format!("tcp/{port}") } else { format!("udp/{port}/quic-v1") };
+                let transport = if (other + position).is_multiple_of(2) {
+                    format!("tcp/{port}")
+                } else {
+                    format!("udp/{port}/quic-v1")
+                };
                 write!(peers, "\"/ip4/127.0.0.1/{transport}\", ")?;
             }
         }
@@ -77,7 +89,15 @@ impl Node {
              peers = [{peers}]\n\n[http]\nlisten = \"127.0.0.1:{http_port}\"\npublic_logs = true\n"
         );
         std::fs::write(dir.join("hashpact.toml"), config)?;
-        Ok(Self { member: member.to_owned(), dir, http_port, programs: programs.clone(), child: None, token: None })
+        Ok(Self {
+            member: member.to_owned(),
+            dir,
+            http_port,
+            peer_port: *own,
+            programs: programs.clone(),
+            child: None,
+            token: None,
+        })
     }
 
     /// The configuration file.
@@ -121,7 +141,8 @@ impl Node {
     /// # Errors
     /// It cannot be started.
     pub fn try_command(&self, arguments: &[&str]) -> Result<Outcome> {
-        outcome(Command::new(&self.programs.node).arg("--config").arg(self.config()).args(arguments))
+        let mut command = Command::new(&self.programs.node);
+        outcome(command.arg("--config").arg(self.config()).args(arguments), REFUSAL_DEADLINE)
     }
 
     pub(crate) fn create_tokens(&mut self) -> Result<()> {
@@ -145,7 +166,7 @@ impl Node {
             .env("HASHPACT_TOKEN_FILE", self.dir.join("token"))
             .current_dir(&self.dir)
             .args(arguments);
-        outcome(&mut command)
+        outcome(&mut command, COMMAND_DEADLINE)
     }
 
     /// Runs the `hashpact` command and fails unless it exits with 0.
@@ -291,15 +312,24 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-/// A port that was free a moment ago, for TCP and UDP.
+/// A port of loopback that is free for TCP and UDP, and that no other call in this process gets.
+///
+/// Below the range from which systems take ports for outgoing connections: a node that is killed and
+/// started again must find its port free, whatever connected in between.
 ///
 /// # Errors
 /// None can be had.
 pub fn free_port() -> Result<u16> {
-    for _ in 0..100 {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let port = listener.local_addr()?.port();
-        if std::net::UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 20_000;
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let offset = std::process::id().wrapping_mul(331);
+    for _ in 0..COUNT {
+        let number = TAKEN.fetch_add(1, Ordering::Relaxed);
+        let port = u16::try_from(FIRST + offset.wrapping_add(number) % COUNT)?;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok()
+            && std::net::UdpSocket::bind(("127.0.0.1", port)).is_ok()
+        {
             return Ok(port);
         }
     }
@@ -311,14 +341,29 @@ pub fn free_port() -> Result<u16> {
 /// # Errors
 /// The command's own words.
 pub fn run(command: &mut Command) -> Result<String> {
-    let done = outcome(command)?;
+    let done = outcome(command, COMMAND_DEADLINE)?;
     ensure!(done.code == Some(0), "{command:?} ended with {:?}\n{}{}", done.code, done.stdout, done.stderr);
     Ok(done.stdout)
 }
 
-fn outcome(command: &mut Command) -> Result<Outcome> {
-    let Output { status, stdout, stderr } =
-        command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {command:?}"))?;
+fn outcome(command: &mut Command, limit: Duration) -> Result<Outcome> {
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {command:?}"))?;
+    let pid = child.id().to_string();
+    let (done, finished) = std::sync::mpsc::sync_channel::<()>(1);
+    let watchdog = std::thread::spawn(move || {
+        if finished.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+            // Its output so far says what it was doing; the exit code is then missing.
+            let _ = Command::new("kill").args(["-KILL", &pid]).status();
+        }
+    });
+    let Output { status, stdout, stderr } = child.wait_with_output()?;
+    drop(done);
+    watchdog.join().map_err(|_| anyhow::anyhow!("the watchdog of {command:?} panicked"))?;
     Ok(Outcome {
         stdout: String::from_utf8_lossy(&stdout).into_owned(),
         stderr: String::from_utf8_lossy(&stderr).into_owned(),

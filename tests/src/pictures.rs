@@ -30,18 +30,33 @@ pub fn render(seed: u64, width: u32, height: u32) -> RgbImage {
     let waves: Vec<[f32; 6]> = (0..9)
         .map(|_| {
             let scale = 2.0 + 16.0 * random.unit();
-            [scale * (random.unit() - 0.5), scale * (random.unit() - 0.5), 6.3 * random.unit(),
-             random.unit(), random.unit(), random.unit()]
+            [
+                scale * (random.unit() - 0.5),
+                scale * (random.unit() - 0.5),
+                6.3 * random.unit(),
+                random.unit(),
+                random.unit(),
+                random.unit(),
+            ]
         })
         .collect();
     let discs: Vec<[f32; 6]> = (0..14)
-        .map(|_| [random.unit(), random.unit(), 0.03 + 0.2 * random.unit(), random.unit(), random.unit(), random.unit()])
+        .map(|_| {
+            [
+                random.unit(),
+                random.unit(),
+                0.03 + 0.2 * random.unit(),
+                random.unit(),
+                random.unit(),
+                random.unit(),
+            ]
+        })
         .collect();
     RgbImage::from_fn(width, height, |x, y| {
         let (u, v) = (x as f32 / width as f32, y as f32 / height as f32);
         let mut colour = [0.5f32; 3];
         for [a, b, phase, red, green, blue] in &waves {
-            let wave = (6.283 * (a * u + b * v) + phase).sin() * 0.16;
+            let wave = (std::f32::consts::TAU * (a * u + b * v) + phase).sin() * 0.16;
             for (channel, weight) in colour.iter_mut().zip([red, green, blue]) {
                 *channel += wave * weight;
             }
@@ -66,7 +81,11 @@ pub fn write_folder(dir: &Path, seed: u64, count: u64) -> Result<Vec<PathBuf>> {
     std::fs::create_dir_all(dir)?;
     (0..count)
         .map(|nth| {
-            let picture = render(seed.wrapping_mul(1_000) + nth, 480 + 16 * (nth as u32 % 5), 360 + 24 * (nth as u32 % 3));
+            let picture = render(
+                seed.wrapping_mul(1_000) + nth,
+                480 + 16 * (nth as u32 % 5),
+                360 + 24 * (nth as u32 % 3),
+            );
             let extension = if nth % 2 == 0 { "png" } else { "jpg" };
             let path = dir.join(format!("picture-{nth:03}.{extension}"));
             save(&picture, &path)?;
@@ -106,7 +125,8 @@ pub struct Variant {
 /// The picture cannot be read, or a copy not be written.
 pub fn write_variants(original: &Path, dir: &Path) -> Result<Vec<Variant>> {
     std::fs::create_dir_all(dir)?;
-    let picture: DynamicImage = image::open(original).with_context(|| format!("cannot read {}", original.display()))?;
+    let picture: DynamicImage =
+        image::open(original).with_context(|| format!("cannot read {}", original.display()))?;
     let rgb = picture.to_rgb8();
     let (width, height) = rgb.dimensions();
     let crop = |part: u32| {
@@ -129,7 +149,11 @@ pub fn write_variants(original: &Path, dir: &Path) -> Result<Vec<Variant>> {
         .map(|(nth, (name, picture))| {
             let extension = if nth % 2 == 0 { "jpg" } else { "png" };
             let path = dir.join(format!("{stem}-variant-{nth}.{extension}"));
-            if nth == 0 { save_jpeg(&picture, &path, 60)? } else { save(&picture, &path)? }
+            if nth == 0 {
+                save_jpeg(&picture, &path, 60)?
+            } else {
+                save(&picture, &path)?
+            }
             Ok(Variant { name, path })
         })
         .collect()

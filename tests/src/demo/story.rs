@@ -82,7 +82,9 @@ impl Story {
     }
 
     fn contribute(&mut self) -> Result<Vec<Stated>> {
-        self.say("acme hashes a folder of images locally and contributes the hashes. No image leaves the machine.");
+        self.say(
+            "acme hashes a folder of images locally and contributes the hashes. No image leaves the machine.",
+        );
         let images = path(&self.images)?.to_owned();
         let [a, b, c] = self.nodes()?;
         let hashed = a.hashpact_ok(&["hash", "--json", &images])?.json_lines()?;
@@ -92,21 +94,37 @@ impl Story {
         let before = b.held("acme")?;
         let receipts = a
             .hashpact_ok(&[
-                "contribute", "--json", "--origin", "generated", "--realism", "non_photorealistic",
-                "--review", "dual", "--source-org", "acme-review", &images,
+                "contribute",
+                "--json",
+                "--origin",
+                "generated",
+                "--realism",
+                "non_photorealistic",
+                "--review",
+                "dual",
+                "--source-org",
+                "acme-review",
+                &images,
             ])?
             .json_lines()?;
         let answered = Instant::now();
         for node in [b, c] {
             wait_held(node, "acme", before + receipts.len() as u64, answered)?;
-            println!("   {} holds all {} records {} ms after acme's receipt", node.member, receipts.len(),
-                answered.elapsed().as_millis());
+            println!(
+                "   {} holds all {} records {} ms after acme's receipt",
+                node.member,
+                receipts.len(),
+                answered.elapsed().as_millis()
+            );
         }
         ensure!(answered.elapsed() < PROPAGATION_MAX, "took {:?}; promised under 1 s", answered.elapsed());
         receipts
             .iter()
             .map(|receipt| {
-                Ok(Stated { file: text(receipt, "file")?.into(), record: text(receipt, "record")?.to_owned() })
+                Ok(Stated {
+                    file: text(receipt, "file")?.into(),
+                    record: text(receipt, "record")?.to_owned(),
+                })
             })
             .collect()
     }
@@ -115,20 +133,34 @@ impl Story {
         self.say("birch looks up changed copies of acme's pictures.");
         let variants_dir = self.consortium.dir().join("variants");
         let [_, b, _] = self.nodes()?;
-        let images: Vec<&Stated> = stated.iter().filter(|stated| is_image(&stated.file)).take(LOOKED_UP).collect();
-        println!("   {:<34} {:>8} {:>7} {:<8} {:<6} labels", "change", "distance", "variant", "outcome", "member");
+        let images: Vec<&Stated> =
+            stated.iter().filter(|stated| is_image(&stated.file)).take(LOOKED_UP).collect();
+        println!(
+            "   {:<34} {:>8} {:>7} {:<8} {:<6} labels",
+            "change", "distance", "variant", "outcome", "member"
+        );
         for (nth, stated) in images.iter().enumerate() {
             for variant in pictures::write_variants(&stated.file, &variants_dir)? {
                 let result = one(b.hashpact_ok(&["match", "--json", path(&variant.path)?])?.json_lines()?)?;
-                let found = best_match(&result, &stated.record)
-                    .with_context(|| format!("{} of {}: no match\n{result}", variant.name, stated.file.display()))?;
-                ensure!(found["member"] == "acme" && found["labels"]["origin"] == "generated", "labels: {found}");
+                let found = best_match(&result, &stated.record).with_context(|| {
+                    format!("{} of {}: no match\n{result}", variant.name, stated.file.display())
+                })?;
+                ensure!(
+                    found["member"] == "acme" && found["labels"]["origin"] == "generated",
+                    "labels: {found}"
+                );
                 let proof = text(found, "proof")?;
                 ensure!(proof.contains(&stated.record), "proof link: {proof}");
                 if nth == 0 {
-                    println!("   {:<34} {:>8} {:>7} {:<8} {:<6} origin {}", variant.name, found["distance"],
-                        found["variant"], result["outcome"].as_str().unwrap_or("none"),
-                        text(found, "member")?, text(&found["labels"], "origin")?);
+                    println!(
+                        "   {:<34} {:>8} {:>7} {:<8} {:<6} origin {}",
+                        variant.name,
+                        found["distance"],
+                        found["variant"],
+                        result["outcome"].as_str().unwrap_or("none"),
+                        text(found, "member")?,
+                        text(&found["labels"], "origin")?
+                    );
                 }
             }
         }
@@ -173,12 +205,17 @@ impl Story {
         }
         let refused = b.hashpact(&["retract", &first(stated)?.record, "--reason", "error"])?;
         ensure!(refused.code == Some(4), "birch could retract acme's record: {refused:?}");
-        println!("   birch may not retract acme's record: {}", refused.stderr.lines().next().unwrap_or_default());
+        println!(
+            "   birch may not retract acme's record: {}",
+            refused.stderr.lines().next().unwrap_or_default()
+        );
         Ok(())
     }
 
     fn prove(&mut self, stated: &[Stated]) -> Result<()> {
-        self.say("cedar fetches a provenance proof and verifies it offline, with nothing but acme's public key.");
+        self.say(
+            "cedar fetches a provenance proof and verifies it offline, with nothing but acme's public key.",
+        );
         let record = &first(stated)?.record;
         let proof_file = self.consortium.dir().join("proof.txt");
         let [a, _, c] = self.nodes()?;
@@ -217,9 +254,13 @@ impl Story {
         let back = Instant::now();
         let cedar = self.nodes()?[2];
         cedar.wait_for("acme's whole log", |status| {
-            status.logs.iter().any(|log| log.origin.ends_with("/acme/1") && log.size >= wanted) && status.complete
+            status.logs.iter().any(|log| log.origin.ends_with("/acme/1") && log.size >= wanted)
+                && status.complete
         })?;
-        println!("   cedar holds all {wanted} entries again {} ms after its start", back.elapsed().as_millis());
+        println!(
+            "   cedar holds all {wanted} entries again {} ms after its start",
+            back.elapsed().as_millis()
+        );
         let roots: BTreeSet<String> = self
             .nodes()?
             .iter()
@@ -251,11 +292,18 @@ impl Story {
         let [a, _, c] = self.nodes()?;
         let started = Instant::now();
         let imported = a.hashpact_ok(&["import", path(&file)?])?;
-        println!("   imported in {:.1} s: {}", started.elapsed().as_secs_f64(), imported.stdout.lines().last().unwrap_or_default());
+        println!(
+            "   imported in {:.1} s: {}",
+            started.elapsed().as_secs_f64(),
+            imported.stdout.lines().last().unwrap_or_default()
+        );
         let total = a.held("acme")?;
         let caught_up = Instant::now();
         wait_held(c, "acme", total, caught_up)?;
-        println!("   cedar holds all {total} entries {} ms after the import returned", caught_up.elapsed().as_millis());
+        println!(
+            "   cedar holds all {total} entries {} ms after the import returned",
+            caught_up.elapsed().as_millis()
+        );
         let exported_file = self.consortium.dir().join("exported.csv");
         let [_, _, c] = self.nodes()?;
         c.hashpact_ok(&["export", "--format", "csv", "--member", "acme", "--out", path(&exported_file)?])?;
@@ -270,7 +318,10 @@ impl Story {
         println!("   cedar's export has the same {} signals with the same labels", exported.len());
         let again = a.hashpact_ok(&["import", path(&file)?])?;
         ensure!(a.held("acme")? == total, "a second import of the same list stated lines twice");
-        println!("   importing the same list again states nothing twice: {}", again.stdout.lines().last().unwrap_or_default());
+        println!(
+            "   importing the same list again states nothing twice: {}",
+            again.stdout.lines().last().unwrap_or_default()
+        );
         Ok(())
     }
 
@@ -326,18 +377,19 @@ fn read_list(file: &Path, list: &str) -> Result<BTreeSet<Line>> {
     let origin = column("origin").context("no origin column")?;
     let review = column("review").context("no review column")?;
     let source = column("source_list").context("no source_list column")?;
-    let kinds: Vec<(usize, &str)> = ["pdq", "md5", "sha1", "sha256"]
-        .into_iter()
-        .filter_map(|kind| Some((column(kind)?, kind)))
-        .collect();
+    let kinds: Vec<(usize, &str)> =
+        ["pdq", "md5", "sha1", "sha256"].into_iter().filter_map(|kind| Some((column(kind)?, kind))).collect();
     let mut lines = BTreeSet::new();
     for row in rows {
         let cell = |at: usize| row.get(at).cloned().unwrap_or_default();
         if cell(source) != list {
             continue;
         }
-        let mut signals: Vec<(String, String)> =
-            kinds.iter().map(|(at, kind)| ((*kind).to_owned(), cell(*at))).filter(|(_, value)| !value.is_empty()).collect();
+        let mut signals: Vec<(String, String)> = kinds
+            .iter()
+            .map(|(at, kind)| ((*kind).to_owned(), cell(*at)))
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
         if let (Some(kind), Some(value)) = (column("type"), column("value"))
             && !cell(kind).is_empty()
         {
@@ -404,6 +456,7 @@ fn first_of(set: &BTreeSet<String>) -> Result<&str> {
 
 fn is_image(file: &Path) -> bool {
     file.extension().and_then(|extension| extension.to_str()).is_some_and(|extension| {
-        ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"].contains(&extension.to_ascii_lowercase().as_str())
+        ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"]
+            .contains(&extension.to_ascii_lowercase().as_str())
     })
 }

@@ -1,0 +1,15 @@
+//! End to end: real programs, real sockets, real disks, on loopback.
+//!
+//! Every file founds the consortium that it needs with the commands that people would use. What the
+//! nodes promise is checked from outside, with nothing but HTTP, `fsck` and the verifier that members
+//! ship. Random tests print their seeds and take them back through a variable; every wait has a
+//! deadline.
+
+mod bad_files;
+mod bad_requests;
+mod crash;
+mod evidence;
+mod hostile;
+mod http;
+mod recovery;
+mod tiles;
