@@ -177,6 +177,7 @@ async fn attack_once(what: Attack) -> Result<Seen> {
     attack(&what).await
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn cases(insider: &Insider, address: &str, seed: u8) -> Result<Vec<Case>> {
     let now = now_s()?;
     let mut next = seed;
@@ -402,7 +403,7 @@ fn raw_bytes(port: u16, number: u64) -> Result<()> {
         b"\xff\xff\xff\xff\x7f/multistream/1.0.0\n",
     ];
     let _ = stream.write_all(words[usize::try_from(number / 2)? % words.len()]);
-    if number % 5 == 0 {
+    if number.is_multiple_of(5) {
         stream.shutdown(std::net::Shutdown::Write).ok();
         let _ = stream.read_to_end(&mut Vec::new());
     }
