@@ -1,8 +1,8 @@
 //! Bearer tokens of the HTTP API: 256 random bits, shown once, stored as SHA-256.
 //!
 //! The file holds one line per token: name, scopes, hash. It is readable by its owner only and read
-//! at start and whenever it changes. An attacker who can read it cannot use it; one who can write it
-//! can grant himself any scope. Losing it costs nothing but new tokens.
+//! at the start: a new token counts from the node's next start on. An attacker who can read it cannot
+//! use it; one who can write it can grant himself any scope. Losing it costs nothing but new tokens.
 
 use hashpact_protocol::digest::{hex_decode, hex_encode, sha256};
 use std::collections::BTreeSet;

@@ -8,7 +8,9 @@ use crate::effect::{Effect, RequestId};
 use crate::engine::Out;
 use crate::event::Peer;
 use crate::health::PeerHealth;
-use crate::limits::{ADMISSION_TIMEOUT_MS, HEADS_INTERVAL_MS, HELLO_INTERVAL_MS, PEERS_MAX};
+use crate::limits::{
+    ADMISSION_TIMEOUT_MS, HEADS_INTERVAL_MS, HELLO_INTERVAL_MS, PEERS_MAX, UNANSWERED_RETRY_MS,
+};
 use hashpact_protocol::roster::{CardError, MemberId, Roster, VerifiedCard};
 use hashpact_protocol::wire::{Hello, Request};
 use std::collections::BTreeMap;
@@ -230,8 +232,7 @@ impl Peers {
                 state.since_ms = now_ms;
                 out.push(Effect::Disconnect { peer: *peer, reason: "not_admitted_in_time" });
             } else if state.member.is_none()
-                && state.hello_request.is_none()
-                && now_ms.saturating_sub(state.hello_ms) >= HELLO_INTERVAL_MS
+                && is_due(state.hello_request, state.hello_ms, HELLO_INTERVAL_MS, now_ms)
             {
                 let request_id = out.next_id();
                 state.hello_request = Some(request_id);
@@ -242,7 +243,7 @@ impl Peers {
                     request: Request::Hello(self.hello.clone()),
                 });
             } else if state.member.is_some()
-                && now_ms.saturating_sub(state.heads.asked_ms) >= HEADS_INTERVAL_MS
+                && is_due(state.heads.request, state.heads.asked_ms, HEADS_INTERVAL_MS, now_ms)
             {
                 ask_heads(*peer, state, now_ms, out);
             }
@@ -250,10 +251,14 @@ impl Peers {
     }
 }
 
+/// Whether a question may be asked: at its interval, or, while an earlier one is unanswered, after a
+/// longer pause. A lost question must not silence a peer until the transport gives it up.
+fn is_due(unanswered: Option<RequestId>, asked_ms: u64, interval_ms: u64, now_ms: u64) -> bool {
+    let pause_ms = if unanswered.is_some() { UNANSWERED_RETRY_MS.max(interval_ms) } else { interval_ms };
+    now_ms.saturating_sub(asked_ms) >= pause_ms
+}
+
 fn ask_heads(peer: Peer, state: &mut State, now_ms: u64, out: &mut Out) {
-    if state.heads.request.is_some() {
-        return;
-    }
     let request_id = out.next_id();
     state.heads.request = Some(request_id);
     state.heads.asked_ms = now_ms;

@@ -25,6 +25,8 @@ pub const TICK_INTERVAL_MS: u64 = 500;
 pub const HEADS_INTERVAL_MS: u64 = 3_000;
 /// How soon a hello that brought no admission is said again, in milliseconds.
 pub const HELLO_INTERVAL_MS: u64 = 1_500;
+/// How soon a question that nobody answered is asked again, in milliseconds.
+pub const UNANSWERED_RETRY_MS: u64 = 4_000;
 /// How long a peer may stay connected without proving whose node it is, in milliseconds.
 pub const ADMISSION_TIMEOUT_MS: u64 = 10_000;
 /// How long the own log waits for connected peers' heads before it appends, in milliseconds.

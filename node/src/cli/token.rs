@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {
-    /// Create a token and print it; only its hash is kept.
+    /// Create a token and print it; only its hash is kept. It counts from the node's next start on.
     Create {
         /// A name for logs and for revoking: [a-z0-9._-], at most 64.
         #[arg(long)]
