@@ -42,8 +42,6 @@ pub struct Submission {
 pub struct Identity {
     /// Member id.
     pub member: String,
-    /// Network identity, as libp2p prints it.
-    pub peer: String,
     /// The roster in force.
     pub roster: Arc<Roster>,
     /// When the process started.

@@ -75,7 +75,6 @@ pub async fn run(
     let (submit, submissions) = mpsc::channel(SUBMISSIONS_QUEUED_MAX);
     let identity = Identity {
         member: config.member.to_string(),
-        peer: keys.peer.public().to_hex(),
         roster: chain.current_shared().clone(),
         started: Instant::now(),
     };

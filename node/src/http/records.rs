@@ -15,11 +15,12 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hashpact_core::event::{Ack, Draft};
 use hashpact_protocol::api::{
-    self, ContributeQuery, ContributeRequest, ErrorBody, OpinionRequest, Receipt, Receipts, RecordJson,
-    RecordsPage, RecordsQuery, RetractionRequest, check_idempotency_key,
+    self, ContributeQuery, ContributeRequest, ErrorBody, FieldError, OpinionRequest, Receipt, Receipts,
+    RecordJson, RecordsPage, RecordsQuery, RetractionRequest, check_idempotency_key,
 };
 use hashpact_protocol::digest::{RecordId, sha256};
 use hashpact_protocol::record::{Review, SignalType, Vocabulary as _};
+use serde::de::DeserializeOwned;
 
 /// Domain of idempotency keys, which are bound to their caller. Local to this node.
 const IDEMPOTENCY: &[u8] = b"hashpact/idempotency/v1\0";
@@ -135,13 +136,11 @@ pub(super) async fn opine(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Receipt>, ApiError> {
-    let caller = api.allow(&headers, &[Scope::Contribute])?;
-    let subject = parse_id(path)?;
-    let (request, bytes) = read_json::<OpinionRequest>(&headers, body, STATEMENT_MAX_BYTES).await?;
-    let (opinion, reason) = request.check()?;
-    let drafts = vec![Draft::Opinion { subject, opinion, reason: Some(reason.get()) }];
-    let statement = Statement { operation: "opinion", subject: Some(subject), body: &bytes };
-    single(submit(&api, &headers, &caller, drafts, &statement, Ack::Local).await?)
+    state_about(&api, path, &headers, body, "opinion", |subject, request: OpinionRequest| {
+        let (opinion, reason) = request.check()?;
+        Ok(Draft::Opinion { subject, opinion, reason: Some(reason.get()) })
+    })
+    .await
 }
 
 /// Withdraws a record of this member's own; final.
@@ -154,12 +153,27 @@ pub(super) async fn retract(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Receipt>, ApiError> {
-    let caller = api.allow(&headers, &[Scope::Contribute])?;
+    state_about(&api, path, &headers, body, "retraction", |subject, request: RetractionRequest| {
+        Ok(Draft::Retraction { subject, reason: request.check()? })
+    })
+    .await
+}
+
+/// States one thing about one record: token, id and body are read alike, `draft` says what it means.
+async fn state_about<R: DeserializeOwned>(
+    api: &Api,
+    path: Result<Path<String>, PathRejection>,
+    headers: &HeaderMap,
+    body: Body,
+    operation: &'static str,
+    draft: impl FnOnce(RecordId, R) -> Result<Draft, FieldError>,
+) -> Result<Json<Receipt>, ApiError> {
+    let caller = api.allow(headers, &[Scope::Contribute])?;
     let subject = parse_id(path)?;
-    let (request, bytes) = read_json::<RetractionRequest>(&headers, body, STATEMENT_MAX_BYTES).await?;
-    let drafts = vec![Draft::Retraction { subject, reason: request.check()? }];
-    let statement = Statement { operation: "retraction", subject: Some(subject), body: &bytes };
-    single(submit(&api, &headers, &caller, drafts, &statement, Ack::Local).await?)
+    let (request, bytes) = read_json(headers, body, STATEMENT_MAX_BYTES).await?;
+    let drafts = vec![draft(subject, request)?];
+    let statement = Statement { operation, subject: Some(subject), body: &bytes };
+    single(submit(api, headers, &caller, drafts, &statement, Ack::Local).await?)
 }
 
 /// What is asked, for comparison with an earlier request under the same idempotency key.

@@ -18,7 +18,6 @@ const TARGET_RATIO: f64 = 3.0;
 const PACKAGE: &str = "pdqhash==0.2.8";
 
 pub(crate) fn run(workspace: &Workspace, json: bool) -> Result<()> {
-    build(workspace)?;
     let python = match reference(workspace) {
         Ok(python) => Some(python),
         Err(error) => {
@@ -66,20 +65,6 @@ fn print(json: bool, function: &str, ours: f64, peer: Option<f64>) {
         ),
         (false, None) => println!("{metric:<32} {ours:>8.3} ms"),
     }
-}
-
-fn build(workspace: &Workspace) -> Result<()> {
-    let arguments = [
-        "build",
-        "--quiet",
-        "--locked",
-        "--release",
-        "--package",
-        "hashpact-hashing",
-        "--example",
-        "bench_pdq",
-    ];
-    workspace.cargo(arguments).quiet().run()
 }
 
 /// The Python of a virtual environment that has the reference.

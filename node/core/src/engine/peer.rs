@@ -150,11 +150,8 @@ impl Engine {
                 continue;
             };
             let is_author = self.peers.member(&peer) == Some(&log.author().member);
-            match log.heard(peer, is_author, &head.note, now_ms, &mut self.out) {
-                Ok(()) => {}
-                Err(error @ (HeadError::Signature | HeadError::BeyondClosure | HeadError::Equivocation)) => {
-                    self.misbehaved(peer, error.label());
-                }
+            if let Err(error) = log.heard(peer, is_author, &head.note, now_ms, &mut self.out) {
+                self.misbehaved(peer, error.label());
             }
         }
         Ok(())

@@ -271,12 +271,7 @@ impl Fixture {
         let held = hold(&store, &mut view, &lookup, stated);
         let (engine, first) = open_engine(chain, view, held);
         let (submit, submissions) = mpsc::channel(SUBMISSIONS_QUEUED_MAX);
-        let identity = Identity {
-            member: "north".to_owned(),
-            peer: key(60).public().to_hex(),
-            roster,
-            started: Instant::now(),
-        };
+        let identity = Identity { member: "north".to_owned(), roster, started: Instant::now() };
         let metrics = Arc::new(Metrics::default());
         let service = Service::new(identity, submit, Arc::clone(&lookup), Arc::clone(&store), metrics);
 
