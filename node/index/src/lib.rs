@@ -5,20 +5,18 @@
 //! record that carries a value of some other signal type, byte for byte.
 //!
 //! What stands, what an outcome is, and what a record says are none of this crate's business: it maps
-//! values to record numbers that its owner hands out, and forgets them when told. It is derived data. It
-//! holds no file and can be rebuilt from the logs at any time.
+//! values to record numbers that its owner hands out, and forgets them when told. It is derived data: a snapshot
+//! ([`MatchIndex::save`]) saves the time of a rebuild, and is not needed for anything else.
 //!
 //! Invariants:
 //!
 //! - A change is visible to every query that starts after the call that made it returned; a removed record
 //!   is never named by such a query, an inserted one is never missed.
-//! - A reader copies one pointer and then works on a snapshot that nobody changes. It never waits for a
-//!   writer for longer than a pointer swap, and never makes a writer wait while it scans.
+//! - Readers take no lock and never wait. One writer at a time changes things in place; what readers may still look
+//!   at is given back when they are gone.
 //! - Equal values are stored once, with the list of the records that carry them. A pair of value and record
 //!   is in the index once, however often it was inserted.
-//!
-//! The Hamming side is a flat scan today. [`MatchIndex`] is the seam behind which it can be replaced:
-//! nothing of blocks, lanes or positions shows in the interface.
+//! - The order of bits in which values are cut up is drawn from a secret seed, different at every node.
 //!
 //! ```
 //! use hashpact_index::{Hit, MatchIndex};
@@ -32,16 +30,47 @@
 //! assert!(index.query_hamming(&near, 31).is_empty());
 //! ```
 
-mod block;
+mod cell;
 mod exact;
-mod flat;
+#[expect(unsafe_code, reason = "vector instructions, and memory that readers share with one writer")]
+mod hamming;
 mod posting;
+mod random;
+mod snapshot;
+mod spine;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard};
 
 use exact::ExactMaps;
-use flat::{FlatScan, FlatWriter};
+pub use hamming::Instructions;
+use hamming::{Hamming, HammingWriter};
+use random::Random;
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
+use snapshot::BlockReader;
+pub use snapshot::{SnapshotError, TAG_BYTES_MAX};
+use std::hash::Hasher as _;
+
+/// How an index works inside; answers do not depend on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Decides the secret order of bits and the keys of hashes. Unknown outside, different at every node.
+    pub seed: [u8; 32],
+    /// Up to so many perceptual values are scanned flat; more are put into tables.
+    pub flat_max: u32,
+    /// The instruction set; one of [`Instructions::available`].
+    pub instructions: Instructions,
+}
+
+impl Options {
+    /// Values above which tables are faster than a flat scan, as measured.
+    pub const FLAT_MAX: u32 = 8 * 1024;
+
+    /// With this seed, and the rest as it is best here.
+    pub fn with_seed(seed: [u8; 32]) -> Self {
+        Self { seed, flat_max: Self::FLAT_MAX, instructions: Instructions::best() }
+    }
+}
 
 /// One record within the radius of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,50 +132,101 @@ pub struct SignalStats {
 pub struct IndexStats {
     /// The Hamming side.
     pub hamming: SignalStats,
+    /// Memory asked from the system for the Hamming side, in bytes.
+    pub hamming_bytes: u64,
     /// The exact maps, by signal type code; a type that holds nothing is absent.
     pub exact: BTreeMap<u8, SignalStats>,
+    /// Memory of the exact maps, in bytes.
+    pub exact_bytes: u64,
+}
+
+impl IndexStats {
+    /// All memory held, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.hamming_bytes + self.exact_bytes
+    }
 }
 
 /// The match index. Shared by reference between any number of readers and writers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct MatchIndex {
-    hamming: FlatScan,
+    hamming: Hamming,
     exact: ExactMaps,
-    stats: RwLock<IndexStats>,
+    seed: [u8; 32],
+    /// Held by whoever writes a snapshot.
+    saving: Mutex<()>,
+    /// A snapshot whose tables are not read yet. Taken while the writer is held.
+    pending: Mutex<Option<BlockReader>>,
     /// Held by whoever changes the index; readers never touch it.
-    writer: Mutex<FlatWriter>,
+    writer: Mutex<HammingWriter>,
+}
+
+impl Default for MatchIndex {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl MatchIndex {
-    /// An empty index.
+    /// An empty index with a seed from the operating system.
+    ///
+    /// # Panics
+    /// The operating system has no random bytes.
     pub fn new() -> Self {
-        Self::default()
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).expect("the operating system has random bytes");
+        Self::with_seed(seed)
+    }
+
+    /// An empty index with this seed.
+    pub fn with_seed(seed: [u8; 32]) -> Self {
+        Self::with_options(Options::with_seed(seed))
+    }
+
+    /// An empty index that works as told.
+    ///
+    /// # Panics
+    /// This processor does not have the instructions.
+    pub fn with_options(options: Options) -> Self {
+        let Options { seed, flat_max, instructions } = options;
+        assert!(
+            Instructions::available().contains(&instructions),
+            "this processor has no {} instructions",
+            instructions.name()
+        );
+        let mut random = Random::from_seed(seed);
+        Self {
+            hamming: Hamming::new(&mut random, instructions, flat_max),
+            exact: ExactMaps::with_seed(&seed),
+            seed,
+            saving: Mutex::default(),
+            pending: Mutex::default(),
+            writer: Mutex::new(HammingWriter::new()),
+        }
     }
 
     /// Makes changes in order and returns how many of them changed something.
     ///
-    /// All of them are visible when the call returns. A long run of changes in one call is much cheaper than
-    /// one call each, because what readers share is copied once instead of once per change. A reader may see
-    /// the changes of one call arrive in parts (the Hamming side, then the exact maps one by one).
+    /// Each is visible to every query that starts after it was made, and all of them when the call returns.
     pub fn apply<'a>(&self, changes: impl IntoIterator<Item = Change<'a>>) -> usize {
         let mut writer = self.lock_writer();
-        let mut exact = self.exact.begin();
         let mut changed = 0;
         for change in changes {
             changed += usize::from(match change {
-                Change::InsertHamming { value, record } => writer.insert(value, record),
-                Change::RemoveHamming { value, record } => writer.remove(value, record),
-                Change::InsertExact { kind, value, record } => exact.insert(kind, value, record),
-                Change::RemoveExact { kind, value, record } => exact.remove(kind, value, record),
+                Change::InsertHamming { value, record } => writer.insert(&self.hamming, value, record),
+                Change::RemoveHamming { value, record } => writer.remove(&self.hamming, value, record),
+                Change::InsertExact { kind, value, record } => self.exact.insert(kind, value, record),
+                Change::RemoveExact { kind, value, record } => self.exact.remove(kind, value, record),
             });
         }
-        if changed > 0 {
-            self.hamming.publish(&mut writer);
-            let mut stats = self.stats.write().unwrap_or_else(PoisonError::into_inner);
-            exact.publish(&mut stats.exact);
-            stats.hamming = writer.stats();
-        }
         changed
+    }
+
+    /// Rewrites the tables without slack and reclaims what was removed. Readers go on; changes wait, for about a
+    /// second at ten million values. The index does the same by and by as it changes: worth calling after a
+    /// large import.
+    pub fn compact(&self) {
+        self.lock_writer().compact(&self.hamming);
     }
 
     /// Says that `record` carries this perceptual value; visible to the next query. Idempotent.
@@ -161,17 +241,22 @@ impl MatchIndex {
 
     /// All records that carry a value at most `radius` bits away, sorted by distance, then by record.
     ///
-    /// A record that carries several values within the radius is named once for each of them. Radii above
-    /// 64 are answered exactly too, only more slowly.
+    /// A record that carries several values within the radius is named once for each of them. Radii up to 47 are
+    /// answered through tables, larger ones by a scan of everything; all are exact.
     pub fn query_hamming(&self, value: &[u8; 32], radius: u16) -> Vec<Hit> {
         self.hamming.query(value, radius)
     }
 
-    /// [`query_hamming`](Self::query_hamming) for many values over one snapshot, in the order of the values.
-    ///
-    /// Every part of the index is brought into the cache once for all of them.
+    /// [`query_hamming`](Self::query_hamming) for many values on the caller's thread, in the order of the values.
     pub fn query_hamming_batch(&self, values: &[[u8; 32]], radius: u16) -> Vec<Vec<Hit>> {
-        self.hamming.query_batch(values, radius)
+        self.hamming.query_many(values, radius, 1)
+    }
+
+    /// [`query_hamming_batch`](Self::query_hamming_batch) on `threads` threads of its own.
+    ///
+    /// From several thousand values on every part of the index is read once for all of them.
+    pub fn query_hamming_bulk(&self, values: &[[u8; 32]], radius: u16, threads: usize) -> Vec<Vec<Hit>> {
+        self.hamming.query_many(values, radius, threads)
     }
 
     /// Says that `record` carries this exactly matched value; visible to the next query. Idempotent.
@@ -191,12 +276,69 @@ impl MatchIndex {
 
     /// How much the index holds.
     pub fn stats(&self) -> IndexStats {
-        self.stats.read().unwrap_or_else(PoisonError::into_inner).clone()
+        let (values, postings) = self.hamming.counts();
+        IndexStats {
+            hamming: SignalStats { values, postings },
+            hamming_bytes: self.hamming.held_bytes(),
+            exact: self.exact.stats(),
+            exact_bytes: self.exact.bytes() as u64,
+        }
     }
 
-    /// A writer that panicked may have left its working copy half changed. Readers still have the last
-    /// published snapshot, which is whole; nobody may publish another one.
-    fn lock_writer(&self) -> MutexGuard<'_, FlatWriter> {
-        self.writer.lock().expect("no writer of the match index panics half way")
+    /// The fingerprint of everything held: the wrapping sum of the [`pair_fingerprint`](Self::pair_fingerprint) of
+    /// all pairs. Two indexes with one seed that hold the same pairs have the same, whatever the order of changes.
+    /// Reads everything: about a second at ten million pairs.
+    pub fn fingerprint(&self) -> u128 {
+        let mut sum = 0u128;
+        self.hamming.for_each(|code, record| sum = sum.wrapping_add(self.near_fingerprint(code, record)));
+        self.exact.for_each(|kind, value, record| {
+            sum = sum.wrapping_add(self.pair_fingerprint(Some(kind), value, record));
+        });
+        sum
+    }
+
+    /// What one pair adds to the fingerprint of an index with this seed; `None` is the Hamming side, whose
+    /// values have 32 bytes.
+    ///
+    /// # Panics
+    /// A perceptual value of another length.
+    pub fn pair_fingerprint(&self, kind: Option<u8>, value: &[u8], record: u64) -> u128 {
+        match kind {
+            None => {
+                let value = value.try_into().expect("a perceptual value has 32 bytes");
+                self.near_fingerprint(&self.hamming.code(value), record)
+            }
+            Some(kind) => {
+                let mut hasher = self.hasher();
+                hasher.write(&[1, kind]);
+                hasher.write(&record.to_le_bytes());
+                hasher.write(value);
+                hasher.finish128().as_u128()
+            }
+        }
+    }
+
+    fn near_fingerprint(&self, code: &[u64; 4], record: u64) -> u128 {
+        let mut hasher = self.hasher();
+        hasher.write(&[0, 0]);
+        hasher.write(&record.to_le_bytes());
+        code.iter().for_each(|word| hasher.write(&word.to_le_bytes()));
+        hasher.finish128().as_u128()
+    }
+
+    fn hasher(&self) -> SipHasher13 {
+        let key = |half: usize| self.seed[half * 16..][..16].try_into().expect("sixteen bytes");
+        // Another key than that of the exact maps, which take the seed through a derivation of their own.
+        let (low, high) = (u128::from_le_bytes(key(0)), u128::from_le_bytes(key(1)));
+        SipHasher13::new_with_key(&(low ^ high.rotate_left(64)).to_le_bytes())
+    }
+
+    /// A writer that panicked may have left its working copy half changed. Readers still have what was published;
+    /// nobody may publish more. The tables of a snapshot are read before the first change.
+    fn lock_writer(&self) -> MutexGuard<'_, HammingWriter> {
+        let mut writer = self.writer.lock().expect("no writer of the match index panics half way");
+        // Tables that are not right have been built anew; only `warm` has somebody to tell.
+        let _ = self.warm_locked(&mut writer);
+        writer
     }
 }

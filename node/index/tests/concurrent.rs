@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use hashpact_index::MatchIndex;
+use hashpact_index::{MatchIndex, Options};
 
 const WRITERS: usize = 2;
 const VALUES_PER_WRITER: usize = 1200;
@@ -74,7 +74,12 @@ fn read(index: &MatchIndex, words: &[AtomicU64], reader: usize, stop: &AtomicBoo
 
 #[test]
 fn every_query_sees_what_was_acknowledged_before_it() {
-    let index = MatchIndex::new();
+    judge_all(0);
+    judge_all(u32::MAX);
+}
+
+fn judge_all(flat_max: u32) {
+    let index = MatchIndex::with_options(Options { flat_max, ..Options::with_seed([1; 32]) });
     let words: Vec<AtomicU64> = (0..WRITERS * VALUES_PER_WRITER).map(|_| AtomicU64::new(0)).collect();
     let stop = AtomicBool::new(false);
     let judged: u64 = thread::scope(|scope| {

@@ -1,0 +1,111 @@
+//! AVX-512: a whole line of thirty-two fingerprints at a time, with and without the popcount instructions.
+
+use super::{Code, Kernel};
+use core::arch::x86_64::*;
+
+/// AVX-512 F, BW, VL and DQ.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512;
+
+/// With BITALG and VPOPCNTDQ (Ice Lake, Zen 4 and later).
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512Popcnt;
+
+impl Kernel for Avx512 {
+    #[inline(always)]
+    unsafe fn line_within<const T: u32>(line: *const u8, fingerprint: u16) -> u32 {
+        // SAFETY: 64 readable bytes and AVX-512BW are the caller's promise; the load needs no alignment.
+        unsafe {
+            let mut lanes = differences(line, fingerprint);
+            let ones = _mm512_set1_epi16(-1);
+            for _ in 1..T {
+                lanes = _mm512_and_si512(lanes, _mm512_add_epi16(lanes, ones));
+            }
+            match T {
+                0 => _mm512_testn_epi16_mask(lanes, lanes),
+                _ => _mm512_testn_epi16_mask(lanes, _mm512_add_epi16(lanes, ones)),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn front_within(front: *const u8, query: &Code, radius: u32) -> u32 {
+        // SAFETY: 64 readable bytes and AVX-512BW are the caller's promise.
+        unsafe {
+            let lanes = front_differences(front, query);
+            let table = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
+            let low = _mm512_set1_epi8(15);
+            let counts = _mm512_add_epi8(
+                _mm512_shuffle_epi8(table, _mm512_and_si512(lanes, low)),
+                _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16(lanes, 4), low)),
+            );
+            sums_within(_mm512_sad_epu8(counts, _mm512_setzero_si512()), radius)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn wraps(line: *const u8, lane: usize) -> u32 {
+        // SAFETY: 64 readable bytes, the two before them and AVX-512BW are the caller's promise.
+        unsafe {
+            let here = _mm512_loadu_si512(line.cast());
+            let before = _mm512_loadu_si512(line.sub(2).cast());
+            super::super::extent::wraps_of_mask(_mm512_cmplt_epu16_mask(here, before), lane)
+        }
+    }
+}
+
+impl Kernel for Avx512Popcnt {
+    #[inline(always)]
+    unsafe fn line_within<const T: u32>(line: *const u8, fingerprint: u16) -> u32 {
+        // SAFETY: 64 readable bytes and AVX-512BITALG are the caller's promise.
+        unsafe {
+            let counts = _mm512_popcnt_epi16(differences(line, fingerprint));
+            _mm512_cmple_epu16_mask(counts, _mm512_set1_epi16(T as i16))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn front_within(front: *const u8, query: &Code, radius: u32) -> u32 {
+        // SAFETY: 64 readable bytes and AVX-512VPOPCNTDQ are the caller's promise.
+        unsafe { sums_within(_mm512_popcnt_epi64(front_differences(front, query)), radius) }
+    }
+
+    #[inline(always)]
+    unsafe fn wraps(line: *const u8, lane: usize) -> u32 {
+        // SAFETY: the caller's promise covers the smaller instruction set.
+        unsafe { Avx512::wraps(line, lane) }
+    }
+}
+
+/// # Safety
+/// 64 bytes are readable at `line`, and the processor has AVX-512BW.
+#[inline(always)]
+unsafe fn differences(line: *const u8, fingerprint: u16) -> __m512i {
+    // SAFETY: the caller's promise.
+    unsafe { _mm512_xor_si512(_mm512_loadu_si512(line.cast()), _mm512_set1_epi16(fingerprint.cast_signed())) }
+}
+
+/// # Safety
+/// 64 bytes are readable at `front`, and the processor has AVX-512F.
+#[inline(always)]
+unsafe fn front_differences(front: *const u8, query: &Code) -> __m512i {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let first = _mm512_set1_epi64(query[0].cast_signed());
+        let second = _mm256_set1_epi64x(query[1].cast_signed());
+        _mm512_xor_si512(_mm512_loadu_si512(front.cast()), _mm512_inserti64x4(first, second, 1))
+    }
+}
+
+/// Which of the four sums of lanes j and j + 4 are at most `radius`.
+///
+/// # Safety
+/// The processor has AVX-512 F and VL.
+#[inline(always)]
+unsafe fn sums_within(counts: __m512i, radius: u32) -> u32 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let sums = _mm256_add_epi64(_mm512_castsi512_si256(counts), _mm512_extracti64x4_epi64(counts, 1));
+        u32::from(_mm256_cmple_epu64_mask(sums, _mm256_set1_epi64x(i64::from(radius))))
+    }
+}

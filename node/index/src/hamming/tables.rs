@@ -1,0 +1,452 @@
+//! Sixteen tables, one for each part: from the part's bits to the groups of the codes that have them.
+//!
+//! A bucket is at most two extents: *main*, written by the last pass over its table, and *overflow*, which grows by
+//! relocation into the next larger class. The directory holds one word for each of them, offset and length, so
+//! that a reader learns both at once. Overflow is read before main: whoever moves entries from overflow to main
+//! publishes main first, so a reader may see an entry twice, never not at all.
+//!
+//! Extents lie in segments of 2 MiB that belong to one table. When a table's overflow has grown to half of its
+//! main part, a *pass* rewrites it bucket by bucket into new segments, drops what was removed, and
+//! gives the old segments back once no reader can be in them. A pass advances in slices inside the writer's
+//! calls; nobody waits for it.
+
+use super::extent::{Entry, Extent, ExtentMut, UNIT_BYTES, units_for};
+use super::kernel::{Kernel, LINE};
+use super::memory::{HUGE_PAGE_BYTES, Region, Segments};
+use super::permutation::PARTS;
+use crossbeam_epoch::Guard;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Buckets in a table.
+pub(crate) const BUCKETS: usize = 1 << 16;
+/// Units in a segment.
+const SEGMENT_UNITS: usize = HUGE_PAGE_BYTES / UNIT_BYTES;
+/// The last unit of a segment stays empty, because a vector load may read 64 bytes behind an extent.
+const SEGMENT_UNITS_USED: usize = SEGMENT_UNITS - 1;
+/// 256 GiB of extents.
+const SEGMENTS_MAX: usize = 1 << 17;
+/// A pass is not worth it below so many slots of overflow in a table: about sixteen a bucket.
+const PASS_OVERFLOW_MIN: u64 = 16 * BUCKETS as u64;
+/// Extents of up to so many units are used again; larger ones wait for the pass.
+const RECYCLED_UNITS_MAX: usize = 128;
+/// Retired extents handed to the collector at a time.
+const RETIRED_BATCH: usize = 64;
+
+/// A bucket's word in the directory: where an extent starts, in units, and how many slots are published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    unit: u32,
+    len: u32,
+}
+
+impl Place {
+    const NONE: Self = Self { unit: 0, len: 0 };
+
+    #[inline(always)]
+    const fn read(word: u64) -> Self {
+        Self { unit: (word >> 32) as u32, len: word as u32 }
+    }
+
+    const fn word(self) -> u64 {
+        (self.unit as u64) << 32 | self.len as u64
+    }
+}
+
+/// Two words of the directory: one bucket.
+#[repr(C)]
+struct Bucket {
+    main: AtomicU64,
+    overflow: AtomicU64,
+}
+
+/// What readers share.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    directory: Region,
+    segments: Arc<Segments>,
+}
+
+/// A bucket's extents as published at one moment. Empty ones have no slots.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BucketView {
+    pub(crate) overflow: Extent,
+    pub(crate) main: Extent,
+}
+
+impl BucketView {
+    pub(crate) const EMPTY: Self = Self { overflow: Extent::EMPTY, main: Extent::EMPTY };
+
+    pub(crate) fn slots(&self) -> usize {
+        self.overflow.len() + self.main.len()
+    }
+}
+
+impl Tables {
+    pub(crate) fn new() -> Self {
+        let bytes = PARTS * BUCKETS * size_of::<Bucket>();
+        Self {
+            directory: Region::zeroed(bytes),
+            segments: Arc::new(Segments::new(HUGE_PAGE_BYTES, SEGMENTS_MAX)),
+        }
+    }
+
+    /// Bytes asked from the system.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.segments.held_bytes() + (PARTS * BUCKETS * size_of::<Bucket>()) as u64
+    }
+
+    #[inline(always)]
+    fn bucket(&self, table: usize, key: u16) -> &Bucket {
+        let at = table * BUCKETS + usize::from(key);
+        // SAFETY: `table` is below PARTS, so the bucket lies in the directory, whose zeroed words are valid atomics.
+        unsafe { &*self.directory.start().cast::<Bucket>().add(at) }
+    }
+
+    /// Where a bucket's directory entry stands; for prefetching.
+    #[inline(always)]
+    pub(crate) fn address(&self, table: usize, key: u16) -> *const u8 {
+        std::ptr::from_ref(self.bucket(table, key)).cast()
+    }
+
+    /// A bucket as it is published now.
+    #[inline(always)]
+    pub(crate) fn view<'g>(&'g self, table: usize, key: u16, _guard: &'g Guard) -> BucketView {
+        let bucket = self.bucket(table, key);
+        // Overflow first; see above.
+        let overflow = Place::read(bucket.overflow.load(Ordering::Acquire));
+        let main = Place::read(bucket.main.load(Ordering::Acquire));
+        BucketView { overflow: self.extent(overflow), main: self.extent(main) }
+    }
+
+    /// Where the next entry of a bucket would be written: fingerprint and group lanes, for prefetching.
+    #[inline(always)]
+    pub(crate) fn tail(&self, table: usize, key: u16, guard: &Guard) -> Option<(*const u8, *const u8)> {
+        let view = self.view(table, key, guard);
+        let extent = if view.overflow.len() > 0 { view.overflow } else { view.main };
+        let slot = extent.len().checked_sub(1)?;
+        Some((extent.line(slot / LINE), extent.group_address(slot)))
+    }
+
+    #[inline(always)]
+    fn extent(&self, place: Place) -> Extent {
+        // SAFETY: the writer published this place with release ordering after the slots were written; extents are
+        // used again only after every guard of now is dropped; the last unit of a segment is never used.
+        unsafe { Extent::new(self.start(place.unit), place.len) }
+    }
+
+    #[inline(always)]
+    fn start(&self, unit: u32) -> *mut u8 {
+        let (segment, unit) = (unit as usize / SEGMENT_UNITS, unit as usize % SEGMENT_UNITS);
+        self.segments.address(segment).wrapping_add(unit * UNIT_BYTES)
+    }
+}
+
+/// What the writer knows beyond the directory.
+#[derive(Debug)]
+pub(crate) struct TablesWriter {
+    tables: [TableWriter; PARTS],
+    pool: Arc<Mutex<Pool>>,
+}
+
+/// Segments that no table has.
+#[derive(Debug, Default)]
+struct Pool {
+    free: Vec<u32>,
+    next: u32,
+}
+
+#[derive(Debug, Default)]
+struct TableWriter {
+    /// Next free unit and the end of what may be used of its segment.
+    bump: u32,
+    bump_end: u32,
+    segments: Vec<u32>,
+    /// Counts passes; an extent retired before a pass must not be used after it.
+    generation: u64,
+    recycled: Arc<Mutex<Recycled>>,
+    retired: Vec<(u32, usize)>,
+    main_slots: u64,
+    overflow_slots: u64,
+    pass: Option<Pass>,
+}
+
+/// Extents that can be used again, by units.
+#[derive(Debug, Default)]
+struct Recycled {
+    generation: u64,
+    by_units: Vec<Vec<u32>>,
+}
+
+/// A pass under way: buckets below `next` are moved.
+#[derive(Debug)]
+struct Pass {
+    next: u32,
+    old_segments: Vec<u32>,
+}
+
+impl TablesWriter {
+    pub(crate) fn new() -> Self {
+        Self { tables: Default::default(), pool: Arc::default() }
+    }
+
+    /// Adds an entry to a bucket and publishes it.
+    #[inline(always)]
+    pub(crate) fn append<K: Kernel>(
+        &mut self,
+        shared: &Tables,
+        table: usize,
+        key: u16,
+        entry: Entry,
+        guard: &Guard,
+    ) {
+        let bucket = shared.bucket(table, key);
+        let main = Place::read(bucket.main.load(Ordering::Relaxed));
+        let overflow = Place::read(bucket.overflow.load(Ordering::Relaxed));
+        let writer = &mut self.tables[table];
+        if overflow.len == 0 {
+            let mut extent = match main.len {
+                0 => writer.create(shared, &self.pool, 1),
+                // SAFETY: the bucket's own extent; this is the only writer.
+                _ => (main.unit, unsafe { ExtentMut::resume(shared.start(main.unit), main.len) }),
+            };
+            if extent.1.push::<K>(entry) {
+                writer.main_slots += u64::from(extent.1.len() - main.len);
+                bucket.main.store(Place { unit: extent.0, len: extent.1.len() }.word(), Ordering::Release);
+                return;
+            }
+        }
+        let mut extent = match overflow.len {
+            0 => writer.create(shared, &self.pool, 1),
+            // SAFETY: as above.
+            _ => (overflow.unit, unsafe { ExtentMut::resume(shared.start(overflow.unit), overflow.len) }),
+        };
+        // A jump in the groups may need more than the growth by an eighth: then once more.
+        while !extent.1.push::<K>(entry) {
+            let outgrown = (extent.0, extent.1.units());
+            extent = writer.create(shared, &self.pool, outgrown.1 + 1 + outgrown.1 / 8);
+            extent.1.copy_slots(&shared.extent(overflow));
+            writer.retire(outgrown, guard);
+        }
+        bucket.overflow.store(Place { unit: extent.0, len: extent.1.len() }.word(), Ordering::Release);
+        writer.overflow_slots += u64::from(extent.1.len() - overflow.len);
+    }
+
+    /// Whether a table is worth a pass, or one is under way.
+    pub(crate) fn wants_pass(&self) -> bool {
+        self.tables.iter().any(|table| {
+            table.pass.is_some() || table.overflow_slots > PASS_OVERFLOW_MIN.max(table.main_slots / 2)
+        })
+    }
+
+    /// Starts a pass over every table that has none.
+    pub(crate) fn start_passes(&mut self) {
+        for table in self.tables.iter_mut().filter(|table| table.pass.is_none()) {
+            table.start_pass();
+        }
+    }
+
+    /// Whether passes that were started are not done yet.
+    pub(crate) fn is_passing(&self) -> bool {
+        self.tables.iter().any(|table| table.pass.is_some())
+    }
+
+    /// Starts passes where the load wants them and moves up to `buckets` buckets. `stands` says whether an entry of
+    /// this table and key still has a code.
+    #[inline(always)]
+    pub(crate) fn advance<K: Kernel>(
+        &mut self,
+        shared: &Tables,
+        buckets: usize,
+        guard: &Guard,
+        stands: &mut impl FnMut(usize, u16, Entry) -> bool,
+    ) {
+        let mut left = buckets;
+        for (number, table) in self.tables.iter_mut().enumerate() {
+            if table.pass.is_none() && table.overflow_slots > PASS_OVERFLOW_MIN.max(table.main_slots / 2) {
+                table.start_pass();
+            }
+            while left > 0 && table.pass.is_some() {
+                table.move_next::<K>(shared, &self.pool, number, guard, stands);
+                left -= 1;
+            }
+            if left == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Room for extents that come from a file.
+    pub(crate) fn allocate(&mut self, shared: &Tables, table: usize, units: usize) -> Room {
+        let (unit, start) = self.tables[table].allocate(shared, &self.pool, units);
+        Room { unit, start }
+    }
+
+    /// Publishes an extent in such room: whole, with `len` slots, its headers right.
+    pub(crate) fn publish(&mut self, shared: &Tables, table: usize, key: u16, unit: u32, len: u32) {
+        self.tables[table].main_slots += u64::from(len);
+        shared.bucket(table, key).main.store(Place { unit, len }.word(), Ordering::Release);
+    }
+
+    /// Forgets everything, for building anew; what was allocated stays with the system's pool of segments.
+    pub(crate) fn clear(&mut self, shared: &Tables) {
+        for (number, table) in self.tables.iter_mut().enumerate() {
+            for key in 0..=u16::MAX {
+                let bucket = shared.bucket(number, key);
+                bucket.main.store(Place::NONE.word(), Ordering::Release);
+                bucket.overflow.store(Place::NONE.word(), Ordering::Release);
+            }
+            let segments = std::mem::take(table).segments;
+            self.pool.lock().unwrap_or_else(PoisonError::into_inner).free.extend(segments);
+        }
+    }
+}
+
+/// Units that nobody else has.
+#[derive(Debug)]
+pub(crate) struct Room {
+    pub(crate) unit: u32,
+    pub(crate) start: *mut u8,
+}
+
+// SAFETY: an address of memory that lives as long as the tables; who writes there is argued at the write.
+unsafe impl Sync for Room {}
+
+impl TableWriter {
+    fn start_pass(&mut self) {
+        self.generation += 1;
+        let mut recycled = self.recycled.lock().unwrap_or_else(PoisonError::into_inner);
+        *recycled = Recycled { generation: self.generation, by_units: Vec::new() };
+        drop(recycled);
+        self.retired.clear();
+        (self.bump, self.bump_end) = (0, 0);
+        (self.main_slots, self.overflow_slots) = (0, 0);
+        self.pass = Some(Pass { next: 0, old_segments: std::mem::take(&mut self.segments) });
+    }
+
+    /// Rewrites the next bucket of the pass as one extent; ends the pass after the last.
+    #[inline(always)]
+    fn move_next<K: Kernel>(
+        &mut self,
+        shared: &Tables,
+        pool: &Arc<Mutex<Pool>>,
+        number: usize,
+        guard: &Guard,
+        stands: &mut impl FnMut(usize, u16, Entry) -> bool,
+    ) {
+        let Some(pass) = &mut self.pass else { return };
+        let key = pass.next as u16;
+        pass.next += 1;
+        let done = pass.next as usize == BUCKETS;
+        let view = shared.view(number, key, guard);
+        let mut entries: Vec<Entry> = view.main.entries::<K>().chain(view.overflow.entries::<K>()).collect();
+        entries.retain(|entry| stands(number, key, *entry));
+        entries.sort_unstable();
+        entries.dedup();
+        let bucket = shared.bucket(number, key);
+        let mut place = Place::NONE;
+        if !entries.is_empty() {
+            let (unit, mut extent) = self.create(shared, pool, units_for(&entries));
+            for entry in entries {
+                assert!(extent.push::<K>(entry), "the units were counted for these entries");
+            }
+            place = Place { unit, len: extent.len() };
+            self.main_slots += u64::from(extent.len());
+        }
+        // Main before overflow; see above.
+        bucket.main.store(place.word(), Ordering::Release);
+        let overflow = Place::read(bucket.overflow.swap(Place::NONE.word(), Ordering::AcqRel));
+        if overflow.len > 0 {
+            self.retire((overflow.unit, view.overflow.units()), guard);
+        }
+        if done {
+            let old = self.pass.take().map(|pass| pass.old_segments).unwrap_or_default();
+            let pool = Arc::clone(pool);
+            guard.defer(move || {
+                pool.lock().unwrap_or_else(PoisonError::into_inner).free.extend(old);
+            });
+            guard.flush();
+            self.overflow_slots = 0;
+        }
+    }
+
+    fn create(&mut self, shared: &Tables, pool: &Mutex<Pool>, units: usize) -> (u32, ExtentMut) {
+        let (unit, start) = self.allocate(shared, pool, units);
+        // SAFETY: freshly allocated: nobody else has these units.
+        (unit, unsafe { ExtentMut::create(start, units) })
+    }
+
+    fn allocate(&mut self, shared: &Tables, pool: &Mutex<Pool>, units: usize) -> (u32, *mut u8) {
+        let recycled = self.recycled.lock().unwrap_or_else(PoisonError::into_inner).take(units);
+        let unit = recycled.unwrap_or_else(|| self.bump(shared, pool, units));
+        (unit, shared.start(unit))
+    }
+
+    fn bump(&mut self, shared: &Tables, pool: &Mutex<Pool>, units: usize) -> u32 {
+        if (self.bump_end - self.bump) as usize >= units {
+            self.bump += units as u32;
+            return self.bump - units as u32;
+        }
+        let segments = (units + 1).div_ceil(SEGMENT_UNITS);
+        let first = self.take_segments(shared, pool, segments);
+        let start = first * SEGMENT_UNITS as u32;
+        if segments == 1 {
+            self.bump = start + units as u32;
+            self.bump_end = start + SEGMENT_UNITS_USED as u32;
+        }
+        start
+    }
+
+    fn take_segments(&mut self, shared: &Tables, pool: &Mutex<Pool>, count: usize) -> u32 {
+        let mut pool = pool.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = match pool.free.pop() {
+            Some(free) if count == 1 => free,
+            other => {
+                pool.free.extend(other);
+                let first = pool.next;
+                pool.next += count as u32;
+                assert!(pool.next as usize <= shared.segments.count_max(), "256 GiB of tables are full");
+                shared.segments.add(first as usize, count);
+                first
+            }
+        };
+        self.segments.extend(first..first + count as u32);
+        first
+    }
+
+    /// Gives an extent back once no reader can be in it.
+    fn retire(&mut self, extent: (u32, usize), guard: &Guard) {
+        if extent.1 > RECYCLED_UNITS_MAX {
+            return;
+        }
+        // One from before the pass lies in a segment that goes as a whole.
+        let segment = extent.0 / SEGMENT_UNITS as u32;
+        if self.pass.as_ref().is_some_and(|pass| pass.old_segments.contains(&segment)) {
+            return;
+        }
+        self.retired.push(extent);
+        if self.retired.len() == RETIRED_BATCH {
+            let batch = std::mem::take(&mut self.retired);
+            let (recycled, generation) = (Arc::clone(&self.recycled), self.generation);
+            guard.defer(move || {
+                let mut recycled = recycled.lock().unwrap_or_else(PoisonError::into_inner);
+                if recycled.generation == generation {
+                    batch.into_iter().for_each(|(unit, units)| recycled.put(unit, units));
+                }
+            });
+        }
+    }
+}
+
+impl Recycled {
+    fn take(&mut self, units: usize) -> Option<u32> {
+        self.by_units.get_mut(units)?.pop()
+    }
+
+    fn put(&mut self, unit: u32, units: usize) {
+        if self.by_units.len() <= units {
+            self.by_units.resize(units + 1, Vec::new());
+        }
+        self.by_units[units].push(unit);
+    }
+}

@@ -1,0 +1,357 @@
+//! The one writer: where a value is put, how it is found again, and how places are reclaimed.
+//!
+//! A removed value leaves its place dead: its slot is empty, readers skip it, its entries stay in the tables. When
+//! enough are dead, a pass over all tables drops their entries, and then their places are used again, in
+//! ascending order, because entries are smallest where groups ascend.
+
+use super::Hamming;
+use super::codes::GROUP;
+use super::extent::{Entry, Extent, Sink};
+use super::kernel::{Kernel, WithKernel, dispatch};
+use super::permutation::{Code, PARTS, part};
+use super::probe::prefetch;
+use super::tables::TablesWriter;
+use crate::posting::{EMPTY, Removal};
+use crossbeam_epoch::Guard;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Dead places below this are not worth a pass over all tables.
+const DEAD_MIN: usize = 4096;
+/// Dead places are reclaimed when one in so many is dead.
+const DEAD_SHARE: usize = 32;
+/// Buckets that a pass moves at a time: some tens of microseconds.
+const SLICE_BUCKETS: usize = 64;
+/// A pass over all tables ends while the index grows by one in so many.
+const PASS_SHARE: u32 = 4;
+
+/// What the writer knows beyond what readers share.
+#[derive(Debug)]
+pub(crate) struct HammingWriter {
+    pub(super) tables: TablesWriter,
+    /// Places below the end to be used first, descending.
+    free: Vec<u32>,
+    /// Places that were reclaimed, on their way through the collector.
+    reclaimed: Arc<Mutex<Vec<u32>>>,
+    dead: Vec<u32>,
+    /// The dead that the passes under way drop.
+    dying: Option<Dying>,
+    /// Slices owed for changes made during a pass, in 1/1024 buckets.
+    debt: u64,
+    /// A snapshot is being written.
+    held: bool,
+}
+
+/// Dead places being dropped from the tables.
+#[derive(Debug)]
+struct Dying {
+    places: Vec<u32>,
+    /// A bit for each group that has one.
+    groups: Vec<u64>,
+}
+
+impl Dying {
+    fn new(places: Vec<u32>, end: u32) -> Self {
+        let mut groups = vec![0u64; (end / GROUP) as usize / 64 + 1];
+        for place in &places {
+            let group = place / GROUP;
+            groups[group as usize / 64] |= 1 << (group % 64);
+        }
+        Self { places, groups }
+    }
+
+    fn concerns(&self, group: u32) -> bool {
+        self.groups.get(group as usize / 64).is_some_and(|word| word >> (group % 64) & 1 == 1)
+    }
+}
+
+impl HammingWriter {
+    pub(crate) fn new() -> Self {
+        Self {
+            tables: TablesWriter::new(),
+            free: Vec::new(),
+            reclaimed: Arc::default(),
+            dead: Vec::new(),
+            dying: None,
+            debt: 0,
+            held: false,
+        }
+    }
+
+    /// Adds a pair; false if it was there.
+    pub(crate) fn insert(&mut self, shared: &Hamming, value: &[u8; 32], record: u64) -> bool {
+        let guard = crossbeam_epoch::pin();
+        let code = shared.permutation.code(value);
+        let inserted = match self.find(shared, &code, &guard) {
+            Some(number) => shared.lists.insert(shared.codes.slot(number), record),
+            None => {
+                self.add(shared, &code, record, &guard);
+                true
+            }
+        };
+        shared.postings.fetch_add(u64::from(inserted), Ordering::Relaxed);
+        self.maintain(shared, &guard);
+        inserted
+    }
+
+    /// Takes a pair out; false if it was not there.
+    pub(crate) fn remove(&mut self, shared: &Hamming, value: &[u8; 32], record: u64) -> bool {
+        let guard = crossbeam_epoch::pin();
+        let code = shared.permutation.code(value);
+        let Some(number) = self.find(shared, &code, &guard) else { return false };
+        let removal = shared.lists.remove(shared.codes.slot(number), record);
+        if removal == Removal::Last {
+            self.dead.push(number);
+            shared.values.fetch_sub(1, Ordering::Relaxed);
+        }
+        shared.postings.fetch_sub(u64::from(removal != Removal::Absent), Ordering::Relaxed);
+        self.maintain(shared, &guard);
+        removal != Removal::Absent
+    }
+
+    /// From now until [`release`](Self::release) no place is used again; returns the end of what stands.
+    pub(crate) fn hold(&mut self, shared: &Hamming) -> u32 {
+        self.held = true;
+        shared.codes.end()
+    }
+
+    /// Places may be used again.
+    pub(crate) fn release(&mut self) {
+        self.held = false;
+    }
+
+    /// Notes a dead place of a snapshot whose entries may be in the tables.
+    pub(crate) fn bury(&mut self, number: u32) {
+        self.dead.push(number);
+    }
+
+    /// Lets readers use the tables that were loaded.
+    pub(crate) fn settle(&mut self, shared: &Hamming) {
+        shared.ready.store(true, Ordering::Release);
+    }
+
+    /// Builds the tables from the codes, if there are enough of them.
+    pub(crate) fn rebuild(&mut self, shared: &Hamming) {
+        self.tables.clear(&shared.tables);
+        if shared.codes.end() > shared.flat_max {
+            self.build(shared, &crossbeam_epoch::pin());
+        }
+    }
+
+    /// The standing place of a code.
+    fn find(&self, shared: &Hamming, code: &Code, guard: &Guard) -> Option<u32> {
+        if !shared.ready.load(Ordering::Relaxed) {
+            let mut found = Vec::new();
+            shared.search(code, 0, guard, &mut found);
+            return found.first().map(|(number, _)| *number);
+        }
+        dispatch(shared.instructions, Find { shared, code, guard })
+    }
+
+    /// Puts a value that is not there into a place of its own.
+    fn add(&mut self, shared: &Hamming, code: &Code, record: u64, guard: &Guard) {
+        let end = shared.codes.end();
+        let number = self.place(end);
+        shared.codes.reserve(number);
+        shared.codes.place(number, code);
+        let slot = shared.codes.slot(number);
+        shared.lists.insert(slot, record);
+        shared.values.fetch_add(1, Ordering::Relaxed);
+        if shared.ready.load(Ordering::Relaxed) {
+            self.index(shared, number, code, guard);
+        }
+        if number == end {
+            shared.codes.set_end(end + 1);
+        }
+        if !shared.ready.load(Ordering::Relaxed) && end >= shared.flat_max {
+            self.build(shared, guard);
+        }
+    }
+
+    /// A place that nobody uses.
+    fn place(&mut self, end: u32) -> u32 {
+        if self.held {
+            return end;
+        }
+        if self.free.is_empty() {
+            let mut reclaimed = self.reclaimed.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::swap(&mut self.free, &mut *reclaimed);
+            self.free.sort_unstable_by(|a, b| b.cmp(a));
+        }
+        self.free.pop().unwrap_or(end)
+    }
+
+    /// Puts a code into all tables.
+    fn index(&mut self, shared: &Hamming, number: u32, code: &Code, guard: &Guard) {
+        dispatch(shared.instructions, Append { shared, writer: &mut self.tables, number, code, guard });
+    }
+
+    /// Puts all codes into the tables, which were empty, and lets readers use them.
+    fn build(&mut self, shared: &Hamming, guard: &Guard) {
+        for number in 0..shared.codes.end() {
+            if shared.codes.slot(number).load(Ordering::Relaxed) != EMPTY {
+                self.index(shared, number, &shared.codes.code(number), guard);
+            }
+        }
+        shared.ready.store(true, Ordering::Release);
+    }
+
+    /// Reclaims what is dead and advances passes, a slice at a time.
+    fn maintain(&mut self, shared: &Hamming, guard: &Guard) {
+        if !shared.ready.load(Ordering::Relaxed) {
+            let dead = std::mem::take(&mut self.dead);
+            if !dead.is_empty() {
+                self.reclaim(dead, guard);
+            }
+            return;
+        }
+        let passing = self.tables.is_passing();
+        if self.dying.is_none()
+            && !passing
+            && self.dead.len() > DEAD_MIN.max(shared.values.load(Ordering::Relaxed) as usize / DEAD_SHARE)
+        {
+            self.dying = Some(Dying::new(std::mem::take(&mut self.dead), shared.codes.end()));
+            self.tables.start_passes();
+        } else if !passing && !self.tables.wants_pass() {
+            return;
+        }
+        let buckets = (PARTS * super::tables::BUCKETS) as u64;
+        self.debt += 1024 * buckets / u64::from((shared.codes.end() / PASS_SHARE).max(1));
+        while self.debt >= 1024 * SLICE_BUCKETS as u64 && self.slice(shared, guard) {
+            self.debt -= 1024 * SLICE_BUCKETS as u64;
+        }
+    }
+
+    /// Moves some buckets; false when there was nothing left to do.
+    fn slice(&mut self, shared: &Hamming, guard: &Guard) -> bool {
+        let Self { tables, dying, .. } = self;
+        dispatch(shared.instructions, Advance { shared, tables, dying: dying.as_ref(), guard });
+        if self.tables.is_passing() {
+            return true;
+        }
+        if let Some(dying) = self.dying.take() {
+            self.reclaim(dying.places, guard);
+        }
+        self.debt = 0;
+        false
+    }
+
+    /// Rewrites all tables without slack and drops what is dead.
+    pub(crate) fn compact(&mut self, shared: &Hamming) {
+        // A guard for each slice, so that segments that were left come back while the pass goes on.
+        while self.tables.is_passing() {
+            self.slice(shared, &crossbeam_epoch::pin());
+        }
+        if shared.ready.load(Ordering::Relaxed) {
+            self.dying = Some(Dying::new(std::mem::take(&mut self.dead), shared.codes.end()));
+            self.tables.start_passes();
+            while self.slice(shared, &crossbeam_epoch::pin()) {}
+        }
+    }
+
+    /// Lets places be used again once no reader holds their numbers.
+    fn reclaim(&self, places: Vec<u32>, guard: &Guard) {
+        let reclaimed = Arc::clone(&self.reclaimed);
+        guard.defer(move || reclaimed.lock().unwrap_or_else(PoisonError::into_inner).extend(places));
+    }
+}
+
+/// Finds the standing place of a code in the shortest of its buckets.
+struct Find<'a> {
+    shared: &'a Hamming,
+    code: &'a Code,
+    guard: &'a Guard,
+}
+
+impl WithKernel for Find<'_> {
+    type Output = Option<u32>;
+
+    #[inline(always)]
+    fn with<K: Kernel>(self) -> Option<u32> {
+        let Self { shared, code, guard } = self;
+        for table in 0..PARTS {
+            prefetch(shared.tables.address(table, part(code, table)));
+        }
+        let views = std::array::from_fn::<_, PARTS, _>(|table| {
+            let key = part(code, table);
+            if let Some((fingerprints, groups)) = shared.tables.tail(table, key, guard) {
+                prefetch(fingerprints);
+                prefetch(groups);
+            }
+            shared.tables.view(table, key, guard)
+        });
+        let (table, view) = views.iter().enumerate().min_by_key(|(_, view)| view.slots())?;
+        let mut same = Same { shared, code, found: Vec::new() };
+        for extent in [view.main, view.overflow] {
+            extent.scan::<K>(part(code, table + 1), 0, &mut same);
+        }
+        same.found.first().map(|(number, _)| *number)
+    }
+}
+
+/// Takes entries whose code is the one looked for.
+struct Same<'a> {
+    shared: &'a Hamming,
+    code: &'a Code,
+    found: Vec<(u32, u16)>,
+}
+
+impl Sink for Same<'_> {
+    #[inline(always)]
+    fn take<K: Kernel>(&mut self, extent: &Extent, slot: usize) {
+        self.shared.codes.judge::<K>(extent.group::<K>(slot), self.code, 0, &mut self.found);
+    }
+}
+
+/// Appends a code's entries to its sixteen buckets.
+struct Append<'a> {
+    shared: &'a Hamming,
+    writer: &'a mut TablesWriter,
+    number: u32,
+    code: &'a Code,
+    guard: &'a Guard,
+}
+
+impl WithKernel for Append<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with<K: Kernel>(self) {
+        let Self { shared, writer, number, code, guard } = self;
+        for table in 0..PARTS {
+            let entry = Entry { group: number / GROUP, fingerprint: part(code, table + 1) };
+            writer.append::<K>(&shared.tables, table, part(code, table), entry, guard);
+        }
+    }
+}
+
+/// A slice of a pass.
+struct Advance<'a> {
+    shared: &'a Hamming,
+    tables: &'a mut TablesWriter,
+    dying: Option<&'a Dying>,
+    guard: &'a Guard,
+}
+
+impl WithKernel for Advance<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with<K: Kernel>(self) {
+        let Self { shared, tables, dying, guard } = self;
+        let mut stands = |table: usize, key: u16, entry: Entry| {
+            !dying.is_some_and(|dying| dying.concerns(entry.group)) || has_code(shared, table, key, entry)
+        };
+        tables.advance::<K>(&shared.tables, SLICE_BUCKETS, guard, &mut stands);
+    }
+}
+
+/// Whether a standing code of the entry's group belongs to it.
+fn has_code(shared: &Hamming, table: usize, key: u16, entry: Entry) -> bool {
+    (entry.group * GROUP..(entry.group + 1) * GROUP).any(|number| {
+        let code = shared.codes.code(number);
+        shared.codes.slot(number).load(Ordering::Relaxed) != EMPTY
+            && part(&code, table) == key
+            && part(&code, table + 1) == entry.fingerprint
+    })
+}

@@ -1,0 +1,48 @@
+//! Numbers drawn from the index's secret seed: the bit permutation and the keys of hashes.
+//!
+//! xoshiro256** (Blackman and Vigna, 2018). What it feeds must be unknown outside and different at every node;
+//! nothing that it gives out is ever shown, so it need not resist someone who sees its output.
+
+/// A stream of numbers.
+#[derive(Clone)]
+pub(crate) struct Random([u64; 4]);
+
+impl Random {
+    pub(crate) fn from_seed(seed: [u8; 32]) -> Self {
+        let mut state = [0; 4];
+        for (word, bytes) in state.iter_mut().zip(seed.chunks_exact(8)) {
+            *word = u64::from_le_bytes(bytes.try_into().expect("chunks of eight bytes"));
+        }
+        // The state must not be all zeros, and few set bits need some rounds to spread.
+        state[0] ^= 0x9e37_79b9_7f4a_7c15;
+        let mut random = Self(state);
+        for _ in 0..16 {
+            random.next();
+        }
+        random
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        let [a, b, c, d] = &mut self.0;
+        let result = b.wrapping_mul(5).rotate_left(7).wrapping_mul(9);
+        let shifted = *b << 17;
+        *c ^= *a;
+        *d ^= *b;
+        *b ^= *c;
+        *a ^= *d;
+        *c ^= shifted;
+        *d = d.rotate_left(45);
+        result
+    }
+
+    /// A number below `bound`, without bias.
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        let zone = u64::MAX - u64::MAX % bound;
+        loop {
+            let number = self.next();
+            if number < zone {
+                return number % bound;
+            }
+        }
+    }
+}
