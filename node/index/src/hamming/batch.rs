@@ -8,7 +8,7 @@
 //! Work is handed out to threads as ranges of buckets of one table, so that every line is read once for all.
 
 use super::Hamming;
-use super::extent::{Extent, Sink};
+use super::extent::{Extent, Notes, Sink};
 use super::kernel::{Kernel, WithKernel, dispatch};
 use super::permutation::{Code, PARTS, part};
 use super::probe::{Plan, RADIUS_MAX, prefetch, prefetch_lines};
@@ -25,8 +25,12 @@ const SORTED_MAX: usize = 128 * 1024;
 const RANGE_BUCKETS: usize = BUCKETS / 4;
 /// Buckets between the prefetch of a directory word, of the lines, and their use.
 const AHEAD_BUCKETS: usize = 8;
-/// Survivors waiting for their codes.
-const WAITING: usize = 32;
+/// Candidates between the prefetch of a code and its judgement.
+const WAITING: usize = 16;
+/// Candidates kept before they are judged: 64 MiB, and as much again while they are put in order.
+const KEPT_MAX: usize = 8 << 20;
+/// Groups of a region: 1 MiB of codes, of which the judging reads half.
+const REGION_GROUPS: u32 = 8192;
 
 /// What a thread found: query, code, distance.
 type Found = (u32, u32, u16);
@@ -80,18 +84,24 @@ fn sorted(hamming: &Hamming, values: &[[u8; 32]], radius: u16, threads: usize) -
     let work = || {
         // Each thread pins for itself, before it looks at any table.
         let guard = crossbeam_epoch::pin();
-        let mut found = Vec::new();
+        let (mut found, mut kept) = (Vec::new(), Vec::new());
+        let radius = u32::from(radius);
         loop {
             let range = next.fetch_add(1, Ordering::Relaxed);
             let (table, first) = (range / (BUCKETS / RANGE_BUCKETS), range % (BUCKETS / RANGE_BUCKETS));
-            let Some(order) = rows.get(table) else { return found };
-            let first = first * RANGE_BUCKETS;
-            let radius = u32::from(radius);
-            let (queries, guard, found) = (&queries, &guard, &mut found);
-            dispatch(
-                hamming.instructions,
-                Sweep { hamming, queries, order, plan, radius, table, first, guard, found },
-            );
+            let order = rows.get(table);
+            if let Some(order) = order {
+                let (first, guard, kept) = (first * RANGE_BUCKETS, &guard, &mut kept);
+                dispatch(hamming.instructions, Sweep { hamming, order, plan, table, first, guard, kept });
+            }
+            if order.is_none() || kept.len() >= KEPT_MAX {
+                let (queries, found) = (&queries[..], &mut found);
+                dispatch(hamming.instructions, Judge { hamming, queries, radius, kept: &kept, found });
+                kept.clear();
+            }
+            if order.is_none() {
+                return found;
+            }
         }
     };
     let mut found: Vec<Found> = if threads == 1 {
@@ -146,17 +156,15 @@ impl KeyOrder {
     }
 }
 
-/// A range of buckets of one table, for all queries.
+/// A range of buckets of one table, for all queries: what passes the filter is kept.
 struct Sweep<'a> {
     hamming: &'a Hamming,
-    queries: &'a [Code],
     order: &'a KeyOrder,
     plan: Plan,
-    radius: u32,
     table: usize,
     first: usize,
     guard: &'a Guard,
-    found: &'a mut Vec<Found>,
+    kept: &'a mut Vec<(u32, u32)>,
 }
 
 impl WithKernel for Sweep<'_> {
@@ -164,84 +172,137 @@ impl WithKernel for Sweep<'_> {
 
     #[inline(always)]
     fn with<K: Kernel>(self) {
-        let Self { hamming, queries, order, plan, radius, table, first, guard, found } = self;
+        let Self { hamming, order, plan, table, first, guard, kept } = self;
         let last = first + RANGE_BUCKETS;
-        let mut candidates = Candidates {
-            hamming,
-            queries,
-            radius,
-            found,
-            query: 0,
-            waiting: [(0, 0); WAITING],
-            added: 0,
-            same: Vec::new(),
-        };
+        let mut candidates = Candidates { query: 0, slots: Vec::new(), kept };
         let mut views = [BucketView::EMPTY; AHEAD_BUCKETS];
+        let mut notes = Notes::new();
         for step in first..last + AHEAD_BUCKETS {
             if step >= first + AHEAD_BUCKETS {
-                let (view, key) = (views[step % AHEAD_BUCKETS], (step - AHEAD_BUCKETS) as u16);
+                let (view, key) = (&views[step % AHEAD_BUCKETS], (step - AHEAD_BUCKETS) as u16);
                 for &mask in plan.masks {
                     let left = plan.left(mask);
                     for &(query, fingerprint) in order.with_key(key ^ mask) {
                         candidates.query = query;
-                        view.main.scan::<K>(fingerprint, left, &mut candidates);
+                        scan::<K>(&view.main, left, fingerprint, &mut notes, &mut candidates);
                         if view.overflow.len() > 0 {
-                            view.overflow.scan::<K>(fingerprint, left, &mut candidates);
+                            scan::<K>(&view.overflow, left, fingerprint, &mut notes, &mut candidates);
+                        }
+                        if !notes.is_empty() {
+                            candidates.take::<K>(&mut notes);
                         }
                     }
                 }
             }
             if step < last {
+                // The directory is read in order; the hardware follows it.
                 let view = hamming.tables.view(table, step as u16, guard);
                 prefetch_lines(&view);
                 views[step % AHEAD_BUCKETS] = view;
-                // The directory is read in order; the hardware follows it.
             }
         }
-        candidates.finish::<K>();
     }
 }
 
-/// Entries that passed the filter, waiting for their codes.
+/// Entries that passed the filter: query and group.
 struct Candidates<'a> {
-    hamming: &'a Hamming,
-    queries: &'a [Code],
-    radius: u32,
-    found: &'a mut Vec<Found>,
     /// Whose candidates are being added.
     query: u32,
-    waiting: [(u32, u32); WAITING],
-    added: usize,
-    same: Vec<(u32, u16)>,
+    slots: Vec<(Extent, usize)>,
+    kept: &'a mut Vec<(u32, u32)>,
 }
 
 impl Sink for Candidates<'_> {
     #[inline(always)]
-    fn take<K: Kernel>(&mut self, extent: &Extent, slot: usize) {
-        let (query, group) = (self.query, extent.group::<K>(slot));
-        prefetch(self.hamming.codes.front(group));
-        prefetch(std::ptr::from_ref(&self.queries[query as usize]).cast());
-        if self.added >= WAITING {
-            self.judge::<K>(self.added % WAITING);
+    fn take<K: Kernel>(&mut self, notes: &mut Notes) {
+        self.slots.clear();
+        notes.drain(&mut self.slots);
+        for (extent, slot) in &self.slots {
+            self.kept.push((self.query, extent.group::<K>(*slot)));
         }
-        self.waiting[self.added % WAITING] = (query, group);
-        self.added += 1;
     }
 }
 
-impl Candidates<'_> {
-    #[inline(always)]
-    fn judge<K: Kernel>(&mut self, at: usize) {
-        let (query, group) = self.waiting[at];
-        let code = &self.queries[query as usize];
-        self.hamming.codes.judge::<K>(group, code, self.radius, &mut self.same);
-        self.found.extend(self.same.drain(..).map(|(number, distance)| (query, number, distance)));
+#[inline(always)]
+fn scan<K: Kernel>(
+    extent: &Extent,
+    left: u32,
+    fingerprint: u16,
+    notes: &mut Notes,
+    sink: &mut Candidates<'_>,
+) {
+    match left {
+        0 => extent.scan::<K, 0>(fingerprint, notes, sink),
+        1 => extent.scan::<K, 1>(fingerprint, notes, sink),
+        2 => extent.scan::<K, 2>(fingerprint, notes, sink),
+        3 => extent.scan::<K, 3>(fingerprint, notes, sink),
+        4 => extent.scan::<K, 4>(fingerprint, notes, sink),
+        _ => extent.scan::<K, 5>(fingerprint, notes, sink),
     }
+}
+
+/// Judges candidates in the order of their codes: a line is read once for all who want it, and its neighbours follow,
+/// instead of a walk all over memory for each.
+struct Judge<'a> {
+    hamming: &'a Hamming,
+    queries: &'a [Code],
+    radius: u32,
+    kept: &'a [(u32, u32)],
+    found: &'a mut Vec<Found>,
+}
+
+impl WithKernel for Judge<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn finish<K: Kernel>(&mut self) {
-        for at in self.added.saturating_sub(WAITING)..self.added {
-            self.judge::<K>(at % WAITING);
+    fn with<K: Kernel>(self) {
+        let Self { hamming, queries, radius, kept, found } = self;
+        let order = by_region(kept);
+        let mut same = Vec::new();
+        for (at, &(query, group)) in order.iter().enumerate() {
+            if let Some(&(query, group)) = order.get(at + WAITING) {
+                prefetch(hamming.codes.front(group));
+                prefetch(std::ptr::from_ref(&queries[query as usize]).cast());
+            }
+            hamming.codes.judge::<K>(group, &queries[query as usize], radius, &mut same);
+            found.extend(same.drain(..).map(|(number, distance)| (query, number, distance)));
         }
+    }
+}
+
+/// Candidates in the order of the region of memory that their group stands in.
+fn by_region(kept: &[(u32, u32)]) -> Vec<(u32, u32)> {
+    let region = |group: u32| (group / REGION_GROUPS) as usize;
+    let regions = kept.iter().map(|(_, group)| region(*group) + 1).max().unwrap_or(0);
+    let mut next = vec![0usize; regions + 1];
+    for (_, group) in kept {
+        next[region(*group) + 1] += 1;
+    }
+    for at in 0..regions {
+        next[at + 1] += next[at];
+    }
+    let mut order = vec![(0, 0); kept.len()];
+    for &(query, group) in kept {
+        let place = &mut next[region(group)];
+        order[*place] = (query, group);
+        *place += 1;
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn candidates_are_ordered_by_region_and_none_is_lost() {
+        let kept: Vec<(u32, u32)> = (0..5000u32).map(|n| (n, n.wrapping_mul(2_654_435_761) >> 8)).collect();
+        let order = by_region(&kept);
+        assert!(order.windows(2).all(|pair| pair[0].1 / REGION_GROUPS <= pair[1].1 / REGION_GROUPS));
+        let (mut a, mut b) = (kept, order);
+        a.sort_unstable();
+        b.sort_unstable();
+        assert_eq!(a, b);
+        assert!(by_region(&[]).is_empty());
     }
 }

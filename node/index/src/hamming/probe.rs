@@ -11,16 +11,14 @@
 //! their group number and for their codes.
 
 use super::Hamming;
-use super::extent::{Extent, Sink};
+use super::extent::{Extent, Notes, Sink};
 use super::kernel::{Kernel, WithKernel};
 use super::permutation::{Code, PARTS, part};
-use super::tables::BucketView;
+use super::tables::{BucketView, Tables};
 use crossbeam_epoch::Guard;
 
-/// Probes of one table that pass a stage of the pipeline together: all of them for radius 16 to 31.
-const BLOCK: usize = 17;
-/// Survivors waiting for their memory, at each of two stages.
-const WAITING: usize = 16;
+/// Probes that pass a stage of the pipeline together: the flips of one bit in one table.
+const BLOCK: usize = 16;
 /// Lines of an extent that are prefetched; the hardware follows a longer run by itself.
 const PREFETCHED_LINES: usize = 16;
 /// The largest radius that the tables answer; beyond it a flat scan reads less.
@@ -109,102 +107,168 @@ impl WithKernel for Probe<'_> {
         let Self { hamming, query, radius, guard, found } = self;
         let tables = &hamming.tables;
         let plan = Plan::new(radius);
-        let blocks = plan.masks.chunks(BLOCK);
-        let row = (0..PARTS).flat_map(|table| blocks.clone().map(move |masks| (table, masks)));
         let mut survivors = Survivors::new(hamming, query, radius, found);
         let mut views = [[BucketView::EMPTY; BLOCK]; 2];
-        let (mut here, mut near): (Option<(usize, &[u16])>, Option<(usize, &[u16])>) = (None, None);
-        for (turn, far) in row.map(Some).chain([None, None]).enumerate() {
-            let [ready, next] = &mut views;
-            let (ready, next) = if turn % 2 == 0 { (ready, next) } else { (next, ready) };
+        let (mut here, mut near) = (Block::NONE, Block::NONE);
+        for turn in 0..plan.blocks() + 2 {
+            let far = plan.block(turn, query);
+            let [even, odd] = &mut views;
+            let (ready, next) = if turn % 2 == 0 { (even, odd) } else { (odd, even) };
             // Three blocks side by side: scan one, fetch the lines of the next, and the directory of the one after.
-            let keys = |block: Option<(usize, &'static [u16])>| {
-                let (table, masks) = block.unwrap_or((0, &[]));
-                (table, part(query, table), masks)
-            };
-            let (table, _, masks) = keys(here);
-            let fingerprint = part(query, table + 1);
-            let (near_table, near_key, near_masks) = keys(near);
-            let (far_table, far_key, far_masks) = keys(far);
-            for at in 0..BLOCK {
-                if let (Some(&mask), Some(view)) = (masks.get(at), ready.get(at)) {
-                    let left = plan.left(mask);
-                    view.main.scan::<K>(fingerprint, left, &mut survivors);
-                    if view.overflow.len() > 0 {
-                        view.overflow.scan::<K>(fingerprint, left, &mut survivors);
-                    }
-                }
-                if let (Some(&mask), Some(view)) = (near_masks.get(at), next.get_mut(at)) {
-                    *view = tables.view(near_table, near_key ^ mask, guard);
-                    prefetch_lines(view);
-                }
-                if let Some(&mask) = far_masks.get(at) {
-                    prefetch(tables.address(far_table, far_key ^ mask));
-                }
+            let three = Three { tables, guard, here: &here, near: &near, far: &far, ready, next };
+            match here.left {
+                0 => three.step::<K, 0>(&mut survivors),
+                1 => three.step::<K, 1>(&mut survivors),
+                2 => three.step::<K, 2>(&mut survivors),
+                3 => three.step::<K, 3>(&mut survivors),
+                4 => three.step::<K, 4>(&mut survivors),
+                _ => three.step::<K, 5>(&mut survivors),
             }
+            survivors.advance::<K>();
             (here, near) = (near, far);
         }
-        survivors.finish::<K>();
+        // What the last block let through has two stages to go.
+        for _ in 0..3 {
+            survivors.advance::<K>();
+        }
     }
 }
 
-/// Entries that passed the filter, on their way to their codes.
+/// Up to [`BLOCK`] probes that leave the next part the same number of bits.
+#[derive(Clone, Copy)]
+struct Block {
+    probes: usize,
+    left: u32,
+    tables: [u8; BLOCK],
+    keys: [u16; BLOCK],
+    /// The next part of the query, for each probe.
+    fingerprints: [u16; BLOCK],
+}
+
+impl Block {
+    const NONE: Self =
+        Self { probes: 0, left: 0, tables: [0; BLOCK], keys: [0; BLOCK], fingerprints: [0; BLOCK] };
+}
+
+impl Plan {
+    /// Block 0 probes the query's own keys in all tables; the others flip bits, table by table.
+    fn blocks(&self) -> usize {
+        1 + PARTS * self.flips().div_ceil(BLOCK)
+    }
+
+    fn flips(&self) -> usize {
+        self.masks.len() - 1
+    }
+
+    #[inline(always)]
+    fn block(&self, number: usize, query: &Code) -> Block {
+        let mut block = Block::NONE;
+        if number == 0 {
+            (block.probes, block.left) = (PARTS, self.pair);
+            for table in 0..PARTS {
+                block.tables[table] = table as u8;
+                block.keys[table] = part(query, table);
+                block.fingerprints[table] = part(query, table + 1);
+            }
+        } else if number < self.blocks() {
+            let per_table = self.flips().div_ceil(BLOCK);
+            let (table, share) = ((number - 1) / per_table, (number - 1) % per_table);
+            // The first flips have one bit, the others two; sixteen of the first make a block of their own.
+            let masks = &self.masks[1 + share * BLOCK..];
+            block.probes = masks.len().min(BLOCK);
+            block.left = self.left(masks[0]);
+            let (key, fingerprint) = (part(query, table), part(query, table + 1));
+            for (at, mask) in masks.iter().take(BLOCK).enumerate() {
+                block.tables[at] = table as u8;
+                block.keys[at] = key ^ mask;
+                block.fingerprints[at] = fingerprint;
+            }
+        }
+        block
+    }
+}
+
+/// Three blocks in three stages.
+struct Three<'a> {
+    tables: &'a Tables,
+    guard: &'a Guard,
+    here: &'a Block,
+    near: &'a Block,
+    far: &'a Block,
+    ready: &'a [BucketView; BLOCK],
+    next: &'a mut [BucketView; BLOCK],
+}
+
+impl Three<'_> {
+    #[inline(always)]
+    fn step<K: Kernel, const T: u32>(self, survivors: &mut Survivors<'_>) {
+        let Self { tables, guard, here, near, far, ready, next } = self;
+        let mut notes = Notes::new();
+        for at in 0..BLOCK {
+            if at < here.probes {
+                let view = &ready[at];
+                view.main.scan::<K, T>(here.fingerprints[at], &mut notes, survivors);
+                if view.overflow.len() > 0 {
+                    view.overflow.scan::<K, T>(here.fingerprints[at], &mut notes, survivors);
+                }
+            }
+            if at < near.probes {
+                next[at] = tables.view(usize::from(near.tables[at]), near.keys[at], guard);
+                prefetch_lines(&next[at]);
+            }
+            if at < far.probes {
+                prefetch(tables.address(usize::from(far.tables[at]), far.keys[at]));
+            }
+        }
+        survivors.take::<K>(&mut notes);
+    }
+}
+
+/// Entries that passed the filter, on their way to their codes: each stage waits a block for its memory.
 struct Survivors<'a> {
     hamming: &'a Hamming,
     query: &'a Code,
     radius: u32,
     found: &'a mut Vec<(u32, u16)>,
-    entries: [(Extent, usize); WAITING],
-    added: usize,
-    groups: [u32; WAITING],
-    resolved: usize,
+    /// Slots whose line of groups is on its way; the first `arrived` have waited for a block.
+    slots: Vec<(Extent, usize)>,
+    arrived: usize,
+    /// Groups whose codes are on their way.
+    groups: Vec<u32>,
 }
 
 impl<'a> Survivors<'a> {
-    #[inline(always)]
     fn new(hamming: &'a Hamming, query: &'a Code, radius: u32, found: &'a mut Vec<(u32, u16)>) -> Self {
-        let entries = [(Extent::EMPTY, 0); WAITING];
-        Self { hamming, query, radius, found, entries, added: 0, groups: [0; WAITING], resolved: 0 }
+        let (slots, groups) = (Vec::with_capacity(64), Vec::with_capacity(64));
+        Self { hamming, query, radius, found, slots, arrived: 0, groups }
     }
 
-    /// Learns an entry's group and lets the one judged that waited longest.
+    /// Judges the groups that arrived, and learns the groups of the slots that arrived before the present block.
     #[inline(always)]
-    fn resolve<K: Kernel>(&mut self, at: usize) {
-        let (extent, slot) = self.entries[at];
-        let group = extent.group::<K>(slot);
-        prefetch(self.hamming.codes.front(group));
-        if self.resolved >= WAITING {
-            self.judge::<K>(self.resolved % WAITING);
+    fn advance<K: Kernel>(&mut self) {
+        for &group in &self.groups {
+            self.hamming.codes.judge::<K>(group, self.query, self.radius, self.found);
         }
-        self.groups[self.resolved % WAITING] = group;
-        self.resolved += 1;
-    }
-
-    #[inline(always)]
-    fn judge<K: Kernel>(&mut self, at: usize) {
-        self.hamming.codes.judge::<K>(self.groups[at], self.query, self.radius, self.found);
-    }
-
-    #[inline(always)]
-    fn finish<K: Kernel>(mut self) {
-        for at in self.added.saturating_sub(WAITING)..self.added {
-            self.resolve::<K>(at % WAITING);
+        self.groups.clear();
+        let arrived = std::mem::take(&mut self.arrived);
+        for &(extent, slot) in &self.slots[..arrived] {
+            let group = extent.group::<K>(slot);
+            prefetch(self.hamming.codes.front(group));
+            self.groups.push(group);
         }
-        for at in self.resolved.saturating_sub(WAITING)..self.resolved {
-            self.judge::<K>(at % WAITING);
-        }
+        self.slots.drain(..arrived);
+        self.arrived = self.slots.len();
     }
 }
 
 impl Sink for Survivors<'_> {
     #[inline(always)]
-    fn take<K: Kernel>(&mut self, extent: &Extent, slot: usize) {
-        prefetch(extent.group_address(slot));
-        if self.added >= WAITING {
-            self.resolve::<K>(self.added % WAITING);
+    fn take<K: Kernel>(&mut self, notes: &mut Notes) {
+        let known = self.slots.len();
+        notes.drain(&mut self.slots);
+        for (extent, slot) in &self.slots[known..] {
+            prefetch(extent.group_address(*slot));
         }
-        self.entries[self.added % WAITING] = (*extent, slot);
-        self.added += 1;
     }
 }
 

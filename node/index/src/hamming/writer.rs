@@ -6,7 +6,7 @@
 
 use super::Hamming;
 use super::codes::GROUP;
-use super::extent::{Entry, Extent, Sink};
+use super::extent::{Entry, Notes, Sink};
 use super::kernel::{Kernel, WithKernel, dispatch};
 use super::permutation::{Code, PARTS, part};
 use super::probe::prefetch;
@@ -282,9 +282,11 @@ impl WithKernel for Find<'_> {
         });
         let (table, view) = views.iter().enumerate().min_by_key(|(_, view)| view.slots())?;
         let mut same = Same { shared, code, found: Vec::new() };
+        let mut notes = Notes::new();
         for extent in [view.main, view.overflow] {
-            extent.scan::<K>(part(code, table + 1), 0, &mut same);
+            extent.scan::<K, 0>(part(code, table + 1), &mut notes, &mut same);
         }
+        same.take::<K>(&mut notes);
         same.found.first().map(|(number, _)| *number)
     }
 }
@@ -298,8 +300,12 @@ struct Same<'a> {
 
 impl Sink for Same<'_> {
     #[inline(always)]
-    fn take<K: Kernel>(&mut self, extent: &Extent, slot: usize) {
-        self.shared.codes.judge::<K>(extent.group::<K>(slot), self.code, 0, &mut self.found);
+    fn take<K: Kernel>(&mut self, notes: &mut Notes) {
+        let mut slots = Vec::new();
+        notes.drain(&mut slots);
+        for (extent, slot) in slots {
+            self.shared.codes.judge::<K>(extent.group::<K>(slot), self.code, 0, &mut self.found);
+        }
     }
 }
 

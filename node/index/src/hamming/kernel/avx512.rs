@@ -11,6 +11,19 @@ pub(crate) struct Avx512;
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512Popcnt;
 
+/// Lane 0, then lanes 0 to 30.
+#[repr(align(64))]
+struct Lanes([u16; 32]);
+
+static LANE_BEFORE: Lanes = {
+    let (mut lanes, mut at) = ([0; 32], 1);
+    while at < 32 {
+        lanes[at] = at as u16 - 1;
+        at += 1;
+    }
+    Lanes(lanes)
+};
+
 impl Kernel for Avx512 {
     #[inline(always)]
     unsafe fn line_within<const T: u32>(line: *const u8, fingerprint: u16) -> u32 {
@@ -45,10 +58,11 @@ impl Kernel for Avx512 {
 
     #[inline(always)]
     unsafe fn wraps(line: *const u8, lane: usize) -> u32 {
-        // SAFETY: 64 readable bytes, the two before them and AVX-512BW are the caller's promise.
+        // SAFETY: 64 readable bytes and AVX-512BW are the caller's promise.
         unsafe {
             let here = _mm512_loadu_si512(line.cast());
-            let before = _mm512_loadu_si512(line.sub(2).cast());
+            // Lane j - 1 in lane j, without touching the cache line before.
+            let before = _mm512_permutexvar_epi16(_mm512_load_si512(LANE_BEFORE.0.as_ptr().cast()), here);
             super::super::extent::wraps_of_mask(_mm512_cmplt_epu16_mask(here, before), lane)
         }
     }
