@@ -86,8 +86,6 @@ pub struct OpinionCounts {
 /// One record as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordView {
-    /// Number of this record in this node's index; local, not stable across restarts.
-    pub ordinal: u64,
     /// The record id: its leaf hash.
     pub id: RecordId,
     /// Who stated it.
@@ -113,9 +111,8 @@ pub struct RecordView {
 }
 
 impl RecordView {
-    pub(super) fn new(ordinal: u64, id: RecordId, author: &Author, leaf: &Leaf, content: Content) -> Self {
+    pub(super) fn new(id: RecordId, author: &Author, leaf: &Leaf, content: Content) -> Self {
         Self {
-            ordinal,
             id,
             member: author.member.clone(),
             n: author.n,
