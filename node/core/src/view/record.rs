@@ -111,7 +111,9 @@ pub struct RecordView {
 }
 
 impl RecordView {
-    pub(super) fn new(id: RecordId, author: &Author, leaf: &Leaf, content: Content) -> Self {
+    pub(super) fn new(id: RecordId, author: &Author, leaf: &Leaf, mut content: Content) -> Self {
+        // Tens of millions are kept, most with a signal or two; the decoder leaves room for four.
+        content.signals.shrink_to_fit();
         Self {
             id,
             member: author.member.clone(),
