@@ -11,6 +11,9 @@ use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+/// Longest time between two index snapshots, in seconds: a week.
+const SNAPSHOT_INTERVAL_MAX_S: u64 = 7 * 86_400;
+
 /// The file as written.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +28,9 @@ pub struct RawConfig {
     /// The local HTTP API.
     #[serde(default)]
     pub http: RawHttp,
+    /// The match index.
+    #[serde(default)]
+    pub index: RawIndex,
     /// Logging.
     #[serde(default)]
     pub log: RawLog,
@@ -83,6 +89,22 @@ impl Default for RawHttp {
     }
 }
 
+/// `[index]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawIndex {
+    /// Least time between two index snapshots while the node runs, in seconds; 0: only when it stops.
+    pub snapshot_interval_s: u64,
+    /// Least number of entries that must have arrived since the last one.
+    pub snapshot_changes_min: u64,
+}
+
+impl Default for RawIndex {
+    fn default() -> Self {
+        Self { snapshot_interval_s: 900, snapshot_changes_min: 10_000 }
+    }
+}
+
 /// `[log]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -122,6 +144,8 @@ pub struct Config {
     pub http_listen: SocketAddr,
     /// `[http]`
     pub http: RawHttp,
+    /// `[index]`
+    pub index: RawIndex,
     /// `[log]`
     pub log: RawLog,
 }
@@ -208,6 +232,11 @@ impl Config {
             let given = raw.network.connections_max.to_string();
             return Err(value("network.connections_max", &given, "must be 1 to 4096"));
         }
+        if raw.index.snapshot_interval_s > SNAPSHOT_INTERVAL_MAX_S {
+            let given = raw.index.snapshot_interval_s.to_string();
+            let rule = format!("must be 0 to {SNAPSHOT_INTERVAL_MAX_S}");
+            return Err(value("index.snapshot_interval_s", &given, &rule));
+        }
         for (field, addresses, role) in [
             ("network.listen", &raw.network.listen, AddressRole::Listen),
             ("network.advertise", &raw.network.advertise, AddressRole::Dial),
@@ -223,6 +252,7 @@ impl Config {
             network: raw.network,
             http_listen,
             http: raw.http,
+            index: raw.index,
             log: raw.log,
         })
     }
@@ -249,6 +279,12 @@ impl Config {
     #[must_use]
     pub fn lock_file(&self) -> PathBuf {
         self.data_dir.join("signed.lock")
+    }
+
+    /// The index snapshot: derived data, safe to delete.
+    #[must_use]
+    pub fn snapshot_file(&self) -> PathBuf {
+        self.data_dir.join("index.snapshot")
     }
 
     /// The adopted roster versions.
@@ -295,6 +331,7 @@ mod tests {
         let bare = check("member = \"acme\"\ndata_dir = \"data\"").expect("defaults parse");
         assert_eq!(format!("{:?}", sample.network), format!("{:?}", bare.network));
         assert_eq!(format!("{:?}", sample.http), format!("{:?}", bare.http));
+        assert_eq!(format!("{:?}", sample.index), format!("{:?}", bare.index));
         assert_eq!(format!("{:?}", sample.log), format!("{:?}", bare.log));
     }
 
@@ -308,6 +345,11 @@ mod tests {
             ("member = \"acme\"\ndata_dir = \"d\"\n[http]\nlisten = \"here\"", "http.listen = \"here\""),
             ("member = \"acme\"\ndata_dir = \"d\"\n[http]\nrequests_max = 0", "http.requests_max"),
             ("member = \"acme\"\ndata_dir = \"d\"\n[network]\npeers = [\"example.org:1\"]", "network.peers"),
+            (
+                "member = \"acme\"\ndata_dir = \"d\"\n[index]\nsnapshot_interval_s = 604801",
+                "index.snapshot_interval_s = \"604801\": must be 0 to 604800",
+            ),
+            ("member = \"acme\"\ndata_dir = \"d\"\n[index]\nevery = 1", "unknown field `every`"),
             ("member = \"acme\"\ndata_dir = \"d\"\n[log]\nformat = \"xml\"", "xml"),
         ];
         for (text, expected) in cases {

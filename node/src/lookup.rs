@@ -2,41 +2,64 @@
 //!
 //! The driver applies the engine's view changes here in order; HTTP reads. The match index is read
 //! without waiting for writers; the tables of records are behind short locks that are never held
-//! while the index is scanned. Everything here is derived from the logs and rebuilt at each start.
+//! while the index is scanned. Everything here is derived from the logs: a start replays them, and
+//! serves from the index snapshot meanwhile if there is one ([`replay`], [`snapshot`]). What a snapshot
+//! says is confirmed hit by hit until the replay has confirmed all of it.
 //!
 //! Queries are neither stored nor logged.
 
-use hashpact_core::effect::{IndexChange, PublishedHead, ViewChange};
-use hashpact_core::health::{Completeness, Health};
-use hashpact_core::verdict::{self, BUILT_IN_LIST};
-use hashpact_core::view::{FoldCounts, RecordView};
-use hashpact_index::{Change, IndexStats, MatchIndex};
-use hashpact_protocol::api;
-use hashpact_protocol::digest::{LogId, RecordId, hex_encode, sha256};
-use hashpact_protocol::limits::MATCHES_PER_ITEM_MAX;
-use hashpact_protocol::record::{Signal, SignalType, Vocabulary as _};
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-
+mod ids;
+mod index_shim;
+mod keeper;
+mod matching;
+mod numbers;
+mod proof;
+pub mod replay;
+mod restored;
+mod rows;
+pub mod snapshot;
+mod tag;
 #[cfg(test)]
 mod tests;
 
-/// Values that are worth a thread of their own.
-const VALUES_PER_THREAD_MIN: usize = 64;
+pub use keeper::{SnapshotKeeper, SnapshotTimes};
+pub use matching::NearRecord;
+pub use proof::Contradiction;
+pub use restored::LogExtent;
+
+use hashpact_core::effect::{PublishedHead, ViewChange};
+use hashpact_core::health::{Completeness, Health};
+use hashpact_core::view::{FoldCounts, RecordView};
+use hashpact_index::IndexStats;
+use hashpact_protocol::api;
+use hashpact_protocol::digest::{LogId, RecordId, hex_encode, sha256};
+use hashpact_protocol::record::{SignalType, Vocabulary as _};
+use index_shim::MatchIndex;
+use numbers::{Block, Numbers};
+use proof::index_changes;
+use restored::Restored;
+use rows::Rows;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// Changes whose rows are taken under one lock.
+const CHANGES_PER_LOCK: usize = 256;
 
 /// The read model.
 pub struct Lookup {
-    index: MatchIndex,
-    records: RwLock<Records>,
+    source: RwLock<Source>,
+    rows: RwLock<Rows>,
     state: RwLock<State>,
     roster_version: u64,
 }
 
-#[derive(Default)]
-struct Records {
-    by_id: HashMap<RecordId, u64>,
-    by_ordinal: HashMap<u64, Arc<RecordView>>,
-    by_place: BTreeMap<(LogId, u64), u64>,
+/// Where hits come from. Both parts change together: an index from a snapshot is never asked without
+/// what confirms it.
+#[derive(Clone, Default)]
+struct Source {
+    index: Arc<MatchIndex>,
+    /// Present while the index is a snapshot's and not confirmed.
+    restored: Option<Arc<Restored>>,
 }
 
 struct State {
@@ -84,20 +107,13 @@ impl Cursor {
     }
 }
 
-struct Found {
-    record: Arc<RecordView>,
-    signal: SignalType,
-    distance: u16,
-    variant: u8,
-}
-
 impl Lookup {
     /// An empty read model that answers `complete: false` until it is loaded.
     #[must_use]
     pub fn new(roster_version: u64) -> Self {
         Self {
-            index: MatchIndex::new(),
-            records: RwLock::default(),
+            source: RwLock::new(Source { index: Arc::new(MatchIndex::new()), restored: None }),
+            rows: RwLock::default(),
             state: RwLock::new(State {
                 health: Health {
                     completeness: Completeness::Starting,
@@ -116,18 +132,28 @@ impl Lookup {
     /// Applies view changes in order. Rows come before index entries, so that whatever the index
     /// names has a row; a row that no longer stands hides its index entries until they are gone, too.
     pub fn apply(&self, changes: &[ViewChange]) {
-        for change in changes {
-            let record = &change.record;
-            let mut records = write(&self.records);
-            records.by_id.insert(record.id, record.ordinal);
-            records.by_place.insert((record.log, record.index), record.ordinal);
-            records.by_ordinal.insert(record.ordinal, Arc::clone(record));
+        let mut numbers = Vec::with_capacity(changes.len());
+        for some in changes.chunks(CHANGES_PER_LOCK) {
+            let mut rows = write(&self.rows);
+            numbers.extend(some.iter().map(|change| rows.put(&change.record)));
         }
+        let Source { index, restored } = self.source();
         // One call for all: the index copies what its readers share once a call.
-        self.index.apply(changes.iter().flat_map(|change| {
-            let signals = change.record.content.signals.iter();
-            signals.flat_map(|signal| index_changes(signal, change.record.ordinal, change.index))
+        index.apply(changes.iter().zip(numbers).flat_map(|(change, number)| {
+            let means = restored.as_ref().map_or(change.index, |restored| restored.index_change(change));
+            index_changes(&change.record, number, means)
         }));
+    }
+
+    /// Serves from a snapshot's index until [`Self::confirm_index`].
+    fn restore(&self, index: Arc<MatchIndex>, numbers: Numbers, restored: Restored) {
+        // Numbers first: a hit without its place would be no match.
+        *write(&self.rows) = Rows::with_numbers(numbers);
+        *write(&self.source) = Source { index, restored: Some(Arc::new(restored)) };
+    }
+
+    fn source(&self) -> Source {
+        read(&self.source).clone()
     }
 
     /// Remembers how far a log may be seen; names the view anew.
@@ -165,7 +191,8 @@ impl Lookup {
         read(&self.state).heads.clone()
     }
 
-    /// Remembers what became of a log's entries.
+    /// Remembers what became of a log's entries. Called after the view changes of these entries: an
+    /// index snapshot is said to know as many.
     pub fn set_counts(&self, log: LogId, counts: FoldCounts) {
         write(&self.state).counts.insert(log, counts);
     }
@@ -181,7 +208,13 @@ impl Lookup {
     pub fn completeness(&self) -> (bool, Option<String>) {
         let state = read(&self.state);
         if !state.loaded {
-            return (false, Some("loading: the logs are being read from disk".to_owned()));
+            let reason = match read(&self.source).restored {
+                None => "loading: the logs are being read from disk",
+                Some(_) => {
+                    "loading: matches come from the index snapshot while the logs are being read from disk"
+                }
+            };
+            return (false, Some(reason.to_owned()));
         }
         match &state.health.completeness {
             Completeness::Complete => (true, None),
@@ -198,20 +231,25 @@ impl Lookup {
     /// Size of the index.
     #[must_use]
     pub fn index_stats(&self) -> IndexStats {
-        self.index.stats()
+        self.source().index.stats()
+    }
+
+    /// Memory that the index holds, in bytes.
+    #[must_use]
+    pub fn index_bytes(&self) -> u64 {
+        self.source().index.bytes()
     }
 
     /// Number of records, whatever their status.
     #[must_use]
     pub fn records_count(&self) -> usize {
-        read(&self.records).by_id.len()
+        read(&self.rows).len()
     }
 
     /// A record by id.
     #[must_use]
     pub fn record(&self, id: &RecordId) -> Option<Arc<RecordView>> {
-        let records = read(&self.records);
-        records.by_id.get(id).and_then(|ordinal| records.by_ordinal.get(ordinal)).cloned()
+        read(&self.rows).by_id(id).cloned()
     }
 
     /// A page of records in the order of (log, index), and where the next page starts.
@@ -222,171 +260,27 @@ impl Lookup {
         after: Option<Cursor>,
         limit: usize,
     ) -> (Vec<Arc<RecordView>>, Option<Cursor>) {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let from = after.map_or(Unbounded, |cursor| Excluded((cursor.log, cursor.index)));
-        let records = read(&self.records);
-        let mut page = Vec::new();
-        for (place, ordinal) in records.by_place.range((from, Unbounded)) {
-            let Some(record) = records.by_ordinal.get(ordinal) else { continue };
-            if page.len() == limit {
-                let last = page.last().map(|record: &Arc<RecordView>| (record.log, record.index));
-                let (log, index) = last.unwrap_or(*place);
-                return (page, Some(Cursor { log, index }));
-            }
-            if filter.accepts(record) {
-                page.push(Arc::clone(record));
-            }
-        }
-        (page, None)
-    }
-
-    /// Answers a match request. `radius` holds the distance per signal type. Scans on the caller's
-    /// thread: not for the async runtime.
-    #[must_use]
-    pub fn match_queries(
-        &self,
-        queries: Vec<api::Query>,
-        pdq_radius: u16,
-        lists: Option<&[String]>,
-        origins: &dyn Fn(&LogId) -> String,
-    ) -> api::MatchResponse {
-        let (complete, reason) = self.completeness();
-        let as_of = self.as_of();
-        let asks_built_in = lists.is_none_or(|lists| lists.iter().any(|list| list == BUILT_IN_LIST));
-        let found = if asks_built_in { self.find(&queries, pdq_radius) } else { Vec::new() };
-        let mut found = found.into_iter();
-        let results = queries
-            .into_iter()
-            .map(|query| self.judge(query.id, found.next().unwrap_or_default(), origins))
-            .collect();
-        api::MatchResponse { complete, reason, as_of, results }
-    }
-
-    /// All hits per query item, best hit of each record, closest first.
-    fn find(&self, queries: &[api::Query], pdq_radius: u16) -> Vec<Vec<Found>> {
-        let mut values: Vec<[u8; 32]> = Vec::new();
-        let mut owners: Vec<(usize, u8)> = Vec::new();
-        for (item, query) in queries.iter().enumerate() {
-            for (signal, variants) in &query.signals {
-                if let (SignalType::Pdq, Ok(value)) = (signal.kind(), <[u8; 32]>::try_from(signal.value())) {
-                    for (variant, value) in
-                        (0u8..).zip(std::iter::once(value).chain(variants.iter().copied()))
-                    {
-                        values.push(value);
-                        owners.push((item, variant));
-                    }
-                }
-            }
-        }
-        let mut best: Vec<BTreeMap<u64, (u16, u8, SignalType)>> = vec![BTreeMap::new(); queries.len()];
-        let mut note = |item: usize, record: u64, hit: (u16, u8, SignalType)| {
-            if let Some(best) = best.get_mut(item) {
-                best.entry(record).and_modify(|held| *held = (*held).min(hit)).or_insert(hit);
-            }
+        let (mut from, first) = match after {
+            Some(Cursor { log, index }) => (Block::of(log, index), Some((log, index))),
+            None => (Block::of(LogId::new([0; 32]), 0), None),
         };
-        for (hits, (item, variant)) in self.scan(&values, pdq_radius).into_iter().zip(owners) {
-            for hit in hits {
-                note(item, hit.record, (hit.distance, variant, SignalType::Pdq));
-            }
-        }
-        for (item, query) in queries.iter().enumerate() {
-            for (signal, _) in query.signals.iter().filter(|(signal, _)| signal.kind() != SignalType::Pdq) {
-                for record in self.index.query_exact(signal.kind().code(), signal.value()) {
-                    note(item, record, (0, 0, signal.kind()));
+        let mut page: Vec<Arc<RecordView>> = Vec::new();
+        loop {
+            // A filter may pass few records: the rows are let go after each block.
+            let rows = read(&self.rows);
+            let Some((block, records)) = rows.block_at_or_after(from) else { return (page, None) };
+            for (_, record) in records.filter(|(_, record)| Some((record.log, record.index)) > first) {
+                if page.len() == limit {
+                    let last = page.last().map_or(first, |last| Some((last.log, last.index)));
+                    return (page, last.map(|(log, index)| Cursor { log, index }));
+                }
+                if filter.accepts(record) {
+                    page.push(Arc::clone(record));
                 }
             }
-        }
-        let records = read(&self.records);
-        best.into_iter()
-            .map(|best| {
-                let mut found: Vec<Found> = best
-                    .into_iter()
-                    .filter_map(|(ordinal, (distance, variant, signal))| {
-                        let record = records.by_ordinal.get(&ordinal).filter(|record| record.stands())?;
-                        Some(Found { record: Arc::clone(record), signal, distance, variant })
-                    })
-                    .collect();
-                found.sort_by_key(|found| (found.distance, found.record.ordinal));
-                found
-            })
-            .collect()
-    }
-
-    /// Hits per value; a large batch is shared among the cores.
-    fn scan(&self, values: &[[u8; 32]], radius: u16) -> Vec<Vec<hashpact_index::Hit>> {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        if values.len() < VALUES_PER_THREAD_MIN * 2 || threads == 1 {
-            return self.index.query_hamming_batch(values, radius);
-        }
-        let share = values.len().div_ceil(threads).max(VALUES_PER_THREAD_MIN);
-        std::thread::scope(|scope| {
-            let scan = |part| scope.spawn(move || self.index.query_hamming_batch(part, radius));
-            let parts: Vec<_> = values.chunks(share).map(scan).collect();
-            parts.into_iter().flat_map(|part| part.join().expect("a scan does not panic")).collect()
-        })
-    }
-
-    fn judge(&self, id: String, found: Vec<Found>, origins: &dyn Fn(&LogId) -> String) -> api::MatchResult {
-        let outcome = verdict::outcome(found.iter().map(|found| found.record.as_ref()));
-        let total = found.len() as u64;
-        let matches =
-            found.iter().take(MATCHES_PER_ITEM_MAX).map(|found| self.show(found, origins)).collect();
-        api::MatchResult { id, outcome: outcome.map(|outcome| outcome.name().to_owned()), total, matches }
-    }
-
-    fn show(&self, found: &Found, origins: &dyn Fn(&LogId) -> String) -> api::Match {
-        let record = &found.record;
-        let carriers = self.carriers(found);
-        let first_ms = carriers.iter().map(|other| other.time_ms).min().unwrap_or(record.time_ms);
-        api::Match {
-            record: record.id.to_hex(),
-            member: record.member.to_string(),
-            log: origins(&record.log),
-            index: record.index,
-            signal_type: found.signal.name().to_owned(),
-            distance: u32::from(found.distance),
-            variant: found.variant,
-            status: record.status.name().to_owned(),
-            labels: api::LabelsJson::from(&record.content.labels),
-            review: record.content.review.get().name().to_owned(),
-            first_stated: api::time::rfc3339(first_ms),
-            sources: verdict::independent_sources(carriers.iter().map(AsRef::as_ref)),
-            opinions: opinions(record),
-            proof: format!("/v1/records/{}/proof", record.id.to_hex()),
+            from = block.next();
         }
     }
-
-    /// Standing records that carry one of this record's signals of the matched type, byte for byte.
-    fn carriers(&self, found: &Found) -> Vec<Arc<RecordView>> {
-        let mut ordinals: Vec<u64> = Vec::new();
-        for signal in found.record.content.signals.iter().filter(|signal| signal.kind() == found.signal) {
-            ordinals.extend(self.index.query_exact(signal.kind().code(), signal.value()));
-        }
-        ordinals.sort_unstable();
-        ordinals.dedup();
-        let records = read(&self.records);
-        let rows = ordinals.iter().filter_map(|ordinal| records.by_ordinal.get(ordinal));
-        rows.filter(|record| record.stands()).cloned().collect()
-    }
-}
-
-/// What a signal means for the index: every value is found byte for byte, PDQ by distance as well.
-/// Finding the other records with an equal value must not cost a scan for each match shown.
-fn index_changes(signal: &Signal, record: u64, change: IndexChange) -> impl Iterator<Item = Change<'_>> {
-    let (kind, value) = (signal.kind().code(), signal.value());
-    let perceptual = <&[u8; 32]>::try_from(value).ok().filter(|_| signal.kind() == SignalType::Pdq);
-    let (near, exact) = match change {
-        IndexChange::Add => (
-            perceptual.map(|value| Change::InsertHamming { value, record }),
-            Some(Change::InsertExact { kind, value, record }),
-        ),
-        IndexChange::Remove => (
-            perceptual.map(|value| Change::RemoveHamming { value, record }),
-            Some(Change::RemoveExact { kind, value, record }),
-        ),
-        IndexChange::Keep => (None, None),
-    };
-    near.into_iter().chain(exact)
 }
 
 impl RecordsFilter {

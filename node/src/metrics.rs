@@ -4,6 +4,7 @@
 //! signal, a query, a key or a caller.
 
 use crate::lookup::Lookup;
+use hashpact_protocol::record::SignalType;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -11,6 +12,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A rule that a peer broke.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -26,6 +30,20 @@ pub struct EndpointLabel {
     pub endpoint: String,
     /// Status code.
     pub status: u16,
+}
+
+/// Why the index was built from the logs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReasonLabel {
+    /// Its fixed label.
+    pub reason: &'static str,
+}
+
+/// One signal type.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TypeLabel {
+    /// Its name; `pdq-near` is what is searched by distance, `pdq` what is only found by its equals.
+    pub signal: String,
 }
 
 /// One log.
@@ -52,6 +70,14 @@ pub struct Metrics {
     pub appended: Counter,
     /// Seconds from batch to lock.
     pub append_seconds: Histogram,
+    /// Index snapshots that could not be written.
+    pub snapshot_failures: Counter,
+    snapshot_bytes: Gauge,
+    snapshot_seconds: Gauge<f64, AtomicU64>,
+    snapshot_time: Gauge<f64, AtomicU64>,
+    index_rebuilds: Family<ReasonLabel, Counter>,
+    index_bytes: Gauge,
+    index_values: Family<TypeLabel, Gauge>,
     log_size: Family<LogLabel, Gauge>,
     peers: Gauge,
     complete: Gauge,
@@ -69,6 +95,13 @@ impl Default for Metrics {
             match_items: Counter::default(),
             appended: Counter::default(),
             append_seconds: Histogram::new(exponential_buckets(0.000_5, 2.0, 14)),
+            snapshot_failures: Counter::default(),
+            snapshot_bytes: Gauge::default(),
+            snapshot_seconds: Gauge::default(),
+            snapshot_time: Gauge::default(),
+            index_rebuilds: Family::default(),
+            index_bytes: Gauge::default(),
+            index_values: Family::default(),
             log_size: Family::default(),
             peers: Gauge::default(),
             complete: Gauge::default(),
@@ -94,11 +127,70 @@ impl Default for Metrics {
         registry.register("peers_admitted", "Peers connected and admitted", metrics.peers.clone());
         registry.register("answers_complete", "1 when look-ups are complete", metrics.complete.clone());
         registry.register("records", "Records known, whatever their status", metrics.records.clone());
+        metrics.register_index(&mut registry);
         Self { registry, ..metrics }
     }
 }
 
 impl Metrics {
+    fn register_index(&self, registry: &mut Registry) {
+        registry.register("index_bytes", "Memory that the match index holds", self.index_bytes.clone());
+        registry.register("index_values", "Distinct values in the match index", self.index_values.clone());
+        registry.register(
+            "index_rebuilds",
+            "Starts that built the match index from the logs, by reason",
+            self.index_rebuilds.clone(),
+        );
+        registry.register(
+            "index_snapshot_timestamp_seconds",
+            "When the index snapshot was written, in seconds since 1970; 0 if there is none",
+            self.snapshot_time.clone(),
+        );
+        registry.register("index_snapshot_bytes", "Size of the index snapshot", self.snapshot_bytes.clone());
+        registry.register(
+            "index_snapshot_duration_seconds",
+            "Time that writing the last index snapshot took",
+            self.snapshot_seconds.clone(),
+        );
+        registry.register(
+            "index_snapshot_failures",
+            "Index snapshots that could not be written",
+            self.snapshot_failures.clone(),
+        );
+    }
+
+    /// Counts a start that built the index from the logs.
+    pub fn count_rebuild(&self, reason: &'static str) {
+        self.index_rebuilds.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    /// Notes a snapshot that was just written.
+    pub fn snapshot_saved(&self, bytes: u64, took: Duration) {
+        self.snapshot_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.snapshot_seconds.set(took.as_secs_f64());
+        self.snapshot_time.set(seconds_since_1970(SystemTime::now()));
+    }
+
+    /// Notes the snapshot that this start began with.
+    pub fn snapshot_found(&self, file: &Path) {
+        let Ok(found) = file.metadata() else { return };
+        self.snapshot_bytes.set(i64::try_from(found.len()).unwrap_or(i64::MAX));
+        if let Ok(written) = found.modified() {
+            self.snapshot_time.set(seconds_since_1970(written));
+        }
+    }
+
+    fn note_index(&self, lookup: &Lookup) {
+        self.index_bytes.set(i64::try_from(lookup.index_bytes()).unwrap_or(i64::MAX));
+        let stats = lookup.index_stats();
+        let exact = SignalType::ALL.map(|kind| (kind.name(), stats.exact.get(&kind.code()).copied()));
+        for (name, held) in exact.into_iter().chain([("pdq-near", Some(stats.hamming))]) {
+            let values = held.map_or(0, |held| held.values);
+            let label = TypeLabel { signal: name.to_owned() };
+            self.index_values.get_or_create(&label).set(i64::try_from(values).unwrap_or(i64::MAX));
+        }
+    }
+
     /// Counts a rule that a peer broke.
     pub fn count_misbehaviour(&self, rule: &str) {
         self.misbehaviour.get_or_create(&RuleLabel { rule: rule.to_owned() }).inc();
@@ -119,8 +211,13 @@ impl Metrics {
         self.peers.set(i64::try_from(lookup.health().peers.len()).unwrap_or(i64::MAX));
         self.complete.set(i64::from(lookup.completeness().0));
         self.records.set(i64::try_from(lookup.records_count()).unwrap_or(i64::MAX));
+        self.note_index(lookup);
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to a string cannot fail");
         text
     }
+}
+
+fn seconds_since_1970(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }

@@ -11,5 +11,6 @@ mod crash;
 mod evidence;
 mod hostile;
 mod http;
+mod index_snapshot;
 mod recovery;
 mod tiles;

@@ -1,11 +1,23 @@
 //! `hashpact-node fsck`: verify everything on disk, from the leaves up.
+//!
+//! The index snapshot is derived data and never a fault: a bad one is worth a warning, and a start
+//! builds the index without it. Whether it is what the logs say is found out as a start does, by folding
+//! all entries; that takes the memory of a running node.
 
+use super::run::extents;
 use crate::config::Config;
+use crate::lookup::Lookup;
+use crate::lookup::replay::{IndexOrigin, replay};
+use crate::lookup::snapshot::{SnapshotPlace, Unusable};
 use crate::storage::fsck::{FsckReport, Progress};
 use crate::storage::{LockFile, Store, fsck as check};
 use anyhow::Context as _;
 use clap::Args;
+use hashpact_core::effect::LockState;
+use hashpact_protocol::digest::LogId;
+use hashpact_protocol::roster::Roster;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 #[derive(Args)]
 pub(super) struct FsckArguments {
@@ -17,6 +29,7 @@ pub(super) struct FsckArguments {
 pub(super) fn fsck(config: &Config, arguments: &FsckArguments) -> anyhow::Result<ExitCode> {
     let (chain, _) = super::init::load_roster(&config.roster_file(), None)?;
     let store = Store::open(&config.database_dir()).context("database (is the node still running?)")?;
+    let store = Arc::new(store);
     let lock = LockFile::open(&config.lock_file())
         .with_context(|| format!("lock file {}", config.lock_file().display()))?;
     let mut shown = std::time::Instant::now();
@@ -27,12 +40,61 @@ pub(super) fn fsck(config: &Config, arguments: &FsckArguments) -> anyhow::Result
         }
     };
     let report = check(&store, &chain, lock.state(), &mut progress)?;
+    let snapshot = check_snapshot(config, &store, chain.current(), lock.state());
     if arguments.json {
-        println!("{}", to_json(&report));
+        println!("{}", to_json(&report, &snapshot));
     } else {
         print(&report);
+        println!("{}", snapshot.line());
     }
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+/// What became of the index snapshot.
+enum Snapshot {
+    None,
+    Good { entries: u64 },
+    Bad { reason: String },
+}
+
+impl Snapshot {
+    fn line(&self) -> String {
+        match self {
+            Self::None => "index.snapshot: none; the next start builds the index from the logs".to_owned(),
+            Self::Good { entries } => format!("index.snapshot: good, {entries} entries"),
+            Self::Bad { reason } => format!(
+                "warning: index.snapshot: {reason}; the next start builds the index from the logs; \
+                 deleting the file is safe"
+            ),
+        }
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::None => serde_json::json!({ "state": "none" }),
+            Self::Good { entries } => serde_json::json!({ "state": "good", "entries": entries }),
+            Self::Bad { reason } => serde_json::json!({ "state": "bad", "reason": reason }),
+        }
+    }
+}
+
+fn check_snapshot(config: &Config, store: &Arc<Store>, roster: &Roster, lock: &LockState) -> Snapshot {
+    let own_log = LogId::of_origin(&lock.origin);
+    let place = SnapshotPlace::new(config.snapshot_file(), &config.member, own_log, roster.version);
+    if !place.path().exists() {
+        return Snapshot::None;
+    }
+    let lookup = Lookup::new(roster.version);
+    let replayed = extents(store, roster, lock).and_then(|logs| replay(store, &lookup, &logs, &place));
+    let reason = match replayed.map(|replayed| replayed.origin) {
+        Ok(IndexOrigin::Snapshot { entries }) => return Snapshot::Good { entries },
+        Ok(IndexOrigin::Logs(Unusable::Missing)) => return Snapshot::None,
+        Ok(IndexOrigin::Logs(unusable)) => unusable.to_string(),
+        Ok(IndexOrigin::Contradicted(contradiction)) => contradiction.to_string(),
+        Ok(IndexOrigin::Unreadable(reason)) => reason,
+        Err(error) => format!("it cannot be compared with the logs: {error:#}"),
+    };
+    Snapshot::Bad { reason }
 }
 
 fn print(report: &FsckReport) {
@@ -55,7 +117,7 @@ fn print(report: &FsckReport) {
     );
 }
 
-fn to_json(report: &FsckReport) -> serde_json::Value {
+fn to_json(report: &FsckReport, snapshot: &Snapshot) -> serde_json::Value {
     let logs: Vec<serde_json::Value> = report
         .logs
         .iter()
@@ -69,5 +131,6 @@ fn to_json(report: &FsckReport) -> serde_json::Value {
     let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
     serde_json::json!({
         "clean": report.is_clean(), "faults": report.faults, "notices": report.notices, "logs": logs, "problems": problems,
+        "snapshot": snapshot.to_json(),
     })
 }

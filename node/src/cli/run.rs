@@ -1,22 +1,25 @@
 //! `hashpact-node run`: open what `init` created, replay, connect, serve.
 //!
 //! It never creates identity or log. The HTTP side starts before the replay, so that look-ups during
-//! it are answered with `complete: false` and the reason, not with a refused connection.
+//! it are answered with `complete: false` and the reason, not with a refused connection; with an index
+//! snapshot they are answered with matches from the first second on.
 
 use crate::config::Config;
 use crate::driver::{Driver, Parts, now_ms};
 use crate::keystore::KeyStore;
-use crate::lookup::Lookup;
+use crate::lookup::replay::{IndexOrigin, Replayed, replay};
+use crate::lookup::snapshot::SnapshotPlace;
+use crate::lookup::{LogExtent, Lookup, SnapshotKeeper, SnapshotTimes};
 use crate::metrics::Metrics;
 use crate::network::{Network, NetworkConfig, NetworkLimits};
 use crate::service::{Identity, SUBMISSIONS_QUEUED_MAX, Service};
 use crate::storage::{LockFile, Store};
 use crate::tokens::Tokens;
 use anyhow::Context as _;
-use hashpact_core::effect::{LockState, StoredEntry};
+use hashpact_core::effect::LockState;
 use hashpact_core::engine::HeldLog;
 use hashpact_core::recover::OwnDisk;
-use hashpact_core::view::{Author, View};
+use hashpact_core::view::Author;
 use hashpact_core::{Engine, EngineConfig, Opening, StopReason};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::leaf::{EntryLeaf, read_leaf};
@@ -28,12 +31,10 @@ use hashpact_protocol::roster::{
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::info;
 
-/// Entries replayed at a time.
-const REPLAY_ENTRIES: u64 = 4_096;
 /// A card with less time left than this is renewed at the start, in seconds.
 const CARD_RENEW_S: u64 = 10 * 86_400;
 
@@ -91,15 +92,18 @@ pub async fn run(
     let (http_stop, http_stopped) = watch::channel(false);
     let http = tokio::spawn(server.serve(http_stopped));
 
-    let engine = {
-        let (store, lookup) = (Arc::clone(&store), Arc::clone(&lookup));
+    let own_log = LogId::of_origin(&lock_state.origin);
+    let place = SnapshotPlace::new(config.snapshot_file(), &config.member, own_log, chain.version());
+    place.remove_unfinished();
+    let opened = {
+        let (store, lookup, place) = (Arc::clone(&store), Arc::clone(&lookup), place.clone());
         let seeds =
             EngineConfig { member: config.member.clone(), log_key: keys.log, peer: keys.peer.public(), card };
-        tokio::task::spawn_blocking(move || open_engine(&store, &lookup, chain, lock_state, seeds))
+        tokio::task::spawn_blocking(move || open_engine(&store, &lookup, &place, chain, lock_state, seeds))
             .await
             .context("replay")?
     };
-    let (engine, effects) = match engine {
+    let Opened { engine, effects, origin } = match opened {
         Ok(opened) => opened,
         Err(error) => {
             let _ = http_stop.send(true);
@@ -107,6 +111,7 @@ pub async fn run(
         }
     };
     lookup.set_loaded();
+    let keeper = keep_snapshots(&config, place, &lookup, &metrics, &origin)?;
     let limits =
         NetworkLimits { established_inbound_max: config.network.connections_max, ..NetworkLimits::default() };
     let network = NetworkConfig {
@@ -119,8 +124,12 @@ pub async fn run(
     let parts = Parts { engine, store, lock, lookup, metrics, network, network_events, submissions };
     let driver = Driver::new(parts).context("storage thread")?;
     let outcome = driver.run(effects, shutdown).await;
+    if outcome.is_ok() {
+        // The loop has ended: what is written now is what the next start finds.
+        let _ = tokio::task::spawn_blocking(move || keeper.finish()).await;
+    }
     let _ = http_stop.send(true);
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(5), http).await;
+    let _ = tokio::time::timeout(Duration::from_secs(5), http).await;
     info!("stopped");
     Ok(outcome?)
 }
@@ -137,15 +146,64 @@ fn open_lock(config: &Config, roster: &Roster) -> Result<LockFile, StartError> {
     Ok(LockFile::open(&path).with_context(|| format!("lock file {}", path.display()))?)
 }
 
+/// Writes index snapshots from now on; counts where the index came from.
+fn keep_snapshots(
+    config: &Config,
+    place: SnapshotPlace,
+    lookup: &Arc<Lookup>,
+    metrics: &Arc<Metrics>,
+    origin: &IndexOrigin,
+) -> anyhow::Result<SnapshotKeeper> {
+    if let Some(reason) = origin.rebuilt() {
+        metrics.count_rebuild(reason);
+    }
+    let restored_entries = match origin {
+        IndexOrigin::Snapshot { entries } => {
+            metrics.snapshot_found(place.path());
+            Some(*entries)
+        }
+        _ => None,
+    };
+    let times = SnapshotTimes {
+        interval: Duration::from_secs(config.index.snapshot_interval_s),
+        changes_min: config.index.snapshot_changes_min,
+    };
+    SnapshotKeeper::start(place, times, Arc::clone(lookup), Arc::clone(metrics), restored_entries)
+        .context("snapshot thread")
+}
+
+struct Opened {
+    engine: Engine,
+    effects: Vec<hashpact_core::Effect>,
+    origin: IndexOrigin,
+}
+
+/// The logs that the roster names, as far as they are signed (the own one) or held (all others).
+pub(super) fn extents(store: &Store, roster: &Roster, lock: &LockState) -> anyhow::Result<Vec<LogExtent>> {
+    let own_log = LogId::of_origin(&lock.origin);
+    let heads = store.heads().context("heads")?;
+    let sizes: BTreeMap<LogId, u64> = heads.into_iter().map(|head| (head.log, head.size)).collect();
+    let logs = roster.logs().map(|log| {
+        let stored = sizes.get(&log.log_id).copied().unwrap_or(0);
+        let size = if log.log_id == own_log { stored.min(lock.size) } else { stored };
+        LogExtent { author: Author { member: log.member.clone(), n: log.n, log: log.log_id }, size }
+    });
+    Ok(logs.collect())
+}
+
 fn open_engine(
-    store: &Store,
+    store: &Arc<Store>,
     lookup: &Lookup,
+    place: &SnapshotPlace,
     roster: RosterChain,
     lock: LockState,
     config: EngineConfig,
-) -> Result<(Engine, Vec<hashpact_core::Effect>), StartError> {
+) -> Result<Opened, StartError> {
     let now = now_ms();
     let own_log = LogId::of_origin(&lock.origin);
+    let logs = extents(store, roster.current(), &lock)?;
+    let Replayed { view, entries, origin } = replay(store, lookup, &logs, place)?;
+    info!(entries, duration_ms = now_ms().saturating_sub(now), "replayed the logs");
     let mut own_frontier = Frontier::empty();
     let mut held = BTreeMap::new();
     for head in store.heads().context("heads")? {
@@ -156,19 +214,6 @@ fn open_engine(
             held.insert(head.log, HeldLog { frontier, note: head.note });
         }
     }
-    let mut view = View::new(now);
-    let mut replayed: u64 = 0;
-    for log in roster.current().logs() {
-        let size = if log.log_id == own_log {
-            lock.size.min(own_frontier.size())
-        } else {
-            held.get(&log.log_id).map_or(0, |held| held.frontier.size())
-        };
-        let author = Author { member: log.member.clone(), n: log.n, log: log.log_id };
-        replay(store, lookup, &mut view, &author, size)?;
-        replayed += size;
-    }
-    info!(entries = replayed, duration_ms = now_ms().saturating_sub(now), "replayed the logs");
     let at_lock = if own_frontier.size() >= lock.size {
         Some(store.frontier_at(&own_log, lock.size).context("tree at the lock's size")?)
     } else {
@@ -181,25 +226,9 @@ fn open_engine(
     };
     let last_time_ms = last_time_ms(store, &own_log, own_frontier.size())?;
     let own = OwnDisk { frontier: own_frontier, at_lock, lock: Some(lock), beyond_lock };
-    Ok(Engine::open(Opening { config, roster, own, last_time_ms, held, view, now_ms: now })?)
-}
-
-fn replay(store: &Store, lookup: &Lookup, view: &mut View, author: &Author, size: u64) -> anyhow::Result<()> {
-    let mut start = 0;
-    while start < size {
-        let end = size.min(start + REPLAY_ENTRIES);
-        let entries: Vec<StoredEntry> = store.entries(&author.log, start, end).context("replay")?;
-        anyhow::ensure!(
-            !entries.is_empty(),
-            "entry {start} of a log with {size} entries is missing; run fsck"
-        );
-        for (index, entry) in (start..).zip(&entries) {
-            lookup.apply(&view.fold(author, index, &entry.leaf, &entry.payload));
-        }
-        start += entries.len() as u64;
-    }
-    lookup.set_counts(author.log, view.counts(&author.log));
-    Ok(())
+    let (engine, effects) =
+        Engine::open(Opening { config, roster, own, last_time_ms, held, view, now_ms: now })?;
+    Ok(Opened { engine, effects, origin })
 }
 
 fn last_time_ms(store: &Store, log: &LogId, size: u64) -> anyhow::Result<u64> {

@@ -2,15 +2,19 @@
 
 use super::*;
 use hashpact_core::effect::StoredPayload;
-use hashpact_core::view::{Author, Status, View};
+use hashpact_core::view::{Author, View};
 use hashpact_protocol::leaf::{LeafHeader, seal};
-use hashpact_protocol::record::{Content, Record, Retraction, RetractionReason, SubjectRef};
+use hashpact_protocol::limits::MATCHES_PER_ITEM_MAX;
+use hashpact_protocol::record::{Content, Record, Retraction, RetractionReason, Signal, SubjectRef};
 use hashpact_protocol::roster::MemberId;
 use proptest::prelude::*;
 
+mod restart;
+
 const NOW_MS: u64 = 1_800_000_000_000;
 
-/// A value near one of a few centres, so that distances of every size occur.
+/// A value near one of a few centres, so that distances of every size occur. The first centre has no
+/// bit set: few of its values are searched by distance.
 fn value(centre: u8, flips: &[u8]) -> [u8; 32] {
     let mut value = [centre.wrapping_mul(0x35); 32];
     for bit in flips {
@@ -35,8 +39,13 @@ fn records() -> impl Strategy<Value = Vec<Spec>> {
     prop::collection::vec(record, 0..40)
 }
 
+/// Some values are stated with a low quality.
+fn quality(value: &[u8; 32]) -> u8 {
+    if value[7] & 1 == 0 { 50 } else { 49 }
+}
+
 fn signals(spec: &Spec) -> Vec<Signal> {
-    let near = spec.0.iter().map(|value| Signal::new(SignalType::Pdq, value, Some(90)));
+    let near = spec.0.iter().map(|value| Signal::new(SignalType::Pdq, value, Some(quality(value))));
     let exact = spec.1.iter().map(|value| Signal::new(SignalType::Md5, &[*value; 16], None));
     let mut signals: Vec<Signal> = near.chain(exact).map(|signal| signal.expect("valid")).collect();
     signals.sort_unstable_by_key(|signal| (signal.kind(), signal.value().to_vec()));
@@ -96,7 +105,11 @@ fn best(record: &RecordView, query: &api::Query, radius: u16) -> Option<(u32, u8
             for held in record.content.signals.iter().filter(|held| held.kind() == asked.kind()) {
                 let pairs = held.value().iter().zip(asked_value);
                 let distance: u32 = pairs.map(|(a, b)| (a ^ b).count_ones()).sum();
-                let most = if asked.kind() == SignalType::Pdq { u32::from(radius) } else { 0 };
+                let ones: u32 = held.value().iter().map(|byte| byte.count_ones()).sum();
+                let is_near = asked.kind() == SignalType::Pdq
+                    && held.quality().is_some_and(|quality| quality >= 50)
+                    && (32..=224).contains(&ones);
+                let most = if is_near { u32::from(radius) } else { 0 };
                 if distance <= most {
                     let hit = (distance, variant, asked.kind());
                     best = Some(best.map_or(hit, |held| held.min(hit)));
@@ -120,9 +133,7 @@ fn query(id: usize, near: &[[u8; 32]], exact: Option<u8>) -> api::Query {
 
 fn check(specs: &[Spec], queries: &[api::Query], radius: u16) -> Result<(), TestCaseError> {
     let lookup = filled(specs);
-    let records: Vec<Arc<RecordView>> = read(&lookup.records).by_ordinal.values().cloned().collect();
-    let standing: Vec<&Arc<RecordView>> =
-        records.iter().filter(|record| record.status == Status::Active).collect();
+    let (standing, _) = lookup.page(&RecordsFilter::default(), None, usize::MAX);
     let answer = lookup.match_queries(queries.to_vec(), radius, None, &|log| log.to_hex());
     prop_assert_eq!(answer.results.len(), queries.len());
     for (result, query) in answer.results.iter().zip(queries) {
@@ -130,7 +141,7 @@ fn check(specs: &[Spec], queries: &[api::Query], radius: u16) -> Result<(), Test
             .iter()
             .filter_map(|record| {
                 let hit = best(record, query, radius)?;
-                Some(((hit.0, record.ordinal), hit, record.id.to_hex()))
+                Some(((hit.0, record.index), hit, record.id.to_hex()))
             })
             .collect();
         expected.sort();
@@ -174,6 +185,32 @@ fn a_batch_that_is_shared_among_cores_answers_as_one_by_one() {
         .collect();
     for radius in [0, 1, 2, 31, 64] {
         check(&specs, &queries, radius).expect("agrees");
+    }
+}
+
+#[test]
+fn many_values_at_once_find_what_one_item_each_finds() {
+    let specs: Vec<Spec> = (0..64_u8)
+        .map(|at| (vec![value(at % 3, &[at, at ^ 0x55]), value(at % 3, &[at])], vec![], at % 7 == 0))
+        .collect();
+    let lookup = filled(&specs);
+    let values: Vec<[u8; 32]> = (0..=255_u8).map(|at| value(at % 5, &[at])).collect();
+    for radius in [0, 2, 31, 64] {
+        let mut near = lookup.near(&values, radius).into_iter().peekable();
+        for (position, value) in values.iter().enumerate() {
+            let answer =
+                lookup.match_queries(vec![query(0, &[*value], None)], radius, None, &|log| log.to_hex());
+            let result = &answer.results[0];
+            let found = near.next_if(|(at, _)| *at == position).map_or(Vec::new(), |(_, found)| found);
+            assert_eq!(result.total, found.len() as u64, "value {position}, radius {radius}");
+            for ((distance, record), shown) in found.iter().zip(&result.matches) {
+                assert_eq!(
+                    (u32::from(*distance), record.id.to_hex()),
+                    (shown.distance, shown.record.clone())
+                );
+            }
+        }
+        assert!(near.next().is_none());
     }
 }
 

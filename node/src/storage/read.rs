@@ -74,6 +74,31 @@ impl Store {
         Ok(())
     }
 
+    /// Calls `visit` with index and leaf of every entry of `[start, end)`, in order, until it breaks
+    /// off. Payloads are not read.
+    ///
+    /// # Errors
+    /// As [`Store::for_each_entry`].
+    pub fn for_each_leaf<F>(&self, log: &LogId, start: u64, end: u64, mut visit: F) -> Result<(), StoreError>
+    where
+        F: FnMut(u64, &[u8]) -> ControlFlow<()>,
+    {
+        let size = self.stored_size(log)?;
+        if start > end || end > size {
+            return Err(StoreError::Beyond { log: *log, start, end, size });
+        }
+        let mut rows = self.walk(leaves::FAMILY, log, start, end);
+        for index in start..end {
+            let missing = || StoreError::EntryMissing { family: leaves::FAMILY, log: *log, index };
+            let leaf = row_at(&rows, &codec::entry_key(log, index))?.ok_or_else(missing)?;
+            if visit(index, leaf).is_break() {
+                break;
+            }
+            rows.next();
+        }
+        Ok(())
+    }
+
     /// The entries of `[start, end)`, copied; for short runs.
     ///
     /// # Errors

@@ -10,13 +10,17 @@
 //! (log number, index) counts; an author's opinion of its own record does not count; an opinion whose
 //! payload names another subject than its leaf is void and never masks an earlier valid one.
 //!
+//! Which signals are searched by distance is one rule ([`reach()`]) for index and answers alike.
+//!
 //! Not here: which matches a member acts on ([`crate::verdict`]) and the search index itself.
 
+mod reach;
 mod record;
 mod statement;
 #[cfg(test)]
 mod tests;
 
+pub use reach::{PDQ_ONES_MAX, PDQ_ONES_MIN, PDQ_QUALITY_MIN, Reach, reach};
 pub use record::{OpinionCounts, RecordView, Statement, Status, StatusReason};
 
 use crate::effect::{IndexChange, StoredPayload, ViewChange};
@@ -54,6 +58,15 @@ pub struct FoldCounts {
     pub without_payload: u64,
 }
 
+impl FoldCounts {
+    /// Entries folded. Each is counted once, so for a log that is folded in order this is also the
+    /// leaf index of the next.
+    #[must_use]
+    pub const fn entries(&self) -> u64 {
+        self.records + self.statements + self.opaque + self.void + self.without_payload
+    }
+}
+
 /// The fold.
 #[derive(Debug, Default)]
 pub struct View {
@@ -61,7 +74,6 @@ pub struct View {
     about: BTreeMap<RecordId, About>,
     expiring: BTreeMap<(u64, RecordId), ()>,
     expired_until_ms: u64,
-    next_ordinal: u64,
     counts: BTreeMap<LogId, FoldCounts>,
 }
 
@@ -142,9 +154,7 @@ impl View {
                 if let Some(expires_s) = content.expires_s {
                     self.expiring.insert((expires_s.saturating_mul(1_000), id), ());
                 }
-                let ordinal = self.next_ordinal;
-                self.next_ordinal += 1;
-                let fresh = RecordView::new(ordinal, id, author, leaf, content);
+                let fresh = RecordView::new(id, author, leaf, content);
                 self.records.insert(id, Arc::new(fresh));
                 self.derive_first(&id)
             }
@@ -216,6 +226,41 @@ impl View {
         self.records.insert(*id, Arc::clone(&record));
         vec![ViewChange { record, index }]
     }
+}
+
+/// The record that this entry withdraws, if it is a retraction by its form. Whether it counts is
+/// decided by the fold: only the record's own author can withdraw it.
+///
+/// Such entries may be folded ahead of all others. A record that is withdrawn then never stands for a
+/// moment while a view is built, because the fold does not mind the order.
+#[must_use]
+pub fn withdrawn_record(author: &Author, index: u64, leaf: &[u8]) -> Option<RecordId> {
+    match read_leaf(leaf, &author.log, index) {
+        EntryLeaf::Known(leaf) if leaf.kind == Kind::Retraction => leaf.subject,
+        _ => None,
+    }
+}
+
+/// The record that one entry states, as it stands as long as nobody has said anything about it:
+/// active, or expired at `now_ms`. `None` for every other entry and where the payload is not here.
+#[must_use]
+pub fn read_record(
+    author: &Author,
+    index: u64,
+    leaf: &[u8],
+    payload: &StoredPayload,
+    now_ms: u64,
+) -> Option<RecordView> {
+    let EntryLeaf::Known(known) = read_leaf(leaf, &author.log, index) else { return None };
+    if known.kind == Kind::Retraction {
+        return None;
+    }
+    let Read::Payload(Payload::Record(Record::Content(content))) = read_stored(&known, leaf, payload) else {
+        return None;
+    };
+    let mut record = RecordView::new(leaf_hash(leaf), author, &known, content);
+    About::default().apply(&mut record, now_ms);
+    Some(record)
 }
 
 #[expect(clippy::large_enum_variant, reason = "lives for one call")]

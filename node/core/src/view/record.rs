@@ -86,8 +86,6 @@ pub struct OpinionCounts {
 /// One record as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordView {
-    /// Number of this record in this node's index; local, not stable across restarts.
-    pub ordinal: u64,
     /// The record id: its leaf hash.
     pub id: RecordId,
     /// Who stated it.
@@ -113,9 +111,10 @@ pub struct RecordView {
 }
 
 impl RecordView {
-    pub(super) fn new(ordinal: u64, id: RecordId, author: &Author, leaf: &Leaf, content: Content) -> Self {
+    pub(super) fn new(id: RecordId, author: &Author, leaf: &Leaf, mut content: Content) -> Self {
+        // Tens of millions are kept, most with a signal or two; the decoder leaves room for four.
+        content.signals.shrink_to_fit();
         Self {
-            ordinal,
             id,
             member: author.member.clone(),
             n: author.n,

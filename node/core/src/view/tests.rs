@@ -67,9 +67,8 @@ impl Script {
     }
 }
 
-/// What stands, without local ordinals, which depend on arrival.
 fn standing(view: &View) -> Vec<RecordView> {
-    view.records().map(|record| RecordView { ordinal: 0, ..RecordView::clone(record) }).collect()
+    view.records().map(|record| RecordView::clone(record)).collect()
 }
 
 /// Every way of stating things that the fold must get right, from a list of choices.
@@ -229,4 +228,63 @@ fn expiry_removes_from_the_index_when_its_time_comes() {
     let changes = view.expire(NOW_MS + 60_000);
     assert_eq!(changes.len(), 1);
     assert_eq!((changes[0].index, changes[0].record.status), (IndexChange::Remove, Status::Expired));
+}
+
+proptest! {
+    #[test]
+    fn retractions_folded_first_give_the_same_view_and_nothing_withdrawn_ever_stands(
+        choices in prop::collection::vec(any::<(u8, u8, u8)>(), 1..40),
+    ) {
+        let script = script(&choices);
+        let withdraws = |at: &usize| {
+            let (author, index, leaf, _) = &script.entries[*at];
+            withdrawn_record(author, *index, leaf).is_some()
+        };
+        let (first, rest): (Vec<usize>, Vec<usize>) = (0..script.entries.len()).partition(withdraws);
+        let whole = script.in_order();
+        let mut view = View::new(NOW_MS);
+        for at in first.iter().chain(&rest) {
+            let (author, index, leaf, payload) = &script.entries[*at];
+            for change in view.fold(author, *index, leaf, payload) {
+                let last = whole.record(&change.record.id).expect("known");
+                prop_assert!(change.index != IndexChange::Add || last.stands());
+            }
+        }
+        prop_assert_eq!(standing(&whole), standing(&view));
+    }
+
+    #[test]
+    fn each_entry_is_counted_once(choices in prop::collection::vec(any::<(u8, u8, u8)>(), 1..40)) {
+        let script = script(&choices);
+        let view = script.in_order();
+        for (log, size) in &script.sizes {
+            prop_assert_eq!(view.counts(log).entries(), *size);
+        }
+    }
+}
+
+#[test]
+fn one_entry_read_alone_is_the_record_that_the_fold_makes_of_it() {
+    let mut script = Script::default();
+    let (id, place) = script.content(0, 1, Some(NOW_MS / 1_000 + 60));
+    script.push(1, Record::Opinion(Opinion::new(place, OpinionValue::Agree, Reason::Unstated)), Some(id));
+    script.push(0, Record::Retraction(Retraction::new(place, RetractionReason::Error)), Some(id));
+    let read = |at: usize, now_ms| {
+        let (author, index, leaf, payload): &(Author, u64, Vec<u8>, StoredPayload) = &script.entries[at];
+        read_record(author, *index, leaf, payload, now_ms)
+    };
+    assert_eq!(read(0, NOW_MS).as_ref(), script.fold(&[0]).record(&id).map(AsRef::as_ref));
+    assert_eq!(read(0, NOW_MS + 60_000).map(|record| record.status), Some(Status::Expired));
+    assert_eq!((read(1, NOW_MS), read(2, NOW_MS)), (None, None), "statements are no records");
+    let (author, index, leaf, payload) = &script.entries[0];
+    assert_eq!(read_record(author, index + 1, leaf, payload, NOW_MS), None, "another place");
+    assert_eq!(read_record(author, *index, leaf, &StoredPayload::Erased, NOW_MS), None);
+    let other = &script.entries[1].3;
+    assert_eq!(read_record(author, *index, leaf, other, NOW_MS), None, "a payload of another leaf");
+    let withdrawn: Vec<_> = script
+        .entries
+        .iter()
+        .map(|(author, index, leaf, _)| withdrawn_record(author, *index, leaf))
+        .collect();
+    assert_eq!(withdrawn, [None, None, Some(id)]);
 }

@@ -1,0 +1,298 @@
+//! Answering a match request: values to record numbers, numbers to records, records to one outcome.
+
+use super::restored::Restored;
+use super::rows::Rows;
+use super::{Lookup, Source, opinions, read};
+use hashpact_core::verdict::{self, BUILT_IN_LIST};
+use hashpact_core::view::{Reach, RecordView, reach};
+use hashpact_protocol::api;
+use hashpact_protocol::digest::LogId;
+use hashpact_protocol::limits::MATCHES_PER_ITEM_MAX;
+use hashpact_protocol::record::{SignalType, Vocabulary as _};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, RwLock};
+
+/// Values that are worth a thread of their own.
+const VALUES_PER_THREAD_MIN: usize = 64;
+
+/// How a record was found: distance, variant of the query, signal type. The least is the best.
+type Way = (u16, u8, SignalType);
+
+pub(super) struct Found {
+    record: Arc<RecordView>,
+    way: Way,
+}
+
+impl Lookup {
+    /// Answers a match request. `pdq_radius` is the largest distance of a PDQ value, in bits; all other
+    /// types match by equality. Works on the caller's thread, and reads the disk as long as
+    /// [`Self::is_loaded`] is false: not for the async runtime.
+    #[must_use]
+    pub fn match_queries(
+        &self,
+        queries: Vec<api::Query>,
+        pdq_radius: u16,
+        lists: Option<&[String]>,
+        origins: &dyn Fn(&LogId) -> String,
+    ) -> api::MatchResponse {
+        let (complete, reason) = self.completeness();
+        let as_of = self.as_of();
+        let asks_built_in = lists.is_none_or(|lists| lists.iter().any(|list| list == BUILT_IN_LIST));
+        let source = self.source();
+        let mut records = Records::new(&self.rows, source.restored.clone());
+        let found =
+            if asks_built_in { find(&source, &mut records, &queries, pdq_radius) } else { Vec::new() };
+        let mut found = found.into_iter();
+        let results = queries
+            .into_iter()
+            .map(|query| judge(&source, &mut records, query.id, &found.next().unwrap_or_default(), origins))
+            .collect();
+        api::MatchResponse { complete, reason, as_of, results }
+    }
+
+    /// The standing records within `radius` bits of each PDQ value that has any: the position of the
+    /// value, and its records with their least distance, closest first, then by place. What counts is
+    /// what [`Self::match_queries`] counts. A value without a match costs its index queries alone.
+    /// Works on the caller's thread and further ones, and reads the disk as long as
+    /// [`Self::is_loaded`] is false: not for the async runtime.
+    #[must_use]
+    pub fn near(&self, values: &[[u8; 32]], radius: u16) -> Vec<(usize, Vec<NearRecord>)> {
+        let source = self.source();
+        let mut records = Records::new(&self.rows, source.restored.clone());
+        let hits = scan(&source, values, radius).into_iter().zip(values).enumerate();
+        hits.filter_map(|(position, (hits, value))| {
+            let mut best: BTreeMap<u64, Way> = BTreeMap::new();
+            let equals = source.index.query_exact(SignalType::Pdq.code(), value);
+            let equals = equals.into_iter().map(|record| (record, 0));
+            for (record, distance) in hits.iter().map(|hit| (hit.record, hit.distance)).chain(equals) {
+                let way = (distance, 0, SignalType::Pdq);
+                best.entry(record).and_modify(|held| *held = (*held).min(way)).or_insert(way);
+            }
+            if best.is_empty() {
+                return None;
+            }
+            let asked = || std::iter::once((SignalType::Pdq, 0, value.as_slice()));
+            let found = records.found(best, |record| best_way(record, asked(), radius));
+            let near = found.into_iter().map(|found| (found.way.0, found.record)).collect::<Vec<_>>();
+            (!near.is_empty()).then_some((position, near))
+        })
+        .collect()
+    }
+}
+
+/// A record and its distance in bits.
+pub type NearRecord = (u16, Arc<RecordView>);
+
+/// All hits per query item, best hit of each record, closest first.
+fn find(source: &Source, records: &mut Records<'_>, queries: &[api::Query], radius: u16) -> Vec<Vec<Found>> {
+    let mut values: Vec<[u8; 32]> = Vec::new();
+    let mut owners: Vec<(usize, u8)> = Vec::new();
+    let mut best: Vec<BTreeMap<u64, Way>> = vec![BTreeMap::new(); queries.len()];
+    let mut note = |item: usize, record: u64, way: Way| {
+        if let Some(best) = best.get_mut(item) {
+            best.entry(record).and_modify(|held| *held = (*held).min(way)).or_insert(way);
+        }
+    };
+    for (item, query) in queries.iter().enumerate() {
+        for (kind, variant, value) in asked(query) {
+            if let (SignalType::Pdq, Ok(value)) = (kind, value.try_into()) {
+                values.push(value);
+                owners.push((item, variant));
+            }
+            // PDQ as well: values that are not searched by distance are found by their equals.
+            for record in source.index.query_exact(kind.code(), value) {
+                note(item, record, (0, variant, kind));
+            }
+        }
+    }
+    for (hits, (item, variant)) in scan(source, &values, radius).into_iter().zip(owners) {
+        for hit in hits {
+            note(item, hit.record, (hit.distance, variant, SignalType::Pdq));
+        }
+    }
+    best.into_iter()
+        .zip(queries)
+        .map(|(best, query)| records.found(best, |record| best_way(record, asked(query), radius)))
+        .collect()
+}
+
+/// Type, variant and value of everything that a query item asks for.
+fn asked(query: &api::Query) -> impl Iterator<Item = (SignalType, u8, &[u8])> {
+    query.signals.iter().flat_map(|(signal, variants)| {
+        let values = std::iter::once(signal.value()).chain(variants.iter().map(|value| value.as_slice()));
+        (0u8..).zip(values).map(|(variant, value)| (signal.kind(), variant, value))
+    })
+}
+
+/// Hits per value; a large batch is shared among the cores.
+fn scan(source: &Source, values: &[[u8; 32]], radius: u16) -> Vec<Vec<hashpact_index::Hit>> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    if values.len() < VALUES_PER_THREAD_MIN * 2 || threads == 1 {
+        return source.index.query_hamming_batch(values, radius);
+    }
+    let share = values.len().div_ceil(threads).max(VALUES_PER_THREAD_MIN);
+    std::thread::scope(|scope| {
+        let scan = |part| scope.spawn(move || source.index.query_hamming_batch(part, radius));
+        let parts: Vec<_> = values.chunks(share).map(scan).collect();
+        parts.into_iter().flat_map(|part| part.join().expect("a scan does not panic")).collect()
+    })
+}
+
+/// Numbers of the records that carry this value, byte for byte.
+fn equals(source: &Source, kind: SignalType, value: &[u8]) -> Vec<u64> {
+    let mut numbers = source.index.query_exact(kind.code(), value);
+    if let (SignalType::Pdq, Ok(value)) = (kind, value.try_into()) {
+        numbers.extend(source.index.query_hamming(value, 0).iter().map(|hit| hit.record));
+    }
+    numbers
+}
+
+/// The best way in which a record's own signals answer what is asked: what the index says, computed
+/// from the record.
+fn best_way<'a>(
+    record: &RecordView,
+    asked: impl Iterator<Item = (SignalType, u8, &'a [u8])>,
+    radius: u16,
+) -> Option<Way> {
+    let ways = asked.flat_map(|(kind, variant, value)| {
+        let held = record.content.signals.iter().filter(move |signal| signal.kind() == kind);
+        held.filter_map(move |signal| {
+            let distance = match reach(signal) {
+                Reach::Near(held) => {
+                    let bits: u32 = held.iter().zip(value).map(|(a, b)| (a ^ b).count_ones()).sum();
+                    u16::try_from(bits).ok().filter(|bits| *bits <= radius)?
+                }
+                Reach::Equal => (signal.value() == value).then_some(0)?,
+            };
+            Some((distance, variant, kind))
+        })
+    });
+    ways.min()
+}
+
+/// Records by number for the length of one request: rows, and while the logs are replayed what is
+/// read from the database in their place, once each.
+struct Records<'a> {
+    rows: &'a RwLock<Rows>,
+    restored: Option<Arc<Restored>>,
+    unreplayed: HashMap<u64, Option<Arc<RecordView>>>,
+    now_ms: u64,
+}
+
+impl<'a> Records<'a> {
+    fn new(rows: &'a RwLock<Rows>, restored: Option<Arc<Restored>>) -> Self {
+        Self { rows, restored, unreplayed: HashMap::new(), now_ms: crate::driver::now_ms() }
+    }
+
+    /// The records that stand among these, in their order.
+    fn standing(&mut self, numbers: &[u64]) -> Vec<Option<Arc<RecordView>>> {
+        let mut records: Vec<Option<Arc<RecordView>>> = Vec::with_capacity(numbers.len());
+        let mut unread = Vec::new();
+        {
+            let rows = read(self.rows);
+            for number in numbers {
+                let row = rows.get(*number);
+                if row.is_none() && self.restored.is_some() {
+                    unread.push((records.len(), *number, rows.numbers().place(*number)));
+                }
+                records.push(row.filter(|record| record.stands()).cloned());
+            }
+        }
+        // Never under the lock: this reads the disk.
+        if let Some(restored) = &self.restored {
+            for (at, number, place) in unread {
+                let read = || place.and_then(|(log, index)| restored.read(&log, index, self.now_ms));
+                records[at] = self.unreplayed.entry(number).or_insert_with(read).clone();
+            }
+        }
+        records
+    }
+
+    /// The standing records among the hits of one item, closest first, then by place. `computed` is
+    /// the way in which a record itself answers it.
+    fn found(
+        &mut self,
+        best: BTreeMap<u64, Way>,
+        computed: impl Fn(&RecordView) -> Option<Way>,
+    ) -> Vec<Found> {
+        let numbers: Vec<u64> = best.keys().copied().collect();
+        let standing = self.standing(&numbers);
+        let is_proven = self.restored.is_none();
+        let mut found: Vec<Found> = standing
+            .into_iter()
+            .zip(best.into_values())
+            .filter_map(|(record, way)| {
+                let record = record?;
+                // An index from a snapshot is believed once the replay has confirmed it; until then
+                // the record itself must say why it is a hit.
+                let way = if is_proven { way } else { computed(&record)? };
+                Some(Found { record, way })
+            })
+            .collect();
+        let place = |found: &Found| (found.way.0, found.record.log, found.record.index);
+        found.sort_unstable_by_key(place);
+        found
+    }
+}
+
+fn judge(
+    source: &Source,
+    records: &mut Records<'_>,
+    id: String,
+    found: &[Found],
+    origins: &dyn Fn(&LogId) -> String,
+) -> api::MatchResult {
+    let outcome = verdict::outcome(found.iter().map(|found| found.record.as_ref()));
+    let total = found.len() as u64;
+    let shown = found.iter().take(MATCHES_PER_ITEM_MAX);
+    let matches = shown.map(|found| show(source, records, found, origins)).collect();
+    api::MatchResult { id, outcome: outcome.map(|outcome| outcome.name().to_owned()), total, matches }
+}
+
+fn show(
+    source: &Source,
+    records: &mut Records<'_>,
+    found: &Found,
+    origins: &dyn Fn(&LogId) -> String,
+) -> api::Match {
+    let record = &found.record;
+    let (distance, variant, kind) = found.way;
+    let carriers = carriers(source, records, record, kind);
+    let first_ms = carriers.iter().map(|other| other.time_ms).min().unwrap_or(record.time_ms);
+    api::Match {
+        record: record.id.to_hex(),
+        member: record.member.to_string(),
+        log: origins(&record.log),
+        index: record.index,
+        signal_type: kind.name().to_owned(),
+        distance: u32::from(distance),
+        variant,
+        status: record.status.name().to_owned(),
+        labels: api::LabelsJson::from(&record.content.labels),
+        review: record.content.review.get().name().to_owned(),
+        first_stated: api::time::rfc3339(first_ms),
+        sources: verdict::independent_sources(carriers.iter().map(AsRef::as_ref)),
+        opinions: opinions(record),
+        proof: format!("/v1/records/{}/proof", record.id.to_hex()),
+    }
+}
+
+/// Standing records that carry one of this record's signals of the matched type, byte for byte.
+fn carriers(
+    source: &Source,
+    records: &mut Records<'_>,
+    record: &RecordView,
+    kind: SignalType,
+) -> Vec<Arc<RecordView>> {
+    let own = || record.content.signals.iter().filter(|signal| signal.kind() == kind);
+    let mut numbers: Vec<u64> = own().flat_map(|signal| equals(source, kind, signal.value())).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let standing = records.standing(&numbers).into_iter().flatten();
+    // As with hits: the record itself must carry it.
+    let carries = |other: &Arc<RecordView>| {
+        other.content.signals.iter().any(|held| own().any(|signal| signal.same_value(held)))
+    };
+    let is_proven = records.restored.is_none();
+    standing.filter(|other| is_proven || carries(other)).collect()
+}

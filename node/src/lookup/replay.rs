@@ -1,0 +1,235 @@
+//! What a start does before the loop: the logs folded into the view, and look-ups meanwhile.
+//!
+//! With a good index snapshot, in this order:
+//!
+//! 1. the leaves beyond the snapshot's positions are read for retractions, then matches are answered;
+//! 2. all retractions are folded;
+//! 3. entries beyond the positions are folded and applied: what was stated last is found next;
+//! 4. the rest is folded. Its additions are in the index already; what does not stand is taken out;
+//! 5. the index is compared with all records that stand, and rebuilt if it is another.
+//!
+//! Without one, all entries are beyond the positions, and the index grows with the replay. Retractions
+//! come first in any case, so that no record matches for a moment that was withdrawn long ago; the view
+//! does not mind the order.
+
+use super::index_shim::{MatchIndex, SnapshotError};
+use super::numbers::Numbers;
+use super::restored::{LogExtent, Restored, for_each_leaf};
+use super::snapshot::{SnapshotPlace, Unusable};
+use super::tag::Tag;
+use super::{Contradiction, Lookup};
+use crate::driver::now_ms;
+use crate::storage::Store;
+use anyhow::Context as _;
+use hashpact_core::view::{View, withdrawn_record};
+use hashpact_protocol::digest::LogId;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tracing::{error, info, warn};
+
+/// Entries replayed at a time.
+const REPLAY_ENTRIES: u64 = 4_096;
+
+/// What the replay made of the disk.
+pub struct Replayed {
+    /// The view of all entries.
+    pub view: View,
+    /// Entries folded.
+    pub entries: u64,
+    /// Where the index comes from.
+    pub origin: IndexOrigin,
+}
+
+/// Where the index comes from.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum IndexOrigin {
+    /// A snapshot that the replay has confirmed.
+    Snapshot {
+        /// Entries that it knew.
+        entries: u64,
+    },
+    /// The logs, because there was no snapshot to start from.
+    Logs(Unusable),
+    /// The logs, because the snapshot was not what the logs say.
+    Contradicted(Contradiction),
+    /// The logs, because a part of the snapshot could not be read later.
+    Unreadable(String),
+}
+
+impl IndexOrigin {
+    /// Why the index was built from the logs, as a fixed label; `None` if it was not.
+    #[must_use]
+    pub const fn rebuilt(&self) -> Option<&'static str> {
+        match self {
+            Self::Snapshot { .. } => None,
+            Self::Logs(Unusable::Missing) => Some("missing"),
+            Self::Logs(_) => Some("unusable"),
+            Self::Contradicted(_) => Some("contradicted"),
+            Self::Unreadable(_) => Some("unreadable"),
+        }
+    }
+}
+
+/// An opened snapshot that is being answered from.
+pub(super) struct Serving {
+    positions: BTreeMap<LogId, u64>,
+    entries: u64,
+    warming: JoinHandle<Result<(), SnapshotError>>,
+}
+
+/// Folds all entries of these logs and fills the look-ups. Only reads.
+///
+/// # Errors
+/// The database cannot be read. A bad snapshot is no error.
+pub fn replay(
+    store: &Arc<Store>,
+    lookup: &Lookup,
+    logs: &[LogExtent],
+    place: &SnapshotPlace,
+) -> anyhow::Result<Replayed> {
+    let opened = match place.open(logs) {
+        Ok((index, tag)) => Ok(serve(store, lookup, logs, index, tag)?),
+        Err(unusable) => {
+            report(&unusable, place);
+            Err(unusable)
+        }
+    };
+    let none = BTreeMap::new();
+    let positions = opened.as_ref().map_or(&none, |serving| &serving.positions);
+    let view = fold_all(store, lookup, logs, positions)?;
+    let origin = match opened {
+        Ok(serving) => confirm(lookup, serving),
+        Err(unusable) => IndexOrigin::Logs(unusable),
+    };
+    Ok(Replayed { view, entries: logs.iter().map(|extent| extent.size).sum(), origin })
+}
+
+fn report(unusable: &Unusable, place: &SnapshotPlace) {
+    let file = place.path().display();
+    match unusable {
+        Unusable::Missing => info!(%file, "no index snapshot: the index is built from the logs"),
+        _ => {
+            warn!(%file, reason = %unusable, "the index snapshot is not used; the index is built from the logs")
+        }
+    }
+}
+
+/// Answers matches from a snapshot from now on.
+pub(super) fn serve(
+    store: &Arc<Store>,
+    lookup: &Lookup,
+    logs: &[LogExtent],
+    index: MatchIndex,
+    tag: Tag,
+) -> anyhow::Result<Serving> {
+    let entries = tag.entries();
+    let Tag { positions, blocks, .. } = tag;
+    let numbers = Numbers::from_blocks(blocks).expect("a tag is decoded with good blocks only");
+    let restored = Restored::new(Arc::clone(store), logs, positions.clone()).context("retractions")?;
+    let index = Arc::new(index);
+    lookup.restore(Arc::clone(&index), numbers, restored);
+    info!(entries, "matches are answered from the index snapshot while the logs are replayed");
+    let warming = std::thread::Builder::new()
+        .name("index-warm".to_owned())
+        .spawn(move || index.warm())
+        .context("a thread that reads the index snapshot")?;
+    Ok(Serving { positions, entries, warming })
+}
+
+fn fold_all(
+    store: &Store,
+    lookup: &Lookup,
+    logs: &[LogExtent],
+    positions: &BTreeMap<LogId, u64>,
+) -> anyhow::Result<View> {
+    let position =
+        |extent: &LogExtent| positions.get(&extent.author.log).copied().unwrap_or(0).min(extent.size);
+    let mut view = View::new(now_ms());
+    for extent in logs {
+        fold_retractions(store, lookup, &mut view, extent)?;
+    }
+    for extent in logs {
+        fold(store, lookup, &mut view, extent, position(extent)..extent.size)?;
+    }
+    for extent in logs {
+        fold(store, lookup, &mut view, extent, 0..position(extent))?;
+    }
+    for LogExtent { author, .. } in logs {
+        lookup.set_counts(author.log, view.counts(&author.log));
+    }
+    Ok(view)
+}
+
+fn fold_retractions(
+    store: &Store,
+    lookup: &Lookup,
+    view: &mut View,
+    LogExtent { author, size }: &LogExtent,
+) -> anyhow::Result<()> {
+    let mut found = Vec::new();
+    for_each_leaf(store, &author.log, 0, *size, |index, leaf| {
+        if withdrawn_record(author, index, leaf).is_some() {
+            found.push(index);
+        }
+    })
+    .context("replay; run fsck")?;
+    for index in found {
+        let entry = store.entry(&author.log, index).context("replay")?.context("an entry is gone")?;
+        lookup.apply(&view.fold(author, index, &entry.leaf, &entry.payload));
+    }
+    Ok(())
+}
+
+/// Folds all but the retractions of a range.
+fn fold(
+    store: &Store,
+    lookup: &Lookup,
+    view: &mut View,
+    LogExtent { author, .. }: &LogExtent,
+    range: Range<u64>,
+) -> anyhow::Result<()> {
+    let mut start = range.start;
+    while start < range.end {
+        let end = range.end.min(start + REPLAY_ENTRIES);
+        let entries = store.entries(&author.log, start, end).context("replay; run fsck")?;
+        let mut changes = Vec::new();
+        for (index, entry) in (start..).zip(&entries) {
+            if withdrawn_record(author, index, &entry.leaf).is_none() {
+                changes.extend(view.fold(author, index, &entry.leaf, &entry.payload));
+            }
+        }
+        // A long replay must not show what expires while it runs.
+        changes.extend(view.expire(now_ms()));
+        lookup.apply(&changes);
+        start = end;
+    }
+    Ok(())
+}
+
+fn confirm(lookup: &Lookup, serving: Serving) -> IndexOrigin {
+    let Serving { entries, warming, .. } = serving;
+    let warmed = match warming.join() {
+        Ok(warmed) => warmed.map_err(|error| error.to_string()),
+        Err(_) => Err("the thread that reads it panicked".to_owned()),
+    };
+    match (lookup.confirm_index(warmed.is_ok()), warmed) {
+        (Err(contradiction), _) => {
+            error!(reason = %contradiction, "the index snapshot is not what the logs say; the index was rebuilt from the logs");
+            IndexOrigin::Contradicted(contradiction)
+        }
+        (Ok(()), Err(reason)) => {
+            warn!(
+                reason,
+                "the index snapshot could not be read to its end; the index was rebuilt from the logs"
+            );
+            IndexOrigin::Unreadable(reason)
+        }
+        (Ok(()), Ok(())) => {
+            info!(entries, "the replay confirmed the index snapshot");
+            IndexOrigin::Snapshot { entries }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What look-ups know from an index snapshot while the logs are still being replayed.
+//!
+//! The snapshot says which records carry a value; the records themselves are not in memory yet. A hit
+//! is read from the database, its payload held against its leaf, and its values compared with the query
+//! again ([`super::matching`]): a snapshot can make a node miss something until the replay ends (answers
+//! say `complete: false` until then), but it cannot make one up.
+//!
+//! What happened since the snapshot must not be missed in the other direction. A retraction acts from
+//! its leaf alone, so before the first answer the leaves beyond the snapshot's positions are read, and
+//! what they withdraw is never shown. Expiry is held against the clock of the look-up.
+
+use crate::storage::{Store, StoreError};
+use hashpact_core::effect::{IndexChange, ViewChange};
+use hashpact_core::view::{Author, RecordView, read_record, withdrawn_record};
+use hashpact_protocol::digest::{LogId, RecordId};
+use hashpact_protocol::roster::MemberId;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// One log, as far as it is signed or held and may be seen.
+#[derive(Debug, Clone)]
+pub struct LogExtent {
+    /// Whose it is.
+    pub author: Author,
+    /// Entries.
+    pub size: u64,
+}
+
+/// The state between snapshot and replay.
+#[derive(Debug)]
+pub(super) struct Restored {
+    store: Arc<Store>,
+    logs: BTreeMap<LogId, LogExtent>,
+    positions: BTreeMap<LogId, u64>,
+    /// Records withdrawn beyond the positions, with who withdrew them.
+    withdrawn: BTreeSet<(RecordId, MemberId)>,
+}
+
+impl Restored {
+    /// Reads what was withdrawn beyond the snapshot's positions.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub(super) fn new(
+        store: Arc<Store>,
+        logs: &[LogExtent],
+        positions: BTreeMap<LogId, u64>,
+    ) -> Result<Self, StoreError> {
+        let mut withdrawn = BTreeSet::new();
+        for LogExtent { author, size } in logs {
+            let start = positions.get(&author.log).copied().unwrap_or(0).min(*size);
+            for_each_leaf(&store, &author.log, start, *size, |index, leaf| {
+                withdrawn.extend(withdrawn_record(author, index, leaf).map(|id| (id, author.member.clone())));
+            })?;
+        }
+        let logs = logs.iter().map(|extent| (extent.author.log, extent.clone())).collect();
+        Ok(Self { store, logs, positions, withdrawn })
+    }
+
+    /// Whether the snapshot has the effects of this entry.
+    pub(super) fn covers(&self, log: &LogId, index: u64) -> bool {
+        self.positions.get(log).is_some_and(|position| index < *position)
+    }
+
+    /// What a change found by the replay means for an index that came from a snapshot: records that it
+    /// covers are in it if they stood then, and must go if they do not stand any more.
+    pub(super) fn index_change(&self, change: &ViewChange) -> IndexChange {
+        if !change.record.stands() {
+            IndexChange::Remove
+        } else if self.covers(&change.record.log, change.record.index) {
+            IndexChange::Keep
+        } else {
+            change.index
+        }
+    }
+
+    /// The record at a place that was not replayed yet, if it stands at `now_ms` as far as the database
+    /// and the retractions tell; without what others say about it.
+    pub(super) fn read(&self, log: &LogId, index: u64, now_ms: u64) -> Option<Arc<RecordView>> {
+        let LogExtent { author, size } = self.logs.get(log)?;
+        if index >= *size {
+            return None;
+        }
+        let entry = match self.store.entry(log, index) {
+            Ok(entry) => entry?,
+            Err(error) => {
+                tracing::error!(%error, log.index = index, "a matching record could not be read; run fsck");
+                return None;
+            }
+        };
+        let record = read_record(author, index, &entry.leaf, &entry.payload, now_ms)?;
+        let is_withdrawn = self.withdrawn.contains(&(record.id, record.member.clone()));
+        (record.stands() && !is_withdrawn).then(|| Arc::new(record))
+    }
+}
+
+/// Calls `visit` with the leaves of `[start, end)`.
+pub(super) fn for_each_leaf(
+    store: &Store,
+    log: &LogId,
+    start: u64,
+    end: u64,
+    mut visit: impl FnMut(u64, &[u8]),
+) -> Result<(), StoreError> {
+    if start == end {
+        // A log that holds nothing may not be known to the database at all.
+        return Ok(());
+    }
+    store.for_each_leaf(log, start, end, |index, leaf| {
+        visit(index, leaf);
+        ControlFlow::Continue(())
+    })
+}
