@@ -9,7 +9,6 @@
 //! Queries are neither stored nor logged.
 
 mod ids;
-mod index_shim;
 mod keeper;
 mod matching;
 mod numbers;
@@ -30,11 +29,10 @@ pub use restored::LogExtent;
 use hashpact_core::effect::{PublishedHead, ViewChange};
 use hashpact_core::health::{Completeness, Health};
 use hashpact_core::view::{FoldCounts, RecordView};
-use hashpact_index::IndexStats;
+use hashpact_index::{IndexStats, MatchIndex};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId, hex_encode, sha256};
 use hashpact_protocol::record::{SignalType, Vocabulary as _};
-use index_shim::MatchIndex;
 use numbers::{Block, Numbers};
 use proof::index_changes;
 use restored::Restored;
@@ -237,7 +235,7 @@ impl Lookup {
     /// Memory that the index holds, in bytes.
     #[must_use]
     pub fn index_bytes(&self) -> u64 {
-        self.source().index.bytes()
+        self.source().index.stats().bytes()
     }
 
     /// Number of records, whatever their status.

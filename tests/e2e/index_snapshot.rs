@@ -218,7 +218,8 @@ fn damages(good: &[u8], another: &[u8]) -> Vec<(String, Vec<u8>, &'static str)> 
         cases.push((format!("one bit of byte {at} flipped"), flipped, ""));
     }
     let mut old = good.to_vec();
-    old[VERSION_BYTE] ^= 0x40;
+    let version_at = old.len() - FOOTER_BYTES + MAGIC_BYTES;
+    old[version_at] ^= 0x40;
     cases.push(("another version".to_owned(), old, "version"));
     cases.push(("garbage".to_owned(), (0..50_000).map(|_| dice.next() as u8).collect(), ""));
     cases.push(("zeros".to_owned(), vec![0; good.len()], ""));
@@ -230,8 +231,9 @@ fn damages(good: &[u8], another: &[u8]) -> Vec<(String, Vec<u8>, &'static str)> 
     cases
 }
 
-/// Where the format of the index keeps its version.
-const VERSION_BYTE: usize = 7;
+/// The format of the index ends with a footer, which has its version behind a magic number.
+const FOOTER_BYTES: usize = 56;
+const MAGIC_BYTES: usize = 8;
 
 #[test]
 fn a_spoiled_snapshot_is_named_and_replaced_and_changes_no_answer() -> Result<()> {

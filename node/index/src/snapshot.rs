@@ -7,9 +7,8 @@
 //!                   | XXH3-64 of the contents u64 | length of the file u64 | XXH3-64 of the footer so far u64
 //! ```
 //!
-//! Numbers are little-endian. The footer is written last and the file is renamed into its place after a sync, so a
-//! torn write is a file without a footer, or no file. Every byte is under a checksum. The checksums
-//! find accidents; whoever can write this file can also write a checksum, so the owner compares
+//! Numbers are little-endian. The footer is written last, so a torn write is a file without one. Every byte is
+//! under a checksum. The checksums find accidents; whoever can write this file can also write a checksum, so the owner compares
 //! [`MatchIndex::fingerprint`] with what its logs say.
 //!
 //! Blocks are read with positioned reads straight into the memory where they stay. A mapping of the file would
@@ -302,40 +301,35 @@ impl Head {
 }
 
 impl MatchIndex {
-    /// Writes a snapshot to `path`, beside readers and writers: a temporary file in the same folder, synced, renamed,
-    /// and the folder synced. Readable by the owner alone, because it holds the secret seed.
+    /// Writes a snapshot to `path`, beside readers and writers, and syncs it. A file that stood there is overwritten:
+    /// whoever wants the old one until the new one is whole writes to another name and renames. Readable by the
+    /// owner alone, because it holds the secret seed.
     ///
     /// `tag` says what the index held when the call started, in the owner's terms. Changes made while it writes may
     /// or may not be in the file; whoever opens it makes all changes since the tag again, in order: a change
     /// that is there already changes nothing, and the last one about a pair decides.
     ///
     /// # Errors
-    /// The file cannot be written, or the tag is longer than [`TAG_BYTES_MAX`]. What stood at `path` is then as before.
+    /// The tag is longer than [`TAG_BYTES_MAX`]: nothing was touched. The file cannot be written: what was begun is
+    /// removed.
     pub fn save(&self, path: &Path, tag: &[u8]) -> Result<(), SnapshotError> {
         if tag.len() > TAG_BYTES_MAX {
             return Err(SnapshotError::Tag { length: tag.len() });
         }
-        // One at a time: two would share a temporary file, and each tells the writer when it is done.
+        // One at a time: each tells the writer when it is done.
         let _saving = self.saving.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(".new");
-        let temporary = Path::new(&temporary);
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(temporary)?;
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
         let out = BufWriter::with_capacity(1 << 20, file);
         let mut out = BlockWriter { out, offset: 0, contents: Vec::new() };
         let end = self.lock_writer().hold(&self.hamming);
         let written = self.write_blocks(&mut out, end, tag);
         self.lock_writer().release();
         let finished = written.and_then(|()| out.finish()).and_then(|file| Ok(file.sync_all()?));
-        if let Err(error) = finished {
-            // Best effort: the next snapshot overwrites it anyway.
-            let _ = std::fs::remove_file(temporary);
-            return Err(error);
+        if finished.is_err() {
+            // Best effort: half a file is recognised as such.
+            let _ = std::fs::remove_file(path);
         }
-        std::fs::rename(temporary, path)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-        Ok(())
+        finished
     }
 
     fn write_blocks(&self, out: &mut BlockWriter, end: u32, tag: &[u8]) -> Result<(), SnapshotError> {

@@ -127,15 +127,7 @@ fn asked(query: &api::Query) -> impl Iterator<Item = (SignalType, u8, &[u8])> {
 /// Hits per value; a large batch is shared among the cores.
 fn scan(source: &Source, values: &[[u8; 32]], radius: u16) -> Vec<Vec<hashpact_index::Hit>> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    if values.len() < VALUES_PER_THREAD_MIN * 2 || threads == 1 {
-        return source.index.query_hamming_batch(values, radius);
-    }
-    let share = values.len().div_ceil(threads).max(VALUES_PER_THREAD_MIN);
-    std::thread::scope(|scope| {
-        let scan = |part| scope.spawn(move || source.index.query_hamming_batch(part, radius));
-        let parts: Vec<_> = values.chunks(share).map(scan).collect();
-        parts.into_iter().flat_map(|part| part.join().expect("a scan does not panic")).collect()
-    })
+    source.index.query_hamming_bulk(values, radius, threads.min(values.len().div_ceil(VALUES_PER_THREAD_MIN)))
 }
 
 /// Numbers of the records that carry this value, byte for byte.

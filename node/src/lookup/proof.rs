@@ -1,6 +1,6 @@
 //! Holding the index against the records: which pairs of value and record must be in it.
 
-use super::index_shim::MatchIndex;
+use hashpact_index::MatchIndex;
 use super::numbers::Block;
 use super::{Lookup, Source, read, write};
 use hashpact_core::effect::IndexChange;

@@ -12,7 +12,7 @@
 //! come first in any case, so that no record matches for a moment that was withdrawn long ago; the view
 //! does not mind the order.
 
-use super::index_shim::{MatchIndex, SnapshotError};
+use hashpact_index::{MatchIndex, SnapshotError};
 use super::numbers::Numbers;
 use super::restored::{LogExtent, Restored, for_each_leaf};
 use super::snapshot::{SnapshotPlace, Unusable};

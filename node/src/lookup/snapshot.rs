@@ -7,7 +7,7 @@
 //!
 //! It holds values that are as sensitive as the database beside it: mode 0600.
 
-use super::index_shim::{MatchIndex, SnapshotError};
+use hashpact_index::{MatchIndex, SnapshotError};
 use super::numbers::BLOCK_ENTRIES;
 use super::restored::LogExtent;
 use super::tag::{Owner, Tag, TagError};
@@ -15,9 +15,8 @@ use super::{Lookup, read, write};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::roster::MemberId;
 use std::collections::BTreeMap;
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -182,7 +181,6 @@ impl SnapshotPlace {
             if read(&lookup.rows).numbers().blocks().len() > tag.blocks.len() {
                 continue;
             }
-            std::fs::set_permissions(&fresh, Permissions::from_mode(0o600)).map_err(io)?;
             let len = std::fs::metadata(&fresh).map_err(io)?.len();
             std::fs::rename(&fresh, &self.path).map_err(io)?;
             if let Some(folder) = self.path.parent() {

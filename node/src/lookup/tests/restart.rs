@@ -1,7 +1,7 @@
 //! Restarts: what a snapshot, a database and a replay make of one another.
 
 use super::*;
-use crate::lookup::index_shim::MatchIndex;
+use hashpact_index::MatchIndex;
 use crate::lookup::replay::{IndexOrigin, replay, serve};
 use crate::lookup::snapshot::{SaveError, SnapshotPlace, Unusable};
 use crate::lookup::tag::Tag;
