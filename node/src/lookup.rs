@@ -18,8 +18,11 @@ use hashpact_protocol::record::{Signal, SignalType, Vocabulary as _};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+mod bulk;
 #[cfg(test)]
 mod tests;
+
+pub use bulk::{NearRecord, ValueMatches};
 
 /// Values that are worth a thread of their own.
 const VALUES_PER_THREAD_MIN: usize = 64;
