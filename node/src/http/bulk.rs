@@ -240,7 +240,13 @@ impl<F: Form> Request<F> {
     }
 
     async fn run(mut self, mut answer: Answer) {
-        let stopped = self.pump(&mut answer).await.err();
+        // A caller that went away shows only here while the node waits for its body.
+        let caller = answer.sender.clone();
+        let stopped = tokio::select! {
+            pumped = self.pump(&mut answer) => pumped.err(),
+            () = caller.closed() => Some(Stop::Gone),
+        };
+        drop(caller);
         let error = match stopped {
             None => {
                 let _ = answer.end().await;

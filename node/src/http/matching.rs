@@ -3,10 +3,11 @@
 use super::body::{BODY_MAX_BYTES, read_json};
 use super::{Api, ApiError};
 use crate::tokens::Scope;
-use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::body::Bytes;
+use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::request::Parts as Head;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hashpact_protocol::api::{ErrorBody, MatchLimits, MatchRequest, MatchResponse, Query};
 
@@ -21,11 +22,8 @@ struct Checked {
 #[utoipa::path(post, path = "/v1/match", tag = "lookup", security(("token" = ["lookup"])),
     request_body = MatchRequest,
     responses((status = 200, body = MatchResponse), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
-pub(super) async fn match_signals(
-    State(api): State<Api>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, ApiError> {
+pub(super) async fn match_signals(State(api): State<Api>, request: Request) -> Result<Response, ApiError> {
+    let (Head { headers, .. }, body) = request.into_parts();
     let caller = api.allow(&headers, &[Scope::Lookup])?;
     let read = read_json(&api, &caller, &headers, body, BODY_MAX_BYTES, check).await?;
     let (Checked { queries, radius, lists }, _body) = read;

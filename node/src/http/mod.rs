@@ -29,6 +29,7 @@ use axum::Router;
 use axum::middleware;
 use axum::routing::{get, post};
 use budget::Budget;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,11 +56,16 @@ const ENDPOINTS: [&str; 16] = [
     "/openapi.json",
 ];
 
-/// What every handler can reach.
+/// What every handler can reach; cheap to clone, for each request does so.
 #[derive(Clone)]
 pub struct Api {
+    parts: Arc<Parts>,
+}
+
+/// The parts of an [`Api`].
+pub struct Parts {
     service: Service,
-    tokens: Arc<Tokens>,
+    tokens: Tokens,
     /// Reading records, proofs and logs.
     reads: Budget,
     /// Look-ups that are not answered at once.
@@ -79,9 +85,9 @@ impl Api {
     /// Joins service, tokens and the configuration's bounds.
     #[must_use]
     pub fn new(config: &Config, service: Service, tokens: Tokens) -> Self {
-        Self {
+        let parts = Parts {
             service,
-            tokens: Arc::new(tokens),
+            tokens,
             reads: Budget::new("requests that read", config.http.requests_max),
             scans: Budget::new("long look-ups", config.http.requests_max),
             bulk: Budget::new("bulk look-ups", config.http.bulk_max),
@@ -90,7 +96,16 @@ impl Api {
             timeout: Duration::from_millis(config.http.timeout_ms),
             public_logs: config.http.public_logs,
             loopback: config.http_listen.ip().is_loopback(),
-        }
+        };
+        Self { parts: Arc::new(parts) }
+    }
+}
+
+impl Deref for Api {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
     }
 }
 

@@ -271,7 +271,7 @@ async fn each_bulk_place_is_taken_and_given_back() {
     assert_eq!(other.header("retry-after"), Some("1"));
     let look_up = json!({"items": [item(1, &SHARED)]});
     assert_eq!(node.post("/v1/match", &look_up).await.status, StatusCode::OK, "look-ups go on");
-    // The caller goes away: the task notices when its next answer has nowhere to go, or no byte comes.
+    // The caller goes away in the middle of its body.
     drop(first);
     let mut tries = 0;
     while node.send(bulk(&node, Scope::Admin, "", VALUES, body())).await.status != StatusCode::OK {
