@@ -22,7 +22,7 @@ mod bulk;
 #[cfg(test)]
 mod tests;
 
-pub use bulk::{NearRecord, ValueMatches};
+pub use bulk::{NamedRecord, ValueMatches};
 
 /// Values that are worth a thread of their own.
 const VALUES_PER_THREAD_MIN: usize = 64;

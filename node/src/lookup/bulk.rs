@@ -26,12 +26,12 @@ pub struct ValueMatches {
     /// Matching records in all.
     pub total: u32,
     /// The closest of them, at most [`MATCHES_PER_ITEM_MAX`].
-    pub records: Vec<NearRecord>,
+    pub records: Vec<NamedRecord>,
 }
 
-/// One record near a value.
+/// One record near a value, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NearRecord {
+pub struct NamedRecord {
     /// The record.
     pub id: RecordId,
     /// Distance between the signals.
@@ -40,14 +40,17 @@ pub struct NearRecord {
     pub review: u8,
 }
 
+/// A record and its distance in bits.
+type NearRecord = (u16, Arc<RecordView>);
+
 impl Lookup {
-    /// The values that match standing records within `radius`, in the order of `values`; a value that
-    /// matches nothing is left out. Uses the calling thread and further ones: not for the async runtime.
+    /// The values that match standing records within `radius` bits, in the order of `values`; a value
+    /// that matches nothing is left out. Works on the caller's thread and further ones: not for the
+    /// async runtime.
     #[must_use]
     pub fn match_values(&self, values: &[[u8; 32]], radius: u16) -> Vec<ValueMatches> {
-        let hits = self.scan(values, radius);
-        let hits = hits.into_iter().enumerate().filter(|(_, hits)| !hits.is_empty());
-        hits.filter_map(|(position, hits)| self.name(position, hits)).collect()
+        let near = self.near(values, radius).into_iter();
+        near.filter_map(|(position, records)| name(position, &records)).collect()
     }
 
     /// Why "no match" proves nothing now, if that is so.
@@ -66,34 +69,41 @@ impl Lookup {
         }
     }
 
-    fn name(&self, position: usize, hits: Vec<Hit>) -> Option<ValueMatches> {
-        // A record that carries several near values is one match, at its nearest.
-        let mut nearest: BTreeMap<u64, u16> = BTreeMap::new();
-        for hit in hits {
-            let held = nearest.entry(hit.record).or_insert(hit.distance);
-            *held = hit.distance.min(*held);
-        }
-        let mut found: Vec<(u16, Arc<RecordView>)> = self.standing(nearest);
-        let outcome = verdict::outcome(found.iter().map(|(_, record)| record.as_ref()))?;
-        found.sort_by_key(|(distance, record)| (*distance, record.ordinal));
-        let total = u32::try_from(found.len()).unwrap_or(u32::MAX);
-        let near = |(distance, record): &(u16, Arc<RecordView>)| NearRecord {
-            id: record.id,
-            distance: *distance,
-            review: record.content.review.get().code(),
+    /// The standing records within `radius` bits of each value that has any, closest first.
+    fn near(&self, values: &[[u8; 32]], radius: u16) -> Vec<(usize, Vec<NearRecord>)> {
+        let hits = self.scan(values, radius).into_iter().enumerate().filter(|(_, hits)| !hits.is_empty());
+        let records = |(position, hits): (usize, Vec<Hit>)| {
+            // A record that carries several near values is one match, at its nearest.
+            let mut nearest: BTreeMap<u64, u16> = BTreeMap::new();
+            for hit in hits {
+                let held = nearest.entry(hit.record).or_insert(hit.distance);
+                *held = hit.distance.min(*held);
+            }
+            let records = read(&self.records);
+            let row = |(ordinal, distance): (u64, u16)| {
+                let record = records.by_ordinal.get(&ordinal).filter(|record| record.stands())?;
+                Some((distance, Arc::clone(record)))
+            };
+            let mut near: Vec<NearRecord> = nearest.into_iter().filter_map(row).collect();
+            near.sort_by_key(|(distance, record)| (*distance, record.ordinal));
+            (!near.is_empty()).then_some((position, near))
         };
-        let records = found.iter().take(MATCHES_PER_ITEM_MAX).map(near).collect();
-        let outcome = FrameOutcome::parse(outcome.name()).expect("every outcome has its byte");
-        Some(ValueMatches { position, outcome, total, records })
+        hits.filter_map(records).collect()
     }
+}
 
-    /// The rows of those records that stand.
-    fn standing(&self, nearest: BTreeMap<u64, u16>) -> Vec<(u16, Arc<RecordView>)> {
-        let records = read(&self.records);
-        let row = |(ordinal, distance): (u64, u16)| {
-            let record = records.by_ordinal.get(&ordinal).filter(|record| record.stands())?;
-            Some((distance, Arc::clone(record)))
-        };
-        nearest.into_iter().filter_map(row).collect()
-    }
+/// What one value's records come to.
+fn name(position: usize, near: &[NearRecord]) -> Option<ValueMatches> {
+    let outcome = verdict::outcome(near.iter().map(|(_, record)| record.as_ref()))?;
+    let named = |(distance, record): &NearRecord| NamedRecord {
+        id: record.id,
+        distance: *distance,
+        review: record.content.review.get().code(),
+    };
+    Some(ValueMatches {
+        position,
+        outcome: FrameOutcome::parse(outcome.name()).expect("every outcome has its byte"),
+        total: u32::try_from(near.len()).unwrap_or(u32::MAX),
+        records: near.iter().take(MATCHES_PER_ITEM_MAX).map(named).collect(),
+    })
 }

@@ -10,7 +10,7 @@ use hashpact_protocol::api;
 use hashpact_protocol::api::frames::Incomplete;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 /// Most values of a look-up that is answered on a thread of the runtime.
@@ -42,11 +42,17 @@ impl Default for Matching {
 }
 
 impl Matching {
+    /// Whether so many values can be looked up without keeping others waiting.
+    fn is_cheap(&self, values: usize, pdq_radius: u32) -> bool {
+        let expected_ns = self.value_ns.load(Ordering::Relaxed).saturating_mul(values as u64);
+        is_small(values, pdq_radius) && expected_ns <= AT_ONCE_NS_MAX
+    }
+
     /// Learns from a small look-up. One that was interrupted by other work must not look like a slow
     /// index, so what is slower counts less than what is faster.
-    fn learn(&self, values: usize, started: Instant) {
-        let took = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let now = (took / (values as u64).max(1)).min(AT_ONCE_NS_MAX * 2);
+    fn learn(&self, values: usize, took: Duration) {
+        let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let now = (took_ns / (values as u64).max(1)).min(AT_ONCE_NS_MAX * 2);
         let before = self.value_ns.load(Ordering::Relaxed);
         let learnt = if now < before { (before + now) / 2 } else { before + (now - before) / 8 };
         self.value_ns.store(learnt, Ordering::Relaxed);
@@ -65,12 +71,14 @@ pub struct BulkState {
 }
 
 impl Service {
-    /// Whether these queries are few and cheap enough for [`Service::match_at_once`].
+    /// Whether these queries are few and cheap enough for [`Service::match_at_once`]. While the logs are
+    /// loaded none is: a look-up may then have to read the disk.
     #[must_use]
     pub fn is_cheap(&self, queries: &[api::Query], pdq_radius: u32) -> bool {
-        let values = values_in(queries);
-        let expected_ns = self.inner.matching.value_ns.load(Ordering::Relaxed).saturating_mul(values as u64);
-        values <= AT_ONCE_VALUES_MAX && pdq_radius <= AT_ONCE_RADIUS_MAX && expected_ns <= AT_ONCE_NS_MAX
+        if !self.inner.lookup.is_loaded() {
+            return false;
+        }
+        self.inner.matching.is_cheap(values_in(queries), pdq_radius)
     }
 
     /// Answers a cheap match request on this thread.
@@ -171,14 +179,17 @@ impl Inner {
     ) -> api::MatchResponse {
         self.metrics.match_items.inc_by(queries.len() as u64);
         let values = values_in(&queries);
-        let small = values <= AT_ONCE_VALUES_MAX && pdq_radius <= AT_ONCE_RADIUS_MAX;
         let started = Instant::now();
         let answer = self.lookup.match_queries(queries, radius(pdq_radius), lists, &|log| self.origin(log));
-        if small {
-            self.matching.learn(values, started);
+        if is_small(values, pdq_radius) {
+            self.matching.learn(values, started.elapsed());
         }
         answer
     }
+}
+
+fn is_small(values: usize, pdq_radius: u32) -> bool {
+    values <= AT_ONCE_VALUES_MAX && pdq_radius <= AT_ONCE_RADIUS_MAX
 }
 
 fn radius(pdq_radius: u32) -> u16 {
@@ -194,5 +205,33 @@ fn check_lists(lists: Option<&[String]>) -> Result<(), ServiceError> {
     match lists.into_iter().flatten().find(|list| *list != BUILT_IN_LIST) {
         Some(unknown) => Err(ServiceError::UnknownList(unknown.clone())),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_look_ups_are_cheap_as_long_as_the_index_is_fast() {
+        let matching = Matching::default();
+        let cheap = |values, radius| matching.is_cheap(values, radius);
+        assert!(cheap(1, 31) && cheap(8, 47));
+        assert!(!cheap(9, 31), "one value past the bound");
+        assert!(!cheap(1, 48), "one bit past the bound");
+        for _ in 0..100 {
+            matching.learn(1, Duration::from_micros(20));
+        }
+        assert!(cheap(8, 31), "160 microseconds");
+        matching.learn(1, Duration::from_secs(1));
+        assert!(cheap(1, 31), "one interruption is no slow index");
+        for _ in 0..100 {
+            matching.learn(8, Duration::from_millis(360));
+        }
+        assert!(!cheap(1, 31), "45 milliseconds a value");
+        for _ in 0..4 {
+            matching.learn(1, Duration::from_micros(20));
+        }
+        assert!(cheap(1, 31), "fast again");
     }
 }
