@@ -317,10 +317,12 @@ impl Lookup {
 
     /// Hits per value; a large batch is shared among the cores.
     fn scan(&self, values: &[[u8; 32]], radius: u16) -> Vec<Vec<hashpact_index::Hit>> {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        if values.len() < VALUES_PER_THREAD_MIN * 2 || threads == 1 {
+        // Small look-ups never ask for the number of cores: the standard library reads several files to
+        // know it, which takes longer than the look-up.
+        if values.len() < VALUES_PER_THREAD_MIN * 2 {
             return self.index.query_hamming_batch(values, radius);
         }
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let share = values.len().div_ceil(threads).max(VALUES_PER_THREAD_MIN);
         std::thread::scope(|scope| {
             let scan = |part| scope.spawn(move || self.index.query_hamming_batch(part, radius));
