@@ -25,6 +25,8 @@ use crate::retry::{self, Failure, Repeat};
 
 /// The largest answer that is read, in bytes. A full match call with every match shown stays below.
 pub const ANSWER_MAX_BYTES: u64 = 512 * 1024 * 1024;
+/// What is read of the body of a refused bulk look-up, in bytes.
+const REFUSAL_MAX_BYTES: usize = 64 * 1024;
 /// How long a connection attempt may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one attempt may take in total; a node answers a waiting contribution well before.
@@ -216,11 +218,11 @@ impl Client {
         self.json(self.request(Method::POST, &url).json(body), &url, Repeat::Unsafe).await
     }
 
-    fn url(&self, path: &str) -> Url {
+    pub(crate) fn url(&self, path: &str) -> Url {
         self.base.join(path).expect("the paths of this file are relative and well formed")
     }
 
-    fn request(&self, method: Method, url: &Url) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, url: &Url) -> RequestBuilder {
         let request = self.http.request(method, url.clone());
         match &self.authorization {
             Some(value) => request.header(AUTHORIZATION, value.clone()),
@@ -272,11 +274,7 @@ impl Client {
         };
         let mut response = request.send().await.map_err(|error| unreachable(&error))?;
         let status = response.status();
-        let retry_after_s = response
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok())
-            .and_then(retry::parse_retry_after);
+        let retry_after_s = retry_after(&response);
         let mut body = Vec::new();
         while let Some(part) = response.chunk().await.map_err(|error| unreachable(&error))? {
             if body.len() as u64 + part.len() as u64 > ANSWER_MAX_BYTES {
@@ -292,6 +290,25 @@ impl Client {
         let failure = Failure::Status(status.as_u16(), retry_after_s);
         Err((Some(failure), refusal(url, status, retry_after_s, &body)))
     }
+}
+
+/// The error that a refused request ends with. Its body is read up to a bound far above any error's.
+pub(crate) async fn refusal_of(url: &Url, mut response: reqwest::Response) -> ClientError {
+    let status = response.status();
+    let retry_after_s = retry_after(&response);
+    let mut body = Vec::new();
+    while let Ok(Some(part)) = response.chunk().await {
+        body.extend_from_slice(&part);
+        if body.len() > REFUSAL_MAX_BYTES {
+            break;
+        }
+    }
+    refusal(url, status, retry_after_s, &body)
+}
+
+fn retry_after(response: &reqwest::Response) -> Option<u64> {
+    let value = response.headers().get(RETRY_AFTER)?;
+    retry::parse_retry_after(value.to_str().ok()?)
 }
 
 /// The node's own words when there are any, else what kind of answer it was.
@@ -317,7 +334,7 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 /// An error with its causes: the outermost alone ("error sending request") helps nobody.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

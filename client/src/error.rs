@@ -53,6 +53,14 @@ pub enum ClientError {
         /// What was wrong with the answer.
         what: String,
     },
+    /// A bulk answer without its end: what came before it stands, the rest is unknown.
+    #[error("the answer of {url} broke off: {why}; nothing is known about the rest")]
+    BrokeOff {
+        /// The address that was asked.
+        url: String,
+        /// The node's or the transport's words.
+        why: String,
+    },
     /// The answer is larger than this client reads.
     #[error("the answer of {url} is larger than {limit_bytes} bytes and was not read")]
     AnswerTooLarge {

@@ -10,6 +10,7 @@
 //! provenance (`hashpact_protocol::proof` verifies it offline). Nothing here has a way to send
 //! media: the only things that leave are signals, labels, record ids and words of vocabularies.
 
+mod bulk;
 mod client;
 mod error;
 pub mod import;

@@ -71,8 +71,13 @@ pub struct RawHttp {
     pub allow_remote: bool,
     /// Serve `/logs/…` (checkpoints, tiles, entries) without a token.
     pub public_logs: bool,
-    /// Requests worked on at once; more get 503.
+    /// Requests of one kind (reading, writing, long look-ups) worked on at once; more get 503, and 429
+    /// from three quarters on that one token sends.
     pub requests_max: usize,
+    /// Bulk look-ups at once; more get 503 or 429 likewise.
+    pub bulk_max: usize,
+    /// Open connections; more are told 503 and closed.
+    pub connections_max: usize,
     /// Longest time for one request, in milliseconds.
     pub timeout_ms: u64,
 }
@@ -84,6 +89,8 @@ impl Default for RawHttp {
             allow_remote: false,
             public_logs: false,
             requests_max: 64,
+            bulk_max: 4,
+            connections_max: 512,
             timeout_ms: 30_000,
         }
     }
@@ -222,8 +229,14 @@ impl Config {
                 "is not a loopback address; set http.allow_remote = true if other machines must reach the API",
             ));
         }
-        if raw.http.requests_max == 0 || raw.http.requests_max > 4_096 {
-            return Err(value("http.requests_max", &raw.http.requests_max.to_string(), "must be 1 to 4096"));
+        for (field, given, max) in [
+            ("http.requests_max", raw.http.requests_max, 4_096),
+            ("http.bulk_max", raw.http.bulk_max, 64),
+            ("http.connections_max", raw.http.connections_max, 65_536),
+        ] {
+            if given == 0 || given > max {
+                return Err(value(field, &given.to_string(), &format!("must be 1 to {max}")));
+            }
         }
         if !(100..=600_000).contains(&raw.http.timeout_ms) {
             return Err(value("http.timeout_ms", &raw.http.timeout_ms.to_string(), "must be 100 to 600000"));
@@ -344,6 +357,8 @@ mod tests {
             ("member = \"acme\"\ndata_dir = \"d\"\n[http]\nlisten = \"0.0.0.0:1\"", "allow_remote"),
             ("member = \"acme\"\ndata_dir = \"d\"\n[http]\nlisten = \"here\"", "http.listen = \"here\""),
             ("member = \"acme\"\ndata_dir = \"d\"\n[http]\nrequests_max = 0", "http.requests_max"),
+            ("member = \"acme\"\ndata_dir = \"d\"\n[http]\nbulk_max = 65", "must be 1 to 64"),
+            ("member = \"acme\"\ndata_dir = \"d\"\n[http]\nconnections_max = 0", "http.connections_max"),
             ("member = \"acme\"\ndata_dir = \"d\"\n[network]\npeers = [\"example.org:1\"]", "network.peers"),
             (
                 "member = \"acme\"\ndata_dir = \"d\"\n[index]\nsnapshot_interval_s = 604801",

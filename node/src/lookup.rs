@@ -8,6 +8,7 @@
 //!
 //! Queries are neither stored nor logged.
 
+mod bulk;
 mod ids;
 mod keeper;
 mod matching;
@@ -21,6 +22,7 @@ mod tag;
 #[cfg(test)]
 mod tests;
 
+pub use bulk::{NamedRecord, ValueMatches};
 pub use keeper::{SnapshotKeeper, SnapshotTimes};
 pub use matching::NearRecord;
 pub use proof::Contradiction;

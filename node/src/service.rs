@@ -19,7 +19,11 @@ use hashpact_protocol::roster::{LogStatus, Roster};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
+
+mod matching;
+
+pub use matching::BulkState;
 
 /// Submissions waiting for the loop.
 pub const SUBMISSIONS_QUEUED_MAX: usize = 256;
@@ -60,7 +64,7 @@ struct Inner {
     lookup: Arc<Lookup>,
     store: Arc<Store>,
     metrics: Arc<Metrics>,
-    scans: Arc<Semaphore>,
+    matching: matching::Matching,
     log_names: BTreeMap<LogId, String>,
 }
 
@@ -90,9 +94,8 @@ impl Service {
         metrics: Arc<Metrics>,
     ) -> Self {
         let log_names = identity.roster.logs().map(|log| (log.log_id, log.origin)).collect();
-        let threads = std::thread::available_parallelism().map_or(2, usize::from);
-        let scans = Arc::new(Semaphore::new(threads * 2));
-        Self { inner: Arc::new(Inner { identity, submissions, lookup, store, metrics, scans, log_names }) }
+        let matching = matching::Matching::default();
+        Self { inner: Arc::new(Inner { identity, submissions, lookup, store, metrics, matching, log_names }) }
     }
 
     /// States records in the own log; answers when the promise holds.
@@ -115,36 +118,6 @@ impl Service {
             mpsc::error::TrySendError::Closed(_) => SubmitError::Stopping,
         })?;
         answered.await.unwrap_or(Err(SubmitError::Stopping))
-    }
-
-    /// Answers a match request.
-    ///
-    /// # Errors
-    /// An unknown list, or too many look-ups at once.
-    pub async fn match_signals(
-        &self,
-        queries: Vec<api::Query>,
-        pdq_radius: u32,
-        lists: Option<Vec<String>>,
-    ) -> Result<api::MatchResponse, ServiceError> {
-        if let Some(unknown) =
-            lists.iter().flatten().find(|list| *list != hashpact_core::verdict::BUILT_IN_LIST)
-        {
-            return Err(ServiceError::UnknownList(unknown.clone()));
-        }
-        let radius = u16::try_from(pdq_radius).unwrap_or(u16::MAX);
-        let inner = Arc::clone(&self.inner);
-        self.inner.metrics.match_items.inc_by(queries.len() as u64);
-        let permit =
-            Arc::clone(&self.inner.scans).acquire_owned().await.map_err(|_| ServiceError::Stopping)?;
-        let answer = tokio::task::spawn_blocking(move || {
-            // Held until the scan ends, not until the caller gave up waiting for it.
-            let _permit = permit;
-            inner.lookup.match_queries(queries, radius, lists.as_deref(), &|log| inner.origin(log))
-        })
-        .await
-        .map_err(|_| ServiceError::Stopping)?;
-        Ok(answer)
     }
 
     /// One record with who said what, or an entry that is not a record.

@@ -131,7 +131,7 @@ pub(crate) fn call(
     })
 }
 
-fn parse(bytes: &[u8]) -> Result<Answer> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Answer> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").context("no complete head")?;
     let (head, body) = (std::str::from_utf8(&bytes[..end])?, &bytes[end + 4..]);
     let mut lines = head.split("\r\n");

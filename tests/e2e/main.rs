@@ -7,6 +7,7 @@
 
 mod bad_files;
 mod bad_requests;
+mod bulk;
 mod crash;
 mod evidence;
 mod hostile;

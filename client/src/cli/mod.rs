@@ -134,6 +134,7 @@ fn outcome_of(error: &anyhow::Error) -> Outcome {
         Some(
             ClientError::Unreachable { .. }
             | ClientError::Unexpected { .. }
+            | ClientError::BrokeOff { .. }
             | ClientError::AnswerTooLarge { .. },
         ) => Outcome::Unreachable,
         _ => Outcome::Usage,
@@ -144,7 +145,7 @@ fn report(error: &anyhow::Error, output: Output) {
     if output.json {
         let (code, request_id) = match error.downcast_ref::<ClientError>() {
             Some(ClientError::Refused { code, request_id, .. }) => (code.as_str(), request_id.as_str()),
-            Some(ClientError::Unreachable { .. }) => ("unreachable", ""),
+            Some(ClientError::Unreachable { .. } | ClientError::BrokeOff { .. }) => ("unreachable", ""),
             Some(ClientError::Unexpected { .. } | ClientError::AnswerTooLarge { .. }) => {
                 ("unexpected_answer", "")
             }

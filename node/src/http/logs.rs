@@ -3,6 +3,7 @@
 //! Full tiles and full bundles never change and may be cached for good; a checkpoint is always asked
 //! for anew. Partial tiles are served as long as they are inside the newest checkpoint.
 
+use super::budget::Slot;
 use super::request::read_path;
 use super::{Api, ApiError};
 use crate::tokens::Scope;
@@ -14,6 +15,8 @@ use axum::response::{IntoResponse, Response};
 use hashpact_protocol::api::ErrorBody;
 use hashpact_protocol::merkle::{TileId, parse_entries_path};
 
+/// Whoever reads public logs without a token: all of them share one share of the budget.
+const ANYBODY: [u8; 32] = [0; 32];
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 /// The newest checkpoint of a log: a signed note.
@@ -26,7 +29,7 @@ pub(super) async fn checkpoint(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let (member, n) = read_path(path)?;
-    let origin = origin(&api, &headers, &member, &n)?;
+    let (origin, _slot) = origin(&api, &headers, &member, &n)?;
     let note = api.service.checkpoint(&origin);
     let note =
         note.ok_or_else(|| ApiError::not_found(format!("no checkpoint of {origin} has been seen yet")))?;
@@ -44,15 +47,15 @@ pub(super) async fn tile(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let (member, n, path) = read_path(path)?;
-    let origin = origin(&api, &headers, &member, &n)?;
+    let (origin, _slot) = origin(&api, &headers, &member, &n)?;
     let (bytes, full) = match path.strip_prefix("entries/") {
         Some(rest) => {
             let (index, width) = parse_entries_path(rest).map_err(|error| bad_path(&error.to_string()))?;
-            (api.service.entry_bundle(&origin, index, width).await?, width == 256)
+            (api.within(api.service.entry_bundle(&origin, index, width)).await?, width == 256)
         }
         None => {
             let id = TileId::parse_path(&path).map_err(|error| bad_path(&error.to_string()))?;
-            (api.service.tile(&origin, id).await?, id.width == 256)
+            (api.within(api.service.tile(&origin, id)).await?, id.width == 256)
         }
     };
     let bytes = bytes.ok_or_else(|| {
@@ -62,14 +65,14 @@ pub(super) async fn tile(
     Ok(([(CONTENT_TYPE, "application/octet-stream"), (CACHE_CONTROL, cache)], bytes).into_response())
 }
 
-fn origin(api: &Api, headers: &HeaderMap, member: &str, n: &str) -> Result<String, ApiError> {
-    if !api.public_logs {
-        api.allow(headers, &[Scope::Audit])?;
-    }
+/// The log that is asked for, and a place to read it.
+fn origin(api: &Api, headers: &HeaderMap, member: &str, n: &str) -> Result<(String, Slot), ApiError> {
+    let caller = if api.public_logs { ANYBODY } else { api.allow(headers, &[Scope::Audit])?.id };
     let number = n.parse().ok().filter(|number: &u32| number.to_string() == n);
-    number
+    let origin = number
         .and_then(|number| api.service.origin_of(member, number))
-        .ok_or_else(|| ApiError::not_found(format!("the roster lists no log {member}/{n}")))
+        .ok_or_else(|| ApiError::not_found(format!("the roster lists no log {member}/{n}")))?;
+    Ok((origin, api.reads.enter(caller)?))
 }
 
 fn bad_path(message: &str) -> ApiError {

@@ -3,25 +3,52 @@
 use super::body::{BODY_MAX_BYTES, read_json};
 use super::{Api, ApiError};
 use crate::tokens::Scope;
-use axum::Json;
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::HeaderMap;
-use hashpact_protocol::api::{ErrorBody, MatchLimits, MatchRequest, MatchResponse};
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts as Head;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use hashpact_protocol::api::{ErrorBody, MatchLimits, MatchRequest, MatchResponse, Query};
+
+/// A request that was checked.
+struct Checked {
+    queries: Vec<Query>,
+    radius: u32,
+    lists: Option<Vec<String>>,
+}
 
 /// Is this known? Up to 10,000 signals a call; queries are neither stored nor logged.
 #[utoipa::path(post, path = "/v1/match", tag = "lookup", security(("token" = ["lookup"])),
     request_body = MatchRequest,
     responses((status = 200, body = MatchResponse), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
-pub(super) async fn match_signals(
-    State(api): State<Api>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Json<MatchResponse>, ApiError> {
-    api.allow(&headers, &[Scope::Lookup])?;
-    let (request, _) = read_json::<MatchRequest>(&headers, body, BODY_MAX_BYTES).await?;
+pub(super) async fn match_signals(State(api): State<Api>, request: Request) -> Result<Response, ApiError> {
+    let (Head { headers, .. }, body) = request.into_parts();
+    let caller = api.allow(&headers, &[Scope::Lookup])?;
+    let read = read_json(&api, &caller, &headers, body, BODY_MAX_BYTES, check).await?;
+    let (Checked { queries, radius, lists }, _body) = read;
+    // A cheap look-up takes less than finding out whether there is room for it, so it always has.
+    let bytes = if api.service.is_cheap(&queries, radius) {
+        to_bytes(api.service.match_at_once(queries, radius, lists.as_deref())?)?
+    } else {
+        let _slot = api.scans.enter(caller.id)?;
+        api.within(api.service.match_signals(queries, radius, lists, to_bytes)).await??
+    };
+    let mut response = bytes.into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+fn check(request: MatchRequest) -> Result<Checked, ApiError> {
     let limits = MatchLimits::default();
     let radius = request.pdq_distance(&limits)?;
     let queries = request.to_queries(&limits)?;
-    Ok(Json(api.service.match_signals(queries, radius, request.lists).await?))
+    Ok(Checked { queries, radius, lists: request.lists })
+}
+
+fn to_bytes(answer: MatchResponse) -> Result<Bytes, ApiError> {
+    serde_json::to_vec(&answer).map(Bytes::from).map_err(|error| {
+        tracing::error!(%error, "an answer could not be written as JSON");
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the answer could not be written")
+    })
 }

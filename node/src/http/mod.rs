@@ -1,12 +1,15 @@
 //! The local HTTP API: routes on this page, one file per endpoint family.
 //!
 //! Every request gets an id; every error has one shape; tokens decide what a caller may do. Bodies
-//! are bounded before they are read, requests at once are bounded, and what is too much is told so
-//! (429, 503 with Retry-After) instead of queued without end. No endpoint takes media: the only bodies
-//! are JSON of hashes, labels and words. Nothing here logs bodies, queries or tokens.
+//! are bounded before they are read. What runs at once is bounded for each kind of work by itself
+//! ([`budget`]), and what is too much is told so (429, 503 with Retry-After) instead of queued without
+//! end. No endpoint takes media: the only bodies are hashes, labels and words. Nothing here logs
+//! bodies, queries or tokens.
 
 mod access;
 mod body;
+mod budget;
+mod bulk;
 mod error;
 mod logs;
 mod matching;
@@ -14,6 +17,8 @@ mod node;
 pub mod openapi;
 mod records;
 mod request;
+mod server;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -23,90 +28,92 @@ use crate::tokens::Tokens;
 use axum::Router;
 use axum::middleware;
 use axum::routing::{get, post};
-use std::net::SocketAddr;
+use budget::Budget;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
 
 pub use error::ApiError;
+pub use server::{BindError, Server};
 
-/// What every handler can reach.
+/// Patterns of all routes, as metrics name them.
+const ENDPOINTS: [&str; 16] = [
+    "/v1/match",
+    "/v1/match/bulk",
+    "/v1/records",
+    "/v1/records/{id}",
+    "/v1/records/{id}/proof",
+    "/v1/records/{id}/opinions",
+    "/v1/records/{id}/retraction",
+    "/v1/members",
+    "/v1/logs",
+    "/v1/status",
+    "/logs/{member}/{n}/checkpoint",
+    "/logs/{member}/{n}/tile/{*path}",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+];
+
+/// What every handler can reach; cheap to clone, for each request does so.
 #[derive(Clone)]
 pub struct Api {
+    parts: Arc<Parts>,
+}
+
+/// The parts of an [`Api`].
+pub struct Parts {
     service: Service,
-    tokens: Arc<Tokens>,
-    slots: Arc<Semaphore>,
+    tokens: Tokens,
+    /// Reading records, proofs and logs.
+    reads: Budget,
+    /// Look-ups that are not answered at once.
+    scans: Budget,
+    /// Bulk look-ups.
+    bulk: Budget,
+    /// Contributions, opinions, retractions.
+    writes: Budget,
+    /// Bytes of long bodies.
+    bodies: Budget,
     timeout: Duration,
     public_logs: bool,
     loopback: bool,
-}
-
-/// A bound API, not yet serving.
-pub struct Server {
-    listener: TcpListener,
-    address: SocketAddr,
-    router: Router,
-}
-
-/// The API cannot be offered.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}")]
-pub struct BindError {
-    address: SocketAddr,
-    source: std::io::Error,
 }
 
 impl Api {
     /// Joins service, tokens and the configuration's bounds.
     #[must_use]
     pub fn new(config: &Config, service: Service, tokens: Tokens) -> Self {
-        Self {
+        let parts = Parts {
             service,
-            tokens: Arc::new(tokens),
-            slots: Arc::new(Semaphore::new(config.http.requests_max)),
+            tokens,
+            reads: Budget::new("requests that read", config.http.requests_max),
+            scans: Budget::new("long look-ups", config.http.requests_max),
+            bulk: Budget::new("bulk look-ups", config.http.bulk_max),
+            writes: Budget::new("requests that write", config.http.requests_max),
+            bodies: Budget::new("bytes of long bodies", body::BODIES_MAX_BYTES),
             timeout: Duration::from_millis(config.http.timeout_ms),
             public_logs: config.http.public_logs,
             loopback: config.http_listen.ip().is_loopback(),
-        }
+        };
+        Self { parts: Arc::new(parts) }
     }
 }
 
-impl Server {
-    /// Binds the configured address.
-    ///
-    /// # Errors
-    /// The address is taken or not ours.
-    pub async fn bind(config: &Config, service: Service, tokens: Tokens) -> Result<Self, BindError> {
-        let address = config.http_listen;
-        let fail = |source| BindError { address, source };
-        let listener = TcpListener::bind(address).await.map_err(fail)?;
-        let address = listener.local_addr().map_err(fail)?;
-        Ok(Self { listener, address, router: router(Api::new(config, service, tokens)) })
-    }
+impl Deref for Api {
+    type Target = Parts;
 
-    /// The address that is bound.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Serves until `stop` turns true; requests under way are finished.
-    pub async fn serve(self, mut stop: watch::Receiver<bool>) {
-        let until_stopped = async move {
-            let _ = stop.wait_for(|stop| *stop).await;
-        };
-        let served = axum::serve(self.listener, self.router).with_graceful_shutdown(until_stopped).await;
-        if let Err(error) = served {
-            tracing::error!(%error, "the API ended");
-        }
+    fn deref(&self) -> &Parts {
+        &self.parts
     }
 }
 
 /// All routes.
 pub fn router(api: Api) -> Router {
-    let work = Router::new()
+    Router::new()
         .route("/v1/match", post(matching::match_signals))
+        .route("/v1/match/bulk", post(bulk::match_bulk))
         .route("/v1/records", post(records::contribute).get(records::list))
         .route("/v1/records/{id}", get(records::show))
         .route("/v1/records/{id}/proof", get(records::proof))
@@ -117,9 +124,6 @@ pub fn router(api: Api) -> Router {
         .route("/v1/status", get(node::status))
         .route("/logs/{member}/{n}/checkpoint", get(logs::checkpoint))
         .route("/logs/{member}/{n}/tile/{*path}", get(logs::tile))
-        .layer(middleware::from_fn_with_state(api.clone(), request::bounded));
-    Router::new()
-        .merge(work)
         .route("/healthz", get(node::healthz))
         .route("/readyz", get(node::readyz))
         .route("/metrics", get(node::metrics))

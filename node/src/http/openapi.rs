@@ -12,6 +12,7 @@ use utoipa::{Modify, OpenApi};
     ),
     paths(
         super::matching::match_signals,
+        super::bulk::match_bulk,
         super::records::contribute,
         super::records::list,
         super::records::show,

@@ -2,9 +2,10 @@
 
 use super::access::Caller;
 use super::body::{BODY_MAX_BYTES, STATEMENT_MAX_BYTES, read_json};
-use super::request::read_path;
+use super::request::{read_path, read_query};
 use super::{Api, ApiError};
 use crate::lookup::{Cursor, RecordsFilter};
+use crate::service::ServiceError;
 use crate::tokens::Scope;
 use axum::Json;
 use axum::body::Body;
@@ -44,9 +45,11 @@ pub(super) async fn contribute(
 ) -> Result<Json<Receipts>, ApiError> {
     let caller = api.allow(&headers, &[Scope::Contribute])?;
     let ack = parse_ack(read_query(query)?.ack.as_deref())?;
-    let (request, bytes) = read_json::<ContributeRequest>(&headers, body, BODY_MAX_BYTES).await?;
-    let drafts = request.to_records()?.into_iter().map(Draft::Content).collect();
-    let statement = Statement { operation: "contribute", subject: None, body: &bytes };
+    let check = |request: ContributeRequest| -> Result<Vec<Draft>, ApiError> {
+        Ok(request.to_records()?.into_iter().map(Draft::Content).collect())
+    };
+    let (drafts, whole) = read_json(&api, &caller, &headers, body, BODY_MAX_BYTES, check).await?;
+    let statement = Statement { operation: "contribute", subject: None, body: &whole.bytes };
     Ok(Json(submit(&api, &headers, &caller, drafts, &statement, ack).await?))
 }
 
@@ -58,7 +61,7 @@ pub(super) async fn list(
     query: Result<Query<RecordsQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Json<RecordsPage>, ApiError> {
-    api.allow(&headers, &[Scope::Lookup, Scope::Audit])?;
+    let caller = api.allow(&headers, &[Scope::Lookup, Scope::Audit])?;
     let query = read_query(query)?;
     let invalid = |field: &str, value: &str| {
         ApiError::bad_request("invalid_field", format!("{field}: {value:?} is not a value of this parameter"))
@@ -91,7 +94,12 @@ pub(super) async fn list(
         return Err(invalid("status", status));
     }
     let filter = RecordsFilter { member: query.member, signal_type, status: query.status, review_min };
-    Ok(Json(api.service.records(&filter, cursor, limit as usize)))
+    let _slot = api.reads.enter(caller.id)?;
+    // A page may pass over very many records: not on a thread that look-ups need.
+    let service = api.service.clone();
+    let page = tokio::task::spawn_blocking(move || service.records(&filter, cursor, limit as usize));
+    let page = page.await.map_err(|_| ServiceError::Stopping)?;
+    Ok(Json(page))
 }
 
 /// One record: labels, signals, status with its reason, who said what.
@@ -103,9 +111,10 @@ pub(super) async fn show(
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Json<RecordJson>, ApiError> {
-    api.allow(&headers, &[Scope::Lookup, Scope::Audit])?;
+    let caller = api.allow(&headers, &[Scope::Lookup, Scope::Audit])?;
     let id = parse_id(path)?;
-    let record = api.service.record(id).await?;
+    let _slot = api.reads.enter(caller.id)?;
+    let record = api.within(api.service.record(id)).await?;
     record.map(Json).ok_or_else(|| ApiError::not_found(format!("record {id} is not known to this node")))
 }
 
@@ -118,9 +127,10 @@ pub(super) async fn proof(
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    api.allow(&headers, &[Scope::Lookup, Scope::Audit])?;
+    let caller = api.allow(&headers, &[Scope::Lookup, Scope::Audit])?;
     let id = parse_id(path)?;
-    match api.service.proof(id).await? {
+    let _slot = api.reads.enter(caller.id)?;
+    match api.within(api.service.proof(id)).await? {
         Some(proof) => Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], proof).into_response()),
         None => Err(ApiError::not_found(format!("no signed tree of this node covers an entry {id}"))),
     }
@@ -160,19 +170,19 @@ pub(super) async fn retract(
 }
 
 /// States one thing about one record: token, id and body are read alike, `draft` says what it means.
-async fn state_about<R: DeserializeOwned>(
+async fn state_about<R: DeserializeOwned + 'static>(
     api: &Api,
     path: Result<Path<String>, PathRejection>,
     headers: &HeaderMap,
     body: Body,
     operation: &'static str,
-    draft: impl FnOnce(RecordId, R) -> Result<Draft, FieldError>,
+    draft: impl FnOnce(RecordId, R) -> Result<Draft, FieldError> + Send + 'static,
 ) -> Result<Json<Receipt>, ApiError> {
     let caller = api.allow(headers, &[Scope::Contribute])?;
     let subject = parse_id(path)?;
-    let (request, bytes) = read_json(headers, body, STATEMENT_MAX_BYTES).await?;
-    let drafts = vec![draft(subject, request)?];
-    let statement = Statement { operation, subject: Some(subject), body: &bytes };
+    let check = move |request| Ok(vec![draft(subject, request)?]);
+    let (drafts, whole) = read_json(api, &caller, headers, body, STATEMENT_MAX_BYTES, check).await?;
+    let statement = Statement { operation, subject: Some(subject), body: &whole.bytes };
     single(submit(api, headers, &caller, drafts, &statement, Ack::Local).await?)
 }
 
@@ -194,7 +204,8 @@ async fn submit(
     let key = idempotency_key(headers, caller)?;
     let subject = statement.subject.map_or([0; 32], |subject| *subject.as_bytes());
     let digest = sha256(&[SUBMISSION, statement.operation.as_bytes(), &[0], &subject, statement.body]);
-    let done = api.service.submit(drafts, key, digest, ack).await?;
+    let _slot = api.writes.enter(caller.id)?;
+    let done = api.within(api.service.submit(drafts, key, digest, ack)).await?;
     let ack = match done.ack {
         Ack::Local => api::Ack::Local.to_string(),
         Ack::Replicated(members) => api::Ack::Replicated(members).to_string(),
@@ -245,8 +256,4 @@ fn parse_id(path: Result<Path<String>, PathRejection>) -> Result<RecordId, ApiEr
             format!("a record id has 64 lower-case hex digits: {error}"),
         )
     })
-}
-
-fn read_query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
-    query.map(|Query(query)| query).map_err(|error| ApiError::bad_request("invalid_query", error.body_text()))
 }

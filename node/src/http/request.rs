@@ -1,10 +1,10 @@
-//! Around every request: an id, a bound on how many at once, a bound in time, counters.
+//! Around every request: an id, counters; around its work: a bound in time.
 
 use super::{Api, ApiError};
 use crate::metrics::EndpointLabel;
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{MatchedPath, Path, Request, State};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{MatchedPath, Path, Query, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -15,26 +15,28 @@ use std::time::Instant;
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static NUMBER: AtomicU64 = AtomicU64::new(1);
 
+/// Number of a request: unique in this process, and with the process's id in its log.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RequestId(u64);
+
+impl RequestId {
+    /// As it is shown and logged.
+    pub(super) fn text(self) -> String {
+        format!("{:x}-{:x}", std::process::id(), self.0)
+    }
+}
+
 /// The outermost layer: gives the request its id, counts the answer, and gives errors their body.
-pub(super) async fn identified(State(api): State<Api>, request: Request, next: Next) -> Response {
+pub(super) async fn identified(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let id = format!("{:x}-{number:x}", std::process::id());
-    let endpoint = request.extensions().get::<MatchedPath>().map_or("none", |path| path.as_str()).to_owned();
-    let method = request.method().clone();
+    let id = RequestId(NUMBER.fetch_add(1, Ordering::Relaxed));
+    request.extensions_mut().insert(id);
+    let endpoint = request.extensions().get::<MatchedPath>().map_or("none", |path| endpoint(path.as_str()));
     let mut response = next.run(request).await;
+    let id = id.text();
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         tracing::debug!(request.id = id, endpoint, code = error.code, "request refused");
-        let detail =
-            ErrorDetail { code: error.code.to_owned(), message: error.message, request_id: id.clone() };
-        let body = (response.status(), Json(ErrorBody { error: detail })).into_response();
-        let headers = std::mem::take(response.headers_mut());
-        response = body;
-        for (name, value) in &headers {
-            if !response.headers().contains_key(name) {
-                response.headers_mut().insert(name, value.clone());
-            }
-        }
+        response = with_body(response, error, &id);
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID.clone(), value);
@@ -43,25 +45,44 @@ pub(super) async fn identified(State(api): State<Api>, request: Request, next: N
     let duration = started.elapsed();
     let metrics = api.service.metrics();
     metrics.http_seconds.observe(duration.as_secs_f64());
-    metrics.http_requests.get_or_create(&EndpointLabel { endpoint: endpoint.clone(), status }).inc();
-    tracing::debug!(request.id = id, %method, endpoint, status, duration_ms = duration.as_millis(), "answered");
+    metrics.http_requests.get_or_create(&EndpointLabel { endpoint, status }).inc();
+    tracing::debug!(request.id = id, endpoint, status, duration_ms = duration.as_millis(), "answered");
     response
 }
 
-/// Around work: at most so many at once, each at most so long.
-pub(super) async fn bounded(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let Ok(_slot) = api.slots.clone().try_acquire_owned() else {
-        let message = "too many requests are being worked on; try again in a second";
-        return ApiError::later(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message).into_response();
-    };
-    match tokio::time::timeout(api.timeout, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            let message = format!(
-                "not done within {} ms; what was being stated may still be appended, so retry with the same Idempotency-Key",
-                api.timeout.as_millis()
-            );
-            ApiError::later(StatusCode::GATEWAY_TIMEOUT, "timeout", message).into_response()
+/// The answer of an error: its one shape, and the headers that it came with.
+fn with_body(mut response: Response, error: ApiError, id: &str) -> Response {
+    let detail =
+        ErrorDetail { code: error.code.to_owned(), message: error.message, request_id: id.to_owned() };
+    let mut with_body = (response.status(), Json(ErrorBody { error: detail })).into_response();
+    for (name, value) in &std::mem::take(response.headers_mut()) {
+        if !with_body.headers().contains_key(name) {
+            with_body.headers_mut().insert(name, value.clone());
+        }
+    }
+    with_body
+}
+
+/// A route's pattern as a name that lives as long as the process; counting must not allocate.
+fn endpoint(pattern: &str) -> &'static str {
+    super::ENDPOINTS.iter().find(|known| **known == pattern).copied().unwrap_or("other")
+}
+
+impl Api {
+    /// Does work at most as long as one request may take.
+    pub(super) async fn within<T, E: Into<ApiError>>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, ApiError> {
+        match tokio::time::timeout(self.timeout, work).await {
+            Ok(done) => done.map_err(Into::into),
+            Err(_) => {
+                let message = format!(
+                    "not done within {} ms; what was being stated may still be appended, so retry with the same Idempotency-Key",
+                    self.timeout.as_millis()
+                );
+                Err(ApiError::later(StatusCode::GATEWAY_TIMEOUT, "timeout", message))
+            }
         }
     }
 }
@@ -69,6 +90,11 @@ pub(super) async fn bounded(State(api): State<Api>, request: Request, next: Next
 /// The parameters of a path; one that is not text names nothing that exists here.
 pub(super) fn read_path<T>(path: Result<Path<T>, PathRejection>) -> Result<T, ApiError> {
     path.map(|Path(path)| path).map_err(|error| ApiError::bad_request("invalid_path", error.body_text()))
+}
+
+/// The parameters after the question mark.
+pub(super) fn read_query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
+    query.map(|Query(query)| query).map_err(|error| ApiError::bad_request("invalid_query", error.body_text()))
 }
 
 pub(super) async fn no_such_path(uri: Uri) -> ApiError {

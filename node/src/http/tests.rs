@@ -1,11 +1,14 @@
 //! The router without a socket, on a real store and a real engine; only the other members are written
 //! by the test.
 
+mod bulk;
+mod connections;
 mod description;
 mod fixture;
 mod logs;
 mod matching;
 mod node;
+mod pressure;
 mod records;
 mod refusals;
 

@@ -126,8 +126,13 @@ fn asked(query: &api::Query) -> impl Iterator<Item = (SignalType, u8, &[u8])> {
 
 /// Hits per value; a large batch is shared among the cores.
 fn scan(source: &Source, values: &[[u8; 32]], radius: u16) -> Vec<Vec<hashpact_index::Hit>> {
+    // Small look-ups never ask for the number of cores: the standard library reads several files to know it, which
+    // takes longer than the look-up.
+    if values.len() < VALUES_PER_THREAD_MIN * 2 {
+        return source.index.query_hamming_batch(values, radius);
+    }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    source.index.query_hamming_bulk(values, radius, threads.min(values.len().div_ceil(VALUES_PER_THREAD_MIN)))
+    source.index.query_hamming_bulk(values, radius, threads)
 }
 
 /// Numbers of the records that carry this value, byte for byte.

@@ -222,13 +222,17 @@ impl MatchRequest {
     }
 
     fn check_lists(&self) -> Result<(), FieldError> {
-        let Some(lists) = &self.lists else { return Ok(()) };
-        check_count("lists", lists.len(), MATCH_LISTS_MAX)?;
-        for (nth, list) in lists.iter().enumerate() {
-            Token::new(list).map_err(|rule| FieldError::new(format!("lists[{nth}]"), rule.into()))?;
-        }
-        Ok(())
+        self.lists.as_deref().map_or(Ok(()), check_lists)
     }
+}
+
+/// Refuses names of lists that are no tokens, none of them and too many of them.
+pub(super) fn check_lists(lists: &[String]) -> Result<(), FieldError> {
+    check_count("lists", lists.len(), MATCH_LISTS_MAX)?;
+    for (nth, list) in lists.iter().enumerate() {
+        Token::new(list).map_err(|rule| FieldError::new(format!("lists[{nth}]"), rule.into()))?;
+    }
+    Ok(())
 }
 
 impl MatchItem {

@@ -1,4 +1,4 @@
-//! JSON shapes of the HTTP API that a member's own systems talk to.
+//! Shapes of the HTTP API that a member's own systems talk to: JSON, and one binary answer ([`frames`]).
 //!
 //! Shared by the node, which serves them, and the client, which sends them, so that the two cannot
 //! drift apart. Requests refuse unknown fields: a misspelt option must not silently do nothing.
@@ -16,7 +16,9 @@
 //! SPEC §11.
 
 mod ack;
+mod bulk;
 mod field;
+pub mod frames;
 mod labels;
 mod matching;
 mod node;
@@ -25,6 +27,10 @@ mod statements;
 pub mod time;
 
 pub use ack::{Ack, AckError, IdempotencyKeyError, check_idempotency_key};
+pub use bulk::{
+    BULK_ITEMS_MAX, BULK_LINES_TYPE, BULK_MATCHES_TYPE, BULK_VALUE_BYTES, BULK_VALUES_TYPE, BulkLine,
+    BulkQuery, BulkSummary,
+};
 pub use field::{FieldError, FieldRule};
 pub use labels::LabelsJson;
 pub use matching::{

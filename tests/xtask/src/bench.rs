@@ -6,9 +6,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-/// Measures the time from a contribution at one member to a match at another, with the binaries in `bin_dir`.
-pub(crate) fn propagate(bin_dir: &Path, json: bool) -> Result<()> {
-    let program = bin_dir.join("bench-propagate");
+/// Runs a benchmark of the whole program with the binaries in `bin_dir`.
+pub(crate) fn whole(bin_dir: &Path, program: &str, json: bool) -> Result<()> {
+    let program = bin_dir.join(program);
     let mut command = Command::new(&program);
     if json {
         command.arg("--json");

@@ -75,6 +75,8 @@ enum Benchmark {
     Pdq,
     /// Hamming look-ups, single and batch
     Index,
+    /// Look-ups over HTTP: in bulk, one by one, and while records are imported
+    Http,
     /// From a contribution at one member to a match at another
     Propagate,
 }

@@ -13,11 +13,14 @@ pub(crate) fn run(workspace: &Workspace, name: Benchmark, json: bool) -> Result<
     match name {
         Benchmark::Pdq => pdq::run(workspace, json),
         Benchmark::Index => example(workspace, "hashpact-index", "bench_flat", json),
-        Benchmark::Propagate => {
-            setup::run(workspace)?;
-            bench::propagate(&workspace.build_binaries()?, json)
-        }
+        Benchmark::Http => whole(workspace, "bench-http", json),
+        Benchmark::Propagate => whole(workspace, "bench-propagate", json),
     }
+}
+
+fn whole(workspace: &Workspace, program: &str, json: bool) -> Result<()> {
+    setup::run(workspace)?;
+    bench::whole(&workspace.build_binaries()?, program, json)
 }
 
 fn example(workspace: &Workspace, package: &str, example: &str, json: bool) -> Result<()> {

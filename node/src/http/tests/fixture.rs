@@ -11,6 +11,7 @@ use crate::tokens::{Scope, Tokens};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request};
+use axum::response::Response;
 use hashpact_core::effect::{LockState, SizedNote, StoredEntry, StoredPayload, Timer, WriteBatch};
 use hashpact_core::engine::HeldLog;
 use hashpact_core::event::Submit;
@@ -318,9 +319,19 @@ impl Fixture {
         &self.tokens[&scope]
     }
 
+    /// Sends any request; the answer's body is not read yet.
+    pub(super) async fn open(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.expect("a router always answers")
+    }
+
+    /// The router, to put behind a socket.
+    pub(super) fn router(&self) -> Router {
+        self.router.clone()
+    }
+
     /// Sends any request.
     pub(super) async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.expect("a router always answers");
+        let response = self.open(request).await;
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.expect("a complete body").to_vec();
         Answer { status: parts.status, headers: parts.headers, body }

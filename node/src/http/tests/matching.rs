@@ -9,13 +9,13 @@ use hashpact_protocol::record::{
     Signal, SignalType, Source, SubjectRef, Token,
 };
 
-const SHARED: [u8; 32] = [0x11; 32];
-const TWO_VALUES: [u8; 32] = [0x5a; 32];
+pub(super) const SHARED: [u8; 32] = [0x11; 32];
+pub(super) const TWO_VALUES: [u8; 32] = [0x5a; 32];
 const WITHDRAWN: [u8; 32] = [0x77; 32];
-const CROWD: [u8; 32] = [0xee; 32];
+pub(super) const CROWD: [u8; 32] = [0xee; 32];
 
 /// The value with its first `bits` bits flipped.
-fn away(mut value: [u8; 32], bits: usize) -> [u8; 32] {
+pub(super) fn away(mut value: [u8; 32], bits: usize) -> [u8; 32] {
     for bit in 0..bits {
         value[bit / 8] ^= 1 << (bit % 8);
     }
@@ -31,13 +31,13 @@ fn content(values: &[[u8; 32]], organisation: Option<&str>) -> Content {
     content
 }
 
-struct World {
-    node: Fixture,
+pub(super) struct World {
+    pub(super) node: Fixture,
     shared: [RecordId; 3],
     two_values: RecordId,
 }
 
-fn world() -> World {
+pub(super) fn world() -> World {
     let mut stated = Stated::default();
     let mut record = |by, content: Content| stated.push(by, &Record::Content(content), None);
     let first = record("south", content(&[SHARED], Some("hotline")));

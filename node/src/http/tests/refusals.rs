@@ -2,12 +2,8 @@
 
 use super::*;
 use crate::tokens::Scope;
-use axum::body::Bytes;
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Waker};
 
-fn record(value: u8) -> Value {
+pub(super) fn record(value: u8) -> Value {
     json!({"kind": "content", "signals": [{"type": "pdq", "value": hex(&[value; 32]), "quality": 90}]})
 }
 
@@ -141,26 +137,6 @@ async fn unknown_places_and_methods_and_bodies_have_the_shape_too() {
 }
 
 #[tokio::test]
-async fn bodies_are_bounded_before_they_are_read() {
-    let node = Fixture::new();
-    let post = |path: &str, scope, size: usize| {
-        let mut request = request(&Method::POST, path, Some(node.token(scope)), Some(&json!({})));
-        *request.body_mut() = Body::from(Bytes::from(vec![b' '; size]));
-        request
-    };
-    let opinions = format!("/v1/records/{}/opinions", "0".repeat(64));
-    node.send(post(&opinions, Scope::Contribute, 4 * 1024 + 1)).await.refused(413, "body_too_large");
-    node.send(post(&opinions, Scope::Contribute, 4 * 1024)).await.refused(400, "invalid_json");
-    let message = node
-        .send(post("/v1/match", Scope::Lookup, 16 * 1024 * 1024 + 1))
-        .await
-        .refused(413, "body_too_large");
-    assert!(message.contains("16777216"), "{message}");
-    // Whoever may not call is told so before a byte of the body is read.
-    node.send(post("/v1/match", Scope::Contribute, 16 * 1024 * 1024 + 1)).await.refused(403, "forbidden");
-}
-
-#[tokio::test]
 async fn tokens_are_asked_for_and_never_repeated() {
     let node = Fixture::new();
     let secret = node.token(Scope::Lookup).to_owned();
@@ -190,65 +166,4 @@ async fn tokens_are_asked_for_and_never_repeated() {
     for value in [format!("Bearer {secret}"), format!("bearer  {secret} ")] {
         assert_eq!(node.send(with(&value)).await.status, StatusCode::OK, "the scheme has no case");
     }
-}
-
-/// A node whose submissions are never answered, and the future of one that waits.
-fn waiting(http: &'static str) -> Fixture {
-    Fixture::start(Options { http, answering: false, ..Options::default() }, fixture::Stated::default())
-}
-
-#[tokio::test]
-async fn more_requests_than_slots_are_told_to_come_back() {
-    let mut node = waiting("requests_max = 1");
-    let mut submissions = node.submissions.take().expect("no loop");
-    let body = json!({"records": [record(1)]});
-    {
-        let mut first = pin!(node.post("/v1/records", &body));
-        let mut context = Context::from_waker(Waker::noop());
-        assert!(first.as_mut().poll(&mut context).is_pending(), "it waits for its receipt");
-        let submission = submissions.recv().await.expect("submitted");
-        assert_eq!(submission.drafts.len(), 1);
-
-        let answer = node.get("/v1/status").await;
-        assert!(answer.refused(503, "overloaded").contains("try again"));
-        assert_eq!(answer.header("retry-after"), Some("1"));
-        assert_eq!(node.get("/healthz").await.status, StatusCode::OK, "the node's own checks need no slot");
-        assert_eq!(node.get("/metrics").await.status, StatusCode::OK);
-
-        drop(submission);
-        let answer = first.await;
-        answer.refused(503, "stopping");
-        assert_eq!(answer.header("retry-after"), Some("1"));
-    }
-    assert_eq!(node.get("/v1/status").await.status, StatusCode::OK, "the slot is free again");
-}
-
-#[tokio::test]
-async fn a_request_that_takes_too_long_ends() {
-    let mut node = waiting("timeout_ms = 100");
-    let _held = node.submissions.take();
-    let answer = node.post("/v1/records", &json!({"records": [record(1)]})).await;
-    let message = answer.refused(504, "timeout");
-    assert!(message.contains("100 ms") && message.contains("Idempotency-Key"), "{message}");
-    assert_eq!(answer.header("retry-after"), Some("1"));
-}
-
-#[tokio::test]
-async fn a_full_queue_and_a_stopped_loop_are_told_apart() {
-    let mut node = waiting("requests_max = 300");
-    let submissions = node.submissions.take().expect("no loop");
-    let body = json!({"records": [record(1)]});
-    let mut context = Context::from_waker(Waker::noop());
-    let mut waiting: Vec<_> = (0..crate::service::SUBMISSIONS_QUEUED_MAX)
-        .map(|_| Box::pin(node.post("/v1/records", &body)))
-        .collect();
-    for one in &mut waiting {
-        assert!(one.as_mut().poll(&mut context).is_pending());
-    }
-    let answer = node.post("/v1/records", &body).await;
-    answer.refused(429, "busy");
-    assert_eq!(answer.header("retry-after"), Some("1"));
-    drop(waiting);
-    drop(submissions);
-    node.post("/v1/records", &body).await.refused(503, "stopping");
 }

@@ -1,0 +1,237 @@
+//! Look-ups as HTTP asks for them: at once, on a blocking thread, or in bulk.
+//!
+//! A small look-up takes microseconds, less than handing it to another thread; it is answered where
+//! it is asked. How long one value takes here is measured, because it depends on what the index
+//! holds: when it takes longer, small look-ups go to blocking threads like large ones.
+
+use super::{Inner, Service, ServiceError};
+use hashpact_core::verdict::BUILT_IN_LIST;
+use hashpact_protocol::api;
+use hashpact_protocol::api::frames::Incomplete;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+
+/// Most values of a look-up that is answered on a thread of the runtime.
+const AT_ONCE_VALUES_MAX: usize = 8;
+/// Largest radius of one; beyond it the index scans all it holds.
+const AT_ONCE_RADIUS_MAX: u32 = 47;
+/// Longest expected time of one. A thread of the runtime keeps all others waiting meanwhile.
+const AT_ONCE_NS_MAX: u64 = 500_000;
+
+/// What bounds and steers matching.
+pub(super) struct Matching {
+    /// Look-ups that scan at the same time.
+    scans: Arc<Semaphore>,
+    /// Parts of bulk requests that scan at the same time: one, because it uses every core.
+    bulk: Arc<Semaphore>,
+    /// How long one value of a small look-up took lately, in nanoseconds.
+    value_ns: AtomicU64,
+}
+
+impl Default for Matching {
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        Self {
+            scans: Arc::new(Semaphore::new(threads * 2)),
+            bulk: Arc::new(Semaphore::new(1)),
+            value_ns: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Matching {
+    /// Whether so many values can be looked up without keeping others waiting.
+    fn is_cheap(&self, values: usize, pdq_radius: u32) -> bool {
+        let expected_ns = self.value_ns.load(Ordering::Relaxed).saturating_mul(values as u64);
+        is_small(values, pdq_radius) && expected_ns <= AT_ONCE_NS_MAX
+    }
+
+    /// Learns from a small look-up. One that was interrupted by other work must not look like a slow
+    /// index, so what is slower counts less than what is faster.
+    fn learn(&self, values: usize, took: Duration) {
+        let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let now = (took_ns / (values as u64).max(1)).min(AT_ONCE_NS_MAX * 2);
+        let before = self.value_ns.load(Ordering::Relaxed);
+        let learnt = if now < before { (before + now) / 2 } else { before + (now - before) / 8 };
+        self.value_ns.store(learnt, Ordering::Relaxed);
+    }
+}
+
+/// The state that a part of a bulk answer was computed from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BulkState {
+    /// Name of the view and roster version.
+    pub as_of: api::AsOf,
+    /// Why "no match" proves nothing, if that is so.
+    pub incomplete: Option<Incomplete>,
+    /// The same in words.
+    pub reason: Option<String>,
+}
+
+impl Service {
+    /// Whether these queries are few and cheap enough for [`Service::match_at_once`]. While the logs are
+    /// loaded none is: a look-up may then have to read the disk.
+    #[must_use]
+    pub fn is_cheap(&self, queries: &[api::Query], pdq_radius: u32) -> bool {
+        if !self.inner.lookup.is_loaded() {
+            return false;
+        }
+        self.inner.matching.is_cheap(values_in(queries), pdq_radius)
+    }
+
+    /// Answers a cheap match request on this thread.
+    ///
+    /// # Errors
+    /// An unknown list.
+    pub fn match_at_once(
+        &self,
+        queries: Vec<api::Query>,
+        pdq_radius: u32,
+        lists: Option<&[String]>,
+    ) -> Result<api::MatchResponse, ServiceError> {
+        check_lists(lists)?;
+        Ok(self.inner.match_queries(queries, pdq_radius, lists))
+    }
+
+    /// Answers a match request on a blocking thread, and has `then` make something of the answer there.
+    ///
+    /// # Errors
+    /// An unknown list, or the node is stopping.
+    pub async fn match_signals<T: Send + 'static>(
+        &self,
+        queries: Vec<api::Query>,
+        pdq_radius: u32,
+        lists: Option<Vec<String>>,
+        then: impl FnOnce(api::MatchResponse) -> T + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        check_lists(lists.as_deref())?;
+        let inner = Arc::clone(&self.inner);
+        let permit = Arc::clone(&self.inner.matching.scans).acquire_owned().await;
+        let permit = permit.map_err(|_| ServiceError::Stopping)?;
+        let work = move || {
+            // Held until the scan ends, not until the caller gave up waiting for it.
+            let _permit = permit;
+            then(inner.match_queries(queries, pdq_radius, lists.as_deref()))
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| ServiceError::Stopping)
+    }
+
+    /// Does a part of a bulk look-up on a blocking thread, one part at a time over all requests.
+    ///
+    /// # Errors
+    /// The node is stopping.
+    pub async fn in_bulk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Service) -> T + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let permit = Arc::clone(&self.inner.matching.bulk).acquire_owned().await;
+        let permit = permit.map_err(|_| ServiceError::Stopping)?;
+        let service = self.clone();
+        let work = move || {
+            let _permit = permit;
+            work(&service)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| ServiceError::Stopping)
+    }
+
+    /// Matches a part of a bulk request of values. Blocks: call it inside [`Service::in_bulk`].
+    #[must_use]
+    pub fn match_values(&self, values: &[[u8; 32]], pdq_radius: u32) -> Vec<crate::lookup::ValueMatches> {
+        self.inner.metrics.match_items.inc_by(values.len() as u64);
+        self.inner.lookup.match_values(values, radius(pdq_radius))
+    }
+
+    /// Matches a part of a bulk request of items. Blocks: call it inside [`Service::in_bulk`].
+    #[must_use]
+    pub fn match_items(
+        &self,
+        queries: Vec<api::Query>,
+        pdq_radius: u32,
+        lists: Option<&[String]>,
+    ) -> Vec<api::MatchResult> {
+        self.inner.match_queries(queries, pdq_radius, lists).results
+    }
+
+    /// What answers are computed from, now.
+    #[must_use]
+    pub fn bulk_state(&self) -> BulkState {
+        let lookup = &self.inner.lookup;
+        BulkState { as_of: lookup.as_of(), incomplete: lookup.incomplete(), reason: lookup.completeness().1 }
+    }
+
+    /// Refuses lists that this node does not have.
+    ///
+    /// # Errors
+    /// The first unknown one.
+    pub fn check_lists(&self, lists: Option<&[String]>) -> Result<(), ServiceError> {
+        check_lists(lists)
+    }
+}
+
+impl Inner {
+    fn match_queries(
+        &self,
+        queries: Vec<api::Query>,
+        pdq_radius: u32,
+        lists: Option<&[String]>,
+    ) -> api::MatchResponse {
+        self.metrics.match_items.inc_by(queries.len() as u64);
+        let values = values_in(&queries);
+        let started = Instant::now();
+        let answer = self.lookup.match_queries(queries, radius(pdq_radius), lists, &|log| self.origin(log));
+        if is_small(values, pdq_radius) {
+            self.matching.learn(values, started.elapsed());
+        }
+        answer
+    }
+}
+
+fn is_small(values: usize, pdq_radius: u32) -> bool {
+    values <= AT_ONCE_VALUES_MAX && pdq_radius <= AT_ONCE_RADIUS_MAX
+}
+
+fn radius(pdq_radius: u32) -> u16 {
+    u16::try_from(pdq_radius).unwrap_or(u16::MAX)
+}
+
+/// Values to look up: each signal and its variants.
+fn values_in(queries: &[api::Query]) -> usize {
+    queries.iter().flat_map(|query| &query.signals).map(|(_, variants)| 1 + variants.len()).sum()
+}
+
+fn check_lists(lists: Option<&[String]>) -> Result<(), ServiceError> {
+    match lists.into_iter().flatten().find(|list| *list != BUILT_IN_LIST) {
+        Some(unknown) => Err(ServiceError::UnknownList(unknown.clone())),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_look_ups_are_cheap_as_long_as_the_index_is_fast() {
+        let matching = Matching::default();
+        let cheap = |values, radius| matching.is_cheap(values, radius);
+        assert!(cheap(1, 31) && cheap(8, 47));
+        assert!(!cheap(9, 31), "one value past the bound");
+        assert!(!cheap(1, 48), "one bit past the bound");
+        for _ in 0..100 {
+            matching.learn(1, Duration::from_micros(20));
+        }
+        assert!(cheap(8, 31), "160 microseconds");
+        matching.learn(1, Duration::from_secs(1));
+        assert!(cheap(1, 31), "one interruption is no slow index");
+        for _ in 0..100 {
+            matching.learn(8, Duration::from_millis(360));
+        }
+        assert!(!cheap(1, 31), "45 milliseconds a value");
+        for _ in 0..4 {
+            matching.learn(1, Duration::from_micros(20));
+        }
+        assert!(cheap(1, 31), "fast again");
+    }
+}

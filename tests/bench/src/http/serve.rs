@@ -1,0 +1,116 @@
+//! The server process: the node's own API over a read model filled with synthetic signals.
+//!
+//! Only the filling is short: signals go straight into the view's changes instead of through a log.
+//! The signals belong to a few thousand records whose rows stand, because ten million rows would
+//! measure the memory of the machine; what answers a request is the node's code, unchanged.
+
+use super::data::{Data, SIGNALS_PER_RECORD, record_id};
+use anyhow::{Context as _, Result};
+use hashpact_core::effect::{IndexChange, ViewChange};
+use hashpact_core::health::{Completeness, Health};
+use hashpact_core::view::{RecordView, Status};
+use hashpact_node::config::Config;
+use hashpact_node::http::Server;
+use hashpact_node::lookup::Lookup;
+use hashpact_node::metrics::Metrics;
+use hashpact_node::service::{Identity, SUBMISSIONS_QUEUED_MAX, Service};
+use hashpact_node::storage::Store;
+use hashpact_node::tokens::{Scope, Tokens};
+use hashpact_protocol::digest::LogId;
+use hashpact_protocol::leaf::Kind;
+use hashpact_protocol::record::{Content, Signal, SignalType};
+use hashpact_protocol::roster::{MemberId, Roster};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::{mpsc, watch};
+
+/// Name of the consortium that the server pretends to belong to.
+const CONSORTIUM: &str = "bench-0011223344556677";
+/// Records that change in one call: the index copies what readers share once a call.
+const CHANGES_AT_ONCE: usize = 16_384;
+
+/// Fills a server and serves until standard input ends. Prints port and token when it is ready.
+pub(crate) async fn run(data: Data) -> Result<()> {
+    let dir = tempfile::tempdir().context("temporary folder")?;
+    let lookup = Arc::new(Lookup::new(1));
+    let started = Instant::now();
+    fill(&lookup, data)?;
+    eprintln!("{} signals of {} records in {:.1?}", data.count, data.records, started.elapsed());
+    lookup.set_health(Health {
+        completeness: Completeness::Complete,
+        append_blocked: None,
+        peers: Vec::new(),
+    });
+    lookup.set_loaded();
+
+    let store = Arc::new(Store::create(&dir.path().join("database"), CONSORTIUM, "bench")?);
+    let (submit, _submissions) = mpsc::channel(SUBMISSIONS_QUEUED_MAX);
+    let identity =
+        Identity { member: "bench".to_owned(), roster: Arc::new(roster()), started: Instant::now() };
+    let service = Service::new(identity, submit, lookup, store, Arc::new(Metrics::default()));
+    let path = dir.path().join("tokens");
+    let token = Tokens::create(&path, "bench", &BTreeSet::from([Scope::Lookup]))?;
+    let text = "member = \"bench\"\ndata_dir = \".\"\n[http]\nlisten = \"127.0.0.1:0\"\n";
+    let config = Config::parse(text, dir.path())?;
+    let server = Server::bind(&config, service, Tokens::load(&path)?).await?;
+    println!("{} {token}", server.address().port());
+    std::io::stdout().flush()?;
+
+    let (stop, stopped) = watch::channel(false);
+    let serving = tokio::spawn(server.serve(stopped));
+    tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink())).await??;
+    stop.send(true)?;
+    Ok(serving.await?)
+}
+
+fn fill(lookup: &Lookup, data: Data) -> Result<()> {
+    let member = MemberId::parse("bench")?;
+    let log = LogId::of_origin(&format!("{CONSORTIUM}/bench/1"));
+    let mut changes = Vec::with_capacity(CHANGES_AT_ONCE);
+    for first in (0..data.count).step_by(SIGNALS_PER_RECORD as usize) {
+        let signals = (first..data.count.min(first + SIGNALS_PER_RECORD))
+            .map(|nth| Signal::new(SignalType::Pdq, &data.signal(nth), Some(100)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let number = data.record_of(first);
+        let record = RecordView {
+            id: record_id(number),
+            member: member.clone(),
+            n: 1,
+            log,
+            index: number,
+            kind: Kind::Content,
+            time_ms: 1_800_000_000_000,
+            content: Content::new(signals)?,
+            status: Status::Active,
+            reason: None,
+            statements: BTreeMap::new(),
+        };
+        changes.push(ViewChange { record: Arc::new(record), index: IndexChange::Add });
+        if changes.len() == CHANGES_AT_ONCE {
+            lookup.apply(&changes);
+            changes.clear();
+        }
+    }
+    lookup.apply(&changes);
+    Ok(())
+}
+
+/// A roster of nobody: look-ups ask it for nothing but its version.
+fn roster() -> Roster {
+    Roster {
+        consortium: CONSORTIUM.to_owned(),
+        version: 1,
+        created_s: 0,
+        expires_s: u64::from(u32::MAX),
+        previous: None,
+        threshold: 1,
+        governance: Vec::new(),
+        taxonomies: Vec::new(),
+        retention_days: 90,
+        hold_hours: 72,
+        members: Vec::new(),
+        witnesses: Vec::new(),
+    }
+}
