@@ -2,8 +2,11 @@
 
 use crate::http::{Answer, Api, call, record, value};
 use anyhow::{Context as _, Result, ensure};
+use hashpact_client::ClientError;
+use hashpact_protocol::api::BulkQuery;
 use hashpact_protocol::api::frames::{BrokenOff, EndFrame, Frame, FrameEvent, FrameReader, MatchFrame};
 use hashpact_protocol::digest::hex_decode;
+use hashpact_tests::node::block_on;
 use hashpact_tests::{Consortium, Node};
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
@@ -66,7 +69,7 @@ fn item(nth: usize, value: &[u8; 32]) -> Value {
 
 #[test]
 fn a_hundred_thousand_values_are_answered_as_one_by_one() -> Result<()> {
-    let (_consortium, api) = started(&["ash", "birch"], "")?;
+    let (consortium, api) = started(&["ash", "birch"], "")?;
     let values = (0..100_000).map(|nth| asked(nth, 50)).collect::<Result<Vec<_>>>()?;
     // All is sent before anything is read: a caller may.
     let answer = post(&api, BULK, VALUES, &values.concat())?;
@@ -76,6 +79,19 @@ fn a_hundred_thousand_values_are_answered_as_one_by_one() -> Result<()> {
         anyhow::bail!("the answer ends with {last:?}")
     };
     ensure!(matched == matches.len() as u32, "each matches one record: {matched}, {}", matches.len());
+
+    let mut streamed = Vec::new();
+    let client = consortium.nodes[0].client()?;
+    let all = values.clone();
+    let end = block_on(client.match_values(&BulkQuery::default(), all, |event| {
+        if let FrameEvent::Frame(Frame::Match(found)) = event {
+            streamed.push(found);
+        }
+    }))?;
+    ensure!(Frame::End(end) == last && streamed == matches, "the client reads another answer: {end:?}");
+    let too_far = BulkQuery { pdq_distance: Some(65), ..BulkQuery::default() };
+    let refused = block_on(client.match_values(&too_far, values.clone(), |_| {}));
+    ensure!(matches!(refused, Err(ClientError::Refused { status: 400, .. })), "{refused:?}");
 
     let mut frames = matches.iter().peekable();
     let mut results = Vec::new();

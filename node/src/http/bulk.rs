@@ -6,13 +6,14 @@
 //! then tells the caller to wait. So a request of any length holds a few megabytes.
 //!
 //! **A caller may send all before it reads anything** as long as the answer is shorter than
-//! [`ANSWER_WAITING_MAX_BYTES`] (87,000 binary matches: a value without one takes no byte); a caller
+//! [`answer::WAITING_MAX_BYTES`] (87,000 binary matches: a value without one takes no byte); a caller
 //! who expects more must read while it sends, or the two wait for each other until the connection is
 //! closed for not being read.
 //!
 //! What is wrong is told with a status as long as nothing was answered, that is until the first part
 //! was matched; later at the end of the answer, in its own form.
 
+pub(super) mod answer;
 mod lines;
 mod values;
 
@@ -21,6 +22,7 @@ use super::request::{RequestId, read_query};
 use super::{Api, ApiError};
 use crate::service::{BulkState, Service, ServiceError};
 use crate::tokens::Scope;
+use answer::{Answer, Gone, Piece, body_of};
 use axum::Extension;
 use axum::body::{Body, BodyDataStream, Bytes, HttpBody as _};
 use axum::extract::rejection::QueryRejection;
@@ -32,14 +34,8 @@ use futures::StreamExt as _;
 use hashpact_protocol::api::{
     BULK_ITEMS_MAX, BULK_LINES_TYPE, BULK_VALUES_TYPE, BulkQuery, ErrorBody, MatchItem, MatchLimits,
 };
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-/// Answer that waits for the caller to read it; more stops the reading of the request.
-pub(super) const ANSWER_WAITING_MAX_BYTES: usize = 4 * 1024 * 1024;
-/// Pieces in which an answer is handed to the connection.
-const PIECE_BYTES: usize = 64 * 1024;
 /// How long a first item waits for more to be matched together with.
 const LINGER: Duration = Duration::from_millis(20);
 /// What a body must bring in the time of one request, as long as the node waits for it: 1,024 values.
@@ -108,19 +104,6 @@ struct Part {
     /// What is wrong with the item after the last one that was answered.
     fault: Option<ApiError>,
 }
-
-/// What the task sends to the connection.
-enum Piece {
-    /// Nothing was answered, and this is why.
-    Refused(ApiError),
-    /// A piece of the answer.
-    Answer(Bytes, OwnedSemaphorePermit),
-    /// The answer is whole, or says why it is not.
-    End,
-}
-
-/// Nobody reads the answer any more.
-struct Gone;
 
 /// Why a request ends early.
 enum Stop {
@@ -213,35 +196,19 @@ impl<F: Form> Request<F> {
 
     /// Starts the task; returns when there is something to say.
     async fn answered(self) -> Result<Response, ApiError> {
-        let (sender, mut pieces) = mpsc::channel(ANSWER_WAITING_MAX_BYTES / PIECE_BYTES * 64);
-        let room = Arc::new(Semaphore::new(ANSWER_WAITING_MAX_BYTES));
-        tokio::spawn(self.run(Answer { sender, room, begun: false }));
+        let (answer, mut pieces) = Answer::new();
+        tokio::spawn(self.run(answer));
         let first = match pieces.recv().await {
             Some(Piece::Refused(error)) => return Err(error),
             Some(first) => first,
             None => return Err(ServiceError::Stopping.into()),
         };
-        let stream = futures::stream::unfold((Some(first), pieces), |(first, mut pieces)| async move {
-            let piece = match first {
-                Some(first) => Some(first),
-                None => pieces.recv().await,
-            };
-            match piece {
-                Some(Piece::Answer(bytes, _room)) => Some((Ok(bytes), (None, pieces))),
-                Some(Piece::End) => None,
-                // Without an end the connection must break, so that no cache or proxy takes it for whole.
-                Some(Piece::Refused(_)) | None => {
-                    let error = std::io::Error::other("the answer broke off");
-                    Some((Err(error), (None, pieces)))
-                }
-            }
-        });
-        Ok(([(CONTENT_TYPE, F::ANSWER_TYPE)], Body::from_stream(stream)).into_response())
+        Ok(([(CONTENT_TYPE, F::ANSWER_TYPE)], body_of(first, pieces)).into_response())
     }
 
     async fn run(mut self, mut answer: Answer) {
         // A caller that went away shows only here while the node waits for its body.
-        let caller = answer.sender.clone();
+        let caller = answer.sender();
         let stopped = tokio::select! {
             pumped = self.pump(&mut answer) => pumped.err(),
             () = caller.closed() => Some(Stop::Gone),
@@ -436,38 +403,5 @@ impl Pace {
         }
         let Pace { received, .. } = std::mem::take(self);
         received < PROGRESS_MIN_BYTES
-    }
-}
-
-/// The way to the connection.
-struct Answer {
-    sender: mpsc::Sender<Piece>,
-    /// Bytes that may wait to be read.
-    room: Arc<Semaphore>,
-    begun: bool,
-}
-
-impl Answer {
-    /// Sends bytes; waits while too much of the answer has not been read.
-    async fn send(&mut self, bytes: Vec<u8>) -> Result<(), Gone> {
-        let mut bytes = Bytes::from(bytes);
-        while !bytes.is_empty() {
-            let piece = bytes.split_to(bytes.len().min(PIECE_BYTES));
-            let size = u32::try_from(piece.len()).map_err(|_| Gone)?;
-            let room = tokio::select! {
-                room = Arc::clone(&self.room).acquire_many_owned(size) => room.map_err(|_| Gone)?,
-                () = self.sender.closed() => return Err(Gone),
-            };
-            self.sender.send(Piece::Answer(piece, room)).await.map_err(|_| Gone)?;
-        }
-        Ok(())
-    }
-
-    async fn refuse(&mut self, error: ApiError) -> Result<(), Gone> {
-        self.sender.send(Piece::Refused(error)).await.map_err(|_| Gone)
-    }
-
-    async fn end(&mut self) -> Result<(), Gone> {
-        self.sender.send(Piece::End).await.map_err(|_| Gone)
     }
 }

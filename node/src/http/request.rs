@@ -9,11 +9,14 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hashpact_protocol::api::{ErrorBody, ErrorDetail};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static NUMBER: AtomicU64 = AtomicU64::new(1);
+/// Asked once: it is a call into the system each time.
+static PROCESS: LazyLock<u32> = LazyLock::new(std::process::id);
 
 /// Number of a request: unique in this process, and with the process's id in its log.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +25,7 @@ pub(super) struct RequestId(u64);
 impl RequestId {
     /// As it is shown and logged.
     pub(super) fn text(self) -> String {
-        format!("{:x}-{:x}", std::process::id(), self.0)
+        format!("{:x}-{:x}", *PROCESS, self.0)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::matching::{CROWD, SHARED, TWO_VALUES, World, away, world};
 use super::*;
-use crate::http::bulk::ANSWER_WAITING_MAX_BYTES;
+use crate::http::bulk::answer::WAITING_MAX_BYTES;
 use crate::tokens::Scope;
 use axum::body::Bytes;
 use axum::response::Response;
@@ -72,10 +72,7 @@ fn mixed(count: usize) -> Vec<[u8; 32]> {
         0 => away(CROWD, 3),
         2 => away(TWO_VALUES, nth % 40),
         5 => SHARED,
-        _ => {
-            let digest = hashpact_protocol::digest::sha256(&[b"miss", &nth.to_be_bytes()]);
-            digest
-        }
+        _ => hashpact_protocol::digest::sha256(&[b"miss", &nth.to_be_bytes()]),
     };
     (0..count).map(value).collect()
 }
@@ -311,7 +308,7 @@ async fn read_all(response: Response) -> Frames {
 async fn a_caller_may_send_all_first_up_to_a_bound_and_never_fills_the_memory() {
     let World { node, .. } = world();
     let each = 100 * 48;
-    let fits = ANSWER_WAITING_MAX_BYTES / each - 10;
+    let fits = WAITING_MAX_BYTES / each - 10;
     let (body, read) = crowd(fits);
     let response = node.open(bulk(&node, Scope::Lookup, "", VALUES, body)).await;
     assert_eq!(settled(&read).await, fits, "all of it is read although nothing of the answer is");
