@@ -64,7 +64,7 @@ pub(crate) fn values(folder: &Path, part: Part, count: usize, seed: u64) -> Resu
         folder.display(),
         pictures.len()
     );
-    let held_out = |number: usize| number % HELD_OUT == 0;
+    let held_out = |number: usize| number.is_multiple_of(HELD_OUT);
     let chosen: Vec<&Picture> = (pictures.iter())
         .filter(|picture| held_out(picture.number as usize) == (part == Part::HeldOut))
         .collect();
