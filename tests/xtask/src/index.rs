@@ -14,7 +14,8 @@ use crate::{photos, python};
 const PEERS: [&str; 3] = ["faiss-cpu==1.15.1", "threatexchange==1.2.17", "numpy==2.4.6"];
 
 pub(crate) fn run(workspace: &Workspace, json: bool, options: &[OsString]) -> Result<()> {
-    let has = |option: &str| options.iter().any(|given| given == option);
+    let name = |given: &OsString| given.to_string_lossy().split('=').next().map(str::to_owned);
+    let has = |option: &str| options.iter().any(|given| name(given).as_deref() == Some(option));
     let mut step = workspace
         .cargo(["run", "--quiet", "--locked", "--release", "--package", "hashpact-bench-matching"])
         .args(["--bin", "bench-index", "--", "--data"])

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::latency::Samples;
 use crate::plot::{self, Curve};
 use crate::report::{Line, read_raw};
 
@@ -33,9 +34,7 @@ pub(crate) fn write(lines: &Path, raw: &Path) -> Result<()> {
     let lines = parse(&lines)?;
     let samples = read_raw(raw)?;
     let count = largest_compared(&lines).context("the run has no single queries")?;
-    let curves: Vec<Curve<'_>> = (samples.iter())
-        .filter_map(|(name, samples)| Some(Curve { title: curve_title(name, &count)?, samples }))
-        .collect();
+    let curves = curves(&samples, &count);
     ensure!(!curves.is_empty(), "the raw file has no single queries at {count}");
     let title = format!("Single queries at {} hashes, radius 31, one thread", spelled(&count));
     fs::write(PLOT, plot::svg(&title, &curves))?;
@@ -78,11 +77,26 @@ fn spelled(label: &str) -> String {
     }
 }
 
-/// The legend's words for raw samples named `index.10m.uniform.single/ours`; none when they are about something else.
-fn curve_title(name: &str, count: &str) -> Option<String> {
+/// Curves of the raw samples named `index.10m.uniform.single/ours`: one colour for each contender, real values dashed.
+fn curves<'a>(samples: &'a [(String, Samples)], count: &str) -> Vec<Curve<'a>> {
+    let mut contenders: Vec<&str> = Vec::new();
+    let mut curves = Vec::new();
+    for (name, samples) in samples {
+        let Some((who, kind)) = single(name, count) else { continue };
+        let colour = contenders.iter().position(|known| *known == who).unwrap_or_else(|| {
+            contenders.push(who);
+            contenders.len() - 1
+        });
+        let title = format!("{}, {kind}", if who == "ours" { "Hashpact" } else { who });
+        curves.push(Curve { title, colour, dashed: kind == "real", samples });
+    }
+    curves
+}
+
+/// Who answered which kind of values; none when the samples are not about single queries at this count.
+fn single<'a>(name: &'a str, count: &str) -> Option<(&'a str, &'a str)> {
     let (metric, who) = name.split_once('/')?;
-    let kind = metric.strip_prefix(&format!("index.{count}."))?.strip_suffix(".single")?;
-    Some(format!("{}, {kind} values", if who == "ours" { "Hashpact" } else { who }))
+    Some((who, metric.strip_prefix(&format!("index.{count}."))?.strip_suffix(".single")?))
 }
 
 fn figures(lines: &[Line]) -> String {
@@ -181,9 +195,19 @@ mod tests {
     }
 
     #[test]
-    fn samples_get_a_legend() {
-        assert_eq!(curve_title("index.10m.real.single/ours", "10m").unwrap(), "Hashpact, real values");
-        assert_eq!(curve_title("index.1m.real.single/ours", "10m"), None);
-        assert_eq!(curve_title("index.10m.real.insert/ours", "10m"), None);
+    fn curves_are_those_of_single_queries_at_one_count() {
+        let names = [
+            "index.10m.uniform.single/ours",
+            "index.10m.uniform.single/FAISS Flat",
+            "index.10m.real.single/ours",
+        ];
+        let others = ["index.1m.real.single/ours", "index.10m.real.insert/ours"];
+        let samples: Vec<_> =
+            names.into_iter().chain(others).map(|name| (name.to_owned(), Samples::default())).collect();
+        let curves = curves(&samples, "10m");
+        let shown: Vec<_> = curves.iter().map(|c| (c.title.as_str(), c.colour, c.dashed)).collect();
+        let expected =
+            [("Hashpact, uniform", 0, false), ("FAISS Flat, uniform", 1, false), ("Hashpact, real", 0, true)];
+        assert_eq!(shown, expected);
     }
 }

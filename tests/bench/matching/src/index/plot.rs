@@ -7,10 +7,11 @@ use std::fmt::Write as _;
 
 use crate::latency::Samples;
 
-const WIDTH: f64 = 860.0;
+const WIDTH: f64 = 1120.0;
 const HEIGHT: f64 = 460.0;
 const LEFT: f64 = 70.0;
-const RIGHT: f64 = 20.0;
+/// Room for the legend.
+const RIGHT: f64 = 320.0;
 const TOP: f64 = 50.0;
 const BOTTOM: f64 = 60.0;
 /// The axis across, in powers of ten of a microsecond.
@@ -18,13 +19,16 @@ const DECADES: (i32, i32) = (0, 6);
 /// The top of the upward axis: 99.99 %.
 const NINES: f64 = 4.0;
 /// Distinguishable also by people who do not see all colours (Okabe and Ito).
-const COLOURS: [&str; 6] = ["#0072b2", "#56b4e9", "#d55e00", "#e69f00", "#009e73", "#cc79a7"];
+const COLOURS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
 const POINTS: usize = 200;
 
 /// One curve.
 #[derive(Debug)]
 pub(crate) struct Curve<'a> {
     pub(crate) title: String,
+    /// Which of the colours; curves about the same contender share one.
+    pub(crate) colour: usize,
+    pub(crate) dashed: bool,
     pub(crate) samples: &'a Samples,
 }
 
@@ -37,15 +41,15 @@ pub(crate) fn svg(title: &str, curves: &[Curve<'_>]) -> String {
     );
     axes(&mut svg);
     for (number, curve) in curves.iter().enumerate() {
-        let colour = COLOURS[number % COLOURS.len()];
-        let dash = if number < COLOURS.len() { "" } else { " stroke-dasharray=\"5 3\"" };
+        let colour = COLOURS[curve.colour % COLOURS.len()];
+        let dash = if curve.dashed { " stroke-dasharray=\"5 3\"" } else { "" };
         let points = points(curve.samples);
         let _ = writeln!(
             svg,
             "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"{dash} points=\"{points}\"/>"
         );
         let y = TOP + 20.0 + 18.0 * number as f64;
-        let x = LEFT + (WIDTH - LEFT - RIGHT) * 0.36;
+        let x = WIDTH - RIGHT + 16.0;
         let _ = writeln!(
             svg,
             "<line x1=\"{x}\" y1=\"{y}\" x2=\"{}\" y2=\"{y}\" stroke=\"{colour}\" stroke-width=\"3\"{dash}/>\
@@ -145,6 +149,9 @@ mod tests {
         assert_eq!(points.len(), POINTS);
         assert!(points.windows(2).all(|pair| pair[0].0 <= pair[1].0 && pair[0].1 >= pair[1].1));
         assert!((points[POINTS - 1].1 - upward(0.995)).abs() < 0.2);
-        assert!(svg("a title", &[Curve { title: "ours".into(), samples: &samples }]).contains("a title"));
+        assert!(
+            svg("a title", &[Curve { title: "ours".into(), colour: 0, dashed: true, samples: &samples }])
+                .contains("a title")
+        );
     }
 }

@@ -110,7 +110,12 @@ impl Report {
         Ok(Self { json, raw: raw.map(open).transpose()? })
     }
 
+    /// Prints a line, unless there is no number to print: JSON has none for a division by zero.
     pub(crate) fn line(&self, line: &Line) -> Result<()> {
+        if !line.value.is_finite() {
+            eprintln!("note: {} could not be measured", line.metric);
+            return Ok(());
+        }
         let text = if self.json { serde_json::to_string(line)? } else { line.text() };
         let mut output = std::io::stdout().lock();
         writeln!(output, "{text}")?;
