@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use crate::command::Step;
-use crate::workspace::{PURE_PACKAGES, Workspace, json_text};
+use crate::workspace::{PROGRAMS_ONLY, PURE_PACKAGES, Workspace, json_text};
 use crate::{photos, setup};
 
 /// What the user asked for.
@@ -29,7 +29,16 @@ pub(crate) struct Options {
 const STAGES: [(&str, &[&str]); 3] = [
     (
         "pure",
-        &["protocol", "node/core", "node/index", "client/hashing", "tests/sim", "tests/tidy", "tests/xtask"],
+        &[
+            "protocol",
+            "node/core",
+            "node/index",
+            "client/hashing",
+            "tests/sim",
+            "tests/tidy",
+            "tests/bench/matching",
+            "tests/xtask",
+        ],
     ),
     ("shells", &["node", "client", "tests/bench"]),
     ("whole", &["tests"]),
@@ -159,7 +168,7 @@ fn documentation(report: &mut Report, workspace: &Workspace, options: Options) {
     let mut selected = selection(options);
     if options.pure {
         // Cargo refuses to run the documentation's tests of a package that has no library.
-        selected.truncate(selected.len() - 2);
+        selected.truncate(selected.len() - 2 * PROGRAMS_ONLY);
     }
     let step = workspace.cargo(["test", "--locked", "--doc"]).args(selected);
     let good = report.tests("documentation", step);

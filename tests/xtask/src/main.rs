@@ -11,12 +11,15 @@ mod bench;
 mod command;
 mod demo;
 mod gate;
+mod index;
 mod measure;
 mod pdq;
 mod photos;
+mod python;
 mod setup;
 mod workspace;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -59,6 +62,9 @@ enum Task {
         /// Print one JSON object a line: metric, value, unit
         #[arg(long)]
         json: bool,
+        /// Options of the benchmark itself, for `index`; `cargo xtask bench index --help-all` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
     },
     /// Install the Debian packages that the build needs, or print the command that does
     Setup,
@@ -73,7 +79,7 @@ enum Task {
 enum Benchmark {
     /// PDQ hashing of decoded pictures
     Pdq,
-    /// Hamming look-ups, single and batch
+    /// Look-ups by distance and changes, against FAISS and threatexchange
     Index,
     /// Look-ups over HTTP: in bulk, one by one, and while records are imported
     Http,
@@ -90,7 +96,7 @@ fn main() -> Result<ExitCode> {
             demo::run(&workspace.build_binaries()?, images, keep)
         }
         Task::Test { pure, long } => return gate::run(&workspace, gate::Options { pure, long }),
-        Task::Bench { name, json } => measure::run(&workspace, name, json),
+        Task::Bench { name, json, options } => measure::run(&workspace, name, json, &options),
         Task::Setup => setup::run(&workspace),
         Task::Photos => photos::fetch(&workspace).map(drop),
         Task::Deny => deny(&workspace),

@@ -5,10 +5,10 @@
 //! the medians. Without Python or the package only our own figures are printed, and that is said.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 
+use crate::python;
 use crate::workspace::{Workspace, json_text};
 
 /// Turns that each side takes.
@@ -18,7 +18,7 @@ const TARGET_RATIO: f64 = 3.0;
 const PACKAGE: &str = "pdqhash==0.2.8";
 
 pub(crate) fn run(workspace: &Workspace, json: bool) -> Result<()> {
-    let python = match reference(workspace) {
+    let python = match python::environment(workspace, "pdq-reference", &[PACKAGE, "numpy"]) {
         Ok(python) => Some(python),
         Err(error) => {
             eprintln!("note: the reference cannot be measured here ({error:#}); only our own figures follow");
@@ -65,19 +65,6 @@ fn print(json: bool, function: &str, ours: f64, peer: Option<f64>) {
         ),
         (false, None) => println!("{metric:<32} {ours:>8.3} ms"),
     }
-}
-
-/// The Python of a virtual environment that has the reference.
-fn reference(workspace: &Workspace) -> Result<PathBuf> {
-    let folder = workspace.target_dir()?.join("pdq-reference");
-    let python = folder.join("bin/python");
-    if !workspace.step(&python).args(["-c", "import pdqhash"]).quiet().succeeds() {
-        let made = workspace.step("python3").args(["-m", "venv"]).args([&folder]).quiet().succeeds();
-        ensure!(made, "python3 -m venv does not work");
-        let pip = workspace.step(&python).args(["-m", "pip", "install", "--quiet", PACKAGE, "numpy"]);
-        ensure!(pip.quiet().succeeds(), "pip cannot install {PACKAGE}");
-    }
-    Ok(python)
 }
 
 fn collect(output: &str, samples: &mut BTreeMap<String, Vec<f64>>) -> Result<()> {

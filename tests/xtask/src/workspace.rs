@@ -13,15 +13,19 @@ use anyhow::{Context, Result, bail};
 use crate::command::Step;
 
 /// Packages that need neither RocksDB nor libp2p.
-pub(crate) const PURE_PACKAGES: [&str; 7] = [
+pub(crate) const PURE_PACKAGES: [&str; 8] = [
     "hashpact-protocol",
     "hashpact-core",
     "hashpact-index",
     "hashpact-hashing",
     "hashpact-sim",
     "tidy",
+    "hashpact-bench-matching",
     "xtask",
 ];
+
+/// How many of them, at the end, have no library.
+pub(crate) const PROGRAMS_ONLY: usize = 2;
 
 /// The checked-out repository.
 #[derive(Debug)]

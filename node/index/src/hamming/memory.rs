@@ -82,6 +82,17 @@ fn unmap(start: NonNull<u8>, layout: Layout) {
     unsafe { libc::munmap(start.as_ptr().cast(), layout.size().next_multiple_of(4096)) };
 }
 
+/// Lets the system take the pages of a segment that nobody looks at.
+#[cfg(all(target_os = "linux", not(miri)))]
+fn discard(start: *mut u8, bytes: usize) {
+    // SAFETY: a private anonymous mapping of ours, of which the caller gives up this whole segment; its pages read as
+    // zeros afterwards. An error leaves them as they are.
+    unsafe { libc::madvise(start.cast(), bytes, libc::MADV_DONTNEED) };
+}
+
+#[cfg(not(all(target_os = "linux", not(miri))))]
+fn discard(_start: *mut u8, _bytes: usize) {}
+
 #[cfg(not(all(unix, not(miri))))]
 fn map(layout: Layout) -> NonNull<u8> {
     // SAFETY: the size is not zero.
@@ -136,6 +147,18 @@ impl Segments {
         self.owned.lock().unwrap_or_else(PoisonError::into_inner).push(region);
     }
 
+    /// Gives the memory of a segment back to the system; its address stays, and reads zeros when it is touched again.
+    /// Nobody may look at it any more.
+    pub(crate) fn release(&self, number: usize) {
+        discard(self.address(number), self.bytes_each);
+        self.held_bytes.fetch_sub(self.bytes_each as u64, Ordering::Relaxed);
+    }
+
+    /// Counts one released segment as held again. Only the writer calls this, before it uses the segment.
+    pub(crate) fn take_back(&self) {
+        self.held_bytes.fetch_add(self.bytes_each as u64, Ordering::Relaxed);
+    }
+
     pub(crate) fn count_max(&self) -> usize {
         self.addresses.len()
     }
@@ -162,5 +185,14 @@ mod tests {
         assert_eq!(segments.address(1), segments.address(0).wrapping_add(HUGE_PAGE_BYTES));
         assert!(segments.address(3).is_null());
         assert_eq!(segments.held_bytes(), 3 * HUGE_PAGE_BYTES as u64);
+        segments.release(1);
+        assert_eq!(segments.held_bytes(), 2 * HUGE_PAGE_BYTES as u64);
+        segments.take_back();
+        assert_eq!(segments.held_bytes(), 3 * HUGE_PAGE_BYTES as u64);
+        // SAFETY: the segment is still mapped, and its neighbour untouched.
+        unsafe {
+            segments.address(1).write(9);
+            assert_eq!(segments.address(2).add(HUGE_PAGE_BYTES - 1).read(), 7);
+        }
     }
 }

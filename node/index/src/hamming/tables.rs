@@ -149,7 +149,7 @@ pub(crate) struct TablesWriter {
     pool: Arc<Mutex<Pool>>,
 }
 
-/// Segments that no table has.
+/// Segments that no table has; their memory is with the system.
 #[derive(Debug, Default)]
 struct Pool {
     free: Vec<u32>,
@@ -297,6 +297,8 @@ impl TablesWriter {
                 bucket.overflow.store(Place::NONE.word(), Ordering::Release);
             }
             let segments = std::mem::take(table).segments;
+            // Readers do not know these tables yet.
+            segments.iter().for_each(|segment| shared.segments.release(*segment as usize));
             self.pool.lock().unwrap_or_else(PoisonError::into_inner).free.extend(segments);
         }
     }
@@ -361,8 +363,9 @@ impl TableWriter {
         }
         if done {
             let old = self.pass.take().map(|pass| pass.old_segments).unwrap_or_default();
-            let pool = Arc::clone(pool);
+            let (pool, segments) = (Arc::clone(pool), Arc::clone(&shared.segments));
             guard.defer(move || {
+                old.iter().for_each(|segment| segments.release(*segment as usize));
                 pool.lock().unwrap_or_else(PoisonError::into_inner).free.extend(old);
             });
             guard.flush();
@@ -400,7 +403,10 @@ impl TableWriter {
     fn take_segments(&mut self, shared: &Tables, pool: &Mutex<Pool>, count: usize) -> u32 {
         let mut pool = pool.lock().unwrap_or_else(PoisonError::into_inner);
         let first = match pool.free.pop() {
-            Some(free) if count == 1 => free,
+            Some(free) if count == 1 => {
+                shared.segments.take_back();
+                free
+            }
             other => {
                 pool.free.extend(other);
                 let first = pool.next;
