@@ -1,0 +1,53 @@
+//! Which photographs show the same thing, so that a small distance between them is no false match.
+//!
+//! Two photographs of one series count as related: the same file name in two folders, the light and the dark
+//! form of one desktop background, and the sets below, which were judged by looking at every pair of the table
+//! that lies under [`LOOK_BELOW`]. What lies there and is not in a set shows different things and counts as
+//! unrelated; the page names the closest ones, so that anybody can judge again.
+
+use crate::photographs::{Kind, Photograph};
+
+/// Pairs nearer than this were looked at, one by one.
+pub(crate) const LOOK_BELOW: u16 = 66;
+
+/// Sets of one thing, by the beginning of the file name, each with its name.
+const SETS: [(&str, &str); 1] = [("moon_", "the Moon in several phases, one photograph masked differently")];
+
+/// The name that all photographs of one series share.
+fn series(photograph: &Photograph) -> &str {
+    let file = photograph.path.rsplit('/').next().unwrap_or_default();
+    if let Some((set, _)) = SETS.iter().find(|(set, _)| file.starts_with(set)) {
+        return set;
+    }
+    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+    let light_or_dark = stem.strip_suffix("-l").or(stem.strip_suffix("-d"));
+    light_or_dark.filter(|_| photograph.kind == Kind::Scene).unwrap_or(stem)
+}
+
+/// Whether two photographs show the same thing.
+pub(crate) fn are_related(a: &Photograph, b: &Photograph) -> bool {
+    a.kind == b.kind && series(a) == series(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recall::tests::tiles;
+
+    #[test]
+    fn one_series_is_recognised_by_its_names() {
+        let named = |kind: Kind, path: &str| Photograph { kind, path: path.into(), ..tiles(1)[0].clone() };
+        let cases = [
+            (Kind::Scene, "a/grid-l.webp", "b/grid-d.webp", true),
+            (Kind::Scene, "a/grid-l.webp", "a/road-l.webp", false),
+            (Kind::Sky, "a/n10-l.png", "a/n10-d.png", false),
+            (Kind::Thing, "a/fireman.png", "b/fireman.png", true),
+            (Kind::Thing, "a/moon_full.png", "a/moon_crescent.png", true),
+            (Kind::Thing, "a/potato.png", "a/tomato.png", false),
+        ];
+        for (kind, a, b, related) in cases {
+            assert_eq!(are_related(&named(kind, a), &named(kind, b)), related, "{a} and {b}");
+        }
+        assert!(!are_related(&named(Kind::Sky, "a/x.png"), &named(Kind::Thing, "a/x.png")));
+    }
+}
