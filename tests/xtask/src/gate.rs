@@ -31,7 +31,7 @@ const STAGES: [(&str, &[&str]); 3] = [
         "pure",
         &["protocol", "node/core", "node/index", "client/hashing", "tests/sim", "tests/tidy", "tests/xtask"],
     ),
-    ("shells", &["node", "client", "tests/bench"]),
+    ("shells", &["node", "client", "tests/bench", "tests/bench/quality"]),
     ("whole", &["tests"]),
 ];
 

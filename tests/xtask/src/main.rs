@@ -14,6 +14,7 @@ mod gate;
 mod measure;
 mod pdq;
 mod photos;
+mod quality;
 mod setup;
 mod workspace;
 
@@ -75,6 +76,8 @@ enum Benchmark {
     Pdq,
     /// Hamming look-ups, single and batch
     Index,
+    /// What matching finds and what it matches wrongly, on photographs
+    Quality,
     /// From a contribution at one member to a match at another
     Propagate,
 }

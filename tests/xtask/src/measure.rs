@@ -7,12 +7,13 @@
 use anyhow::{Result, ensure};
 
 use crate::workspace::{Workspace, json_text};
-use crate::{Benchmark, bench, pdq, photos, setup};
+use crate::{Benchmark, bench, pdq, photos, quality, setup};
 
 pub(crate) fn run(workspace: &Workspace, name: Benchmark, json: bool) -> Result<()> {
     match name {
         Benchmark::Pdq => pdq::run(workspace, json),
         Benchmark::Index => example(workspace, "hashpact-index", "bench_flat", json),
+        Benchmark::Quality => quality::run(workspace, json),
         Benchmark::Propagate => {
             setup::run(workspace)?;
             bench::propagate(&workspace.build_binaries()?, json)

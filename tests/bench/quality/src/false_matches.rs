@@ -12,7 +12,7 @@ use hashpact_hashing::pdq::distance;
 use hashpact_index::{Change, MatchIndex};
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
-use crate::photographs::{Kind, Photograph};
+use crate::photographs::Photograph;
 use crate::recall::RADII;
 use crate::series::are_related;
 use crate::statistics::{Distances, Tail, any_of, percentile};
@@ -21,8 +21,14 @@ use crate::transforms::mix;
 /// How many entries the list has to which results are extrapolated.
 pub(crate) const LIST: f64 = 1e7;
 
-/// The share of the nearest pairs to which the tail is fitted.
-pub(crate) const TAIL_SHARE: f64 = 1e-3;
+/// The tail is fitted to about as many of the nearest pairs.
+pub(crate) const TAIL_PAIRS: f64 = 300.0;
+
+/// For the check, the fit takes ten times as many pairs.
+pub(crate) const CHECK_TAIL_PAIRS: f64 = 10.0 * TAIL_PAIRS;
+
+/// And is asked where only this many were seen.
+const CHECK_PAIRS: f64 = 10.0;
 
 /// Drawings of other photographs.
 const DRAWINGS: u64 = 400;
@@ -109,11 +115,27 @@ pub(crate) struct Estimate {
 }
 
 impl Estimate {
+    /// Whether the interval is narrow enough to call its middle a number: less than a factor of a hundred.
+    pub(crate) fn is_supported(self) -> bool {
+        self.high < 100.0 * self.low
+    }
+
     /// The share of held-out pictures that meet something on a list of [`LIST`] entries.
     pub(crate) fn against_the_list(self) -> Self {
         let [value, low, high] = [self.value, self.low, self.high].map(|pair| any_of(LIST, pair));
         Self { value, low, high }
     }
+}
+
+/// Would such a fit have told us what we can see? One to ten times as many pairs is asked for the few nearest.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Check {
+    /// The distance that is asked for.
+    pub(crate) within: u16,
+    /// How many pairs the fit expects there.
+    pub(crate) expected: f64,
+    /// How many there are.
+    pub(crate) seen: u64,
 }
 
 /// What was seen of one pairing, and what follows if the tail goes on as fitted.
@@ -125,9 +147,7 @@ pub(crate) struct FalseMatches {
     pub(crate) tail: Tail,
     /// The chance of a pair at most [`RADII`] apart, extrapolated.
     pub(crate) extrapolated: [Estimate; RADII.len()],
-    /// The same fit from the nearest 1 % only, at the distance within which ten pairs were seen: that distance, how
-    /// many pairs the fit expects there, and how many there are.
-    pub(crate) check: (u16, f64, u64),
+    pub(crate) check: Check,
 }
 
 /// Compares all pairs of one pairing.
@@ -144,9 +164,9 @@ pub(crate) fn measure(photographs: &[Photograph], pairing: Pairing) -> Result<Fa
         "{name}: {} pairs within {largest}, but the index finds {looked_up}",
         distances.at_most(largest)
     );
-    let from = distances.quantile(TAIL_SHARE);
-    let near = near_pairs(photographs, pairing, from);
     let total = distances.total() as f64;
+    let from = distances.quantile(TAIL_PAIRS / total.max(1.0));
+    let near = near_pairs(photographs, pairing, from);
     let tail = Tail::fit(from, near.iter().map(|pair| (pair.apart, 1.0)), total);
     let drawings: Vec<Tail> = (0..DRAWINGS)
         .into_par_iter()
@@ -160,7 +180,11 @@ pub(crate) fn measure(photographs: &[Photograph], pairing: Pairing) -> Result<Fa
     let extrapolated = RADII.map(|radius| {
         let mut drawn: Vec<f64> = drawings.iter().map(|tail| tail.at_most(radius)).collect();
         drawn.sort_by(f64::total_cmp);
-        Estimate { value: tail.at_most(radius), low: percentile(&drawn, 0.025), high: percentile(&drawn, 0.975) }
+        Estimate {
+            value: tail.at_most(radius),
+            low: percentile(&drawn, 0.025),
+            high: percentile(&drawn, 0.975),
+        }
     });
     let check = check_fit(&distances);
     Ok(FalseMatches { name, label, distances, tail, extrapolated, check })
@@ -257,19 +281,13 @@ fn total_weight(photographs: &[Photograph], pairing: Pairing, weights: &[f64]) -
     drawn.map(row).sum()
 }
 
-/// Would the fit have told us what we can see? Fits the nearest 1 % and asks where ten pairs lie.
-fn check_fit(distances: &Distances) -> (u16, f64, u64) {
-    let total = distances.total();
-    let from = distances.quantile(1e-2);
+fn check_fit(distances: &Distances) -> Check {
+    let total = distances.total().max(1) as f64;
+    let from = distances.quantile(CHECK_TAIL_PAIRS / total);
     let pairs = (0..=from).map(|apart| (apart, distances.at(apart.into()) as f64));
-    let tail = Tail::fit(from, pairs, total as f64);
-    let asked = distances.quantile(10.0 / total.max(1) as f64);
-    (asked, tail.at_most(asked) * total as f64, distances.at_most(asked))
-}
-
-/// Photographs of each kind.
-pub(crate) fn kinds(photographs: &[Photograph]) -> [u64; Kind::ALL.len()] {
-    Kind::ALL.map(|(kind, _)| photographs.iter().filter(|photograph| photograph.kind == kind).count() as u64)
+    let tail = Tail::fit(from, pairs, total);
+    let within = distances.quantile(CHECK_PAIRS / total);
+    Check { within, expected: tail.at_most(within) * total, seen: distances.at_most(within) }
 }
 
 #[cfg(test)]
@@ -294,7 +312,6 @@ mod tests {
         assert_eq!(count(Pairing::SameKind), 4 * 3 / 2 + 1 + 1 - 1);
         assert_eq!(count(Pairing::OtherKind), 4 * 2 + 4 * 2 + 2 * 2);
         assert_eq!(count(Pairing::Variants), 8 * 7 / 2 - 1);
-        assert_eq!(kinds(&photographs), [4, 2, 2]);
     }
 
     #[test]

@@ -1,31 +1,75 @@
 //! What matching is worth: recall per transform, and false matches, on benign photographs.
 //!
-//! Prints one JSON object a line with `--json`, otherwise tables; `--page DIR` writes the page for analysts
+//! Prints one JSON object a line with `--json`, otherwise tables; `--page DIR` also writes the page for analysts
 //! and its plots there. Needs the packages of `tests/vectors/pdq/packages.txt` unpacked, one folder each, in
 //! `HASHPACT_PHOTOS`. The same photographs give the same output, byte for byte.
 
 mod false_matches;
+mod page;
 mod photographs;
+mod plot;
 mod recall;
+mod report;
 mod series;
 mod statistics;
 mod transforms;
 
-fn main() -> anyhow::Result<()> {
-    let folder = std::env::var_os("HASHPACT_PHOTOS").unwrap();
-    let collection = photographs::read(std::path::Path::new(&folder), std::env::args().nth(1).unwrap().parse()?)?;
-    let p = &collection.photographs;
-    eprintln!("{} of {} absent {} blank {} windows {}", p.len(), collection.chosen, collection.absent, collection.blank, p.iter().map(|p| p.windows.len()).sum::<usize>());
-    for r in recall::measure(p)? {
-        println!("{:24} n {} plain {:?} var {:?} median {} lowq {} kinds {:?}", r.name, r.n, r.plain, r.variants, r.median_distance, r.low_quality, r.kinds);
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Parser;
+
+use false_matches::Pairing;
+use report::Report;
+
+/// Measures recall per transform and false matches on photographs.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The folder that holds one folder for each package, as `cargo xtask photos` leaves it.
+    #[arg(long, env = "HASHPACT_PHOTOS", value_name = "DIR")]
+    photos: PathBuf,
+    /// How many photographs to take, spread evenly over the table.
+    #[arg(long, default_value_t = 450, conflicts_with = "all")]
+    count: usize,
+    /// Take all photographs.
+    #[arg(long)]
+    all: bool,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    json: bool,
+    /// Also write QUALITY.md and its plots into this folder.
+    #[arg(long, value_name = "DIR")]
+    page: Option<PathBuf>,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let count = if arguments.all { usize::MAX } else { arguments.count };
+    let collection = photographs::read(&arguments.photos, count)?;
+    let recalls = recall::measure(&collection.photographs)?;
+    let pairings =
+        Pairing::ALL.iter().map(|(pairing, _, _)| false_matches::measure(&collection.photographs, *pairing));
+    let false_matches = pairings.collect::<Result<_>>()?;
+    let report = Report { collection, recalls, false_matches };
+    if let Some(folder) = &arguments.page {
+        page::write(&report, folder)?;
     }
-    for (pairing, ..) in false_matches::Pairing::ALL {
-        let f = false_matches::measure(p, pairing)?;
-        println!("{} n {} mean {:.2} sd {:.2} min {:?} within {:?} tail {:?} check {:?}", f.name, f.distances.total(), f.distances.mean(), f.distances.sd(), f.distances.minimum(), recall::RADII.map(|r| f.distances.at_most(r)), f.tail, f.check);
-        for e in f.extrapolated { println!("    {e:?}  list {:?}", e.against_the_list()); }
-    }
-    for pairing in [false_matches::Pairing::All, false_matches::Pairing::Variants, false_matches::Pairing::Windows] {
-        for n in false_matches::near_pairs(p, pairing, 66).iter().take(40) { println!("{} {} {}", n.apart, p[n.a].path, p[n.b].path); }
+    if arguments.json {
+        report.measurements().iter().for_each(|line| println!("{line}"));
+    } else {
+        print!("{}", report::tables(&report));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
 }

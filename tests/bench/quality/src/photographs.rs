@@ -46,10 +46,6 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// All kinds with their names.
-    pub(crate) const ALL: [(Self, &'static str); 3] =
-        [(Self::Sky, "sky"), (Self::Thing, "thing"), (Self::Scene, "scene")];
-
     fn of(package: &str) -> Option<Self> {
         match package {
             "stellarium-data" => Some(Self::Sky),
@@ -60,12 +56,30 @@ impl Kind {
     }
 }
 
+/// Photographs whose results are also reported on their own: a name, and who belongs to it.
+pub(crate) const CLASSES: [(&str, fn(&Photograph) -> bool); 5] = [
+    ("large", |photograph| photograph.side_min >= LARGE_SIDE_MIN),
+    ("small", |photograph| photograph.side_min < LARGE_SIDE_MIN),
+    ("sky", |photograph| photograph.kind == Kind::Sky),
+    ("thing", |photograph| photograph.kind == Kind::Thing),
+    ("scene", |photograph| photograph.kind == Kind::Scene),
+];
+
+/// The position of the large photographs in [`CLASSES`].
+pub(crate) const LARGE: usize = 0;
+
+/// A photograph is large from this shorter side on. PDQ looks at 64 x 64 samples; in a picture of few pixels each of
+/// them rests on so few that moving the picture by half a pixel already changes bits.
+pub(crate) const LARGE_SIDE_MIN: u32 = 512;
+
 /// A photograph without its pixels.
 #[derive(Clone, Debug)]
 pub(crate) struct Photograph {
     pub(crate) kind: Kind,
     /// Path in the package.
     pub(crate) path: String,
+    /// The shorter side of the picture as a list holds it, in pixels.
+    pub(crate) side_min: u32,
     /// Of the picture as a list holds it: at most [`SIDE_MAX`] pixels a side.
     pub(crate) listed: PdqVariants,
     /// Of the picture as the package has it, where that is larger.
@@ -113,8 +127,7 @@ pub(crate) fn read(folder: &Path, count: usize) -> Result<Collection> {
             outcome
         })
         .collect::<Result<_>>()?;
-    let mut collection =
-        Collection { in_table: rows.len(), chosen: chosen.len(), ..Collection::default() };
+    let mut collection = Collection { in_table: rows.len(), chosen: chosen.len(), ..Collection::default() };
     for outcome in outcomes {
         match outcome {
             Outcome::Hashed(photograph) => collection.photographs.push(*photograph),
@@ -169,6 +182,7 @@ pub(crate) fn hash_all(kind: Kind, path: &str, original: &RgbImage) -> Option<Ph
     Some(Photograph {
         kind,
         path: path.to_owned(),
+        side_min: base.width().min(base.height()),
         listed,
         full_size: large.then(|| hash(original)),
         changed: TRANSFORMS.iter().map(|transform| hash(&(transform.apply)(base))).collect(),
@@ -225,6 +239,7 @@ mod tests {
         let hashed = hash_all(Kind::Thing, "busy", &busy).expect("a picture with edges");
         assert_eq!(hashed.changed.len(), TRANSFORMS.len());
         assert!(hashed.full_size.is_some(), "1400 is more than {SIDE_MAX}");
+        assert_eq!(hashed.side_min, 512, "1400 x 700 is listed as 1024 x 512");
         assert_eq!(hashed.changed[0], hashed.listed, "the first transform changes nothing");
         assert!(!hashed.windows.is_empty());
         assert_eq!(hashed.windows, hash_all(Kind::Thing, "busy", &busy).expect("the same").windows);

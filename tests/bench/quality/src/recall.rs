@@ -7,9 +7,10 @@
 
 use anyhow::{Result, ensure};
 use hashpact_hashing::pdq::{PdqVariants, distance};
-use hashpact_index::{Change, MatchIndex};
+use hashpact_index::{Change, Hit, MatchIndex};
 
-use crate::photographs::{Kind, Photograph, QUALITY_MIN};
+use crate::photographs::{CLASSES, Photograph, QUALITY_MIN};
+use crate::series::are_related;
 use crate::transforms::TRANSFORMS;
 
 /// The radii at which everything is measured.
@@ -30,8 +31,12 @@ pub(crate) struct Recall {
     pub(crate) plain: [u64; RADII.len()],
     /// The same when all eight orientations of the query are looked up.
     pub(crate) variants: [u64; RADII.len()],
-    /// Of each kind of picture: how many there were, found plain and with variants at [`DEFAULT`].
-    pub(crate) kinds: [(u64, u64, u64); Kind::ALL.len()],
+    /// Of each of [`CLASSES`]: how many there were, found plain and with variants at [`DEFAULT`].
+    pub(crate) classes: [[u64; 3]; CLASSES.len()],
+    /// Queries that were answered with a picture that shows something else, by radius.
+    pub(crate) wrong_plain: [u64; RADII.len()],
+    /// The same when all eight orientations of the query are looked up.
+    pub(crate) wrong_variants: [u64; RADII.len()],
     /// Queries whose own quality is too low for an automatic outcome.
     pub(crate) low_quality: u64,
     /// The middle distance between changed picture and original, without variants.
@@ -90,22 +95,32 @@ fn measure_one<'p>(
         n: pairs.len() as u64,
         plain: [0; RADII.len()],
         variants: [0; RADII.len()],
-        kinds: [(0, 0, 0); Kind::ALL.len()],
+        classes: [[0; 3]; CLASSES.len()],
+        wrong_plain: [0; RADII.len()],
+        wrong_variants: [0; RADII.len()],
         low_quality: pairs.iter().filter(|(_, query)| query.quality < QUALITY_MIN).count() as u64,
         median_distance: 0,
     };
     for (nth, radius) in RADII.into_iter().enumerate() {
         let answers = index.query_hamming_batch(&values, radius);
         for ((record, query), answers) in pairs.iter().zip(answers.as_chunks::<8>().0) {
-            let finds = |answer: &Vec<hashpact_index::Hit>| answer.iter().any(|hit| hit.record == *record as u64);
+            let original = &photographs[*record];
+            let finds = |answer: &Vec<Hit>| answer.iter().any(|hit| hit.record == *record as u64);
+            let errs = |answer: &Vec<Hit>| {
+                answer.iter().any(|hit| !are_related(original, &photographs[hit.record as usize]))
+            };
             let (plain, any) = (finds(&answers[0]), answers.iter().any(finds));
-            let apart = distance(&query.hashes[0], &photographs[*record].listed.hashes[0]);
+            let apart = distance(&query.hashes[0], &original.listed.hashes[0]);
             ensure!(plain == (apart <= radius.into()), "{name}: the index and the distance {apart} disagree");
             row.plain[nth] += u64::from(plain);
             row.variants[nth] += u64::from(any);
+            row.wrong_plain[nth] += u64::from(errs(&answers[0]));
+            row.wrong_variants[nth] += u64::from(answers.iter().any(errs));
             if nth == DEFAULT {
-                let kind = &mut row.kinds[photographs[*record].kind as usize];
-                *kind = (kind.0 + 1, kind.1 + u64::from(plain), kind.2 + u64::from(any));
+                for (class, (_, belongs)) in row.classes.iter_mut().zip(CLASSES) {
+                    let counts = [true, plain, any].map(|counts| u64::from(counts && belongs(original)));
+                    class.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+                }
             }
         }
     }
@@ -121,7 +136,7 @@ fn measure_one<'p>(
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::photographs::hash_all;
+    use crate::photographs::{Kind, hash_all};
     use crate::transforms::mix;
     use image::{Rgb, RgbImage};
 
@@ -130,7 +145,7 @@ pub(crate) mod tests {
         let picture = |seed: u64| {
             let level = move |x: u32, y: u32| mix(seed << 32 | u64::from(x / 16 * 100 + y / 16)) as u8;
             let picture = RgbImage::from_fn(160, 128, |x, y| Rgb([level(x, y); 3]));
-            let kind = Kind::ALL[seed as usize % 3].0;
+            let kind = [Kind::Sky, Kind::Thing, Kind::Scene][seed as usize % 3];
             hash_all(kind, &format!("tiles-{seed}.png"), &picture).expect("tiles have edges")
         };
         (0..count).map(picture).collect()
@@ -143,12 +158,25 @@ pub(crate) mod tests {
         let row = |name: &str| rows.iter().find(|row| row.name == name).expect("a row").clone();
         let unchanged = row("unchanged");
         assert_eq!((unchanged.n, unchanged.median_distance, unchanged.plain), (6, 0, [6; 4]));
-        assert_eq!(unchanged.kinds, [(2, 2, 2); 3]);
+        assert_eq!(unchanged.classes, [[0; 3], [6; 3], [2; 3], [2; 3], [2; 3]]);
+        assert_eq!((unchanged.wrong_plain, unchanged.wrong_variants), ([0; 4], [0; 4]));
         for name in ["flip_horizontal", "flip_vertical", "rotate_90", "rotate_180", "rotate_270"] {
             assert_eq!((row(name).plain[DEFAULT], row(name).variants[DEFAULT]), (0, 6), "{name}");
         }
         assert_eq!(row("full_size").n, 0, "the tiles are small");
         assert_eq!(row("crop_20").plain[0], 0);
         assert_eq!(rows[0].name, "unchanged");
+    }
+
+    #[test]
+    fn a_copy_under_another_name_is_a_wrong_answer_and_one_of_the_series_is_not() {
+        let mut photographs = tiles(3);
+        photographs.push(Photograph { path: "elsewhere.png".into(), ..photographs[1].clone() });
+        photographs.push(photographs[2].clone());
+        let unchanged = measure(&photographs).unwrap()[0].clone();
+        assert_eq!(
+            (unchanged.plain, unchanged.wrong_plain, unchanged.wrong_variants),
+            ([5; 4], [2; 4], [2; 4])
+        );
     }
 }

@@ -155,7 +155,12 @@ mod tests {
     #[test]
     fn wilson_gives_the_textbook_intervals() {
         // Newcombe (1998), table I, method 3: 81 of 263, 15 of 148, 0 of 20, 1 of 29.
-        let cases = [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)];
+        let cases = [
+            (81, 263, 0.2553, 0.3662),
+            (15, 148, 0.0624, 0.1605),
+            (0, 20, 0.0, 0.1611),
+            (1, 29, 0.0061, 0.1718),
+        ];
         for (found, n, low, high) in cases {
             let (l, h) = wilson(found, n);
             assert!((l - low).abs() < 5e-5 && (h - high).abs() < 5e-5, "{found}/{n}: {l} {h}");
@@ -183,7 +188,10 @@ mod tests {
         assert_eq!((distances.at_most(49), distances.at_most(50), distances.at_most(300)), (0, 1, 4));
         assert!(close(distances.mean(), 108.5));
         assert!(close(distances.sd(), 34.296_5));
-        assert_eq!((distances.quantile(0.2), distances.quantile(0.5), distances.quantile(1.0)), (50, 120, 136));
+        assert_eq!(
+            (distances.quantile(0.2), distances.quantile(0.5), distances.quantile(1.0)),
+            (50, 120, 136)
+        );
         assert_eq!(distances.clone().merge(&distances).total(), 8);
     }
 

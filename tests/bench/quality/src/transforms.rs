@@ -123,8 +123,11 @@ fn scale(picture: &RgbImage, to_percent: u32) -> RgbImage {
 pub(crate) fn fit(picture: &RgbImage, width: u32, height: u32) -> RgbImage {
     let (w, h) = (u64::from(picture.width()), u64::from(picture.height()));
     let (box_w, box_h) = (u64::from(width), u64::from(height));
-    let (new_w, new_h) =
-        if w * box_h >= h * box_w { (box_w, (h * box_w + w / 2) / w) } else { ((w * box_h + h / 2) / h, box_h) };
+    let (new_w, new_h) = if w * box_h >= h * box_w {
+        (box_w, (h * box_w + w / 2) / w)
+    } else {
+        ((w * box_h + h / 2) / h, box_h)
+    };
     resize(picture, new_w.max(1) as u32, new_h.max(1) as u32)
 }
 
@@ -270,9 +273,8 @@ fn interpolate(picture: &RgbImage, x: f64, y: f64) -> Rgb<u8> {
         pixel.map_or(0.0, |pixel| f64::from(pixel.0[channel]))
     };
     Rgb(std::array::from_fn(|channel| {
-        let row = |y: f64| {
-            at(left, y, channel) * (1.0 - right_share) + at(left + 1.0, y, channel) * right_share
-        };
+        let row =
+            |y: f64| at(left, y, channel) * (1.0 - right_share) + at(left + 1.0, y, channel) * right_share;
         level_of(row(top) * (1.0 - lower_share) + row(top + 1.0) * lower_share)
     }))
 }

@@ -102,6 +102,10 @@ fn noise_has_the_stated_spread_and_is_the_same_each_time() {
     let count = noisy.len() as f64;
     let mean = noisy.iter().map(|level| f64::from(*level)).sum::<f64>() / count;
     let variance = noisy.iter().map(|level| (f64::from(*level) - mean).powi(2)).sum::<f64>() / count;
-    assert!((mean - 128.0).abs() < 0.2 && (variance.sqrt() - 10.0).abs() < 0.2, "{mean}, {}", variance.sqrt());
+    assert!(
+        (mean - 128.0).abs() < 0.2 && (variance.sqrt() - 10.0).abs() < 0.2,
+        "{mean}, {}",
+        variance.sqrt()
+    );
     assert_eq!(noisy, named("noise_10")(&grey));
 }
