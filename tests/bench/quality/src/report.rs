@@ -208,12 +208,21 @@ pub(crate) fn tables(report: &Report) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::sync::OnceLock;
+
     use super::*;
     use crate::false_matches::{Pairing, measure};
     use crate::recall;
     use crate::recall::tests::tiles;
 
+    /// The same report for every test that only looks at one.
     pub(crate) fn small_report() -> Report {
+        static REPORT: OnceLock<Report> = OnceLock::new();
+        REPORT.get_or_init(measured_again).clone()
+    }
+
+    /// Everything measured anew.
+    pub(crate) fn measured_again() -> Report {
         let photographs = tiles(9);
         let recalls = recall::measure(&photographs).unwrap();
         let pairings = Pairing::ALL.map(|(pairing, _, _)| measure(&photographs, pairing).unwrap());

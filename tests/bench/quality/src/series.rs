@@ -1,27 +1,27 @@
 //! Which photographs show the same thing, so that a small distance between them is no false match.
 //!
 //! Two photographs of one series count as related: the same file name in two folders, the light and the dark
-//! form of one desktop background, and the sets below, which were judged by looking at every pair of the table
-//! that lies under [`LOOK_BELOW`]. What lies there and is not in a set shows different things and counts as
-//! unrelated; the page names the closest ones, so that anybody can judge again.
+//! form of one desktop background, one object of the sky in two surveys, and the phases of the Moon. Every pair of
+//! the table under [`LOOK_BELOW`] was looked at besides: what lies there and is of no series shows different things
+//! and counts as unrelated. The page names the closest ones, so that anybody can judge again.
 
 use crate::photographs::{Kind, Photograph};
 
 /// Pairs nearer than this were looked at, one by one.
 pub(crate) const LOOK_BELOW: u16 = 66;
 
-/// Sets of one thing, by the beginning of the file name, each with its name.
-const SETS: [(&str, &str); 1] = [("moon_", "the Moon in several phases, one photograph masked differently")];
-
 /// The name that all photographs of one series share.
 fn series(photograph: &Photograph) -> &str {
     let file = photograph.path.rsplit('/').next().unwrap_or_default();
-    if let Some((set, _)) = SETS.iter().find(|(set, _)| file.starts_with(set)) {
-        return set;
-    }
     let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
-    let light_or_dark = stem.strip_suffix("-l").or(stem.strip_suffix("-d"));
-    light_or_dark.filter(|_| photograph.kind == Kind::Scene).unwrap_or(stem)
+    match photograph.kind {
+        // n1569-dss: the object, then the survey.
+        Kind::Sky => stem.split('-').next().unwrap_or(stem),
+        Kind::Thing if stem.starts_with("moon_") => "moon_",
+        Kind::Thing => stem,
+        // grid-l, grid-d: light and dark.
+        Kind::Scene => stem.strip_suffix("-l").or(stem.strip_suffix("-d")).unwrap_or(stem),
+    }
 }
 
 /// Whether two photographs show the same thing.
@@ -40,7 +40,8 @@ mod tests {
         let cases = [
             (Kind::Scene, "a/grid-l.webp", "b/grid-d.webp", true),
             (Kind::Scene, "a/grid-l.webp", "a/road-l.webp", false),
-            (Kind::Sky, "a/n10-l.png", "a/n10-d.png", false),
+            (Kind::Sky, "a/n10-dss.png", "a/n10.png", true),
+            (Kind::Sky, "a/n10-dss.png", "a/n11-dss.png", false),
             (Kind::Thing, "a/fireman.png", "b/fireman.png", true),
             (Kind::Thing, "a/moon_full.png", "a/moon_crescent.png", true),
             (Kind::Thing, "a/potato.png", "a/tomato.png", false),
