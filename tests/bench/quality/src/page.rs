@@ -257,7 +257,7 @@ tail much heavier. With none seen, the bound is the rule of three (3/n, 95 %), a
     for pairing in &report.false_matches {
         let total = pairing.distances.total();
         let within = RADII.map(|radius| match seen_per_million(pairing.distances.at_most(radius), total) {
-            (value, _, high) if value == 0.0 => format!("0 (under {})", rough(high)),
+            (0.0, _, high) => format!("0 (under {})", rough(high)),
             (value, low, high) => format!("{} ({}–{})", rough(value), rough(low), rough(high)),
         });
         text += &format!(

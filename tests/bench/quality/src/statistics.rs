@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn distances_are_counted() {
         let mut distances = Distances::default();
-        [128, 120, 136, 50].map(|distance| distances.add(distance));
+        [128, 120, 136, 50].into_iter().for_each(|distance| distances.add(distance));
         assert_eq!((distances.total(), distances.minimum(), distances.at(120)), (4, Some(50), 1));
         assert_eq!((distances.at_most(49), distances.at_most(50), distances.at_most(300)), (0, 1, 4));
         assert!(close(distances.mean(), 108.5));
