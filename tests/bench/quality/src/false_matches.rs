@@ -115,9 +115,11 @@ pub(crate) struct Estimate {
 }
 
 impl Estimate {
-    /// Whether the interval is narrow enough to call its middle a number: less than a factor of a hundred.
-    pub(crate) fn is_supported(self) -> bool {
-        self.high < 100.0 * self.low
+    /// Whether so many pairs can support the number at all: the interval spans less than a factor of a hundred, and
+    /// the fit expects at least a tenth of a pair in the sample. Further out the interval says how well the
+    /// exponential is known, and nothing says that the tail is one.
+    pub(crate) fn is_supported_by(self, pairs: u64) -> bool {
+        self.high < 100.0 * self.low && self.value * pairs as f64 >= 0.1
     }
 
     /// The share of held-out pictures that meet something on a list of [`LIST`] entries.

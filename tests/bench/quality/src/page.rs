@@ -13,7 +13,7 @@ use crate::photographs::{CLASSES, LARGE, LARGE_SIDE_MIN, Photograph, QUALITY_MIN
 use crate::plot;
 use crate::recall::{DEFAULT, RADII, Recall};
 use crate::report::{Report, seen_per_million};
-use crate::series::LOOK_BELOW;
+use crate::series::{LOOK_BELOW, LOOK_BELOW_TURNED};
 use crate::statistics::{any_of, binomial_tail, wilson};
 
 /// Writes the page and its two plots.
@@ -65,7 +65,7 @@ fn grouped(number: u64) -> String {
 fn rough(number: f64) -> String {
     match number {
         _ if number == 0.0 => "0".to_owned(),
-        _ if number >= 1e5 => grouped(number.round() as u64),
+        _ if number >= 1e3 => grouped(number.round() as u64),
         _ if number >= 10.0 => format!("{number:.0}"),
         _ if number >= 0.1 => format!("{number:.1}"),
         _ if number >= 1e-3 => format!("{number:.4}"),
@@ -115,7 +115,7 @@ means \"not on the lists\", never \"harmless\".
 |---|---|
 | found | saved again as JPEG of quality 50 ({jpeg}), resized to half ({half}; large pictures {half_large}), made grey ({grey}), brightened by 10 % ({bright}), some noise ({noise}) |
 | found only by also asking for the eight variants | mirrored ({mirror} without, {mirror_variants} with; large pictures {mirror_large}), turned by 90° ({turn} without, {turn_variants} with; large {turn_large}) |
-| found by luck | a caption over 5 % of the picture ({caption}), 2 % cut off each side ({crop_2}), turned by 2° ({turn_2}) |
+| sometimes found | a caption over 5 % of the picture ({caption}), 2 % cut off each side ({crop_2}), turned by 2° ({turn_2}) |
 | missed | 5 % or more cut off each side ({crop_5}; 10 %: {crop_10}), a white border of 5 % ({border}), a logo over 10 % ({logo}), turned by 5° ({turn_5}), a screenshot of the whole phone with bars ({bars}) |
 | wrong answers | {wrong} of {look_ups} look-ups of changed pictures named a picture of something else ({wrong_variants} with variants). Of {pairs} pairs of different pictures, {near} are within 40 bits; the nearest is at {minimum} |
 
@@ -246,8 +246,8 @@ fn false_matches(report: &Report) -> String {
 ### Seen
 
 Pairs that show the same thing are not counted: one file name in two folders, the light and dark form of one background, one
-object of the sky in two surveys, the phases of the Moon. All pairs under {LOOK_BELOW} bits were looked at by eye as well. Independent bits (binomial) would give
-mean 128 and standard deviation 8; PDQ's bits depend on one another, so the spread of real pairs is larger and the lower
+object of the sky in two surveys, one thing and its mirror image, the phases of the Moon. All pairs under {LOOK_BELOW} bits,
+and under {LOOK_BELOW_TURNED} in any orientation, were looked at by eye as well. Independent bits (binomial) would give mean 128 and standard deviation 8; PDQ's bits depend on one another, so the spread of real pairs is larger and the lower
 tail much heavier. With none seen, the bound is the rule of three (3/n, 95 %), and it is too good, because pairs share pictures.
 
 | pairs | n | mean | sd | nearest | per million within 16 | 24 | 31 | 40 |
@@ -272,8 +272,36 @@ tail much heavier. With none seen, the bound is the rule of three (3/n, 95 %), a
     }
     text +=
         &format!("\nThe nearest pairs of different things: {}.\n", nearest(&report.collection.photographs));
+    text += &wrong_answers(report);
     text += &extrapolated(report);
     text
+}
+
+/// How often a changed picture was taken for a picture of something else.
+fn wrong_answers(report: &Report) -> String {
+    let mut text = format!(
+        "
+Look-ups of the changed pictures above, against the list of {} originals, that named a picture of something else:
+
+| radius | look-ups | one hash | with variants |
+|---|---|---|---|
+",
+        report.collection.photographs.len()
+    );
+    for (nth, radius) in RADII.into_iter().enumerate() {
+        let [(plain, n), (variants, _)] = report.wrong_answers(nth);
+        text += &format!("| {radius} | {} | {plain} | {variants} |\n", grouped(n));
+    }
+    let mut rows: Vec<&Recall> =
+        report.recalls.iter().filter(|row| row.wrong_variants[DEFAULT] > 0).collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.wrong_variants[DEFAULT]));
+    let named = rows.iter().take(5).map(|row| format!("{} ({})", row.label, row.wrong_variants[DEFAULT]));
+    let named: Vec<String> = named.collect();
+    if named.is_empty() {
+        text
+    } else {
+        text + &format!("\nMost of those at radius {}: {}.\n", RADII[DEFAULT], named.join("; "))
+    }
 }
 
 /// The nearest unrelated pairs by name.
@@ -294,7 +322,8 @@ fn extrapolated(report: &Report) -> String {
 pairs. Instead the lower tail is fitted to about {TAIL_PAIRS} nearest pairs: P(distance ≤ x) = s · q^((u − x)/2), where u is where the
 tail begins, s the share of pairs in it, and q = m/(1 + m) with m the mean of (u − distance)/2. Intervals come from drawing
 the photographs anew (bootstrap, 95 %). Of a million held-out pictures, 10⁶ · (1 − (1 − P)^10,000,000) then meet something unrelated.
-*Cannot be said* stands where that interval spans a factor of a hundred or more: there the sample supports no number.
+*Cannot be said* stands where that interval spans a factor of a hundred or more, or where the fit expects less than a tenth of a
+pair in the whole sample: there the sample supports no number, and what the fit gives is printed only to show how far it reaches.
 
 ![Shares of unrelated pairs within each distance](quality-distances.svg)
 
@@ -306,10 +335,11 @@ the photographs anew (bootstrap, 95 %). Of a million held-out pictures, 10⁶ ·
         let cells = pairing.extrapolated.map(|pair| {
             let list = pair.against_the_list();
             let interval = format!("{} to {}", rough(list.low * 1e6), rough(list.high * 1e6));
-            if pair.is_supported() {
-                format!("{} ({interval})", rough(list.value * 1e6))
+            let value = rough(list.value * 1e6);
+            if pair.is_supported_by(pairing.distances.total()) {
+                format!("{value} ({interval})")
             } else {
-                format!("cannot be said ({interval})")
+                format!("cannot be said; fit: {value} ({interval})")
             }
         });
         let check = pairing.check;
@@ -329,13 +359,17 @@ the photographs anew (bootstrap, 95 %). Of a million held-out pictures, 10⁶ ·
 The check makes the same fit with {CHECK_TAIL_PAIRS} pairs and asks it for the nearest ten: where far more were seen than expected,
 the true tail is heavier than the fit, and the extrapolation too low. What the table does say:
 
-- Pictures of different kinds keep far apart. Among pictures of one composition (a bright blob on black) the tail is so heavy that
-  a list of 10 million such pictures could answer most look-ups wrongly, or hardly any; this sample cannot tell.
-- So the number depends on what is on the list and what is asked, more than on the radius. Measure it where you are: run a new list
-  with outcome `log` for a week and look at what it names.
+- Pictures of different kinds keep far apart: the nearest of {others} pairs lie {other_minimum} bits apart. Pictures of one composition (a bright
+  blob on black) come to {same_minimum}, and their tail falls slowly. If it went on like that, a list of 10 million pictures of that
+  composition would answer most look-ups of such pictures wrongly. Real tails may end sooner; nothing here shows where.
+- So what is on the list and what is asked decides, more than the radius does, and a list of one kind of picture is like the second
+  row, not like the third. Measure it where you are: run a new list with outcome `log` for a week and look at what it names.
 - Without any fit: no pair in {pairs} means, against a list of 1,000 such pictures, at most {bound} % of look-ups (95 %, and optimistic).
-- With variants each look-up asks eight times; expect about eight times the false matches.
+- With variants each look-up asks eight times; expect about eight times the false matches where nothing else is known.
 ",
+        others = grouped(report.pairing(Pairing::OtherKind).distances.total()),
+        other_minimum = report.pairing(Pairing::OtherKind).distances.minimum().unwrap_or(0),
+        same_minimum = report.pairing(Pairing::SameKind).distances.minimum().unwrap_or(0),
         pairs = grouped(report.pairing(Pairing::All).distances.total()),
         bound = rough(3e5 / report.pairing(Pairing::All).distances.total().max(1) as f64),
     )
@@ -424,7 +458,7 @@ mod tests {
             (percent(1, 3), percent(3, 3), percent(0, 0)),
             ("33.3 %".into(), "100 %".into(), "–".into())
         );
-        let numbers = [0.0, 123_456.0, 35.4, 1.24, 0.0123, 1.2e-9].map(rough);
-        assert_eq!(numbers, ["0", "123,456", "35", "1.2", "0.0123", "1e-9"]);
+        let numbers = [0.0, 1_234.0, 35.4, 1.24, 0.0123, 1.2e-9].map(rough);
+        assert_eq!(numbers, ["0", "1,234", "35", "1.2", "0.0123", "1e-9"]);
     }
 }

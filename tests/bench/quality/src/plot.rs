@@ -116,7 +116,7 @@ fn recall_legend(canvas: &mut Canvas, y: f64) {
     interval(canvas, |share| all(190.0 + 30.0 * share), y, 1, 2, ORANGE);
     canvas.text(all(226.0), y + 4.0, "start", "", "with the eight variants");
     canvas.line([all(400.0), y - 8.0, all(400.0), y + 8.0], INK, 2.0, "");
-    let large = format!("of these, {LARGE_SIDE_MIN} px or more");
+    let large = format!("the same, {LARGE_SIDE_MIN} px or more");
     canvas.text(all(408.0), y + 4.0, "start", "", &large);
     canvas.text(all(0.0), y + 24.0, "start", "fill-opacity=\"0.7\"", "bars: 95 % intervals (Wilson)");
 }

@@ -86,6 +86,9 @@ fn about_recall(recall: &Recall, lines: &mut Vec<Value>) {
         lines.push(share(format!("recall.{name}.r{radius}.plain.{class}"), plain, n));
         lines.push(share(format!("recall.{name}.r{radius}.variants.{class}"), variants, n));
     }
+    let [plain, variants] = [recall.wrong_plain, recall.wrong_variants].map(|wrong| wrong[DEFAULT]);
+    lines.push(share(format!("wrong_answer.{name}.r{radius}.plain"), plain, recall.n));
+    lines.push(share(format!("wrong_answer.{name}.r{radius}.variants"), variants, recall.n));
     lines.push(share(format!("low_quality.{name}"), recall.low_quality, recall.n));
     lines.push(
         json!({ "metric": format!("distance_p50.{name}"), "value": recall.median_distance, "unit": "bits",
@@ -117,7 +120,7 @@ fn about_pairs(pairing: &FalseMatches, lines: &mut Vec<Value>) {
         let interval = json!({ "low": low, "high": high });
         line(format!("pairs.{name}.r{radius}"), json!(value), "per million pairs", interval);
         let pair = pairing.extrapolated[nth];
-        let interval = |low: f64, high: f64| json!({ "low": low * 1e6, "high": high * 1e6, "extrapolated": true, "supported": pair.is_supported() });
+        let interval = |low: f64, high: f64| json!({ "low": low * 1e6, "high": high * 1e6, "extrapolated": true, "supported": pair.is_supported_by(n) });
         let per_million = json!(pair.value * 1e6);
         line(
             format!("tail.{name}.r{radius}"),
@@ -187,7 +190,11 @@ pub(crate) fn tables(report: &Report) -> String {
     for pairing in &report.false_matches {
         for (radius, pair) in RADII.into_iter().zip(pairing.extrapolated) {
             let list = pair.against_the_list();
-            let note = if pair.is_supported() { "" } else { "   not supported by this sample" };
+            let note = if pair.is_supported_by(pairing.distances.total()) {
+                ""
+            } else {
+                "   not supported by this sample"
+            };
             text += &format!(
                 "{:<12} radius {radius}: {:>10.3e}   95 % {:.1e} to {:.1e}{note}\n",
                 pairing.name,

@@ -1,14 +1,18 @@
 //! Which photographs show the same thing, so that a small distance between them is no false match.
 //!
-//! Two photographs of one series count as related: the same file name in two folders, the light and the dark
-//! form of one desktop background, one object of the sky in two surveys, and the phases of the Moon. Every pair of
-//! the table under [`LOOK_BELOW`] was looked at besides: what lies there and is of no series shows different things
-//! and counts as unrelated. The page names the closest ones, so that anybody can judge again.
+//! Two photographs of one series count as related: the same file name in two folders, one thing and its mirror image,
+//! the light and the dark form of one desktop background, one object of the sky in two surveys, and the phases of
+//! the Moon. Every pair of the table under [`LOOK_BELOW`], and under [`LOOK_BELOW_TURNED`] in its nearest orientation, was
+//! looked at besides: what lies there and is of no series shows different things and counts as unrelated. The page
+//! names the closest ones, so that anybody can judge again.
 
 use crate::photographs::{Kind, Photograph};
 
 /// Pairs nearer than this were looked at, one by one.
 pub(crate) const LOOK_BELOW: u16 = 66;
+
+/// And so were pairs nearer than this in any of the eight orientations.
+pub(crate) const LOOK_BELOW_TURNED: u16 = 60;
 
 /// The name that all photographs of one series share.
 fn series(photograph: &Photograph) -> &str {
@@ -18,7 +22,7 @@ fn series(photograph: &Photograph) -> &str {
         // n1569-dss: the object, then the survey.
         Kind::Sky => stem.split('-').next().unwrap_or(stem),
         Kind::Thing if stem.starts_with("moon_") => "moon_",
-        Kind::Thing => stem,
+        Kind::Thing => stem.strip_suffix("_mirror").unwrap_or(stem),
         // grid-l, grid-d: light and dark.
         Kind::Scene => stem.strip_suffix("-l").or(stem.strip_suffix("-d")).unwrap_or(stem),
     }
@@ -44,6 +48,7 @@ mod tests {
             (Kind::Sky, "a/n10-dss.png", "a/n11-dss.png", false),
             (Kind::Thing, "a/fireman.png", "b/fireman.png", true),
             (Kind::Thing, "a/moon_full.png", "a/moon_crescent.png", true),
+            (Kind::Thing, "a/tape.png", "a/tape_mirror.png", true),
             (Kind::Thing, "a/potato.png", "a/tomato.png", false),
         ];
         for (kind, a, b, related) in cases {
