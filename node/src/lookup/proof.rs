@@ -1,11 +1,11 @@
 //! Holding the index against the records: which pairs of value and record must be in it.
 
-use hashpact_index::MatchIndex;
 use super::numbers::Block;
 use super::{Lookup, Source, read, write};
 use hashpact_core::effect::IndexChange;
 use hashpact_core::view::{Reach, RecordView, reach};
 use hashpact_index::Change;
+use hashpact_index::MatchIndex;
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::record::Signal;
 use std::sync::Arc;

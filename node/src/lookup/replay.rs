@@ -12,7 +12,6 @@
 //! come first in any case, so that no record matches for a moment that was withdrawn long ago; the view
 //! does not mind the order.
 
-use hashpact_index::{MatchIndex, SnapshotError};
 use super::numbers::Numbers;
 use super::restored::{LogExtent, Restored, for_each_leaf};
 use super::snapshot::{SnapshotPlace, Unusable};
@@ -22,6 +21,7 @@ use crate::driver::now_ms;
 use crate::storage::Store;
 use anyhow::Context as _;
 use hashpact_core::view::{View, withdrawn_record};
+use hashpact_index::{MatchIndex, SnapshotError};
 use hashpact_protocol::digest::LogId;
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -7,11 +7,11 @@
 //!
 //! It holds values that are as sensitive as the database beside it: mode 0600.
 
-use hashpact_index::{MatchIndex, SnapshotError};
 use super::numbers::BLOCK_ENTRIES;
 use super::restored::LogExtent;
 use super::tag::{Owner, Tag, TagError};
 use super::{Lookup, read, write};
+use hashpact_index::{MatchIndex, SnapshotError};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::roster::MemberId;
 use std::collections::BTreeMap;

@@ -16,6 +16,7 @@ mod measure;
 mod pdq;
 mod photos;
 mod python;
+mod quality;
 mod setup;
 mod workspace;
 
@@ -83,6 +84,8 @@ enum Benchmark {
     Index,
     /// Look-ups over HTTP: in bulk, one by one, and while records are imported
     Http,
+    /// What matching finds and what it matches wrongly, on photographs
+    Quality,
     /// From a contribution at one member to a match at another
     Propagate,
 }

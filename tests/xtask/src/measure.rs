@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use anyhow::{Result, ensure};
 
 use crate::workspace::Workspace;
-use crate::{Benchmark, bench, index, pdq, setup};
+use crate::{Benchmark, bench, index, pdq, quality, setup};
 
 pub(crate) fn run(workspace: &Workspace, name: Benchmark, json: bool, options: &[OsString]) -> Result<()> {
     ensure!(options.is_empty() || name == Benchmark::Index, "{name:?} takes no {}", options[0].display());
@@ -18,6 +18,7 @@ pub(crate) fn run(workspace: &Workspace, name: Benchmark, json: bool, options: &
         Benchmark::Index => index::run(workspace, json, options),
         Benchmark::Http => whole(workspace, "bench-http", json),
         Benchmark::Propagate => whole(workspace, "bench-propagate", json),
+        Benchmark::Quality => quality::run(workspace, json),
     }
 }
 

@@ -1,12 +1,12 @@
 //! Restarts: what a snapshot, a database and a replay make of one another.
 
 use super::*;
-use hashpact_index::MatchIndex;
 use crate::lookup::replay::{IndexOrigin, replay, serve};
 use crate::lookup::snapshot::{SaveError, SnapshotPlace, Unusable};
 use crate::lookup::tag::Tag;
 use crate::storage::Store;
 use hashpact_core::effect::{StoredEntry, WriteBatch};
+use hashpact_index::MatchIndex;
 use hashpact_protocol::digest::leaf_hash;
 use hashpact_protocol::merkle::Frontier;
 use std::sync::atomic::{AtomicBool, Ordering};
