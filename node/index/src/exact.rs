@@ -40,12 +40,6 @@ pub(crate) struct ExactMaps {
     writer: Mutex<()>,
 }
 
-impl Default for ExactMaps {
-    fn default() -> Self {
-        Self::with_seed(&hash::random_seed())
-    }
-}
-
 impl ExactMaps {
     /// Empty maps. The seed is secret: who knows it can choose values that all fall into one page.
     pub(crate) fn with_seed(seed: &[u8; 32]) -> Self {

@@ -168,14 +168,9 @@ impl Default for MatchIndex {
 }
 
 impl MatchIndex {
-    /// An empty index with a seed from the operating system.
-    ///
-    /// # Panics
-    /// The operating system has no random bytes.
+    /// An empty index with a secret seed.
     pub fn new() -> Self {
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).expect("the operating system has random bytes");
-        Self::with_seed(seed)
+        Self::with_seed(random::secret_seed())
     }
 
     /// An empty index with this seed.

@@ -3,6 +3,19 @@
 //! xoshiro256** (Blackman and Vigna, 2018). What it feeds must be unknown outside and different at every node;
 //! nothing that it gives out is ever shown, so it need not resist someone who sees its output.
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+
+/// A secret of the operating system's, by way of the standard library's hash keys, so that this crate asks for
+/// nothing itself.
+pub(crate) fn secret_seed() -> [u8; 32] {
+    let mut seed = [0; 32];
+    for chunk in seed.chunks_exact_mut(8) {
+        chunk.copy_from_slice(&RandomState::new().hash_one(0).to_le_bytes());
+    }
+    seed
+}
+
 /// A stream of numbers.
 #[derive(Clone)]
 pub(crate) struct Random([u64; 4]);
@@ -44,5 +57,32 @@ impl Random {
                 return number % bound;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_differ_and_one_seed_gives_one_stream() {
+        assert_ne!(secret_seed(), secret_seed());
+        let stream = |seed| {
+            std::array::from_fn::<u64, 8, _>({
+                let mut random = Random::from_seed(seed);
+                move |_| random.next()
+            })
+        };
+        assert_eq!(stream([1; 32]), stream([1; 32]));
+        assert_ne!(stream([1; 32]), stream([2; 32]));
+        assert_ne!(stream([0; 32])[0], 0);
+    }
+
+    #[test]
+    fn numbers_stay_below_their_bound_and_reach_all_below_it() {
+        let mut random = Random::from_seed([4; 32]);
+        let mut seen = [false; 7];
+        (0..500).for_each(|_| seen[random.below(7) as usize] = true);
+        assert!(seen.iter().all(|seen| *seen));
     }
 }

@@ -4,8 +4,6 @@
 //! with thousands of them. SipHash-1-3 under a secret key is the standard library's own defence against this; it
 //! takes about 20 ns for 32 bytes, a tenth of what the memory access after it takes.
 
-use std::hash::{BuildHasher, RandomState};
-
 use siphasher::sip::SipHasher13;
 
 /// SipHash-1-3 under a key of its own.
@@ -34,15 +32,6 @@ impl std::fmt::Debug for KeyedHash {
     }
 }
 
-/// A secret of the operating system's, by way of the standard library's hash keys.
-pub(super) fn random_seed() -> [u8; 32] {
-    let mut seed = [0; 32];
-    for chunk in seed.chunks_exact_mut(8) {
-        chunk.copy_from_slice(&RandomState::new().hash_one(0).to_le_bytes());
-    }
-    seed
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,7 +44,6 @@ mod tests {
         let mut late = [1; 32];
         late[31] ^= 1;
         assert_ne!(a.of(b"value"), KeyedHash::new(&late).of(b"value"));
-        assert_ne!(random_seed(), random_seed());
     }
 
     #[test]
