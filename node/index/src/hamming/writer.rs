@@ -25,6 +25,9 @@ const SLICE_BUCKETS: usize = 64;
 /// A pass over all tables ends while the index grows by one in so many.
 const PASS_SHARE: u32 = 4;
 
+/// Rounds of the collector after which everything that no reader holds is given back.
+const COLLECTIONS: usize = 8;
+
 /// What the writer knows beyond what readers share.
 #[derive(Debug)]
 pub(crate) struct HammingWriter {
@@ -246,6 +249,8 @@ impl HammingWriter {
             self.dying = Some(Dying::new(std::mem::take(&mut self.dead), shared.codes.end()));
             self.tables.start_passes();
             while self.slice(shared, &crossbeam_epoch::pin()) {}
+            // What the last tables left goes back now, not at some later change.
+            (0..COLLECTIONS).for_each(|_| crossbeam_epoch::pin().flush());
         }
     }
 
