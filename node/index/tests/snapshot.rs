@@ -1,6 +1,5 @@
 //! Snapshots from outside: what comes back, what is refused, and what happens beside a writer.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -229,7 +228,10 @@ fn a_snapshot_beside_a_writer_is_caught_up_from_its_tag() {
             }
         });
         let mut snapshots = Vec::new();
-        while !writer.is_finished() {
+        while position.load(std::sync::atomic::Ordering::Acquire) < first + 1000 {
+            std::thread::yield_now();
+        }
+        while snapshots.is_empty() || !writer.is_finished() {
             let path = folder.0.join(format!("snapshot-{}", snapshots.len()));
             let tag = position.load(std::sync::atomic::Ordering::Acquire);
             index.save(&path, &tag.to_le_bytes()).expect("saved");
@@ -237,14 +239,11 @@ fn a_snapshot_beside_a_writer_is_caught_up_from_its_tag() {
         }
         snapshots
     });
-    assert!(!snapshots.is_empty());
-    let mut tags = BTreeSet::new();
     for path in snapshots {
         let (opened, tag) = MatchIndex::open(&path).expect("opened");
         let tag = u64::from_le_bytes(tag.try_into().expect("eight bytes"));
-        tags.insert(tag);
+        assert!(tag > first);
         (tag..last).for_each(|number| change(&opened, number));
         assert_equal(&index, &opened, 3000);
     }
-    assert!(tags.last() > Some(&first), "a snapshot was taken while the writer wrote");
 }

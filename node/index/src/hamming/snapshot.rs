@@ -236,7 +236,7 @@ impl HammingWriter {
         let outcome = (0..PARTS).try_for_each(|table| self.load_table(shared, reader, table));
         match outcome {
             Ok(()) if !reader.section(LENGTHS).is_empty() => {
-                self.settle(shared);
+                shared.ready.store(true, Ordering::Release);
                 Ok(())
             }
             outcome => {

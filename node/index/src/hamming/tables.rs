@@ -11,7 +11,7 @@
 //! calls; nobody waits for it.
 
 use super::extent::{Entry, Extent, ExtentMut, UNIT_BYTES, units_for};
-use super::kernel::{Kernel, LINE};
+use super::kernel::Kernel;
 use super::memory::{HUGE_PAGE_BYTES, Region, Segments};
 use super::permutation::PARTS;
 use crossbeam_epoch::Guard;
@@ -80,6 +80,12 @@ impl BucketView {
     pub(crate) fn slots(&self) -> usize {
         self.overflow.len() + self.main.len()
     }
+
+    /// The extent that the next entry would go to, if there is one.
+    #[inline(always)]
+    pub(crate) fn last(&self) -> Option<&Extent> {
+        [&self.overflow, &self.main].into_iter().find(|extent| extent.len() > 0)
+    }
 }
 
 impl Tables {
@@ -117,15 +123,6 @@ impl Tables {
         let overflow = Place::read(bucket.overflow.load(Ordering::Acquire));
         let main = Place::read(bucket.main.load(Ordering::Acquire));
         BucketView { overflow: self.extent(overflow), main: self.extent(main) }
-    }
-
-    /// Where the next entry of a bucket would be written: fingerprint and group lanes, for prefetching.
-    #[inline(always)]
-    pub(crate) fn tail(&self, table: usize, key: u16, guard: &Guard) -> Option<(*const u8, *const u8)> {
-        let view = self.view(table, key, guard);
-        let extent = if view.overflow.len() > 0 { view.overflow } else { view.main };
-        let slot = extent.len().checked_sub(1)?;
-        Some((extent.line(slot / LINE), extent.group_address(slot)))
     }
 
     #[inline(always)]
@@ -232,11 +229,9 @@ impl TablesWriter {
         writer.overflow_slots += u64::from(extent.1.len() - overflow.len);
     }
 
-    /// Whether a table is worth a pass, or one is under way.
+    /// Whether a table is worth a pass.
     pub(crate) fn wants_pass(&self) -> bool {
-        self.tables.iter().any(|table| {
-            table.pass.is_some() || table.overflow_slots > PASS_OVERFLOW_MIN.max(table.main_slots / 2)
-        })
+        self.tables.iter().any(TableWriter::wants_pass)
     }
 
     /// Starts a pass over every table that has none.
@@ -263,7 +258,7 @@ impl TablesWriter {
     ) {
         let mut left = buckets;
         for (number, table) in self.tables.iter_mut().enumerate() {
-            if table.pass.is_none() && table.overflow_slots > PASS_OVERFLOW_MIN.max(table.main_slots / 2) {
+            if table.wants_pass() {
                 table.start_pass();
             }
             while left > 0 && table.pass.is_some() {
@@ -315,6 +310,11 @@ pub(crate) struct Room {
 unsafe impl Sync for Room {}
 
 impl TableWriter {
+    /// Whether overflow has grown enough, and no pass is under way.
+    fn wants_pass(&self) -> bool {
+        self.pass.is_none() && self.overflow_slots > PASS_OVERFLOW_MIN.max(self.main_slots / 2)
+    }
+
     fn start_pass(&mut self) {
         self.generation += 1;
         let mut recycled = self.recycled.lock().unwrap_or_else(PoisonError::into_inner);

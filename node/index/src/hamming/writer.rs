@@ -9,8 +9,8 @@ use super::codes::GROUP;
 use super::extent::{Entry, Notes, Sink};
 use super::kernel::{Kernel, WithKernel, dispatch};
 use super::permutation::{Code, PARTS, part};
-use super::probe::prefetch;
-use super::tables::TablesWriter;
+use super::probe::{prefetch, prefetch_lines};
+use super::tables::{BUCKETS, BucketView, TablesWriter};
 use crate::posting::{EMPTY, Removal};
 use crossbeam_epoch::Guard;
 use std::sync::atomic::Ordering;
@@ -22,6 +22,8 @@ const DEAD_MIN: usize = 4096;
 const DEAD_SHARE: usize = 32;
 /// Buckets that a pass moves at a time: some tens of microseconds.
 const SLICE_BUCKETS: usize = 64;
+/// Changes between two looks at whether passes are wanted.
+const CHECK_INTERVAL: u32 = 1024;
 /// A pass over all tables ends while the index grows by one in so many.
 const PASS_SHARE: u32 = 4;
 
@@ -41,6 +43,10 @@ pub(crate) struct HammingWriter {
     dying: Option<Dying>,
     /// Slices owed for changes made during a pass, in 1/1024 buckets.
     debt: u64,
+    /// Passes are under way.
+    passing: bool,
+    /// Changes since it was last looked whether passes are wanted.
+    unchecked: u32,
     /// A snapshot is being written.
     held: bool,
 }
@@ -77,6 +83,8 @@ impl HammingWriter {
             dead: Vec::new(),
             dying: None,
             debt: 0,
+            passing: false,
+            unchecked: 0,
             held: false,
         }
     }
@@ -112,7 +120,9 @@ impl HammingWriter {
         removal != Removal::Absent
     }
 
-    /// From now until [`release`](Self::release) no place is used again; returns the end of what stands.
+    /// From now until [`release`](Self::release) no place is used again, and no entry of a place that stands now is
+    /// dropped, whatever is removed: slots are written before tables, and each must find its entries there. Returns the
+    /// end of what stands.
     pub(crate) fn hold(&mut self, shared: &Hamming) -> u32 {
         self.held = true;
         shared.codes.end()
@@ -126,11 +136,6 @@ impl HammingWriter {
     /// Notes a dead place of a snapshot whose entries may be in the tables.
     pub(crate) fn bury(&mut self, number: u32) {
         self.dead.push(number);
-    }
-
-    /// Lets readers use the tables that were loaded.
-    pub(crate) fn settle(&mut self, shared: &Hamming) {
-        shared.ready.store(true, Ordering::Release);
     }
 
     /// Builds the tables from the codes, if there are enough of them.
@@ -208,21 +213,31 @@ impl HammingWriter {
             }
             return;
         }
-        let passing = self.tables.is_passing();
-        if self.dying.is_none()
-            && !passing
-            && self.dead.len() > DEAD_MIN.max(shared.values.load(Ordering::Relaxed) as usize / DEAD_SHARE)
-        {
-            self.dying = Some(Dying::new(std::mem::take(&mut self.dead), shared.codes.end()));
-            self.tables.start_passes();
-        } else if !passing && !self.tables.wants_pass() {
-            return;
+        if !self.passing {
+            self.unchecked += 1;
+            if self.unchecked < CHECK_INTERVAL {
+                return;
+            }
+            self.unchecked = 0;
+            let dead_max = DEAD_MIN.max(shared.values.load(Ordering::Relaxed) as usize / DEAD_SHARE);
+            if self.dead.len() > dead_max && !self.held {
+                self.start_reclaiming(shared);
+            } else if !self.tables.wants_pass() {
+                return;
+            }
+            self.passing = true;
         }
-        let buckets = (PARTS * super::tables::BUCKETS) as u64;
+        let buckets = (PARTS * BUCKETS) as u64;
         self.debt += 1024 * buckets / u64::from((shared.codes.end() / PASS_SHARE).max(1));
         while self.debt >= 1024 * SLICE_BUCKETS as u64 && self.slice(shared, guard) {
             self.debt -= 1024 * SLICE_BUCKETS as u64;
         }
+    }
+
+    /// Starts passes over all tables that drop what is dead. None may be under way.
+    fn start_reclaiming(&mut self, shared: &Hamming) {
+        self.dying = Some(Dying::new(std::mem::take(&mut self.dead), shared.codes.end()));
+        self.tables.start_passes();
     }
 
     /// Moves some buckets; false when there was nothing left to do.
@@ -235,7 +250,7 @@ impl HammingWriter {
         if let Some(dying) = self.dying.take() {
             self.reclaim(dying.places, guard);
         }
-        self.debt = 0;
+        (self.debt, self.passing) = (0, false);
         false
     }
 
@@ -246,8 +261,11 @@ impl HammingWriter {
             self.slice(shared, &crossbeam_epoch::pin());
         }
         if shared.ready.load(Ordering::Relaxed) {
-            self.dying = Some(Dying::new(std::mem::take(&mut self.dead), shared.codes.end()));
-            self.tables.start_passes();
+            if self.held {
+                self.tables.start_passes();
+            } else {
+                self.start_reclaiming(shared);
+            }
             while self.slice(shared, &crossbeam_epoch::pin()) {}
             // What the last tables left goes back now, not at some later change.
             (0..COLLECTIONS).for_each(|_| crossbeam_epoch::pin().flush());
@@ -274,18 +292,24 @@ impl WithKernel for Find<'_> {
     #[inline(always)]
     fn with<K: Kernel>(self) -> Option<u32> {
         let Self { shared, code, guard } = self;
+        // Whatever is found, the ends of all buckets are wanted next. Each step needs what the one before fetches: the
+        // directory, then an extent's first line, which says where its groups stand, then the groups.
         for table in 0..PARTS {
             prefetch(shared.tables.address(table, part(code, table)));
         }
-        let views = std::array::from_fn::<_, PARTS, _>(|table| {
-            let key = part(code, table);
-            if let Some((fingerprints, groups)) = shared.tables.tail(table, key, guard) {
-                prefetch(fingerprints);
-                prefetch(groups);
+        let views: [BucketView; PARTS] = std::array::from_fn(|table| {
+            let view = shared.tables.view(table, part(code, table), guard);
+            if let Some(extent) = view.last() {
+                prefetch(extent.line(0));
+                prefetch(extent.line(extent.lines() - 1));
             }
-            shared.tables.view(table, key, guard)
+            view
         });
         let (table, view) = views.iter().enumerate().min_by_key(|(_, view)| view.slots())?;
+        prefetch_lines(view);
+        for extent in views.iter().filter_map(BucketView::last) {
+            prefetch(extent.group_address(extent.len() - 1));
+        }
         let mut same = Same { shared, code, found: Vec::new() };
         let mut notes = Notes::new();
         for extent in [view.main, view.overflow] {
@@ -365,4 +389,40 @@ fn has_code(shared: &Hamming, table: usize, key: u16, entry: Entry) -> bool {
             && part(&code, table) == key
             && part(&code, table + 1) == entry.fingerprint
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    #[test]
+    fn nothing_that_a_snapshot_may_name_is_dropped_while_it_is_written() {
+        let mut random = Random::from_seed([3; 32]);
+        let shared = Hamming::new(&mut random, crate::Instructions::best(), 0);
+        let mut writer = HammingWriter::new();
+        let values: Vec<[u8; 32]> =
+            (0..3 * DEAD_MIN).map(|_| std::array::from_fn(|_| random.next() as u8)).collect();
+        for (value, record) in values.iter().zip(0..) {
+            assert!(writer.insert(&shared, value, record));
+        }
+        let slots = || {
+            let guard = crossbeam_epoch::pin();
+            let slots =
+                |table| (0..=u16::MAX).map(|key| shared.tables.view(table, key, &guard).slots()).sum();
+            (0..PARTS).map(slots).collect::<Vec<usize>>()
+        };
+        writer.hold(&shared);
+        for (value, record) in values.iter().zip(0..) {
+            assert!(writer.remove(&shared, value, record));
+        }
+        writer.compact(&shared);
+        assert!(
+            slots().iter().all(|slots| *slots >= values.len()),
+            "the removed values' entries are still there"
+        );
+        writer.release();
+        writer.compact(&shared);
+        assert_eq!(slots(), [0; PARTS], "and are dropped once the snapshot is written");
+    }
 }
