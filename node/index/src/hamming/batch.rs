@@ -8,8 +8,8 @@
 //! Work is handed out to threads as ranges of buckets of one table, so that every line is read once for all.
 
 use super::Hamming;
-use super::extent::{Extent, Notes, Sink};
-use super::kernel::{Kernel, WithKernel, dispatch};
+use super::extent::Extent;
+use super::kernel::{Asking, FEW, Kernel, LINE, MANY, WithKernel, dispatch};
 use super::permutation::{Code, PARTS, part};
 use super::probe::{Plan, RADIUS_MAX, prefetch, prefetch_lines};
 use super::tables::{BUCKETS, BucketView};
@@ -25,10 +25,14 @@ const SORTED_MAX: usize = 128 * 1024;
 const RANGE_BUCKETS: usize = BUCKETS / 4;
 /// Buckets between the prefetch of a directory word, of the lines, and their use.
 const AHEAD_BUCKETS: usize = 8;
+/// Queries compared with a bucket at a time.
+const CROWD: usize = 8 * MANY;
+/// Queries that join at a time.
+const JOINED: usize = 4;
 /// Candidates between the prefetch of a code and its judgement.
 const WAITING: usize = 16;
-/// Candidates kept before they are judged: 64 MiB, and as much again while they are put in order.
-const KEPT_MAX: usize = 8 << 20;
+/// Candidates kept before they are judged: 8 MiB, and as much again while they are put in order.
+const KEPT_MAX: usize = 1 << 20;
 /// Groups of a region: 1 MiB of codes, of which the judging reads half.
 const REGION_GROUPS: u32 = 8192;
 
@@ -127,8 +131,8 @@ fn sorted(hamming: &Hamming, values: &[[u8; 32]], radius: u16, threads: usize) -
 struct KeyOrder {
     /// Where the queries of each key start, and the end of the last.
     starts: Box<[u32; BUCKETS + 1]>,
-    /// Number and next part of each query.
-    queries: Vec<(u32, u16)>,
+    /// With [`JOINED`] more that nobody asks for.
+    queries: Vec<Asking>,
 }
 
 impl KeyOrder {
@@ -140,20 +144,28 @@ impl KeyOrder {
         for key in 0..BUCKETS {
             starts[key + 1] += starts[key];
         }
-        let (mut next, mut order) = (starts.clone(), vec![(0, 0); queries.len()]);
+        let (mut next, mut order) = (starts.clone(), vec![Asking::default(); queries.len() + JOINED]);
         for (number, query) in (0u32..).zip(queries) {
             let place = &mut next[usize::from(part(query, table))];
-            order[*place as usize] = (number, part(query, table + 1));
+            let fingerprint_twice = u32::from(part(query, table + 1)) * 0x1_0001;
+            order[*place as usize] = Asking { query: number, fingerprint_twice };
             *place += 1;
         }
         Self { starts, queries: order }
     }
 
     #[inline(always)]
-    fn with_key(&self, key: u16) -> &[(u32, u16)] {
-        let key = usize::from(key);
-        &self.queries[self.starts[key] as usize..self.starts[key + 1] as usize]
+    fn with_key(&self, key: u16) -> Keyed<'_> {
+        let (first, last) =
+            (self.starts[usize::from(key)] as usize, self.starts[usize::from(key) + 1] as usize);
+        Keyed { queries: &self.queries[first..], count: last - first }
     }
+}
+
+/// The queries of one key: the first `count` of these, with at least [`JOINED`] more behind.
+struct Keyed<'a> {
+    queries: &'a [Asking],
+    count: usize,
 }
 
 /// A range of buckets of one table, for all queries: what passes the filter is kept.
@@ -174,24 +186,17 @@ impl WithKernel for Sweep<'_> {
     fn with<K: Kernel>(self) {
         let Self { hamming, order, plan, table, first, guard, kept } = self;
         let last = first + RANGE_BUCKETS;
-        let mut candidates = Candidates { query: 0, slots: Vec::new(), kept };
         let mut views = [BucketView::EMPTY; AHEAD_BUCKETS];
-        let mut notes = Notes::new();
+        let mut crowd = Crowd::new(kept);
         for step in first..last + AHEAD_BUCKETS {
             if step >= first + AHEAD_BUCKETS {
                 let (view, key) = (&views[step % AHEAD_BUCKETS], (step - AHEAD_BUCKETS) as u16);
-                for &mask in plan.masks {
-                    let left = plan.left(mask);
-                    for &(query, fingerprint) in order.with_key(key ^ mask) {
-                        candidates.query = query;
-                        scan::<K>(&view.main, left, fingerprint, &mut notes, &mut candidates);
-                        if view.overflow.len() > 0 {
-                            scan::<K>(&view.overflow, left, fingerprint, &mut notes, &mut candidates);
-                        }
-                        if !notes.is_empty() {
-                            candidates.take::<K>(&mut notes);
-                        }
+                for masks in plan.masks.chunk_by(|a, b| a.count_ones() == b.count_ones()) {
+                    let left = plan.left(masks[0]);
+                    for mask in masks {
+                        crowd.join::<K>(order.with_key(key ^ mask), view, left);
                     }
+                    crowd.compare::<K>(view, left);
                 }
             }
             if step < last {
@@ -204,40 +209,76 @@ impl WithKernel for Sweep<'_> {
     }
 }
 
-/// Entries that passed the filter: query and group.
-struct Candidates<'a> {
-    /// Whose candidates are being added.
-    query: u32,
-    slots: Vec<(Extent, usize)>,
+/// Queries that a bucket is compared with.
+struct Crowd<'a> {
+    queries: [Asking; CROWD],
+    len: usize,
+    /// What passed: query and group.
     kept: &'a mut Vec<(u32, u32)>,
 }
 
-impl Sink for Candidates<'_> {
+impl<'a> Crowd<'a> {
+    fn new(kept: &'a mut Vec<(u32, u32)>) -> Self {
+        Self { queries: [Asking::default(); CROWD], len: 0, kept }
+    }
+
+    /// Adds the queries of a key; compares those that are there when there is no more room.
     #[inline(always)]
-    fn take<K: Kernel>(&mut self, notes: &mut Notes) {
-        self.slots.clear();
-        notes.drain(&mut self.slots);
-        for (extent, slot) in &self.slots {
-            self.kept.push((self.query, extent.group::<K>(*slot)));
+    fn join<K: Kernel>(&mut self, keyed: Keyed<'_>, view: &BucketView, left: u32) {
+        for first in (0..keyed.count).step_by(JOINED) {
+            if self.len > CROWD - JOINED {
+                self.compare::<K>(view, left);
+            }
+            // Always as many, so that nothing depends on how many there are; the next ones overwrite what is too much.
+            self.queries[self.len..self.len + JOINED].copy_from_slice(&keyed.queries[first..first + JOINED]);
+            self.len += JOINED.min(keyed.count - first);
         }
     }
-}
 
-#[inline(always)]
-fn scan<K: Kernel>(
-    extent: &Extent,
-    left: u32,
-    fingerprint: u16,
-    notes: &mut Notes,
-    sink: &mut Candidates<'_>,
-) {
-    match left {
-        0 => extent.scan::<K, 0>(fingerprint, notes, sink),
-        1 => extent.scan::<K, 1>(fingerprint, notes, sink),
-        2 => extent.scan::<K, 2>(fingerprint, notes, sink),
-        3 => extent.scan::<K, 3>(fingerprint, notes, sink),
-        4 => extent.scan::<K, 4>(fingerprint, notes, sink),
-        _ => extent.scan::<K, 5>(fingerprint, notes, sink),
+    /// Compares all with the bucket, and has none afterwards.
+    #[inline(always)]
+    fn compare<K: Kernel>(&mut self, view: &BucketView, left: u32) {
+        if self.len > 0 {
+            for extent in [&view.main, &view.overflow].into_iter().filter(|extent| extent.len() > 0) {
+                match left {
+                    0 => self.scan::<K, 0>(extent),
+                    1 => self.scan::<K, 1>(extent),
+                    2 => self.scan::<K, 2>(extent),
+                    3 => self.scan::<K, 3>(extent),
+                    4 => self.scan::<K, 4>(extent),
+                    _ => self.scan::<K, 5>(extent),
+                }
+            }
+            self.len = 0;
+        }
+    }
+
+    /// A line at a time, for all queries: nothing depends on what is found before the line is done.
+    #[inline(always)]
+    fn scan<K: Kernel, const T: u32>(&mut self, extent: &Extent) {
+        let mut within = [[0; FEW]; CROWD / FEW];
+        let queries = &self.queries[..self.len];
+        // A multiple of a few: the last ones may be left over from before.
+        let fews = &self.queries.as_chunks::<FEW>().0[..self.len.div_ceil(FEW)];
+        for line in 0..extent.lines() {
+            // SAFETY: a line of an extent is readable: what follows the fingerprints of a short one are its groups.
+            unsafe { K::line_within_each::<T>(extent.line(line), fews, &mut within) };
+            let (lanes, groups) = (extent.lanes(line), extent.group_address(line * LINE));
+            for (queries, within) in queries.chunks(MANY).zip(within.as_flattened().as_chunks::<MANY>().0) {
+                // SAFETY: the kernel was chosen for this processor.
+                let mut marked = unsafe { K::marked(within, lanes) } & ((1 << queries.len()) - 1);
+                while marked != 0 {
+                    let at = marked.trailing_zeros() as usize;
+                    marked &= marked - 1;
+                    let mut lanes = within[at] & lanes;
+                    while lanes != 0 {
+                        let group = extent.group_in_line::<K>(groups, lanes.trailing_zeros() as usize);
+                        lanes &= lanes - 1;
+                        self.kept.push((queries[at].query, group));
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -87,11 +87,6 @@ impl Notes {
         }
         self.len = 0;
     }
-
-    #[inline(always)]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
 }
 
 /// Takes a book of notes that is full. Not a closure: a closure is a function of its own that does not get the
@@ -188,13 +183,18 @@ impl Extent {
     /// The group of a published entry.
     #[inline(always)]
     pub(crate) fn group<K: Kernel>(&self, slot: usize) -> u32 {
-        let (first, lane) = (slot / LINE * LINE, slot % LINE);
-        let line = self.groups().wrapping_add(first * 2);
+        self.group_in_line::<K>(self.group_address(slot / LINE * LINE), slot % LINE)
+    }
+
+    /// The group of the entry in lane `lane` of a line of groups; `line` is the [address](Self::group_address) of its
+    /// first slot.
+    #[inline(always)]
+    pub(crate) fn group_in_line<K: Kernel>(&self, line: *const u8, lane: usize) -> u32 {
         // SAFETY: the slot is published, so its line of groups lies in the extent; fingerprints stand before it, and
         // a short last line reads into what follows the extent, which the constructor's caller promised.
         let wraps = unsafe { K::wraps(line, lane) };
-        let low = self.lane(self.groups(), slot).load(Ordering::Relaxed);
-        let high = u32::from(self.lane(self.groups(), first).load(Ordering::Relaxed)) + wraps;
+        let low = self.lane(line, lane).load(Ordering::Relaxed);
+        let high = u32::from(self.lane(line, 0).load(Ordering::Relaxed)) + wraps;
         high << 16 | u32::from(low)
     }
 

@@ -1,6 +1,6 @@
 //! AVX-512: a whole line of thirty-two fingerprints at a time, with and without the popcount instructions.
 
-use super::{Code, Kernel};
+use super::{Asking, Code, FEW, Kernel, MANY};
 use core::arch::x86_64::*;
 
 /// AVX-512 F, BW, VL and DQ.
@@ -28,16 +28,33 @@ impl Kernel for Avx512 {
     #[inline(always)]
     unsafe fn line_within<const T: u32>(line: *const u8, fingerprint: u16) -> u32 {
         // SAFETY: 64 readable bytes and AVX-512BW are the caller's promise; the load needs no alignment.
+        unsafe { at_most::<T>(differences(line, fingerprint)) }
+    }
+
+    #[inline(always)]
+    unsafe fn line_within_each<const T: u32>(
+        line: *const u8,
+        queries: &[[Asking; FEW]],
+        within: &mut [[u32; FEW]],
+    ) {
+        // SAFETY: 64 readable bytes and AVX-512BW are the caller's promise. Words are broadcast by the load alone.
         unsafe {
-            let mut lanes = differences(line, fingerprint);
-            let ones = _mm512_set1_epi16(-1);
-            for _ in 1..T {
-                lanes = _mm512_and_si512(lanes, _mm512_add_epi16(lanes, ones));
+            let line = _mm512_loadu_si512(line.cast());
+            for (queries, within) in queries.iter().zip(within) {
+                for (query, within) in queries.iter().zip(within) {
+                    let fingerprint = _mm512_set1_epi32(query.fingerprint_twice.cast_signed());
+                    *within = at_most::<T>(_mm512_xor_si512(line, fingerprint));
+                }
             }
-            match T {
-                0 => _mm512_testn_epi16_mask(lanes, lanes),
-                _ => _mm512_testn_epi16_mask(lanes, _mm512_add_epi16(lanes, ones)),
-            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn marked(words: &[u32; MANY], mask: u32) -> u32 {
+        // SAFETY: AVX-512F is the caller's promise; the array has sixteen words.
+        unsafe {
+            let words = _mm512_loadu_si512(words.as_ptr().cast());
+            u32::from(_mm512_test_epi32_mask(words, _mm512_set1_epi32(mask.cast_signed())))
         }
     }
 
@@ -79,6 +96,12 @@ impl Kernel for Avx512Popcnt {
     }
 
     #[inline(always)]
+    unsafe fn marked(words: &[u32; MANY], mask: u32) -> u32 {
+        // SAFETY: the caller's promise covers the smaller instruction set.
+        unsafe { Avx512::marked(words, mask) }
+    }
+
+    #[inline(always)]
     unsafe fn front_within(front: *const u8, query: &Code, radius: u32) -> u32 {
         // SAFETY: 64 readable bytes and AVX-512VPOPCNTDQ are the caller's promise.
         unsafe { sums_within(_mm512_popcnt_epi64(front_differences(front, query)), radius) }
@@ -88,6 +111,25 @@ impl Kernel for Avx512Popcnt {
     unsafe fn wraps(line: *const u8, lane: usize) -> u32 {
         // SAFETY: the caller's promise covers the smaller instruction set.
         unsafe { Avx512::wraps(line, lane) }
+    }
+}
+
+/// The lanes that have at most `T` bits set.
+///
+/// # Safety
+/// The processor has AVX-512BW.
+#[inline(always)]
+unsafe fn at_most<const T: u32>(mut lanes: __m512i) -> u32 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let ones = _mm512_set1_epi16(-1);
+        for _ in 1..T {
+            lanes = _mm512_and_si512(lanes, _mm512_add_epi16(lanes, ones));
+        }
+        match T {
+            0 => _mm512_testn_epi16_mask(lanes, lanes),
+            _ => _mm512_testn_epi16_mask(lanes, _mm512_add_epi16(lanes, ones)),
+        }
     }
 }
 

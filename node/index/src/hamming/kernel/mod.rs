@@ -28,6 +28,19 @@ use super::permutation::Code;
 
 /// Fingerprints in a line.
 pub(crate) const LINE: usize = 32;
+/// Fingerprints that are compared with one line at a time.
+pub(crate) const MANY: usize = 16;
+/// They come in so many at a time.
+pub(crate) const FEW: usize = 8;
+
+/// A query among many.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Asking {
+    /// Its number.
+    pub(crate) query: u32,
+    /// Its fingerprint, in both halves of the word.
+    pub(crate) fingerprint_twice: u32,
+}
 
 /// The loops of one instruction set.
 pub(crate) trait Kernel: Copy {
@@ -36,6 +49,31 @@ pub(crate) trait Kernel: Copy {
     /// # Safety
     /// 64 bytes are readable at `line`, and the processor has the kernel's instructions.
     unsafe fn line_within<const T: u32>(line: *const u8, fingerprint: u16) -> u32;
+
+    /// [`line_within`](Self::line_within) for many fingerprints.
+    ///
+    /// # Safety
+    /// As for [`line_within`](Self::line_within).
+    #[inline(always)]
+    unsafe fn line_within_each<const T: u32>(
+        line: *const u8,
+        queries: &[[Asking; FEW]],
+        within: &mut [[u32; FEW]],
+    ) {
+        for (query, within) in queries.as_flattened().iter().zip(within.as_flattened_mut()) {
+            // SAFETY: the caller's promise.
+            *within = unsafe { Self::line_within::<T>(line, query.fingerprint_twice as u16) };
+        }
+    }
+
+    /// Bit j is set if word j has a bit in common with `mask`.
+    ///
+    /// # Safety
+    /// The processor has the kernel's instructions.
+    #[inline(always)]
+    unsafe fn marked(words: &[u32; MANY], mask: u32) -> u32 {
+        words.iter().enumerate().fold(0, |marked, (at, word)| marked | u32::from(word & mask != 0) << at)
+    }
 
     /// Bit j is set if the first 128 bits of code j of the group are within `radius` bits of the query's.
     ///

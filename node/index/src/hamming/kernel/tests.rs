@@ -1,6 +1,6 @@
 //! Every kernel that this processor has, against the scalar twin, on random and on hostile lines.
 
-use super::{Instructions, Kernel, LINE, Scalar, WithKernel, dispatch};
+use super::{Asking, FEW, Instructions, Kernel, LINE, MANY, Scalar, WithKernel, dispatch};
 use crate::random::Random;
 
 /// Two bytes before the line, the line, aligned like an extent.
@@ -17,7 +17,7 @@ struct Ask<'a> {
 }
 
 #[derive(Debug, PartialEq)]
-struct Answers([u32; 6], u32, u32);
+struct Answers([u32; 6], u32, u32, [[[u32; FEW]; 2]; 3], u32);
 
 impl WithKernel for Ask<'_> {
     type Output = Answers;
@@ -28,6 +28,18 @@ impl WithKernel for Ask<'_> {
         // SAFETY: the line is inside `Padded`, aligned to 64, with room before and after; the instructions were asked
         // for by `dispatch`.
         unsafe {
+            let queries: [[Asking; FEW]; 2] = std::array::from_fn(|row| {
+                std::array::from_fn(|at| {
+                    let fingerprint = self.fingerprint ^ (self.query[1] >> (3 * (FEW * row + at))) as u16;
+                    Asking { query: 0, fingerprint_twice: u32::from(fingerprint) * 0x1_0001 }
+                })
+            });
+            let mut each = [[[0; FEW]; 2]; 3];
+            K::line_within_each::<0>(line, &queries, &mut each[0]);
+            K::line_within_each::<2>(line, &queries, &mut each[1]);
+            K::line_within_each::<3>(line, &queries, &mut each[2]);
+            let words: &[u32; MANY] = each[1].as_flattened().try_into().expect("two rows");
+            let marked = K::marked(words, self.query[2] as u32 & self.query[3] as u32);
             Answers(
                 [
                     K::line_within::<0>(line, self.fingerprint),
@@ -39,6 +51,8 @@ impl WithKernel for Ask<'_> {
                 ],
                 K::front_within(line, &self.query, self.radius),
                 K::wraps(line, self.lane),
+                each,
+                marked,
             )
         }
     }
