@@ -13,6 +13,7 @@ use hashpact_index::MatchIndex;
 
 use crate::data::Set;
 use crate::latency::{Samples, median};
+use crate::limit::Limit;
 use crate::peer::{Contender, Peers};
 use crate::report::{Line, Report};
 
@@ -23,6 +24,8 @@ const BATCH_ROUNDS: usize = 3;
 /// Queries that a peer answers in each round.
 const PEER_SINGLES: usize = 40;
 const PEER_BATCH: usize = 64;
+/// Times that the limit is measured in each round.
+const LIMIT_SINGLES: usize = 2000;
 /// Queries before the first round, not counted.
 const WARM_UP: usize = 2000;
 
@@ -60,6 +63,8 @@ pub(crate) fn singles(sides: &mut [Side], report: &mut Report) -> Result<Vec<[f6
     let mut theirs: Vec<Vec<Turns>> =
         (sides.iter()).map(|side| side.contenders().iter().map(|_| Turns::default()).collect()).collect();
     let (mut hits, mut disagreements) = (vec![0; sides.len()], vec![0; sides.len()]);
+    let mut limits = sides.iter().map(|side| Limit::new(side.set.size.stored)).collect::<Result<Vec<_>>>()?;
+    let mut least: Vec<Turns> = sides.iter().map(|_| Turns::default()).collect();
     for side in sides.iter() {
         timed(&side.index, &side.queries[..WARM_UP.min(side.queries.len())]);
     }
@@ -69,6 +74,7 @@ pub(crate) fn singles(sides: &mut [Side], report: &mut Report) -> Result<Vec<[f6
             let start = round * length;
             let (samples, found) = timed(&side.index, &side.queries[start..start + length]);
             ours[number].add(&samples);
+            least[number].add(&limits[number].measure(LIMIT_SINGLES));
             hits[number] += found.iter().sum::<usize>();
             let Some((peers, contenders)) = &mut side.peers else { continue };
             for (contender, turns) in contenders.iter().zip(&mut theirs[number]) {
@@ -83,6 +89,7 @@ pub(crate) fn singles(sides: &mut [Side], report: &mut Report) -> Result<Vec<[f6
     for (number, side) in sides.iter().enumerate() {
         let metric = format!("{}.single", side.metric);
         medians.push(say_ours(&metric, &ours[number], side, report)?);
+        say_limit(&metric, &least[number], limits[number].lines(), report)?;
         let share = hits[number] as f64 / (side.queries.len() / ROUNDS * ROUNDS) as f64;
         report.line(&Line::new(format!("{metric}.hits"), share, "hits a query"))?;
         for (contender, turns) in side.contenders().iter().zip(&theirs[number]) {
@@ -114,6 +121,15 @@ fn say_ours(metric: &str, turns: &Turns, side: &Side, report: &mut Report) -> Re
         report.line(&target.into_iter().fold(line, Line::target))?;
     }
     Ok(medians)
+}
+
+fn say_limit(metric: &str, least: &Turns, lines: usize, report: &Report) -> Result<()> {
+    for (name, rounds) in [("p50", &least.p50_us), ("p99", &least.p99_us)] {
+        let line = Line::new(format!("{metric}.limit.{name}"), median(rounds.iter().copied()), "us");
+        report
+            .line(&line.note(format!("what fetching {lines} cache lines alone takes, in the same rounds")))?;
+    }
+    Ok(())
 }
 
 fn say_peer(

@@ -8,6 +8,7 @@ mod changes;
 mod data;
 mod disk;
 mod latency;
+mod limit;
 mod lookup;
 mod memory;
 mod page;
