@@ -138,7 +138,7 @@ impl Lookup {
             numbers.extend(some.iter().map(|change| rows.put(&change.record)));
         }
         let Source { index, restored } = self.source();
-        // One call for all: the index copies what its readers share once a call.
+        // One call for all: the writer's lock is taken once.
         index.apply(changes.iter().zip(numbers).flat_map(|(change, number)| {
             let means = restored.as_ref().map_or(change.index, |restored| restored.index_change(change));
             index_changes(&change.record, number, means)
@@ -232,12 +232,6 @@ impl Lookup {
     #[must_use]
     pub fn index_stats(&self) -> IndexStats {
         self.source().index.stats()
-    }
-
-    /// Memory that the index holds, in bytes.
-    #[must_use]
-    pub fn index_bytes(&self) -> u64 {
-        self.source().index.stats().bytes()
     }
 
     /// Number of records, whatever their status.

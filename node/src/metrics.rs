@@ -181,8 +181,8 @@ impl Metrics {
     }
 
     fn note_index(&self, lookup: &Lookup) {
-        self.index_bytes.set(i64::try_from(lookup.index_bytes()).unwrap_or(i64::MAX));
         let stats = lookup.index_stats();
+        self.index_bytes.set(i64::try_from(stats.bytes()).unwrap_or(i64::MAX));
         let exact = SignalType::ALL.map(|kind| (kind.name(), stats.exact.get(&kind.code()).copied()));
         for (name, held) in exact.into_iter().chain([("pdq-near", Some(stats.hamming))]) {
             let values = held.map_or(0, |held| held.values);

@@ -43,8 +43,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
 use exact::ExactMaps;
-pub use hamming::Instructions;
 use hamming::{Hamming, HammingWriter};
+pub use hamming::{Instructions, TABLE_RADIUS_MAX};
 use random::Random;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use snapshot::BlockReader;

@@ -10,13 +10,20 @@ use hashpact_protocol::digest::LogId;
 use hashpact_protocol::limits::MATCHES_PER_ITEM_MAX;
 use hashpact_protocol::record::{SignalType, Vocabulary as _};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, LazyLock, RwLock};
 
-/// Values that are worth a thread of their own.
-const VALUES_PER_THREAD_MIN: usize = 64;
+/// Asked once: the standard library reads several files to know it, which takes longer than a look-up.
+static CORES: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
 
 /// How a record was found: distance, variant of the query, signal type. The least is the best.
 type Way = (u16, u8, SignalType);
+
+/// Hits by number, each in its best way.
+type Best = BTreeMap<u64, Way>;
+
+fn keep_best(best: &mut Best, record: u64, way: Way) {
+    best.entry(record).and_modify(|held| *held = (*held).min(way)).or_insert(way);
+}
 
 pub(super) struct Found {
     record: Arc<RecordView>,
@@ -59,14 +66,15 @@ impl Lookup {
     pub fn near(&self, values: &[[u8; 32]], radius: u16) -> Vec<(usize, Vec<NearRecord>)> {
         let source = self.source();
         let mut records = Records::new(&self.rows, source.restored.clone());
-        let hits = scan(&source, values, radius).into_iter().zip(values).enumerate();
+        let hits =
+            source.index.query_hamming_bulk(values, radius, *CORES).into_iter().zip(values).enumerate();
         hits.filter_map(|(position, (hits, value))| {
-            let mut best: BTreeMap<u64, Way> = BTreeMap::new();
+            let mut best = Best::new();
             let equals = source.index.query_exact(SignalType::Pdq.code(), value);
             let equals = equals.into_iter().map(|record| (record, 0));
             for (record, distance) in hits.iter().map(|hit| (hit.record, hit.distance)).chain(equals) {
                 let way = (distance, 0, SignalType::Pdq);
-                best.entry(record).and_modify(|held| *held = (*held).min(way)).or_insert(way);
+                keep_best(&mut best, record, way);
             }
             if best.is_empty() {
                 return None;
@@ -87,10 +95,10 @@ pub type NearRecord = (u16, Arc<RecordView>);
 fn find(source: &Source, records: &mut Records<'_>, queries: &[api::Query], radius: u16) -> Vec<Vec<Found>> {
     let mut values: Vec<[u8; 32]> = Vec::new();
     let mut owners: Vec<(usize, u8)> = Vec::new();
-    let mut best: Vec<BTreeMap<u64, Way>> = vec![BTreeMap::new(); queries.len()];
+    let mut best = vec![Best::new(); queries.len()];
     let mut note = |item: usize, record: u64, way: Way| {
         if let Some(best) = best.get_mut(item) {
-            best.entry(record).and_modify(|held| *held = (*held).min(way)).or_insert(way);
+            keep_best(best, record, way);
         }
     };
     for (item, query) in queries.iter().enumerate() {
@@ -105,7 +113,8 @@ fn find(source: &Source, records: &mut Records<'_>, queries: &[api::Query], radi
             }
         }
     }
-    for (hits, (item, variant)) in scan(source, &values, radius).into_iter().zip(owners) {
+    let hits = source.index.query_hamming_bulk(&values, radius, *CORES);
+    for (hits, (item, variant)) in hits.into_iter().zip(owners) {
         for hit in hits {
             note(item, hit.record, (hit.distance, variant, SignalType::Pdq));
         }
@@ -122,17 +131,6 @@ fn asked(query: &api::Query) -> impl Iterator<Item = (SignalType, u8, &[u8])> {
         let values = std::iter::once(signal.value()).chain(variants.iter().map(|value| value.as_slice()));
         (0u8..).zip(values).map(|(variant, value)| (signal.kind(), variant, value))
     })
-}
-
-/// Hits per value; a large batch is shared among the cores.
-fn scan(source: &Source, values: &[[u8; 32]], radius: u16) -> Vec<Vec<hashpact_index::Hit>> {
-    // Small look-ups never ask for the number of cores: the standard library reads several files to know it, which
-    // takes longer than the look-up.
-    if values.len() < VALUES_PER_THREAD_MIN * 2 {
-        return source.index.query_hamming_batch(values, radius);
-    }
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    source.index.query_hamming_bulk(values, radius, threads)
 }
 
 /// Numbers of the records that carry this value, byte for byte.
@@ -173,12 +171,14 @@ struct Records<'a> {
     rows: &'a RwLock<Rows>,
     restored: Option<Arc<Restored>>,
     unreplayed: HashMap<u64, Option<Arc<RecordView>>>,
+    carried: HashMap<CarriedKey, Carried>,
     now_ms: u64,
 }
 
 impl<'a> Records<'a> {
     fn new(rows: &'a RwLock<Rows>, restored: Option<Arc<Restored>>) -> Self {
-        Self { rows, restored, unreplayed: HashMap::new(), now_ms: crate::driver::now_ms() }
+        let (unreplayed, carried) = (HashMap::new(), HashMap::new());
+        Self { rows, restored, unreplayed, carried, now_ms: crate::driver::now_ms() }
     }
 
     /// The records that stand among these, in their order.
@@ -207,11 +207,7 @@ impl<'a> Records<'a> {
 
     /// The standing records among the hits of one item, closest first, then by place. `computed` is
     /// the way in which a record itself answers it.
-    fn found(
-        &mut self,
-        best: BTreeMap<u64, Way>,
-        computed: impl Fn(&RecordView) -> Option<Way>,
-    ) -> Vec<Found> {
+    fn found(&mut self, best: Best, computed: impl Fn(&RecordView) -> Option<Way>) -> Vec<Found> {
         let numbers: Vec<u64> = best.keys().copied().collect();
         let standing = self.standing(&numbers);
         let is_proven = self.restored.is_none();
@@ -254,8 +250,7 @@ fn show(
 ) -> api::Match {
     let record = &found.record;
     let (distance, variant, kind) = found.way;
-    let carriers = carriers(source, records, record, kind);
-    let first_ms = carriers.iter().map(|other| other.time_ms).min().unwrap_or(record.time_ms);
+    let Carried { first_ms, sources } = carried(source, records, record, kind);
     api::Match {
         record: record.id.to_hex(),
         member: record.member.to_string(),
@@ -268,11 +263,35 @@ fn show(
         labels: api::LabelsJson::from(&record.content.labels),
         review: record.content.review.get().name().to_owned(),
         first_stated: api::time::rfc3339(first_ms),
-        sources: verdict::independent_sources(carriers.iter().map(AsRef::as_ref)),
+        sources,
         opinions: opinions(record),
         proof: format!("/v1/records/{}/proof", record.id.to_hex()),
     }
 }
+
+/// What the records say together that carry the same signals.
+#[derive(Clone, Copy)]
+struct Carried {
+    first_ms: u64,
+    sources: u32,
+}
+
+/// When one of this record's signals of the matched type was first stated, and by how many independent sources. Worked
+/// out once a request for all records with the same signals: of a flood of one value every record is shown.
+fn carried(source: &Source, records: &mut Records<'_>, record: &RecordView, kind: SignalType) -> Carried {
+    let signals = record.content.signals.iter().filter(|signal| signal.kind() == kind);
+    let key: CarriedKey = (kind, signals.flat_map(|signal| signal.value()).copied().collect());
+    if let Some(known) = records.carried.get(&key) {
+        return *known;
+    }
+    let carriers = carriers(source, records, record, kind);
+    let first_ms = carriers.iter().map(|other| other.time_ms).min().unwrap_or(record.time_ms);
+    let sources = verdict::independent_sources(carriers.iter().map(AsRef::as_ref));
+    *records.carried.entry(key).or_insert(Carried { first_ms, sources })
+}
+
+/// A signal type, whose values have one width, and a record's values of it.
+type CarriedKey = (SignalType, Vec<u8>);
 
 /// Standing records that carry one of this record's signals of the matched type, byte for byte.
 fn carriers(

@@ -15,8 +15,6 @@ use tokio::sync::Semaphore;
 
 /// Most values of a look-up that is answered on a thread of the runtime.
 const AT_ONCE_VALUES_MAX: usize = 8;
-/// Largest radius of one; beyond it the index scans all it holds.
-const AT_ONCE_RADIUS_MAX: u32 = 47;
 /// Longest expected time of one. A thread of the runtime keeps all others waiting meanwhile.
 const AT_ONCE_NS_MAX: u64 = 500_000;
 
@@ -189,7 +187,7 @@ impl Inner {
 }
 
 fn is_small(values: usize, pdq_radius: u32) -> bool {
-    values <= AT_ONCE_VALUES_MAX && pdq_radius <= AT_ONCE_RADIUS_MAX
+    values <= AT_ONCE_VALUES_MAX && pdq_radius <= hashpact_index::TABLE_RADIUS_MAX
 }
 
 fn radius(pdq_radius: u32) -> u16 {

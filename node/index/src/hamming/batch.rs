@@ -11,7 +11,7 @@ use super::Hamming;
 use super::extent::Extent;
 use super::kernel::{Asking, FEW, Kernel, LINE, MANY, WithKernel, dispatch};
 use super::permutation::{Code, PARTS, part};
-use super::probe::{Plan, RADIUS_MAX, prefetch, prefetch_lines};
+use super::probe::{Plan, TABLE_RADIUS_MAX, prefetch, prefetch_lines};
 use super::tables::{BUCKETS, BucketView};
 use crate::Hit;
 use crossbeam_epoch::Guard;
@@ -45,7 +45,7 @@ pub(super) fn query_many(
     radius: u16,
     threads: usize,
 ) -> Vec<Vec<Hit>> {
-    let by_tables = u32::from(radius) <= RADIUS_MAX && hamming.ready.load(Ordering::Acquire);
+    let by_tables = u32::from(radius) <= TABLE_RADIUS_MAX && hamming.ready.load(Ordering::Acquire);
     if by_tables && values.len() >= SORTED_MIN {
         let parts = values.len().div_ceil(SORTED_MAX);
         let share = values.len().div_ceil(parts);

@@ -19,6 +19,7 @@ mod tables;
 mod writer;
 
 pub use kernel::Instructions;
+pub use probe::TABLE_RADIUS_MAX;
 pub(crate) use writer::HammingWriter;
 
 use crate::Hit;
@@ -29,7 +30,7 @@ use crossbeam_epoch::Guard;
 use flat::FlatScan;
 use kernel::dispatch;
 use permutation::{Code, Permutation};
-use probe::{Probe, RADIUS_MAX};
+use probe::Probe;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tables::Tables;
 
@@ -81,7 +82,7 @@ impl Hamming {
     /// Numbers and distances of standing codes within the radius; a code may come several times.
     fn search(&self, query: &Code, radius: u16, guard: &Guard, found: &mut Vec<(u32, u16)>) {
         let radius = u32::from(radius);
-        if radius <= RADIUS_MAX && self.ready.load(Ordering::Acquire) {
+        if radius <= TABLE_RADIUS_MAX && self.ready.load(Ordering::Acquire) {
             dispatch(self.instructions, Probe { hamming: self, query, radius, guard, found });
         } else {
             let (queries, found) = (std::slice::from_ref(query), std::slice::from_mut(found));

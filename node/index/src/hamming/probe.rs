@@ -21,8 +21,8 @@ use crossbeam_epoch::Guard;
 const BLOCK: usize = 16;
 /// Lines of an extent that are prefetched; the hardware follows a longer run by itself.
 const PREFETCHED_LINES: usize = 16;
-/// The largest radius that the tables answer; beyond it a flat scan reads less.
-pub(crate) const RADIUS_MAX: u32 = 47;
+/// The largest radius that the tables answer, in bits; beyond it a flat scan of everything reads less.
+pub const TABLE_RADIUS_MAX: u32 = 47;
 
 /// All 16-bit words with at most two bits set, by number of bits.
 static MASKS: [u16; 137] = masks();
@@ -53,7 +53,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// For a radius of at most [`RADIUS_MAX`].
+    /// For a radius of at most [`TABLE_RADIUS_MAX`].
     pub(crate) fn new(radius: u32) -> Self {
         let probes = match radius / 16 {
             0 => 1,
@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn every_plan_leaves_room_for_the_next_part() {
-        for radius in 0..=RADIUS_MAX {
+        for radius in 0..=TABLE_RADIUS_MAX {
             let plan = Plan::new(radius);
             for mask in plan.masks {
                 assert!(mask.count_ones() <= plan.pair, "radius {radius}");
