@@ -8,7 +8,7 @@ use hashpact_protocol::bundle::{
     BundleWriter, Entry, EntryPayload, Findings, HeadProof, Manifest, Member, Members, Scope, Visitor,
     verify_bundle,
 };
-use hashpact_protocol::digest::Root;
+use hashpact_protocol::digest::{Root, hex_encode, sha256};
 use std::convert::Infallible;
 use std::ops::Range;
 use world::{Archive, START_S, World, member_id};
@@ -138,6 +138,18 @@ fn the_core_is_the_same_from_every_holder() {
     }
 }
 
+/// Whoever changes these changes the format, and says so in SPEC §12 and in the changelog.
+#[test]
+fn the_bytes_are_pinned() {
+    let world = World::new(300, 3600);
+    let archive = world.bundle(Scope::All, 1);
+    let digest = |bytes: &[u8]| hex_encode(&sha256(&[bytes]));
+    assert_eq!(digest(&archive.bytes[..archive.annex]), "core");
+    assert_eq!(digest(&archive.bytes), "whole");
+    let part = world.bundle(Scope::Member(member_id(0)), 2);
+    assert_eq!(digest(&part.bytes), "part");
+}
+
 #[test]
 fn partial_scopes_prove_what_they_hold() {
     let world = World::new(700, 3600);
@@ -191,13 +203,13 @@ fn every_flip_is_located(world: &World, archive: &Archive, offsets: impl Iterato
 fn one_flipped_bit_anywhere_is_found_and_located() {
     let world = World::new(260, 3600);
     let archive = world.bundle(Scope::All, 0);
-    every_flip_is_located(&world, &archive, (0..archive.bytes.len()).step_by(397));
+    every_flip_is_located(&world, &archive, (0..archive.bytes.len()).step_by(1601));
     let archive = world.bundle(Scope::Member(member_id(2)), 1);
-    every_flip_is_located(&world, &archive, (0..archive.bytes.len()).step_by(613));
+    every_flip_is_located(&world, &archive, (0..archive.bytes.len()).step_by(2503));
     // A small one nearly byte by byte: here every sort of member is met in every part.
     let world = World::new(3, 3600);
     let archive = world.bundle(Scope::All, 2);
-    every_flip_is_located(&world, &archive, (0..archive.bytes.len()).step_by(23));
+    every_flip_is_located(&world, &archive, (0..archive.bytes.len()).step_by(61));
 }
 
 #[test]

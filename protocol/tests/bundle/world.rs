@@ -145,14 +145,14 @@ impl World {
 
     fn content(&mut self, author: usize, nth: usize) -> Content {
         // Every fifth value is one that all members state.
-        let start = if nth % 5 == 0 { (nth as u64 + 1) * 7919 } else { self.next_random() };
+        let start = if nth.is_multiple_of(5) { (nth as u64 + 1) * 7919 } else { self.next_random() };
         let value: Vec<u8> = (0..4_u32).flat_map(|at| start.rotate_left(at * 16).to_be_bytes()).collect();
         let signal = Signal::new(SignalType::Pdq, &value, Some(90)).expect("a value");
         let mut content = Content::new(vec![signal]).expect("one signal");
         content.labels.origin =
             Label::Known([Origin::Generated, Origin::EditedBenign, Origin::Undetermined][nth % 3]);
         content.review = Label::Known([Review::Single, Review::Dual][nth % 2]);
-        if nth % 4 == 0 {
+        if nth.is_multiple_of(4) {
             let token = Token::new(["list-a", "list-b"][(nth / 4 + author) % 2]).expect("a token");
             content.source = Some(Source::new(token));
         }
@@ -278,7 +278,7 @@ impl World {
                 continue;
             }
             match spans.last_mut() {
-                Some((_, end)) if *end == index && index % 256 != 0 => *end += 1,
+                Some((_, end)) if *end == index && !index.is_multiple_of(256) => *end += 1,
                 _ => spans.push((index, index + 1)),
             }
         }
