@@ -146,3 +146,28 @@ fn up_to(chain: &RosterChain, version: u64) -> Result<RosterChain, HeadsError> {
     }
     Ok(earlier)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_in_text_have_one_form() {
+        assert_eq!(parse("3.1200.0.77").expect("heads"), (3, vec![1200, 0, 77]));
+        assert_eq!(parse("1").expect("no logs"), (1, vec![]));
+        for text in ["", ".", "1.", "1..2", "01.2", "1.+2", "1.-2", "1. 2", "x", "1.99999999999999999999"] {
+            assert!(matches!(parse(text), Err(HeadsError::Form)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_head_is_never_larger_than_what_is_held_and_signed() {
+        let note = |size| SizedNote { size, note: Vec::new() };
+        let held = Held { origin: "o".into(), size: 10, notes: vec![note(4), note(9), note(12)] };
+        let closed = |size| LogStatus::Closed { size, root: hashpact_protocol::digest::empty_root() };
+        assert_eq!(largest_signed(Some(&held), &LogStatus::Open), 9);
+        assert_eq!(largest_signed(Some(&held), &closed(10)), 10);
+        assert_eq!(largest_signed(Some(&held), &closed(11)), 9, "closed beyond what is held");
+        assert_eq!(largest_signed(None, &closed(3)), 0);
+    }
+}

@@ -102,3 +102,34 @@ impl<W: Write> Sink for Portion<W> {
         self.writer.write_all(bytes.get(from..).unwrap_or_default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_cut_at_their_bound_and_at_the_annex() {
+        let core = vec![7; BUNDLE_BLOCK_MAX_BYTES * 2 + 5];
+        let mut sink = Compressed::new(Vec::new()).expect("zstd");
+        sink.write(Section::Core, &core).expect("memory");
+        sink.write(Section::Annex, b"annex").expect("memory");
+        let bytes = sink.finish().expect("memory");
+        let unpacked = zstd::stream::decode_all(bytes.as_slice()).expect("zstd");
+        assert_eq!(unpacked, [core.as_slice(), b"annex"].concat());
+        let blocks = bytes.windows(4).filter(|four| four == b"HPB1").count();
+        assert_eq!(blocks, 4);
+    }
+
+    #[test]
+    fn a_portion_leaves_out_what_the_caller_has() {
+        for skip in [0, 1, 3, 4, 9, 10, 11] {
+            let mut portion = Portion::new(Vec::new(), skip);
+            for part in [&b"abc"[..], b"defg", b"hij"] {
+                portion.write(Section::Core, part).expect("memory");
+            }
+            assert_eq!(portion.seen, 10);
+            let from = usize::try_from(skip).expect("small").min(10);
+            assert_eq!(portion.into_inner(), b"abcdefghij"[from..], "{skip}");
+        }
+    }
+}

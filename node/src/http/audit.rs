@@ -31,6 +31,7 @@ static BEGUN: HeaderName = HeaderName::from_static("hashpact-begun");
 /// What to export.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct AuditQuery {
     /// `all` (the default), `member ID`, `period FROM TO` (seconds since 1970 UTC), or `record ID`.
     scope: Option<String>,

@@ -3,7 +3,7 @@
 use hashpact_protocol::bundle::{BundleLog, BundlePayload, BundleWriter, Manifest, Scope, Section, Sink};
 use hashpact_protocol::checkpoint::{Checkpoint, sign_checkpoint};
 use hashpact_protocol::cosignature::sign_cosignature;
-use hashpact_protocol::digest::{LeafHash, LogId, NodeHash, Root, leaf_hash, node_hash};
+use hashpact_protocol::digest::{LeafHash, LogId, NodeHash, Root, leaf_hash, node_hash, sha256};
 use hashpact_protocol::keys::SecretKey;
 use hashpact_protocol::leaf::{Kind, LeafHeader, seal};
 use hashpact_protocol::merkle::{Frontier, HashReader, consistency_proof, read_root};
@@ -78,7 +78,7 @@ impl World {
     pub(crate) fn new(entries: usize, step_s: u64) -> Self {
         let chain = RosterChain::start(&roster(), None).expect("a roster");
         let logs = NAMES.iter().map(|_| Vec::with_capacity(entries)).collect();
-        let mut world = Self { chain, logs, trees: Vec::new(), random: 42 };
+        let mut world = Self { chain, logs, trees: Vec::new(), random: 0 };
         for nth in 0..entries {
             for author in 0..NAMES.len() {
                 world.append(author, nth, step_s);
@@ -100,11 +100,10 @@ impl World {
         leaf_hash(&self.logs[author][index].leaf)
     }
 
-    fn next_random(&mut self) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random
+    /// Bytes that nothing compresses.
+    fn next_random(&mut self) -> [u8; 32] {
+        self.random += 1;
+        sha256(&[&self.random.to_be_bytes()])
     }
 
     /// Mostly content; now and then an opinion of the next member's last record, or a retraction.
@@ -113,10 +112,11 @@ impl World {
         let about = |member: usize, index: usize| SubjectRef { log: log_id(member), index: index as u64 };
         let neighbour = (author + 1) % NAMES.len();
         let (record, subject) = match nth % 23 {
-            7 if index > 8 => {
-                let subject = about(author, index - 7);
+            7 if index > 40 => {
+                // What a neighbour disagreed with some time ago.
+                let subject = about(author, index - 28);
                 let reason = Label::Known(RetractionReason::Error);
-                (Record::Retraction(Retraction::new(subject, reason)), Some(self.id(author, index - 7)))
+                (Record::Retraction(Retraction::new(subject, reason)), Some(self.id(author, index - 28)))
             }
             11 | 19 if self.logs[neighbour].len() > 11 => {
                 // What the neighbour stated nine entries ago; some of it is retracted later.
@@ -137,7 +137,7 @@ impl World {
             subject,
             group: 0,
         };
-        let salt = self.next_random().to_be_bytes().repeat(4).try_into().expect("32 bytes");
+        let salt = self.next_random();
         let sealed = seal(header, &record, salt).expect("a valid entry");
         let stored = Stored { leaf: sealed.leaf_bytes.to_vec(), salt: sealed.salt, padded: sealed.padded };
         self.logs[author].push(stored);
@@ -145,8 +145,7 @@ impl World {
 
     fn content(&mut self, author: usize, nth: usize) -> Content {
         // Every fifth value is one that all members state.
-        let start = if nth.is_multiple_of(5) { (nth as u64 + 1) * 7919 } else { self.next_random() };
-        let value: Vec<u8> = (0..4_u32).flat_map(|at| start.rotate_left(at * 16).to_be_bytes()).collect();
+        let value = if nth.is_multiple_of(5) { sha256(&[&nth.to_be_bytes()]) } else { self.next_random() };
         let signal = Signal::new(SignalType::Pdq, &value, Some(90)).expect("a value");
         let mut content = Content::new(vec![signal]).expect("one signal");
         content.labels.origin =

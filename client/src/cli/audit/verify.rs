@@ -15,7 +15,7 @@ use crate::cli::output::{counted, grouped, printable};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The root of roster version 1 decides what the verdict is worth: take it from governance, not from whoever \
-                  gave you the file (`hashpact-node roster show` prints it as the pin). Nothing is asked over the network."
+                  gave you the file (`hashpact-node roster show` prints it for a file of version 1 alone). Nothing is asked over the network."
 )]
 pub(crate) struct Args {
     /// The bundle, compressed or not

@@ -6,9 +6,9 @@
 #[path = "../../../../client/tests/it/packed.rs"]
 mod packed;
 #[path = "../../../../protocol/tests/bundle/world.rs"]
-#[expect(dead_code, reason = "shared with the tests of the formats")]
 mod world;
 
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -30,6 +30,12 @@ struct Arguments {
     /// Entries of each of the three logs
     #[arg(long, default_value_t = 333_334)]
     entries: usize,
+    /// Seconds between two entries of a log
+    #[arg(long, default_value_t = 60)]
+    step_s: u64,
+    /// Keep the bundle as this file and print its trust anchor, to look at a report of it
+    #[arg(long)]
+    out: Option<PathBuf>,
 }
 
 fn main() -> Result<()> {
@@ -42,7 +48,7 @@ fn main() -> Result<()> {
         }
     };
     let started = Instant::now();
-    let world = World::new(arguments.entries, 60);
+    let world = World::new(arguments.entries, arguments.step_s);
     show("audit.seal", started.elapsed().as_secs_f64(), "s");
     let started = Instant::now();
     let packed = world.bundle_into(Packed::default(), Scope::All, 0).finish();
@@ -55,6 +61,10 @@ fn main() -> Result<()> {
     std::fs::write(&plain, world.bundle(Scope::All, 0).bytes)?;
     let path = dir.path().join("a.tar.zst");
     std::fs::write(&path, &packed)?;
+    if let Some(out) = &arguments.out {
+        std::fs::write(out, &packed)?;
+        eprintln!("trust anchor: {}", world.trust());
+    }
     drop(packed);
     let trust = world.trust();
     drop(world);

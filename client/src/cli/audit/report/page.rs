@@ -13,7 +13,7 @@ use crate::cli::audit::verify;
 use crate::cli::output::{counted, grouped};
 
 /// Rows of a table that are shown; the file beside it has all.
-const ROWS_SHOWN_MAX: usize = 40;
+const ROWS_SHOWN_MAX: usize = 16;
 
 const STYLE: &str = "
 :root{color-scheme:light}
