@@ -10,7 +10,9 @@
 //! provenance (`hashpact_protocol::proof` verifies it offline). Nothing here has a way to send
 //! media: the only things that leave are signals, labels, record ids and words of vocabularies.
 
+mod audit;
 mod bulk;
+pub mod bundle;
 mod client;
 mod error;
 pub mod import;
@@ -18,5 +20,6 @@ pub mod journal;
 pub mod list;
 pub mod retry;
 
+pub use audit::{AuditAnswer, AuditFetch};
 pub use client::{ANSWER_MAX_BYTES, Client, DEFAULT_URL};
 pub use error::ClientError;

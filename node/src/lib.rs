@@ -11,6 +11,7 @@
 pub mod cli;
 pub mod config;
 pub mod driver;
+pub mod export;
 pub mod http;
 pub mod keystore;
 pub mod lookup;

@@ -4,6 +4,7 @@
 //! Reads go to [`Lookup`] and to published entries of the store on blocking threads; nothing beyond a
 //! log's published size can be read here, whatever the database already holds.
 
+use crate::export::{HeadsError, Holder};
 use crate::lookup::{Cursor, Lookup, RecordsFilter, opinions};
 use crate::metrics::Metrics;
 use crate::storage::{Store, StoreError};
@@ -17,12 +18,14 @@ use hashpact_protocol::proof::TlogProof;
 use hashpact_protocol::record::{SignalType, Vocabulary as _};
 use hashpact_protocol::roster::{LogStatus, Roster};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
+mod audit;
 mod matching;
 
+pub use audit::{AuditRequest, AuditStream};
 pub use matching::BulkState;
 
 /// Submissions waiting for the loop.
@@ -66,6 +69,8 @@ struct Inner {
     metrics: Arc<Metrics>,
     matching: matching::Matching,
     log_names: BTreeMap<LogId, String>,
+    /// Who exports; set once the keys are known.
+    holder: OnceLock<Holder>,
 }
 
 /// Why a read has no answer.
@@ -78,6 +83,15 @@ pub enum ServiceError {
     /// The node is stopping.
     #[error("the node is stopping")]
     Stopping,
+    /// The logs are still being read.
+    #[error("the node is still loading its logs")]
+    Loading,
+    /// Heads that cannot be exported.
+    #[error(transparent)]
+    Heads(#[from] HeadsError),
+    /// A bundle could not be written; the cause is in the log.
+    #[error("the bundle could not be written")]
+    Export(String),
     /// A list that this node does not have.
     #[error("there is no list {0:?} at this node")]
     UnknownList(String),
@@ -95,7 +109,9 @@ impl Service {
     ) -> Self {
         let log_names = identity.roster.logs().map(|log| (log.log_id, log.origin)).collect();
         let matching = matching::Matching::default();
-        Self { inner: Arc::new(Inner { identity, submissions, lookup, store, metrics, matching, log_names }) }
+        let holder = OnceLock::new();
+        let inner = Inner { identity, submissions, lookup, store, metrics, matching, log_names, holder };
+        Self { inner: Arc::new(inner) }
     }
 
     /// States records in the own log; answers when the promise holds.

@@ -11,6 +11,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod api;
+pub mod bundle;
 pub mod checkpoint;
 pub mod codec;
 pub mod cosignature;

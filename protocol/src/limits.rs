@@ -9,7 +9,7 @@
 //! What this file deliberately does not do: enforce anything. Each decoder checks its own bound
 //! *before* it allocates and names the bound in its error.
 //!
-//! SPEC §6 (leaves), §7 (records), §8 (roster), §9 (node cards), §10 (peer messages), §11 (API).
+//! SPEC §6 (leaves), §7 (records), §8 (roster), §9 (node cards), §10 (peer messages), §11 (API), §12 (audit bundles).
 
 /// Length of a version 1 leaf. SPEC §6.
 pub const LEAF_BYTES: usize = 136;
@@ -77,6 +77,18 @@ pub const RANGE_ENTRIES_MAX: usize = 4096;
 /// Most bytes of leaves, salts and payloads in one range chunk. A chunk always holds one entry.
 pub const RANGE_BYTES_MAX: usize = 1024 * 1024;
 
+/// Entries of one chunk of an audit bundle: a tile's worth.
+pub const BUNDLE_CHUNK_ENTRIES_MAX: usize = 256;
+/// Longest member of an audit bundle: a chunk of the largest payloads with their states.
+pub const BUNDLE_MEMBER_MAX_BYTES: usize =
+    BUNDLE_CHUNK_ENTRIES_MAX * (PAYLOAD_PADDED_MAX_BYTES + SALT_BYTES + 4 + 41);
+/// Roster bodies of one audit bundle, together.
+pub const BUNDLE_ROSTERS_MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Uncompressed bytes of one block of a compressed audit bundle.
+pub const BUNDLE_BLOCK_MAX_BYTES: usize = 256 * 1024;
+/// Lines of one list of digests in an audit bundle.
+pub const BUNDLE_DIGESTS_PER_LIST_MAX: usize = 65_536;
+
 /// Most records of one contribution call.
 pub const RECORDS_PER_CALL_MAX: usize = 10_000;
 /// Most signals of one match call, over all its items; a variant is part of its signal.
@@ -124,4 +136,8 @@ const _: () = {
     assert!(WITNESSES_MAX < NOTE_SIGNATURES_MAX);
     assert!(PDQ_DISTANCE_DEFAULT <= PDQ_DISTANCE_MAX);
     assert!(MATCH_SIGNALS_PER_ITEM_MAX <= MATCH_SIGNALS_PER_CALL_MAX);
+    // A chunk of the longest leaves with both slopes of its proof, a roster body and a list of digests fit.
+    assert!(BUNDLE_CHUNK_ENTRIES_MAX * (2 + ENTRY_LEAF_MAX_BYTES) + 192 * 32 <= BUNDLE_MEMBER_MAX_BYTES);
+    assert!(ROSTER_BODY_MAX_BYTES <= BUNDLE_MEMBER_MAX_BYTES && NOTE_MAX_BYTES <= BUNDLE_MEMBER_MAX_BYTES);
+    assert!(BUNDLE_DIGESTS_PER_LIST_MAX * (64 + 2 + 100 + 1) <= BUNDLE_MEMBER_MAX_BYTES);
 };

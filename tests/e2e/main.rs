@@ -5,6 +5,7 @@
 //! ship. Random tests print their seeds and take them back through a variable; every wait has a
 //! deadline.
 
+mod audit;
 mod bad_files;
 mod bad_requests;
 mod bulk;

@@ -5,6 +5,7 @@
 //! tables and JSON). Media is read in `hashing` and nowhere else, and what leaves that file are
 //! signals; the files that talk to the node never open an input of media.
 
+mod audit;
 mod completions;
 mod connect;
 mod contribute;
@@ -80,6 +81,9 @@ enum Command {
     Record(record::Args),
     /// Verify the provenance proof of a record, offline
     Verify(verify::Args),
+    /// Fetch, verify and report on audit bundles; say when a record was there
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Show how the node is
     Status,
     /// Show the members of the consortium, their logs and keys
@@ -118,6 +122,7 @@ async fn dispatch(cli: Cli, output: Output) -> anyhow::Result<Outcome> {
         Command::Retract(args) => retract::run(&args, &node.client(output)?, output).await,
         Command::Record(args) => record::run(&args, &node.client(output)?, output).await,
         Command::Verify(args) => verify::run(&args, node, output).await,
+        Command::Audit(command) => audit::run(&command, node, output).await,
         Command::Status => status::run(&node.client(output)?, output).await,
         Command::Members => members::run(&node.client(output)?, output).await,
         Command::Completions(args) => {

@@ -2,9 +2,13 @@
 //! and imports that are cut off between any two steps. Real nodes are the business of the end-to-end
 //! tests.
 
+mod audit;
 mod command;
 mod fake_node;
 mod http;
+mod packed;
 mod proofs;
 mod resume;
 mod snapshot;
+#[path = "../../../protocol/tests/bundle/world.rs"]
+mod world;

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 failed, with the reason on standard error; 2 wrong usage; 3 `fsck` found
 //! problems; 4 the node stopped itself because its own state may be wrong.
 
+mod export;
 mod fsck;
 mod init;
 mod roster;
@@ -39,6 +40,8 @@ enum Command {
     Roster(roster::RosterCommand),
     /// Verify everything on disk from the leaves up; the node must not be running.
     Fsck(fsck::FsckArguments),
+    /// Write an audit bundle that anybody can verify offline; the node must not be running.
+    Export(export::ExportArguments),
     /// Manage bearer tokens of the HTTP API.
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -64,6 +67,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Run => run_until_signal(load()?),
         Command::Roster(command) => roster::roster(command).map(|()| ExitCode::SUCCESS),
         Command::Fsck(fsck) => fsck::fsck(&load()?, &fsck),
+        Command::Export(export) => export::export(&load()?, &export).map(|()| ExitCode::SUCCESS),
         Command::Token(command) => token::token(&load()?, command).map(|()| ExitCode::SUCCESS),
     }
 }

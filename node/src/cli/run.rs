@@ -6,6 +6,7 @@
 
 use crate::config::Config;
 use crate::driver::{Driver, Parts, now_ms};
+use crate::export::Holder;
 use crate::keystore::KeyStore;
 use crate::lookup::replay::{IndexOrigin, Replayed, replay};
 use crate::lookup::snapshot::SnapshotPlace;
@@ -84,11 +85,13 @@ pub async fn run(
     if tokens.is_empty() {
         tracing::warn!("no bearer tokens exist; create one with `hashpact-node token create`");
     }
-    let server = crate::http::Server::bind(&config, service, tokens).await.map_err(anyhow::Error::from)?;
+    let server =
+        crate::http::Server::bind(&config, service.clone(), tokens).await.map_err(anyhow::Error::from)?;
     if let Some(listening) = listening {
         let _ = listening.send(server.address());
     }
     info!(address = %server.address(), "the API is up");
+    service.set_holder(Holder { chain: chain.clone(), member: config.member.clone(), card: keys.card });
     let (http_stop, http_stopped) = watch::channel(false);
     let http = tokio::spawn(server.serve(http_stopped));
 

@@ -2,6 +2,7 @@
 //!
 //! The detailed cause of a fault of ours goes to the log under the same id, never to the caller.
 
+use crate::export::HeadsError;
 use crate::service::ServiceError;
 use axum::http::StatusCode;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
@@ -69,6 +70,19 @@ impl From<ServiceError> for ApiError {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "storage", message)
             }
             ServiceError::Stopping => Self::later(StatusCode::SERVICE_UNAVAILABLE, "stopping", message),
+            ServiceError::Loading => Self::later(StatusCode::SERVICE_UNAVAILABLE, "loading", message),
+            ServiceError::Heads(HeadsError::Store(cause)) => {
+                tracing::error!(%cause, "a read from the database failed; run fsck");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "storage", "the database could not be read")
+            }
+            ServiceError::Heads(HeadsError::Beyond { .. }) => {
+                Self::new(StatusCode::CONFLICT, "not_held", message)
+            }
+            ServiceError::Heads(_) => Self::bad_request("invalid_query", message),
+            ServiceError::Export(cause) => {
+                tracing::error!(cause, "an audit bundle could not be written; run fsck");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "storage", message)
+            }
             ServiceError::UnknownList(_) => Self::bad_request("unknown_list", message),
         }
     }

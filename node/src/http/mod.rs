@@ -7,6 +7,7 @@
 //! bodies, queries or tokens.
 
 mod access;
+mod audit;
 mod body;
 mod budget;
 mod bulk;
@@ -37,7 +38,7 @@ pub use error::ApiError;
 pub use server::{BindError, Server};
 
 /// Patterns of all routes, as metrics name them.
-const ENDPOINTS: [&str; 16] = [
+const ENDPOINTS: [&str; 17] = [
     "/v1/match",
     "/v1/match/bulk",
     "/v1/records",
@@ -48,6 +49,7 @@ const ENDPOINTS: [&str; 16] = [
     "/v1/members",
     "/v1/logs",
     "/v1/status",
+    "/v1/audit/export",
     "/logs/{member}/{n}/checkpoint",
     "/logs/{member}/{n}/tile/{*path}",
     "/healthz",
@@ -55,6 +57,9 @@ const ENDPOINTS: [&str; 16] = [
     "/metrics",
     "/openapi.json",
 ];
+
+/// Audit bundles that are written at once: each reads all logs.
+const EXPORTS_MAX: usize = 2;
 
 /// What every handler can reach; cheap to clone, for each request does so.
 #[derive(Clone)]
@@ -74,6 +79,8 @@ pub struct Parts {
     bulk: Budget,
     /// Contributions, opinions, retractions.
     writes: Budget,
+    /// Audit bundles being written.
+    exports: Budget,
     /// Bytes of long bodies.
     bodies: Budget,
     timeout: Duration,
@@ -92,6 +99,7 @@ impl Api {
             scans: Budget::new("long look-ups", config.http.requests_max),
             bulk: Budget::new("bulk look-ups", config.http.bulk_max),
             writes: Budget::new("requests that write", config.http.requests_max),
+            exports: Budget::new("audit exports", EXPORTS_MAX),
             bodies: Budget::new("bytes of long bodies", body::BODIES_MAX_BYTES),
             timeout: Duration::from_millis(config.http.timeout_ms),
             public_logs: config.http.public_logs,
@@ -122,6 +130,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/members", get(node::members))
         .route("/v1/logs", get(node::logs))
         .route("/v1/status", get(node::status))
+        .route("/v1/audit/export", get(audit::export))
         .route("/logs/{member}/{n}/checkpoint", get(logs::checkpoint))
         .route("/logs/{member}/{n}/tile/{*path}", get(logs::tile))
         .route("/healthz", get(node::healthz))

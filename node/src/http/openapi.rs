@@ -22,6 +22,7 @@ use utoipa::{Modify, OpenApi};
         super::node::members,
         super::node::logs,
         super::node::status,
+        super::audit::export,
         super::node::healthz,
         super::node::readyz,
         super::node::metrics,

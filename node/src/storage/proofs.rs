@@ -81,7 +81,7 @@ impl Store {
     }
 
     /// A reader of tree hashes, not bounded by what is published.
-    pub(super) fn hashes<'a>(
+    pub(crate) fn hashes<'a>(
         &'a self,
         log: &'a LogId,
     ) -> impl HashReader<Error = TileReadError<StoreError>> + 'a {

@@ -78,6 +78,8 @@ enum Task {
 /// What `bench` can measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Benchmark {
+    /// Verifying an audit bundle of a million entries
+    Audit,
     /// PDQ hashing of decoded pictures
     Pdq,
     /// Look-ups by distance and changes, against FAISS and threatexchange

@@ -14,6 +14,7 @@ use crate::{Benchmark, bench, index, pdq, quality, setup};
 pub(crate) fn run(workspace: &Workspace, name: Benchmark, json: bool, options: &[OsString]) -> Result<()> {
     ensure!(options.is_empty() || name == Benchmark::Index, "{name:?} takes no {}", options[0].display());
     match name {
+        Benchmark::Audit => bench::audit(workspace, json),
         Benchmark::Pdq => pdq::run(workspace, json),
         Benchmark::Index => index::run(workspace, json, options),
         Benchmark::Http => whole(workspace, "bench-http", json),

@@ -1,0 +1,90 @@
+//! Audit bundles over HTTP, in parts.
+
+use std::time::Duration;
+
+use hashpact_protocol::bundle::Scope;
+use reqwest::header::RANGE;
+use reqwest::{Method, StatusCode};
+
+use crate::client::{Client, chain, refusal_of};
+use crate::error::ClientError;
+
+/// How long a transfer may take; one that stands still is ended by the node.
+const TRANSFER_TIMEOUT: Duration = Duration::from_secs(7 * 86_400);
+
+/// Which bundle.
+#[derive(Debug, Clone)]
+pub struct AuditFetch {
+    /// Which entries.
+    pub scope: Scope,
+    /// Whether payloads are wanted.
+    pub payloads: bool,
+    /// Heads and moment (seconds since 1970 UTC) of an earlier answer, to get the same bytes again.
+    pub resume: Option<(String, u64)>,
+}
+
+/// A bundle that is arriving.
+#[derive(Debug)]
+pub struct AuditAnswer {
+    /// Its heads.
+    pub heads: String,
+    /// When the node began to write it, seconds since 1970 UTC.
+    pub begun_s: u64,
+    response: reqwest::Response,
+    url: String,
+}
+
+impl Client {
+    /// Asks for an audit bundle as a plain archive, from some byte on. Bytes before the first answer's end are the same
+    /// for the same heads and moment, unless a payload was erased meanwhile.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn audit_export(&self, asked: &AuditFetch, from: u64) -> Result<AuditAnswer, ClientError> {
+        let url = self.url("v1/audit/export");
+        let mut query = vec![
+            ("scope", asked.scope.text()),
+            ("format", "tar".to_owned()),
+            ("payloads", asked.payloads.to_string()),
+        ];
+        if let Some((heads, begun_s)) = &asked.resume {
+            query.push(("at", heads.clone()));
+            query.push(("begun", begun_s.to_string()));
+        }
+        let mut request = self.request(Method::GET, &url).query(&query).timeout(TRANSFER_TIMEOUT);
+        if from > 0 {
+            request = request.header(RANGE, format!("bytes={from}-"));
+        }
+        let sent = request.send().await;
+        let response = sent.map_err(|error| ClientError::Unreachable {
+            url: self.base_url().to_owned(),
+            attempts: 1,
+            reason: chain(&error),
+        })?;
+        let expected = if from > 0 { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+        if response.status() != expected {
+            return Err(refusal_of(&url, response).await);
+        }
+        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let missing = || ClientError::Unexpected {
+            url: url.to_string(),
+            what: "an audit bundle without its heads and moment".to_owned(),
+        };
+        let heads = header("hashpact-heads").ok_or_else(missing)?.to_owned();
+        let begun_s = header("hashpact-begun").and_then(|text| text.parse().ok()).ok_or_else(missing)?;
+        Ok(AuditAnswer { heads, begun_s, url: url.to_string(), response })
+    }
+}
+
+impl AuditAnswer {
+    /// The next bytes; `None` at the end.
+    ///
+    /// # Errors
+    /// The transfer broke off.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, ClientError> {
+        let part = self.response.chunk().await;
+        let part =
+            part.map_err(|error| ClientError::BrokeOff { url: self.url.clone(), why: chain(&error) })?;
+        Ok(part.map(Into::into))
+    }
+}

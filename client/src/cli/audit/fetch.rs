@@ -1,0 +1,111 @@
+//! `hashpact audit fetch`: a bundle from the node, resumable.
+//!
+//! The plain archive is asked for, since only that can be taken up again. What has arrived lies beside the file,
+//! with the heads and the moment that make the node write the same bytes again. Nothing is judged here.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
+use hashpact_client::{AuditFetch, Client};
+use hashpact_protocol::bundle::Scope;
+
+use super::{Outcome, Output};
+use crate::cli::output::grouped;
+use crate::cli::progress;
+
+/// Arguments of `audit fetch`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Write the bundle to this file; run the same command again to take up a broken transfer
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// What to export: "all", "member ID", "period FROM TO" (seconds since 1970 UTC) or "record ID"
+    #[arg(long, default_value = "all", value_parser = parse_scope)]
+    scope: Scope,
+    /// Mark all payloads as withheld, so that no signal is in the file
+    #[arg(long)]
+    no_payloads: bool,
+}
+
+fn parse_scope(text: &str) -> Result<Scope, String> {
+    Scope::parse(text)
+        .ok_or_else(|| "must be \"all\", \"member ID\", \"period FROM TO\" or \"record ID\"".to_owned())
+}
+
+pub(crate) async fn run(args: &Args, client: &Client, output: Output) -> anyhow::Result<Outcome> {
+    let shown = || args.out.display().to_string();
+    ensure!(!args.out.exists(), "{} exists; a bundle never overwrites a file", shown());
+    let (part, state) = (beside(&args.out, ".part"), beside(&args.out, ".part.state"));
+    let asked = AuditFetch { scope: args.scope.clone(), payloads: !args.no_payloads, resume: None };
+    let mut asked = taken_up(asked, &part, &state)?;
+    let mut file = OpenOptions::new().create(true).append(true).open(&part).with_context(shown)?;
+    if asked.resume.is_none() {
+        file.set_len(0).with_context(shown)?;
+    }
+    let bar = progress::bar(output, "fetching", None, progress::Unit::Bytes);
+    let mut had = file.metadata().with_context(shown)?.len();
+    for attempt in 1.. {
+        let mut answer = match client.audit_export(&asked, had).await {
+            Ok(answer) => answer,
+            Err(error) if attempt >= 3 || had == 0 => return Err(error.into()),
+            Err(_) => continue,
+        };
+        let text =
+            format!("{}\n{}\n{}\n{}\n", answer.heads, answer.begun_s, asked.scope.text(), asked.payloads);
+        fs::write(&state, text).with_context(shown)?;
+        asked.resume = Some((answer.heads.clone(), answer.begun_s));
+        let broke_off = loop {
+            match answer.next().await {
+                Ok(Some(bytes)) => {
+                    file.write_all(&bytes).with_context(shown)?;
+                    had += bytes.len() as u64;
+                    bar.set_position(had);
+                }
+                Ok(None) => break None,
+                Err(error) => break Some(error),
+            }
+        };
+        match broke_off {
+            None => break,
+            Some(error) if attempt >= 3 => {
+                output.warn("the transfer broke off; run the same command again to go on");
+                return Err(error.into());
+            }
+            Some(_) => {}
+        }
+    }
+    bar.finish_and_clear();
+    file.sync_all().with_context(shown)?;
+    fs::rename(&part, &args.out).with_context(shown)?;
+    let _ = fs::remove_file(&state);
+    output.note(&format!(
+        "{}: {} bytes; now: hashpact audit verify {} --trust ROOT",
+        shown(),
+        grouped(had),
+        shown()
+    ));
+    Ok(Outcome::Done)
+}
+
+/// What an earlier run left, if it asked for the same.
+fn taken_up(mut asked: AuditFetch, part: &Path, state: &Path) -> anyhow::Result<AuditFetch> {
+    let Ok(text) = fs::read_to_string(state) else { return Ok(asked) };
+    let lines: Vec<&str> = text.lines().collect();
+    if let [heads, begun, scope, payloads] = lines.as_slice()
+        && *scope == asked.scope.text()
+        && *payloads == asked.payloads.to_string()
+        && part.exists()
+    {
+        let begun_s = begun.parse().with_context(|| state.display().to_string())?;
+        asked.resume = Some(((*heads).to_owned(), begun_s));
+    }
+    Ok(asked)
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
