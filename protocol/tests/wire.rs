@@ -14,12 +14,14 @@ use hashpact_protocol::limits::{
 use hashpact_protocol::roster::{CONSORTIUM_ID_MAX_BYTES, ORIGIN_MAX_BYTES};
 use hashpact_protocol::wire::bounds::{
     ANNOUNCE_NOTES_MAX, ANNOUNCE_PRIORITY_MAX, Bounded, COVER_NODES_MAX, HEADS_MAX, HELLO_ROSTERS_MAX,
+    PAYLOADS_ASKED_MAX,
 };
 use hashpact_protocol::wire::{
-    Announce, DecodeFault, HeadNote, Hello, RangeChunk, RangeRequest, Refusal, Request, Response, Stored,
-    WireEntry, WireError, WirePayload, decode_request, decode_response, encode_request, encode_response,
+    Announce, DecodeFault, HeadNote, Hello, PayloadsRequest, RangeChunk, RangeRequest, Refusal, Request,
+    Response, Stored, WireEntry, WireError, WirePayload, decode_request, decode_response, encode_request,
+    encode_response,
 };
-use proptest::collection::vec;
+use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use vector_files::read_area;
 use vector_writer::{Vector, compare_or_update};
@@ -44,10 +46,18 @@ fn range() -> RangeRequest {
     RangeRequest { log: [0x11; 32], start: 250, size: 70_000, entries_max: 251, bytes_max: 65_536 }
 }
 
-fn chunk() -> RangeChunk {
+fn payloads_request() -> PayloadsRequest {
+    PayloadsRequest { log: [0x11; 32], indexes: vec![0, 250, 251, 70_000], bytes_max: 65_536 }
+}
+
+fn payloads() -> Vec<WirePayload> {
     let present = WirePayload::Present { salt: [0x33; 32], padded: vec![0; 4] };
-    let payloads = [present, WirePayload::Withheld, WirePayload::Erased, WirePayload::NotHere];
-    let entries = payloads.into_iter().map(|payload| WireEntry { leaf: b"leaf".to_vec(), payload }).collect();
+    vec![present, WirePayload::Withheld, WirePayload::Erased, WirePayload::NotHere]
+}
+
+fn chunk() -> RangeChunk {
+    let entries =
+        payloads().into_iter().map(|payload| WireEntry { leaf: b"leaf".to_vec(), payload }).collect();
     RangeChunk { start: u64::from(u32::MAX) + 1, entries, cover: vec![[0x22; 32]] }
 }
 
@@ -71,6 +81,11 @@ fn accepted_requests() -> Vec<(&'static str, &'static str, Request)> {
             "A statement of possession.",
             Request::Stored(Stored { log: [0x11; 32], size: 250, root: [0x22; 32] }),
         ),
+        (
+            "request-payloads",
+            "Four leaf indexes, each of another length.",
+            Request::Payloads(payloads_request()),
+        ),
     ]
 }
 
@@ -86,7 +101,8 @@ fn accepted_responses() -> Vec<(&'static str, &'static str, Response)> {
             "The one refusal that carries a number.",
             Response::Refused(Refusal::BeyondSize { held: 251 }),
         ),
-        ("response-refused-last", "The highest discriminant.", Response::Refused(Refusal::RateLimited)),
+        ("response-refused-last", "The highest refusal.", Response::Refused(Refusal::RateLimited)),
+        ("response-payloads", "Each kind of payload once.", Response::Payloads(payloads())),
     ]
 }
 
@@ -131,6 +147,11 @@ fn raw_range(numbers: &[u8]) -> Raw {
     raw(3).repeat(&[0x11], 32).bytes(numbers)
 }
 
+/// A request for payloads with this behind its log id.
+fn raw_payloads(rest: &[u8]) -> Raw {
+    raw(5).repeat(&[0x11], 32).bytes(rest)
+}
+
 type Refused = (&'static str, &'static str, &'static str, Raw);
 
 /// Broken encodings of requests.
@@ -139,7 +160,7 @@ fn refused_encodings() -> Vec<Refused> {
         ("request-empty", "Truncated", "No bytes are no message.", Raw::default()),
         ("request-trailing-byte", "Trailing", "A byte follows.", raw(1).byte(0)),
         ("request-twice", "Trailing", "A second message follows.", raw(1).byte(1)),
-        ("request-variant-5", "UnknownVariant", "There are five requests, 0 to 4.", raw(5)),
+        ("request-variant-6", "UnknownVariant", "There are six requests, 0 to 5.", raw(6)),
         ("request-variant-250", "UnknownVariant", "The largest discriminant of one byte.", raw(250)),
         (
             "request-variant-two-bytes",
@@ -208,6 +229,12 @@ fn refused_encodings() -> Vec<Refused> {
             raw(0).text("c").bytes(&[1, 0]).long(1 << 60),
         ),
         (
+            "payloads-huge",
+            "BeyondLimit",
+            "Ten bytes claim 2^60 leaf indexes.",
+            raw(5).repeat(&[0x11], 32).long(1 << 60),
+        ),
+        (
             "announce-long-count",
             "Truncated",
             "250 checkpoints are claimed and none is there.",
@@ -264,6 +291,29 @@ fn refused_requests() -> Vec<Refused> {
             "1,048,576 are the most.",
             raw_range(&[0, 9, 1, 252, 0x01, 0x00, 0x10, 0x00]),
         ),
+        ("payloads-of-nothing", "None", "No leaf index.", raw_payloads(&[0, 1])),
+        ("payloads-twice", "IndexOrder", "One leaf index twice.", raw_payloads(&[2, 7, 7, 1])),
+        (
+            "payloads-backwards",
+            "IndexOrder",
+            "The third is below the second.",
+            raw_payloads(&[3, 1, 9, 8, 1]),
+        ),
+        ("payloads-no-bytes", "None", "No byte is wanted.", raw_payloads(&[1, 7, 0])),
+        (
+            "payloads-too-many-bytes",
+            "TooMany",
+            "1,048,576 are the most.",
+            raw_payloads(&[1, 7, 252, 0x01, 0x00, 0x10, 0x00]),
+        ),
+        (
+            "payloads-257",
+            "TooMany",
+            "256 are the most.",
+            raw_payloads(&[251, 0x01, 0x01])
+                .bytes(&(0..257_u64).flat_map(|index| unchecked(&index)).collect::<Vec<_>>())
+                .byte(1),
+        ),
     ]
 }
 
@@ -271,7 +321,7 @@ fn refused_requests() -> Vec<Refused> {
 fn refused_responses() -> Vec<Refused> {
     let entry = |leaf: &[u8], rest: &[u8]| raw(3).bytes(&[0, 1]).bytes(leaf).bytes(rest);
     vec![
-        ("response-variant-5", "UnknownVariant", "There are five responses, 0 to 4.", raw(5)),
+        ("response-variant-6", "UnknownVariant", "There are six responses, 0 to 5.", raw(6)),
         ("response-ack-trailing", "Trailing", "A byte follows.", raw(2).byte(2)),
         ("refused-variant-7", "UnknownVariant", "There are seven refusals, 0 to 6.", raw(4).byte(7)),
         ("refused-beyond-cut", "Truncated", "The size held is missing.", raw(4).byte(2)),
@@ -297,6 +347,20 @@ fn refused_responses() -> Vec<Refused> {
             "TooMany",
             "Leaves have 1024 bytes at most.",
             entry(&[251, 0x01, 0x04], &[7; 1025]).bytes(&[3, 0]),
+        ),
+        ("payloads-none", "None", "An answer makes progress or is a refusal.", raw(5).byte(0)),
+        ("payloads-variant-4", "UnknownVariant", "There are four payload states.", raw(5).bytes(&[1, 4])),
+        (
+            "payloads-huge-payload",
+            "BeyondLimit",
+            "2^60 bytes.",
+            raw(5).bytes(&[1, 0]).repeat(&[0x33], 32).long(1 << 60),
+        ),
+        (
+            "payloads-257-states",
+            "TooMany",
+            "256 are the most.",
+            raw(5).bytes(&[251, 0x01, 0x01]).repeat(&[3], 257),
         ),
         (
             "chunk-129-nodes",
@@ -379,6 +443,11 @@ fn encoding_is_the_specified_one() {
         .repeat(&[0x22], 32);
     assert_eq!(encode_response(&Response::Range(chunk())).unwrap(), expected.0);
 
+    let asked = [4, 0, 250, 251, 0xfb, 0x00, 252, 0x70, 0x11, 0x01, 0x00, 252, 0x00, 0x00, 0x01, 0x00];
+    assert_eq!(encode_request(&Request::Payloads(payloads_request())).unwrap(), raw_payloads(&asked).0);
+    let expected = raw(5).bytes(&[4, 0]).repeat(&[0x33], 32).bytes(&[4, 0, 0, 0, 0, 1, 2, 3]);
+    assert_eq!(encode_response(&Response::Payloads(payloads())).unwrap(), expected.0);
+
     assert_eq!(
         encode_response(&Response::Refused(Refusal::BeyondSize { held: 251 })).unwrap(),
         [4, 2, 251, 251, 0]
@@ -458,6 +527,14 @@ fn request_bounds_hold_at_the_bound_and_one_past_it() {
     check_bound(Bounded::BytesMax, RANGE_BYTES_MAX, |n| {
         Side::Request(Request::Range(RangeRequest { bytes_max: u32::try_from(n).unwrap(), ..range() }))
     });
+    check_bound(Bounded::BytesMax, RANGE_BYTES_MAX, |n| {
+        let bytes_max = u32::try_from(n).unwrap();
+        Side::Request(Request::Payloads(PayloadsRequest { bytes_max, ..payloads_request() }))
+    });
+    check_bound(Bounded::Indexes, PAYLOADS_ASKED_MAX, |n| {
+        let indexes = (0..n as u64).collect();
+        Side::Request(Request::Payloads(PayloadsRequest { indexes, ..payloads_request() }))
+    });
 }
 
 #[test]
@@ -472,6 +549,12 @@ fn response_bounds_hold_at_the_bound_and_one_past_it() {
     check_bound(Bounded::LeafBytes, ENTRY_LEAF_MAX_BYTES, |n| range_chunk(vec![one_entry(n, 128)], 0));
     check_bound(Bounded::PayloadBytes, PAYLOAD_PADDED_MAX_BYTES, |n| range_chunk(vec![one_entry(136, n)], 0));
     check_bound(Bounded::CoverNodes, COVER_NODES_MAX, |n| range_chunk(vec![one_entry(136, 128)], n));
+    check_bound(Bounded::Payloads, PAYLOADS_ASKED_MAX, |n| {
+        Side::Response(Response::Payloads(vec![WirePayload::NotHere; n]))
+    });
+    check_bound(Bounded::PayloadBytes, PAYLOAD_PADDED_MAX_BYTES, |n| {
+        Side::Response(Response::Payloads(vec![WirePayload::Present { salt: [0; 32], padded: vec![0; n] }]))
+    });
 }
 
 /// The fullest chunk that a server may send under `bytes_max` fits a response.
@@ -569,6 +652,12 @@ fn any_request() -> impl Strategy<Value = Request> {
         range,
         (any::<[u8; 32]>(), number(), any::<[u8; 32]>())
             .prop_map(|(log, size, root)| Request::Stored(Stored { log, size, root })),
+        (any::<[u8; 32]>(), btree_set(number(), 1..20), 1_u32..1_048_577).prop_map(
+            |(log, indexes, bytes_max)| {
+                let indexes = indexes.into_iter().collect();
+                Request::Payloads(PayloadsRequest { log, indexes, bytes_max })
+            }
+        ),
     ]
 }
 
@@ -580,6 +669,7 @@ fn any_response() -> impl Strategy<Value = Response> {
         Just(WirePayload::Erased),
         Just(WirePayload::NotHere),
     ];
+    let payloads = vec(payload.clone(), 1..20);
     let entry = (vec(any::<u8>(), 0..300), payload).prop_map(|(leaf, payload)| WireEntry { leaf, payload });
     let refusal = prop_oneof![
         Just(Refusal::NotAdmitted),
@@ -598,6 +688,7 @@ fn any_response() -> impl Strategy<Value = Response> {
             Response::Range(RangeChunk { start: start >> 1, entries, cover })
         }),
         refusal.prop_map(Response::Refused),
+        payloads.prop_map(Response::Payloads),
     ]
 }
 
@@ -648,7 +739,7 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_never_panic(discriminant in 0_u8..6, bytes in vec(any::<u8>(), 0..200)) {
+    fn random_bytes_never_panic(discriminant in 0_u8..7, bytes in vec(any::<u8>(), 0..200)) {
         is_error_or_canonical(&bytes);
         is_error_or_canonical(&[&[discriminant], bytes.as_slice()].concat());
     }

@@ -5,13 +5,13 @@ use crate::founding::{Founding, Member};
 use crate::random::Random;
 use hashpact_core::effect::{PublishedHead, Receipts, SubmitError, Timer};
 use hashpact_core::engine::HeldLog;
-use hashpact_core::event::{Ack, Draft, Peer, SendFailure, Submit};
+use hashpact_core::event::{Ack, Draft, MissingEntry, Peer, SendFailure, Submit};
 use hashpact_core::recover::OwnDisk;
 use hashpact_core::view::{Author, Status, View};
 use hashpact_core::{Effect, Engine, Event, Opening};
-use hashpact_protocol::digest::{LeafHash, RecordId};
+use hashpact_protocol::digest::{LeafHash, LogId, RecordId};
 use hashpact_protocol::record::{OpinionValue, RetractionReason};
-use hashpact_protocol::wire::{Request, Response};
+use hashpact_protocol::wire::{RangeChunk, Request, Response, WirePayload};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
@@ -26,6 +26,8 @@ pub struct Faults {
     pub crash: u64,
     /// A connection breaks, per submission.
     pub cut: u64,
+    /// A peer that is not the author leaves out the payload of an entry that it serves.
+    pub bare: u64,
 }
 
 /// What a run showed.
@@ -41,6 +43,8 @@ pub struct Report {
     pub delivered: u64,
     /// Messages lost.
     pub lost: u64,
+    /// Payloads that were looked for because they did not come with their leaves.
+    pub sought: u64,
 }
 
 struct Node {
@@ -57,6 +61,7 @@ enum Happening {
     Deliver { to: usize, life: u64, from: usize, channel: u64, request: Request },
     Answer { to: usize, life: u64, from: usize, request_id: u64, result: Result<Response, SendFailure> },
     DiskDone { node: usize, life: u64 },
+    Found { node: usize, life: u64, log: LogId, found: Vec<MissingEntry> },
     Timer { node: usize, life: u64, timer: Timer, at_ms: u64 },
     Restart { node: usize },
     Link { a: usize, b: usize },
@@ -224,7 +229,8 @@ impl World {
             }
             if *log != held.member.log {
                 let frontier = stored.frontier_at(stored.entries.len());
-                others.insert(*log, HeldLog { frontier, note: stored.note.clone() });
+                let payloads_missing = stored.missing(None, usize::MAX).len() as u64;
+                others.insert(*log, HeldLog { frontier, note: stored.note.clone(), payloads_missing });
             }
         }
         let opening = Opening {
@@ -306,6 +312,11 @@ impl World {
                 }
             }
             Happening::DiskDone { node, life } => self.disk_done(node, life),
+            Happening::Found { node, life, log, found } => {
+                if self.nodes[node].life == life {
+                    self.step(node, Event::Missing { log, found });
+                }
+            }
             Happening::Timer { node, life, timer, at_ms } => {
                 let held = &mut self.nodes[node];
                 if held.life == life && held.timers.get(&timer) == Some(&at_ms) {
@@ -357,6 +368,7 @@ impl World {
                 Event::Written { write: batch.id, read_back }
             }
             Job::Lock(write, _) => Event::LockWritten { write },
+            Job::Payloads(batch) => Event::Written { write: batch.id, read_back: Vec::new() },
         };
         self.step(node, event);
     }
@@ -378,8 +390,22 @@ impl World {
                 Effect::Reply { channel, response } => self.reply(channel, response),
                 Effect::ServeRange { channel, log, start, size, entries_max, .. } => {
                     // Small chunks, so that transfers take several.
-                    let chunk = self.nodes[node].disk.range(&log, start, size, entries_max.min(7));
+                    let mut chunk = self.nodes[node].disk.range(&log, start, size, entries_max.min(7));
+                    if self.nodes[node].member.log != log {
+                        self.lay_bare(&mut chunk);
+                    }
                     self.reply(channel, Response::Range(chunk));
+                }
+                Effect::ServePayloads { channel, log, indexes, .. } => {
+                    let payloads = self.nodes[node].disk.payloads(&log, &indexes);
+                    self.reply(channel, Response::Payloads(payloads));
+                }
+                Effect::WritePayloads(batch) => self.job(node, Job::Payloads(batch)),
+                Effect::FindMissing { log, after, count_max } => {
+                    let found = self.nodes[node].disk.logs[&log].missing(after, count_max);
+                    self.report.sought += found.len() as u64;
+                    let life = self.nodes[node].life;
+                    self.later(1, Happening::Found { node, life, log, found });
                 }
                 Effect::Disconnect { peer, reason } => {
                     let other = self.by_peer(&peer);
@@ -398,6 +424,14 @@ impl World {
                 }
                 Effect::Stop(reason) => panic!("member {node} stopped: {reason}"),
                 Effect::Admitted { .. } | Effect::View(_) | Effect::Folded { .. } | Effect::Health(_) => {}
+            }
+        }
+    }
+
+    fn lay_bare(&mut self, chunk: &mut RangeChunk) {
+        for entry in &mut chunk.entries {
+            if self.faults.bare > 0 && self.random.once_in(self.faults.bare) {
+                entry.payload = WirePayload::NotHere;
             }
         }
     }
@@ -476,7 +510,7 @@ impl World {
                     let needed = receipts.first_index + promise.drafts as u64;
                     let copies = self.nodes.iter().enumerate().filter(|(other, node)| {
                         *other != promise.node
-                            && node.disk.logs.get(&log).is_some_and(|log| log.entries.len() as u64 >= needed)
+                            && node.disk.logs.get(&log).is_some_and(|log| log.holds(needed))
                     });
                     assert!(
                         copies.count() >= wanted as usize,
@@ -518,7 +552,7 @@ impl World {
     /// Ends all faults, restarts who is down, lets everything settle, and checks: no acknowledged
     /// record lost, no fork, convergence of logs and views.
     pub fn check(&mut self) {
-        self.faults = Faults { loss: 0, delay_max_ms: 10, crash: 0, cut: 0 };
+        self.faults = Faults { loss: 0, delay_max_ms: 10, crash: 0, cut: 0, bare: 0 };
         self.run(60_000);
         for acknowledged in &self.acknowledged {
             let log = self.nodes[acknowledged.node].member.log;
@@ -538,6 +572,10 @@ impl World {
         }
         let first = self.nodes.first().expect("a world has members");
         for node in &self.nodes {
+            for (log, stored) in &node.disk.logs {
+                let held = stored.entries.len() as u64;
+                assert!(stored.holds(held), "{} lacks payloads of {log:?}", node.member.id);
+            }
             assert_eq!(heads(node), heads(first), "{} and {} differ", node.member.id, first.member.id);
             assert_eq!(
                 standing(node),
