@@ -11,7 +11,9 @@
 pub mod cli;
 pub mod config;
 pub mod driver;
+pub mod host;
 pub mod http;
+pub mod journal;
 pub mod keystore;
 pub mod lookup;
 pub mod metrics;

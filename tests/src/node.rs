@@ -29,6 +29,8 @@ pub struct Node {
     pub http_port: u16,
     /// Port of its peer connections, over TCP and QUIC.
     pub peer_port: u16,
+    /// Variables that the process gets beside those of the test.
+    pub environment: Vec<(String, String)>,
     programs: Programs,
     child: Option<Child>,
     token: Option<String>,
@@ -94,6 +96,7 @@ impl Node {
             dir,
             http_port,
             peer_port: *own,
+            environment: Vec::new(),
             programs: programs.clone(),
             child: None,
             token: None,
@@ -145,6 +148,15 @@ impl Node {
         outcome(command.arg("--config").arg(self.config()).args(arguments), REFUSAL_DEADLINE)
     }
 
+    /// Makes tokens anew, after the loss of the data folder.
+    ///
+    /// # Errors
+    /// The command's own words.
+    pub fn renew_tokens(&mut self) -> Result<()> {
+        std::fs::remove_file(self.dir.join("token"))?;
+        self.create_tokens()
+    }
+
     pub(crate) fn create_tokens(&mut self) -> Result<()> {
         let file = self.dir.join("token");
         let scopes = ["--scope", "lookup", "--scope", "contribute", "--scope", "audit", "--scope", "admin"];
@@ -192,12 +204,22 @@ impl Node {
     /// # Errors
     /// It runs already, or cannot be started.
     pub fn start(&mut self) -> Result<()> {
+        self.start_with(&[])
+    }
+
+    /// Starts the process with more arguments for `run`.
+    ///
+    /// # Errors
+    /// It runs already, or cannot be started.
+    pub fn start_with(&mut self, arguments: &[&str]) -> Result<()> {
         ensure!(self.child.is_none(), "{} runs already", self.member);
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.dir.join("node.log"))?;
         let child = Command::new(&self.programs.node)
             .arg("--config")
             .arg(self.config())
             .arg("run")
+            .args(arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -8,8 +8,8 @@ mod peer;
 
 use crate::admit::Peers;
 use crate::append::{OwnIdentity, OwnLog};
-use crate::effect::{Effect, StoredEntry, StoredPayload, SubmitError, Timer, ViewChange};
-use crate::event::{Event, Peer, Submit};
+use crate::effect::{Effect, Receipts, StoredEntry, StoredPayload, SubmitError, Timer, ViewChange};
+use crate::event::{Ack, Event, Peer, Submit};
 use crate::follow::{Closure, FollowedLog, FollowedStart};
 use crate::health::{Completeness, Health};
 use crate::limits::{
@@ -213,7 +213,7 @@ impl Engine {
             }
             Event::Inbound { peer, channel, request } => self.inbound(peer, channel, request, now_ms)?,
             Event::Outcome { peer, request, result } => self.outcome(peer, request, result, now_ms)?,
-            Event::Submit(submit) => self.own.submit(submit, &self.view, now_ms, &mut self.out),
+            Event::Submit(submit) => self.submit(submit, now_ms),
             Event::Written { write, read_back } => self.written(write, &read_back, now_ms)?,
             Event::Missing { log, found } => {
                 if let Some(log) = self.logs.get_mut(&log) {
@@ -224,6 +224,38 @@ impl Engine {
             Event::WriteFailed { detail, .. } => return Err(StopReason::WriteFailed { detail }),
         }
         Ok(())
+    }
+
+    /// A key that was used in a former log of this member is answered from there, as far as that log
+    /// counts; what was cut off with its tail is stated anew.
+    fn submit(&mut self, mut submit: Submit, now_ms: u64) {
+        let former = submit.prior.as_ref().filter(|prior| prior.log != self.own.author().log);
+        if let Some(prior) = former {
+            let end = prior.first_index.saturating_add(prior.records.len() as u64);
+            let log = self.logs.get(&prior.log).filter(|log| log.size() >= end);
+            if let Some(log) = log {
+                let answer = if prior.digest != submit.digest {
+                    Err(SubmitError::KeyReused)
+                } else if submit.ack == Ack::Local {
+                    Ok(Receipts {
+                        origin: log.origin().to_owned(),
+                        first_index: prior.first_index,
+                        records: prior.records.clone(),
+                        tree_size: prior.tree_size,
+                        ack: Ack::Local,
+                    })
+                } else {
+                    Err(SubmitError::LogClosed(
+                        "this key was used in its former log, where other members' copies are not counted any more; \
+                         with ack=local it is answered from there",
+                    ))
+                };
+                self.out.push(Effect::Answer { request: submit.request, answer });
+                return;
+            }
+            submit.prior = None;
+        }
+        self.own.submit(submit, &self.view, now_ms, &mut self.out);
     }
 
     fn timer(&mut self, timer: Timer, now_ms: u64) {

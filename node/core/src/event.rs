@@ -122,6 +122,8 @@ pub struct Submit {
 /// What an earlier submission under the same idempotency key appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prior {
+    /// The log that it went to: this one, or one that this member had before.
+    pub log: LogId,
     /// Digest of what was asked then.
     pub digest: [u8; 32],
     /// Leaf index of its first entry.

@@ -95,6 +95,7 @@ impl Disk {
         let entry = self.idempotency.get(key)?;
         let log = self.logs.get(own)?;
         Some(Prior {
+            log: *own,
             digest: entry.digest,
             first_index: entry.first_index,
             records: (entry.first_index..entry.first_index + u64::from(entry.count))

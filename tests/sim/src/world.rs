@@ -47,6 +47,49 @@ pub struct Report {
     pub sought: u64,
 }
 
+/// A durable step of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The batch of the own log: leaves, payloads, tiles, frontier, idempotency keys.
+    OwnBatch,
+    /// The lock file.
+    Lock,
+    /// Entries of another member's log.
+    FollowedBatch,
+    /// Payloads that came after their leaves.
+    LatePayloads,
+}
+
+impl Step {
+    /// All steps.
+    pub const ALL: [Self; 4] = [Self::OwnBatch, Self::Lock, Self::FollowedBatch, Self::LatePayloads];
+}
+
+/// What becomes of a durable step when things go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// The power goes before it is on disk.
+    Lost,
+    /// The power goes after it is on disk and before anybody knows.
+    Stored,
+    /// It is not on disk, and the disk says so.
+    Failed,
+    /// It is on disk, and the disk says that it failed.
+    StoredReportedFailed,
+}
+
+impl Fate {
+    /// All fates.
+    pub const ALL: [Self; 4] = [Self::Lost, Self::Stored, Self::Failed, Self::StoredReportedFailed];
+}
+
+#[derive(Clone)]
+struct Stated {
+    drafts: Vec<Draft>,
+    key: [u8; 32],
+    digest: [u8; 32],
+}
+
 struct Node {
     member: Member,
     engine: Option<Engine>,
@@ -86,11 +129,14 @@ pub struct World {
     queue: BinaryHeap<Reverse<(u64, u64)>>,
     happenings: BTreeMap<u64, Happening>,
     links: BTreeSet<(usize, usize)>,
+    apart: BTreeSet<(usize, usize)>,
     channels: BTreeMap<u64, (usize, u64, usize, u64)>,
     promises: BTreeMap<u64, Promise>,
     acknowledged: Vec<Acknowledged>,
     notes: BTreeMap<String, BTreeMap<u64, [u8; 32]>>,
     faults: Faults,
+    strike: Option<(usize, Step, Fate)>,
+    stated: BTreeMap<usize, Stated>,
     random: Random,
     now_ms: u64,
     sequence: u64,
@@ -119,11 +165,14 @@ impl World {
             queue: BinaryHeap::new(),
             happenings: BTreeMap::new(),
             links: BTreeSet::new(),
+            apart: BTreeSet::new(),
             channels: BTreeMap::new(),
             promises: BTreeMap::new(),
             acknowledged: Vec::new(),
             notes: BTreeMap::new(),
             faults,
+            strike: None,
+            stated: BTreeMap::new(),
             random,
             now_ms: Founding::NOW_MS,
             sequence: 0,
@@ -173,14 +222,69 @@ impl World {
             0 => Ack::Replicated(1),
             _ => Ack::Local,
         };
-        let salts = drafts.iter().map(|_| self.random.bytes()).collect();
         let (key, digest) = (self.random.bytes(), self.random.bytes());
+        self.state(node, Stated { drafts, key, digest }, ack);
+    }
+
+    fn state(&mut self, node: usize, stated: Stated, ack: Ack) {
+        let Stated { drafts, key, digest } = stated.clone();
+        let salts = drafts.iter().map(|_| self.random.bytes()).collect();
         self.sequence += 1;
         let request = self.sequence;
         self.promises.insert(request, Promise { node, drafts: drafts.len() });
         let prior = self.nodes[node].disk.prior(&self.nodes[node].member.log, &key);
         let submit = Submit { request, drafts, salts, key: Some(key), digest, prior, ack };
+        self.stated.insert(node, stated);
         self.step(node, Event::Submit(submit));
+    }
+
+    /// One record stated at a node, under a key of its own.
+    pub fn state_one(&mut self, node: usize) {
+        let drafts = vec![Draft::Content(self.founding.content(&mut self.random))];
+        let (key, digest) = (self.random.bytes(), self.random.bytes());
+        self.state(node, Stated { drafts, key, digest }, Ack::Local);
+    }
+
+    /// What was stated last at a node, again under the same key.
+    pub fn state_again(&mut self, node: usize) {
+        let stated = self.stated.get(&node).cloned().expect("something was stated");
+        self.state(node, stated, Ack::Local);
+    }
+
+    /// The next step of this kind at a node meets this fate.
+    pub fn strike(&mut self, node: usize, step: Step, fate: Fate) {
+        self.strike = Some((node, step, fate));
+    }
+
+    /// Whether the fate of [`Self::strike`] is still to come.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        self.strike.is_some()
+    }
+
+    /// Entries of a node's own log on its disk.
+    #[must_use]
+    pub fn own_entries(&self, node: usize) -> u64 {
+        let node = &self.nodes[node];
+        node.disk.logs.get(&node.member.log).map_or(0, |log| log.entries.len() as u64)
+    }
+
+    /// Two nodes do not reach each other until [`Self::reconnect`].
+    pub fn cut_for_good(&mut self, a: usize, b: usize) {
+        self.cut(a, b);
+        self.apart.insert(pair(a, b));
+    }
+
+    /// All nodes reach each other again.
+    pub fn reconnect(&mut self) {
+        for (a, b) in std::mem::take(&mut self.apart) {
+            self.later(1, Happening::Link { a, b });
+        }
+    }
+
+    /// What peers leave out from now on, as in [`Faults::bare`].
+    pub fn lay_payloads_bare(&mut self, once_in: u64) {
+        self.faults.bare = once_in;
     }
 
     fn draft(&mut self, node: usize) -> Draft {
@@ -342,7 +446,7 @@ impl World {
 
     fn link(&mut self, a: usize, b: usize) {
         let alive = self.nodes[a].engine.is_some() && self.nodes[b].engine.is_some();
-        if alive && self.links.insert(pair(a, b)) {
+        if alive && !self.apart.contains(&pair(a, b)) && self.links.insert(pair(a, b)) {
             for (node, other) in [(a, b), (b, a)] {
                 let peer = self.nodes[other].member.peer;
                 self.step(node, Event::Connected { peer });
@@ -354,8 +458,14 @@ impl World {
         if self.nodes[node].life != life {
             return;
         }
+        let Some(job) = self.nodes[node].jobs.pop_front() else { return };
+        if let Some((_, _, fate)) = self
+            .strike
+            .take_if(|(struck, step, _)| *struck == node && *step == step_of(&job, &self.nodes[node].member))
+        {
+            return self.meet(node, &job, fate);
+        }
         let held = &mut self.nodes[node];
-        let Some(job) = held.jobs.pop_front() else { return };
         held.disk.apply(&job);
         let event = match job {
             Job::Write(batch) => {
@@ -371,6 +481,28 @@ impl World {
             Job::Payloads(batch) => Event::Written { write: batch.id, read_back: Vec::new() },
         };
         self.step(node, event);
+    }
+
+    fn meet(&mut self, node: usize, job: &Job, fate: Fate) {
+        let held = &mut self.nodes[node];
+        if matches!(fate, Fate::Stored | Fate::StoredReportedFailed) {
+            held.disk.apply(job);
+        }
+        if matches!(fate, Fate::Failed | Fate::StoredReportedFailed) {
+            let write = match job {
+                Job::Write(batch) => batch.id,
+                Job::Lock(write, _) => *write,
+                Job::Payloads(batch) => batch.id,
+            };
+            let engine = held.engine.as_mut().expect("a node at work");
+            let failed = Event::WriteFailed { write, detail: "struck".to_owned() };
+            let effects = engine.handle(failed, self.now_ms);
+            // Nothing more may leave a node that does not know what is on its disk.
+            assert!(matches!(effects.as_slice(), [Effect::Stop(_)]), "{effects:?}");
+            let later = engine.handle(Event::Timer(Timer::Tick), self.now_ms);
+            assert!(later.is_empty(), "{later:?}");
+        }
+        self.crash(node);
     }
 
     fn step(&mut self, node: usize, event: Event) {
@@ -585,6 +717,15 @@ impl World {
                 first.member.id
             );
         }
+    }
+}
+
+fn step_of(job: &Job, member: &Member) -> Step {
+    match job {
+        Job::Write(batch) if batch.log == member.log => Step::OwnBatch,
+        Job::Write(_) => Step::FollowedBatch,
+        Job::Lock(..) => Step::Lock,
+        Job::Payloads(_) => Step::LatePayloads,
     }
 }
 

@@ -4,7 +4,7 @@ use super::Engine;
 use crate::admit::HelloError;
 use crate::effect::{Effect, RequestId};
 use crate::event::{Channel, Peer, SendFailure};
-use crate::follow::HeadError;
+use crate::follow::{FollowedLog, HeadError};
 use crate::stop::StopReason;
 use crate::view::Author;
 use hashpact_protocol::checkpoint::SignedCheckpoint;
@@ -44,7 +44,13 @@ impl Engine {
             Request::Payloads(request) => self.serve_payloads(channel, request),
             Request::Stored(Stored { log, size, root }) => {
                 self.reply(channel, Response::Ack);
-                let ours = LogId::new(log) == self.own.author().log;
+                let log = LogId::new(log);
+                let ours = log == self.own.author().log;
+                let member_of = |log: &FollowedLog| log.author().member == self.own.author().member;
+                if self.logs.get(&log).is_some_and(member_of) {
+                    // Of a log that we gave up: nobody waits for it any more.
+                    return Ok(());
+                }
                 if !ours || !self.own.stored(&member, size, &Root::new(root), &mut self.out) {
                     self.misbehaved(peer, "stored_unknown_head");
                 }
@@ -190,7 +196,7 @@ impl Engine {
         if *id == self.own.author().log {
             Some(self.own.size())
         } else {
-            self.logs.get(id).map(crate::follow::FollowedLog::size)
+            self.logs.get(id).map(FollowedLog::size)
         }
     }
 
