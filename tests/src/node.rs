@@ -29,7 +29,7 @@ pub struct Node {
     pub http_port: u16,
     /// Port of its peer connections, over TCP and QUIC.
     pub peer_port: u16,
-    /// Variables that the process gets beside those of the test.
+    /// Variables that the daemon's program gets beside those of the test.
     pub environment: Vec<(String, String)>,
     programs: Programs,
     child: Option<Child>,
@@ -136,7 +136,7 @@ impl Node {
     /// # Errors
     /// The command's own words.
     pub fn command(&self, arguments: &[&str]) -> Result<String> {
-        run(Command::new(&self.programs.node).arg("--config").arg(self.config()).args(arguments))
+        run(self.node_command().args(arguments))
     }
 
     /// Runs an operator's command and tells how it ended.
@@ -144,8 +144,15 @@ impl Node {
     /// # Errors
     /// It cannot be started.
     pub fn try_command(&self, arguments: &[&str]) -> Result<Outcome> {
+        outcome(self.node_command().args(arguments), REFUSAL_DEADLINE)
+    }
+
+    /// The daemon's program with this node's configuration and variables.
+    fn node_command(&self) -> Command {
         let mut command = Command::new(&self.programs.node);
-        outcome(command.arg("--config").arg(self.config()).args(arguments), REFUSAL_DEADLINE)
+        command.arg("--config").arg(self.config());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
     }
 
     /// Makes tokens anew, after the loss of the data folder.
@@ -214,12 +221,10 @@ impl Node {
     pub fn start_with(&mut self, arguments: &[&str]) -> Result<()> {
         ensure!(self.child.is_none(), "{} runs already", self.member);
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.dir.join("node.log"))?;
-        let child = Command::new(&self.programs.node)
-            .arg("--config")
-            .arg(self.config())
+        let child = self
+            .node_command()
             .arg("run")
             .args(arguments)
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -98,7 +98,6 @@ pub(super) fn recover(config: &Config, arguments: &RecoverArguments) -> Result<(
     change_key(config, roster, &logs, arguments.spare_key.as_deref())?;
     // Never lower than anything signed before, in whichever of the two places it is still known.
     let generation = lock.as_ref().map_or(0, |lock| lock.generation).max(store.generation()?) + 1;
-    store.set_generation(generation)?;
     let fresh = LockState {
         generation,
         origin: logs.next_origin.clone(),

@@ -26,20 +26,20 @@ fn strike(seed: u64, step: Step, fate: Fate) {
         world.run(300);
     }
     let is_own = matches!(step, Step::OwnBatch | Step::Lock);
-    if step == Step::LatePayloads {
-        // The author is away while the others hand on leaves without payloads.
-        world.lay_payloads_bare(1);
-        world.cut_for_good(0, 1);
-        world.state_one(0);
-        world.run(2_000);
-    }
     world.strike(1, step, fate);
     let before = world.own_entries(1);
     let acknowledged = world.report.acknowledged;
     match step {
         Step::OwnBatch | Step::Lock => world.state_one(1),
         Step::FollowedBatch => world.state_one(0),
-        Step::LatePayloads => world.reconnect(),
+        Step::LatePayloads => {
+            // The author is away; the third hands its leaves on without payloads, and these when asked.
+            world.lay_payloads_bare(1);
+            world.cut_for_good(0, 1);
+            world.state_one(0);
+            world.run(2_000);
+            world.reconnect();
+        }
     }
     world.run(30_000);
     assert!(!world.is_pending(), "the step was never taken");
