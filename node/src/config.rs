@@ -306,6 +306,18 @@ impl Config {
         self.data_dir.join("roster")
     }
 
+    /// What people decided about this node's log: recoveries, overrides, rosters.
+    #[must_use]
+    pub fn journal_file(&self) -> PathBuf {
+        self.data_dir.join("journal")
+    }
+
+    /// Id of the machine on which this node last appended.
+    #[must_use]
+    pub fn host_file(&self) -> PathBuf {
+        self.data_dir.join("host")
+    }
+
     /// This node's signed card.
     #[must_use]
     pub fn card_file(&self) -> PathBuf {

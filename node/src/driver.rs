@@ -2,18 +2,22 @@
 //!
 //! The driver joins storage, network and look-ups and contains no rule that two members could
 //! disagree about. Writes go to one storage thread behind a bounded inbox, in order, and their
-//! completion comes back as events; range requests of peers are read on blocking threads; nothing
+//! completion comes back as events; what peers ask for is read on blocking threads; nothing
 //! blocks the async runtime. `Stop` ends the loop with the reason: nothing signed or half-known leaves
 //! after it.
 
+use crate::host::Host;
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use crate::network::{NetworkEvent, NetworkHandle, NetworkStopped};
 use crate::service::Submission;
-use crate::storage::{LockFile, Store};
-use hashpact_core::effect::{LockState, PublishedHead, SubmitError, Timer, WriteBatch, WriteId};
+use crate::storage::{LockFile, Store, StoreError};
+use hashpact_core::effect::{
+    LockState, PayloadBatch, PublishedHead, SubmitError, Timer, WriteBatch, WriteId,
+};
 use hashpact_core::event::Submit;
 use hashpact_core::{Effect, Engine, Event, StopReason};
+use hashpact_protocol::digest::LogId;
 use hashpact_protocol::wire::{Refusal, Response};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -36,6 +40,8 @@ pub fn now_ms() -> u64 {
 enum Job {
     Write(WriteBatch),
     Lock(WriteId, LockState),
+    Payloads(PayloadBatch),
+    Missing { log: LogId, after: Option<u64>, count_max: usize },
 }
 
 /// Everything that the loop joins.
@@ -54,6 +60,7 @@ pub struct Driver {
     answers: HashMap<u64, oneshot::Sender<Result<hashpact_core::effect::Receipts, SubmitError>>>,
     batch_started: Option<Instant>,
     last_request: u64,
+    host: Option<Host>,
     /// Last, so that it is dropped when its inbox and its reports are closed.
     _storage: StorageThread,
 }
@@ -89,6 +96,8 @@ pub struct Parts {
     pub network_events: mpsc::Receiver<NetworkEvent>,
     /// Local submissions.
     pub submissions: mpsc::Receiver<Submission>,
+    /// The machine, to be remembered once the log is open.
+    pub host: Option<Host>,
 }
 
 impl Driver {
@@ -97,7 +106,8 @@ impl Driver {
     /// # Errors
     /// The thread cannot be started.
     pub fn new(parts: Parts) -> std::io::Result<Self> {
-        let Parts { engine, store, lock, lookup, metrics, network, network_events, submissions } = parts;
+        let Parts { engine, store, lock, lookup, metrics, network, network_events, submissions, host } =
+            parts;
         let (jobs, inbox) = std::sync::mpsc::sync_channel(WRITES_QUEUED_MAX);
         let (report, done) = mpsc::channel(WRITES_QUEUED_MAX);
         let writer = Arc::clone(&store);
@@ -119,6 +129,7 @@ impl Driver {
             answers: HashMap::new(),
             batch_started: None,
             last_request: 0,
+            host,
             _storage: StorageThread(Some(storage)),
         })
     }
@@ -257,10 +268,20 @@ impl Driver {
                 }
                 Effect::Reply { channel, response } => heard(self.network.reply(channel, response).await)?,
                 Effect::ServeRange { channel, log, start, size, entries_max, bytes_max } => {
-                    self.serve_range(channel, move |store| {
-                        store.range(&log, start, size, entries_max, bytes_max)
+                    self.serve(channel, move |store| {
+                        store.range(&log, start, size, entries_max, bytes_max).map(Response::Range)
                     })
                     .await;
+                }
+                Effect::ServePayloads { channel, log, indexes, bytes_max } => {
+                    self.serve(channel, move |store| {
+                        store.payloads(&log, &indexes, bytes_max).map(Response::Payloads)
+                    })
+                    .await;
+                }
+                Effect::WritePayloads(batch) => self.job(Job::Payloads(batch))?,
+                Effect::FindMissing { log, after, count_max } => {
+                    self.job(Job::Missing { log, after, count_max })?;
                 }
                 Effect::Disconnect { peer, reason } => {
                     info!(peer.id = %peer, reason, "disconnecting a peer");
@@ -289,6 +310,12 @@ impl Driver {
                         append = health.append_blocked.unwrap_or("open"),
                         "health changed"
                     );
+                    if health.append_blocked.is_none()
+                        && let Some(host) = self.host.take()
+                    {
+                        // Compared with the other members: from now on this machine is the known one.
+                        host.remember();
+                    }
                     self.lookup.set_health(health);
                 }
                 Effect::Misbehaviour { peer, rule } => {
@@ -321,12 +348,10 @@ impl Driver {
         self.lookup.publish(head);
     }
 
-    async fn serve_range(
+    async fn serve(
         &self,
         channel: u64,
-        read: impl FnOnce(&Store) -> Result<hashpact_protocol::wire::RangeChunk, crate::storage::StoreError>
-        + Send
-        + 'static,
+        read: impl FnOnce(&Store) -> Result<Response, StoreError> + Send + 'static,
     ) {
         let Ok(permit) = Arc::clone(&self.ranges).try_acquire_owned() else {
             // A stopped network is noticed at the next effect that needs it.
@@ -335,11 +360,10 @@ impl Driver {
         };
         let (store, network) = (Arc::clone(&self.store), self.network.clone());
         tokio::spawn(async move {
-            let chunk = tokio::task::spawn_blocking(move || read(&store)).await;
-            let response = match chunk {
-                Ok(Ok(chunk)) => Response::Range(chunk),
+            let response = match tokio::task::spawn_blocking(move || read(&store)).await {
+                Ok(Ok(response)) => response,
                 Ok(Err(error)) => {
-                    error!(%error, "a range could not be read for a peer; run fsck");
+                    error!(%error, "entries could not be read for a peer; run fsck");
                     Response::Refused(Refusal::Busy)
                 }
                 Err(_) => Response::Refused(Refusal::Busy),
@@ -371,6 +395,14 @@ fn write_loop(
             Job::Lock(write, state) => match lock.write(&state) {
                 Ok(()) => Event::LockWritten { write },
                 Err(error) => Event::WriteFailed { write, detail: error.to_string() },
+            },
+            Job::Payloads(batch) => match store.write_payloads(&batch) {
+                Ok(()) => Event::Written { write: batch.id, read_back: Vec::new() },
+                Err(error) => Event::WriteFailed { write: batch.id, detail: error.to_string() },
+            },
+            Job::Missing { log, after, count_max } => match store.missing(&log, after, count_max) {
+                Ok(found) => Event::Missing { log, found },
+                Err(error) => Event::WriteFailed { write: 0, detail: error.to_string() },
             },
         };
         let failed = matches!(event, Event::WriteFailed { .. });

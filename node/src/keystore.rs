@@ -171,6 +171,15 @@ pub fn create_key(path: &Path, role: KeyRole) -> Result<SecretKey, KeyStoreError
     getrandom::fill(seed.as_mut_slice()).map_err(KeyStoreError::Random)?;
     let digits = Zeroizing::new(hex_encode(seed.as_slice()));
     let line = Zeroizing::new(format!("{FORMAT} {} {}\n", role.name(), digits.as_str()));
+    write_key_file(path, line.as_bytes())?;
+    Ok(SecretKey::from_seed(*seed))
+}
+
+/// Writes a new key file with this content (mode 0600), synced.
+///
+/// # Errors
+/// [`KeyStoreError::Exists`], [`KeyStoreError::Io`].
+pub fn write_key_file(path: &Path, line: &[u8]) -> Result<(), KeyStoreError> {
     let io = |source| KeyStoreError::Io { path: path.to_owned(), source };
     let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(file) => file,
@@ -179,11 +188,10 @@ pub fn create_key(path: &Path, role: KeyRole) -> Result<SecretKey, KeyStoreError
         }
         Err(source) => return Err(io(source)),
     };
-    file.write_all(line.as_bytes()).map_err(io)?;
+    file.write_all(line).map_err(io)?;
     file.sync_all().map_err(io)?;
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)?;
-    Ok(SecretKey::from_seed(*seed))
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)
 }
 
 /// Opens one key file; also for governance keys.

@@ -13,6 +13,7 @@ mod ids;
 mod keeper;
 mod matching;
 mod numbers;
+mod progress;
 mod proof;
 pub mod replay;
 mod restored;
@@ -36,11 +37,13 @@ use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId, hex_encode, sha256};
 use hashpact_protocol::record::{SignalType, Vocabulary as _};
 use numbers::{Block, Numbers};
+use progress::Progress;
 use proof::index_changes;
 use restored::Restored;
 use rows::Rows;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Instant;
 
 /// Changes whose rows are taken under one lock.
 const CHANGES_PER_LOCK: usize = 256;
@@ -68,6 +71,7 @@ struct State {
     heads: BTreeMap<LogId, PublishedHead>,
     counts: BTreeMap<LogId, FoldCounts>,
     view_name: String,
+    progress: Progress,
 }
 
 /// What a listing asks for.
@@ -124,6 +128,7 @@ impl Lookup {
                 heads: BTreeMap::new(),
                 counts: BTreeMap::new(),
                 view_name: view_name(&BTreeMap::new()),
+                progress: Progress::default(),
             }),
             roster_version,
         }
@@ -161,6 +166,15 @@ impl Lookup {
         let mut state = write(&self.state);
         state.heads.insert(head.log, head.clone());
         state.view_name = view_name(&state.heads);
+        let State { progress, heads, .. } = &mut *state;
+        progress.note(heads, Instant::now());
+    }
+
+    /// How far catching up is; `None` when peers offer nothing more than is held.
+    #[must_use]
+    pub fn catch_up(&self) -> Option<api::CatchUp> {
+        let state = read(&self.state);
+        state.progress.catch_up(&state.heads, Instant::now())
     }
 
     /// Remembers what answers must say about completeness.

@@ -349,6 +349,8 @@ impl Inner {
             reason,
             uptime_s: self.identity.started.elapsed().as_secs(),
             appending: health.append_blocked.is_none(),
+            append_blocked: health.append_blocked.map(str::to_owned),
+            catch_up: self.lookup.catch_up(),
             logs: roster
                 .logs()
                 .filter(|log| *log.status != LogStatus::Spare)
@@ -358,6 +360,7 @@ impl Inner {
                     api::LogStatus {
                         void: counts.void,
                         opaque: counts.opaque,
+                        without_payload: counts.without_payload,
                         origin: log.origin,
                         size: head.map_or(0, |head| head.size),
                         announced: head.map_or(0, |head| head.announced),

@@ -1,4 +1,5 @@
-//! Power cuts: SIGKILL of any node at any moment while all three take contributions.
+//! SIGKILL of any node at any moment, and power cuts that take what was not synced, while all three take
+//! contributions.
 //!
 //! One consortium lives through all repetitions, so that each starts from what the ones before left
 //! on disk. Contributors retry with the same Idempotency-Key until they have receipts; a watcher keeps
@@ -6,12 +7,13 @@
 //! acknowledged record at its index on every node and stated once, one tree per log, and no
 //! checkpoint that the final tree contradicts.
 //!
-//! `HASHPACT_CRASH_SEEDS=FROM..TO` chooses the seeds (default `0..50`).
+//! `HASHPACT_CRASH_SEEDS=FROM..TO` chooses the seeds of both.
 
 use crate::evidence::{
     Dice, all_records, checkpoint, fsck_clean, leaves, log_identity, roots_at, wait_until,
 };
 use crate::http::{Answer, Api, record, value};
+use crate::power::Layer;
 use anyhow::{Context as _, Result, bail, ensure};
 use hashpact_protocol::digest::Root;
 use hashpact_protocol::keys::PublicKey;
@@ -40,9 +42,22 @@ struct Run {
 
 #[test]
 fn nothing_acknowledged_is_lost_whenever_a_node_is_killed() -> Result<()> {
-    let seeds = seeds()?;
-    let started = Instant::now();
     let mut consortium = Consortium::found(&MEMBERS)?;
+    live_through(&mut consortium, &[], seeds(0..50)?)
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_in_power_cuts() -> Result<()> {
+    let mut consortium = Consortium::found(&MEMBERS)?;
+    let library = Layer::compile(consortium.dir())?;
+    let layers: Vec<Layer> =
+        consortium.nodes.iter_mut().map(|node| Layer::under(node, &library)).collect::<Result<_>>()?;
+    live_through(&mut consortium, &layers, seeds(1_000..1_020)?)
+}
+
+/// Kills nodes by these seeds; with layers, as a power cut would. Then checks every promise.
+fn live_through(consortium: &mut Consortium, layers: &[Layer], seeds: std::ops::Range<u64>) -> Result<()> {
+    let started = Instant::now();
     consortium.start()?;
     let apis = consortium.nodes.iter().map(Api::of).collect::<Result<Vec<_>>>()?;
     let identities =
@@ -62,7 +77,7 @@ fn nothing_acknowledged_is_lost_whenever_a_node_is_killed() -> Result<()> {
         }
         workers.push(threads.spawn(|| watch(&run)));
         let outcome = seeds.clone().try_for_each(|seed| {
-            repetition(&mut consortium, &run, seed).with_context(|| format!("crash seed {seed}"))
+            repetition(consortium, layers, &run, seed).with_context(|| format!("crash seed {seed}"))
         });
         run.stop.store(true, Ordering::SeqCst);
         for worker in workers {
@@ -70,7 +85,7 @@ fn nothing_acknowledged_is_lost_whenever_a_node_is_killed() -> Result<()> {
         }
         outcome
     })?;
-    let stated = check_everything(&mut consortium, &run)?;
+    let stated = check_everything(consortium, &run)?;
     println!(
         "{} kills, {stated} records acknowledged, {} checkpoints seen, {:?}",
         seeds.end - seeds.start,
@@ -80,8 +95,8 @@ fn nothing_acknowledged_is_lost_whenever_a_node_is_killed() -> Result<()> {
     Ok(())
 }
 
-fn seeds() -> Result<std::ops::Range<u64>> {
-    let Ok(text) = std::env::var("HASHPACT_CRASH_SEEDS") else { return Ok(0..50) };
+fn seeds(default: std::ops::Range<u64>) -> Result<std::ops::Range<u64>> {
+    let Ok(text) = std::env::var("HASHPACT_CRASH_SEEDS") else { return Ok(default) };
     let (from, to) = text.split_once("..").context("HASHPACT_CRASH_SEEDS must be FROM..TO")?;
     Ok(from.parse()?..to.parse()?)
 }
@@ -91,7 +106,11 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// One kill, one restart, and what can be checked cheaply.
-fn repetition(consortium: &mut Consortium, run: &Run, seed: u64) -> Result<()> {
+fn repetition(consortium: &mut Consortium, layers: &[Layer], run: &Run, seed: u64) -> Result<()> {
+    let kill = |consortium: &mut Consortium, at: usize| match layers.get(at) {
+        Some(layer) => layer.cut(&mut consortium.nodes[at]).map(drop),
+        None => consortium.nodes[at].kill(),
+    };
     let mut dice = Dice::new(seed);
     let victim = usize::try_from(dice.below(3))?;
     let before_ms = dice.below(400);
@@ -105,16 +124,16 @@ fn repetition(consortium: &mut Consortium, run: &Run, seed: u64) -> Result<()> {
     );
     std::thread::sleep(Duration::from_millis(before_ms));
     if both {
-        consortium.nodes[other].kill()?;
+        kill(consortium, other)?;
     }
-    let node = &mut consortium.nodes[victim];
-    node.kill()?;
+    kill(consortium, victim)?;
     let promised = lock(&run.promises[victim]).clone();
     if again {
-        node.start()?;
+        consortium.nodes[victim].start()?;
         std::thread::sleep(Duration::from_millis(dice.below(250)));
-        node.kill()?;
+        kill(consortium, victim)?;
     }
+    let node = &mut consortium.nodes[victim];
     if check {
         fsck_clean(node)?;
     }

@@ -14,5 +14,7 @@ mod evidence;
 mod hostile;
 mod http;
 mod index_snapshot;
+mod power;
+mod recover;
 mod recovery;
 mod tiles;

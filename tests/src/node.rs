@@ -29,6 +29,8 @@ pub struct Node {
     pub http_port: u16,
     /// Port of its peer connections, over TCP and QUIC.
     pub peer_port: u16,
+    /// Variables that the daemon's program gets beside those of the test.
+    pub environment: Vec<(String, String)>,
     programs: Programs,
     child: Option<Child>,
     token: Option<String>,
@@ -94,6 +96,7 @@ impl Node {
             dir,
             http_port,
             peer_port: *own,
+            environment: Vec::new(),
             programs: programs.clone(),
             child: None,
             token: None,
@@ -133,7 +136,7 @@ impl Node {
     /// # Errors
     /// The command's own words.
     pub fn command(&self, arguments: &[&str]) -> Result<String> {
-        run(Command::new(&self.programs.node).arg("--config").arg(self.config()).args(arguments))
+        run(self.node_command().args(arguments))
     }
 
     /// Runs an operator's command and tells how it ended.
@@ -141,8 +144,24 @@ impl Node {
     /// # Errors
     /// It cannot be started.
     pub fn try_command(&self, arguments: &[&str]) -> Result<Outcome> {
+        outcome(self.node_command().args(arguments), REFUSAL_DEADLINE)
+    }
+
+    /// The daemon's program with this node's configuration and variables.
+    fn node_command(&self) -> Command {
         let mut command = Command::new(&self.programs.node);
-        outcome(command.arg("--config").arg(self.config()).args(arguments), REFUSAL_DEADLINE)
+        command.arg("--config").arg(self.config());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Makes tokens anew, after the loss of the data folder.
+    ///
+    /// # Errors
+    /// The command's own words.
+    pub fn renew_tokens(&mut self) -> Result<()> {
+        std::fs::remove_file(self.dir.join("token"))?;
+        self.create_tokens()
     }
 
     pub(crate) fn create_tokens(&mut self) -> Result<()> {
@@ -192,12 +211,20 @@ impl Node {
     /// # Errors
     /// It runs already, or cannot be started.
     pub fn start(&mut self) -> Result<()> {
+        self.start_with(&[])
+    }
+
+    /// Starts the process with more arguments for `run`.
+    ///
+    /// # Errors
+    /// It runs already, or cannot be started.
+    pub fn start_with(&mut self, arguments: &[&str]) -> Result<()> {
         ensure!(self.child.is_none(), "{} runs already", self.member);
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.dir.join("node.log"))?;
-        let child = Command::new(&self.programs.node)
-            .arg("--config")
-            .arg(self.config())
+        let child = self
+            .node_command()
             .arg("run")
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

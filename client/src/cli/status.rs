@@ -1,7 +1,7 @@
 //! `hashpact status`: how the node is, in a few lines.
 
 use hashpact_client::Client;
-use hashpact_protocol::api::StatusResponse;
+use hashpact_protocol::api::{CatchUp, StatusResponse};
 
 use super::exit::Outcome;
 use super::output::{Output, grouped, printable};
@@ -26,13 +26,19 @@ fn show(status: &StatusResponse, output: Output) {
         (Some(reason), false) => format!("NO: {reason}"),
         (None, false) => "NO".to_owned(),
     };
+    let appending = match (&status.append_blocked, status.appending) {
+        (_, true) => "yes".to_owned(),
+        (Some(reason), false) => format!("NO: {reason}"),
+        (None, false) => "NO".to_owned(),
+    };
     let fields = [
         ("node of", format!("{} in {}", status.member, status.consortium)),
         ("roster", format!("version {}{expired}", status.roster)),
         ("program", format!("{}, up {}", status.version, duration(status.uptime_s))),
         ("ready", yes(status.ready).to_owned()),
         ("complete", complete),
-        ("appending", yes(status.appending).to_owned()),
+        ("appending", appending),
+        ("catch-up", status.catch_up.as_ref().map_or("done".to_owned(), catch_up)),
         ("signals", if signals.is_empty() { "none".to_owned() } else { signals.join(", ") }),
     ];
     for (name, value) in fields {
@@ -50,10 +56,11 @@ fn show(status: &StatusResponse, output: Output) {
                 grouped(behind),
                 grouped(log.void),
                 grouped(log.opaque),
+                grouped(log.without_payload),
             ]
         })
         .collect();
-    output.table(&["log", "entries", "behind", "void", "opaque"], &logs);
+    output.table(&["log", "entries", "behind", "void", "opaque", "no payload"], &logs);
     output.line("");
     let peers: Vec<Vec<String>> = status
         .peers
@@ -65,6 +72,16 @@ fn show(status: &StatusResponse, output: Output) {
         })
         .collect();
     output.table(&["peer", "connection", "last message", "refused"], &peers);
+}
+
+/// How far catching up is, in words.
+fn catch_up(progress: &CatchUp) -> String {
+    let remaining = progress.remaining_s.map_or("nothing arrives".to_owned(), |seconds| {
+        format!("{} a second, about {} left", grouped(progress.entries_per_s), duration(seconds))
+    });
+    let (held, offered) = (grouped(progress.entries_held), grouped(progress.entries_offered));
+    let percent = u128::from(progress.entries_held) * 100 / u128::from(progress.entries_offered.max(1));
+    format!("{held} of {offered} entries ({percent} %), {remaining}")
 }
 
 /// A duration in its two largest units.
@@ -80,6 +97,15 @@ fn duration(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn catching_up_is_said_with_an_estimate_or_without() {
+        let mut progress =
+            CatchUp { entries_held: 250, entries_offered: 1_000, entries_per_s: 10, remaining_s: Some(75) };
+        assert_eq!(catch_up(&progress), "250 of 1,000 entries (25 %), 10 a second, about 1 min 15 s left");
+        progress.remaining_s = None;
+        assert_eq!(catch_up(&progress), "250 of 1,000 entries (25 %), nothing arrives");
+    }
 
     #[test]
     fn durations() {

@@ -13,7 +13,7 @@ use crate::limits::{
 };
 use hashpact_protocol::roster::{CardError, MemberId, Roster, VerifiedCard};
 use hashpact_protocol::wire::{Hello, Request};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[cfg(test)]
 mod tests;
@@ -113,6 +113,13 @@ impl Peers {
             }
         }
         any
+    }
+
+    /// Members of which at least one connected node has told its heads.
+    #[must_use]
+    pub fn members_told_heads(&self) -> usize {
+        let told = self.connected.values().filter(|state| state.heads.answered);
+        told.filter_map(|state| state.member.as_ref()).collect::<BTreeSet<_>>().len()
     }
 
     pub(crate) fn connected(&mut self, peer: Peer, now_ms: u64, out: &mut Out) {

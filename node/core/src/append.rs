@@ -198,6 +198,12 @@ impl OwnLog {
         self.note.as_ref()
     }
 
+    /// Number of other active members.
+    #[must_use]
+    pub(crate) fn other_members(&self) -> usize {
+        self.other_members
+    }
+
     /// Why the log takes no entries, if so.
     #[must_use]
     pub fn blocked(&self) -> Option<&'static str> {

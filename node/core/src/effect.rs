@@ -61,6 +61,30 @@ pub enum Effect {
         /// Most bytes of leaves and payloads to send (one entry always goes).
         bytes_max: u32,
     },
+    /// Answer an inbound request for payloads from the database: what stands beside the first of these
+    /// leaves, in this order, within the bound (one always goes). All are below the published size.
+    ServePayloads {
+        /// The request's channel.
+        channel: Channel,
+        /// The log.
+        log: LogId,
+        /// Leaf indexes, ascending.
+        indexes: Vec<u64>,
+        /// Most bytes of salts and payloads to send.
+        bytes_max: u32,
+    },
+    /// Store these payloads beside their leaves with a sync, then report `Event::Written`. A row that
+    /// is no longer one of a missing payload stays as it is.
+    WritePayloads(PayloadBatch),
+    /// Say which entries of a log lack their payload, then report `Event::Missing`.
+    FindMissing {
+        /// The log.
+        log: LogId,
+        /// Only entries behind this one.
+        after: Option<u64>,
+        /// The first so many of them.
+        count_max: usize,
+    },
     /// Close all connections to a peer.
     Disconnect {
         /// The peer.
@@ -147,6 +171,17 @@ pub struct WriteBatch {
     pub idempotency: Vec<IdempotencyEntry>,
     /// Read the leaves back from the database after the sync and report them.
     pub read_back: bool,
+}
+
+/// Payloads that arrived after their leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PayloadBatch {
+    /// Echoed in `Event::Written`.
+    pub id: WriteId,
+    /// The log.
+    pub log: LogId,
+    /// Leaf indexes, and what now stands there; checked against the leaves' commitments.
+    pub payloads: Vec<(u64, StoredPayload)>,
 }
 
 /// An entry as it is stored: the leaf in the tree, the payload beside it.

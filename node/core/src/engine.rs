@@ -8,11 +8,14 @@ mod peer;
 
 use crate::admit::Peers;
 use crate::append::{OwnIdentity, OwnLog};
-use crate::effect::{Effect, SubmitError, Timer, ViewChange};
-use crate::event::{Event, Peer, Submit};
-use crate::follow::{FollowedLog, FollowedStart};
+use crate::effect::{Effect, Receipts, StoredEntry, StoredPayload, SubmitError, Timer, ViewChange};
+use crate::event::{Ack, Event, Peer, Submit};
+use crate::follow::{Closure, FollowedLog, FollowedStart};
 use crate::health::{Completeness, Health};
-use crate::limits::{ANNOUNCE_INTERVAL_MS, CLEARANCE_WAIT_MS, ISOLATION_GRACE_MS, TICK_INTERVAL_MS};
+use crate::limits::{
+    ANNOUNCE_INTERVAL_MS, CLEARANCE_WAIT_MS, FETCHES_MAX, FETCHES_PER_LOG_MAX, ISOLATION_GRACE_MS,
+    TICK_INTERVAL_MS,
+};
 use crate::recover::{OwnDisk, recover};
 use crate::stop::StopReason;
 use crate::view::{Author, View};
@@ -23,6 +26,9 @@ use hashpact_protocol::roster::{LogStatus, MemberId, Roster, RosterChain};
 use hashpact_protocol::wire::{Announce, HeadNote, Hello, Request};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// How an entry goes into the view: as a whole, or its payload only.
+type Fold = fn(&mut View, &Author, u64, &[u8], &StoredPayload) -> Vec<ViewChange>;
 
 /// Effects being collected, and the source of ids.
 #[derive(Debug, Default)]
@@ -62,14 +68,19 @@ pub struct EngineConfig {
     pub peer: Peer,
     /// Our signed node card.
     pub card: Vec<u8>,
+    /// Whether something about this node's disk or machine calls for more than the usual comparison
+    /// with other members before it appends, and nobody has overridden it.
+    pub is_doubtful: bool,
 }
 
 /// A log that the database holds, other than our open one.
 pub struct HeldLog {
-    /// Peaks and size.
+    /// Peaks and size of what counts: of a closed log never more than its closure has.
     pub frontier: Frontier,
     /// The largest note held completely.
     pub note: Option<crate::effect::SizedNote>,
+    /// Entries held without their payload.
+    pub payloads_missing: u64,
 }
 
 /// Everything that start-up found.
@@ -109,6 +120,12 @@ pub struct Engine {
 
 /// Where a member's own log is blocked before it is cleared.
 const WAITING_FOR_HEADS: &str = "comparing with connected peers after the start";
+/// The same for a node that cannot trust its own disk or machine.
+const WAITING_IN_DOUBT: &str = "this node's machine or lock file is not as it was left: it waits for the heads of more than two \
+     thirds of the other members; an operator may override this with `hashpact-node run --override-doubt`";
+/// A recovered node whose roster has not opened its new log yet.
+const WAITING_FOR_ROSTER: &str =
+    "this node has given up its former log; governance must close that log and open the next one";
 
 impl Engine {
     /// Starts from what is on disk.
@@ -119,15 +136,21 @@ impl Engine {
         let Opening { config, roster, own, last_time_ms, mut held, view, now_ms } = opening;
         let mut out = Out::default();
         let current = roster.current();
-        let identity = own_identity(&config.member, config.log_key, current)?;
+        let locked = own.lock.as_ref().map(|lock| lock.origin.as_str());
+        let (identity, is_open) = own_identity(&config.member, config.log_key, current, locked)?;
         let own_log = identity.author.log;
         let sole = identity.other_members == 0;
         let recovered = recover(&identity.origin, own)?;
-        let own =
-            OwnLog::new(identity, recovered, last_time_ms, (!sole).then_some(WAITING_FOR_HEADS), &mut out);
+        let blocked = match (is_open, sole, config.is_doubtful) {
+            (false, ..) => Some(WAITING_FOR_ROSTER),
+            (true, true, _) => None,
+            (true, false, true) => Some(WAITING_IN_DOUBT),
+            (true, false, false) => Some(WAITING_FOR_HEADS),
+        };
+        let own = OwnLog::new(identity, recovered, last_time_ms, blocked, &mut out);
         let mut logs = BTreeMap::new();
         let mut origins = BTreeMap::new();
-        for start in followed(current, own_log, &mut held, &view) {
+        for start in followed(current, own_log, &mut held) {
             origins.insert(start.origin.clone(), start.author.log);
             logs.insert(start.author.log, FollowedLog::new(start, &mut out));
         }
@@ -190,12 +213,49 @@ impl Engine {
             }
             Event::Inbound { peer, channel, request } => self.inbound(peer, channel, request, now_ms)?,
             Event::Outcome { peer, request, result } => self.outcome(peer, request, result, now_ms)?,
-            Event::Submit(submit) => self.own.submit(submit, &self.view, now_ms, &mut self.out),
+            Event::Submit(submit) => self.submit(submit, now_ms),
             Event::Written { write, read_back } => self.written(write, &read_back, now_ms)?,
+            Event::Missing { log, found } => {
+                if let Some(log) = self.logs.get_mut(&log) {
+                    log.found_missing(found, now_ms, &mut self.out);
+                }
+            }
             Event::LockWritten { write } => self.lock_written(write, now_ms)?,
             Event::WriteFailed { detail, .. } => return Err(StopReason::WriteFailed { detail }),
         }
         Ok(())
+    }
+
+    /// A key that was used in a former log of this member is answered from there, as far as that log
+    /// counts; what was cut off with its tail is stated anew.
+    fn submit(&mut self, mut submit: Submit, now_ms: u64) {
+        let former = submit.prior.as_ref().filter(|prior| prior.log != self.own.author().log);
+        if let Some(prior) = former {
+            let end = prior.first_index.saturating_add(prior.records.len() as u64);
+            let log = self.logs.get(&prior.log).filter(|log| log.size() >= end);
+            if let Some(log) = log {
+                let answer = if prior.digest != submit.digest {
+                    Err(SubmitError::KeyReused)
+                } else if submit.ack == Ack::Local {
+                    Ok(Receipts {
+                        origin: log.origin().to_owned(),
+                        first_index: prior.first_index,
+                        records: prior.records.clone(),
+                        tree_size: prior.tree_size,
+                        ack: Ack::Local,
+                    })
+                } else {
+                    Err(SubmitError::LogClosed(
+                        "this key was used in its former log, where other members' copies are not counted any more; \
+                         with ack=local it is answered from there",
+                    ))
+                };
+                self.out.push(Effect::Answer { request: submit.request, answer });
+                return;
+            }
+            submit.prior = None;
+        }
+        self.own.submit(submit, &self.view, now_ms, &mut self.out);
     }
 
     fn timer(&mut self, timer: Timer, now_ms: u64) {
@@ -206,7 +266,10 @@ impl Engine {
                 self.out.push(Effect::SetTimer { timer: Timer::Tick, at_ms: now_ms + TICK_INTERVAL_MS });
                 self.own.tick(now_ms, &mut self.out);
                 self.peers.tick(now_ms, &mut self.out);
+                let behind = self.logs.values().filter(|log| !log.is_caught_up()).count().max(1);
+                let fetches_max = (FETCHES_MAX / behind).clamp(1, FETCHES_PER_LOG_MAX);
                 for log in self.logs.values_mut() {
+                    log.allow(fetches_max);
                     log.poll(now_ms, &mut self.out);
                 }
                 let expired = self.view.expire(now_ms);
@@ -225,9 +288,13 @@ impl Engine {
         let Some(log) = self.logs.values_mut().find(|log| log.is_writing(write)) else {
             return Err(StopReason::Internal("a write was reported that is not under way"));
         };
-        let Some(followed) = log.written(now_ms, &mut self.out) else { return Ok(()) };
+        let Some(followed) = log.written(write, now_ms, &mut self.out) else { return Ok(()) };
         let author = log.author().clone();
-        self.fold(&author, followed.start, &followed.entries);
+        if let Some(fault) = followed.fault {
+            self.misbehaved(fault.peer, fault.error.label());
+        }
+        let fold = if followed.is_late { View::supply } else { View::fold };
+        self.fold(&author, &followed.entries, fold);
         if let Some((size, root)) = followed.completed {
             self.confirm_stored(&author, size, root);
         }
@@ -244,17 +311,18 @@ impl Engine {
         // Look-ups see the record before its author is answered: the view change goes right after
         // publication, ahead of the receipts.
         let rest = self.out.effects.split_off(mark + 1);
-        self.fold(&author, appended.start, &appended.entries);
+        let entries: Vec<_> = (appended.start..).zip(appended.entries).collect();
+        self.fold(&author, &entries, View::fold);
         self.out.effects.extend(rest);
         self.announce_due = true;
         self.announce(now_ms);
         Ok(())
     }
 
-    fn fold(&mut self, author: &Author, start: u64, entries: &[crate::effect::StoredEntry]) {
+    fn fold(&mut self, author: &Author, entries: &[(u64, StoredEntry)], fold: Fold) {
         let mut changes = Vec::new();
-        for (index, entry) in (start..).zip(entries) {
-            changes.extend(self.view.fold(author, index, &entry.leaf, &entry.payload));
+        for (index, entry) in entries {
+            changes.extend(fold(&mut self.view, author, *index, &entry.leaf, &entry.payload));
         }
         self.out.view(changes);
         self.out.push(Effect::Folded { log: author.log, counts: self.view.counts(&author.log) });
@@ -277,11 +345,17 @@ impl Engine {
     /// After a start the own log waits until connected peers told their heads, or a bounded time:
     /// a larger note of our own, seen at a peer, must stop us before we sign anything.
     fn clear_to_append(&mut self, now_ms: u64) {
-        if self.own.blocked() != Some(WAITING_FOR_HEADS) {
-            return;
-        }
         let waited_ms = now_ms.saturating_sub(self.started_ms);
-        if self.peers.all_told_heads() || waited_ms >= CLEARANCE_WAIT_MS {
+        let is_clear = match self.own.blocked() {
+            Some(WAITING_FOR_HEADS) => self.peers.all_told_heads() || waited_ms >= CLEARANCE_WAIT_MS,
+            // In doubt no time is long enough: silence proves nothing.
+            Some(WAITING_IN_DOUBT) => {
+                let others = self.own.other_members();
+                self.peers.members_told_heads() > 2 * others / 3
+            }
+            _ => false,
+        };
+        if is_clear {
             self.own.clear(now_ms, &mut self.out);
         }
     }
@@ -351,7 +425,17 @@ impl Engine {
     }
 }
 
-fn own_identity(id: &MemberId, key: SecretKey, roster: &Roster) -> Result<OwnIdentity, StopReason> {
+/// Which log this node writes, and whether the roster has opened it.
+///
+/// A node that has given up its log (`hashpact-node recover`) holds the key and the lock of the next one.
+/// Until the roster opens that, the node follows and serves everything, its former log like
+/// anybody else's, and states nothing.
+fn own_identity(
+    id: &MemberId,
+    key: SecretKey,
+    roster: &Roster,
+    locked: Option<&str>,
+) -> Result<(OwnIdentity, bool), StopReason> {
     let refuse = |text: String| Err(StopReason::Roster(text));
     let Some(member) = roster.member(id) else {
         return refuse(format!("member {} is not in roster version {}", id, roster.version));
@@ -359,53 +443,61 @@ fn own_identity(id: &MemberId, key: SecretKey, roster: &Roster) -> Result<OwnIde
     if !member.is_active() {
         return refuse(format!("member {} is no longer active", id));
     }
-    let Some(log) = member.logs.iter().find(|log| log.status == LogStatus::Open) else {
-        return refuse(format!("member {} has no open log", id));
+    let former = member.logs.iter().filter(|log| log.status != LogStatus::Spare).map(|log| log.n).max();
+    let next = former.and_then(|former| former.checked_add(1)).unwrap_or(1);
+    let spare = member.logs.iter().find(|log| log.n == next);
+    let is_next = locked == Some(roster.origin(id, next).as_str());
+    let (n, is_open) = match member.open_log() {
+        Some(log) if log.key == key.public() => (log.n, true),
+        _ if is_next && spare.is_none_or(|spare| spare.key == key.public()) => (next, false),
+        Some(log) => {
+            return refuse(format!(
+                "the roster lists key {} for log {} of {}, but this node's log key is {}. If that key is lost, \
+                 give this log up with `hashpact-node recover`",
+                log.key,
+                log.n,
+                id,
+                key.public()
+            ));
+        }
+        None => {
+            return refuse(format!(
+                "member {id} has no open log. Prepare the next one with `hashpact-node recover`, and have governance open it"
+            ));
+        }
     };
-    if log.key != key.public() {
-        return refuse(format!(
-            "the roster lists key {} for log {} of {}, but this node's log key is {}",
-            log.key,
-            log.n,
-            id,
-            key.public()
-        ));
-    }
-    let origin = roster.origin(id, log.n);
-    Ok(OwnIdentity {
-        author: Author { member: id.clone(), n: log.n, log: LogId::of_origin(&origin) },
+    let origin = roster.origin(id, n);
+    let identity = OwnIdentity {
+        author: Author { member: id.clone(), n, log: LogId::of_origin(&origin) },
         origin,
         key,
         roster_version: roster.version,
         other_members: roster.members.iter().filter(|other| other.is_active() && other.id != *id).count(),
-    })
+    };
+    Ok((identity, is_open))
 }
 
-fn followed(
-    roster: &Roster,
-    own: LogId,
-    held: &mut BTreeMap<LogId, HeldLog>,
-    view: &View,
-) -> Vec<FollowedStart> {
+fn followed(roster: &Roster, own: LogId, held: &mut BTreeMap<LogId, HeldLog>) -> Vec<FollowedStart> {
     roster
         .logs()
         .filter(|log| log.log_id != own && log.status != &LogStatus::Spare)
         .map(|log| {
-            let (frontier, note) = match held.remove(&log.log_id) {
-                Some(held) => (held.frontier, held.note),
-                None => (Frontier::empty(), None),
-            };
+            let held = held.remove(&log.log_id).unwrap_or(HeldLog {
+                frontier: Frontier::empty(),
+                note: None,
+                payloads_missing: 0,
+            });
             FollowedStart {
                 author: Author { member: log.member.clone(), n: log.n, log: log.log_id },
                 origin: log.origin,
                 key: *log.key,
-                size_max: match log.status {
-                    LogStatus::Closed { size, .. } => Some(*size),
+                closed: match log.status {
+                    LogStatus::Closed { size, root } => Some(Closure { size: *size, root: *root }),
                     _ => None,
                 },
-                frontier,
-                note,
-                payloads_complete: view.counts(&log.log_id).without_payload == 0,
+                frontier: held.frontier,
+                note: held.note,
+                payloads_missing: held.payloads_missing,
             }
         })
         .collect()

@@ -5,7 +5,7 @@
 //! argument of `handle`): the engine has no other source of either.
 
 use crate::effect::{RequestId, Timer, WriteId};
-use hashpact_protocol::digest::{LeafHash, RecordId};
+use hashpact_protocol::digest::{LeafHash, LogId, RecordId};
 use hashpact_protocol::keys::PublicKey;
 use hashpact_protocol::record::{Content, OpinionValue, Reason, RetractionReason};
 use hashpact_protocol::wire::{Request, Response};
@@ -31,7 +31,8 @@ pub enum Event {
         /// The peer.
         peer: Peer,
     },
-    /// A peer asks something. Answered by exactly one `Reply` or `ServeRange` with this channel.
+    /// A peer asks something. Answered by exactly one `Reply`, `ServeRange` or
+    /// `ServePayloads` with this channel.
     Inbound {
         /// Who asks.
         peer: Peer,
@@ -58,6 +59,13 @@ pub enum Event {
         /// The leaves as read back from the database, when the batch asked for it; else empty.
         read_back: Vec<Vec<u8>>,
     },
+    /// Entries that lack their payload, as [`crate::Effect::FindMissing`] asked.
+    Missing {
+        /// The log.
+        log: LogId,
+        /// The entries, ascending; none when the end of the list is reached.
+        found: Vec<MissingEntry>,
+    },
     /// The lock file of [`crate::Effect::WriteLock`] is synced to disk.
     LockWritten {
         /// The write's id.
@@ -70,6 +78,15 @@ pub enum Event {
         /// The storage engine's own words, for the operator.
         detail: String,
     },
+}
+
+/// An entry that is held without its payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingEntry {
+    /// Leaf index.
+    pub index: u64,
+    /// Leaf bytes, against whose commitment the payload is checked.
+    pub leaf: Vec<u8>,
 }
 
 /// Why a request of ours has no response.
@@ -105,6 +122,8 @@ pub struct Submit {
 /// What an earlier submission under the same idempotency key appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prior {
+    /// The log that it went to: this one, or one that this member had before.
+    pub log: LogId,
     /// Digest of what was asked then.
     pub digest: [u8; 32],
     /// Leaf index of its first entry.

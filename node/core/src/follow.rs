@@ -1,9 +1,14 @@
 //! The logs of the other members: what peers say their heads are, ranges fetched, every chunk
 //! authenticated against a signed root before it is stored (DESIGN: Sync).
 //!
-//! Per log one state machine: *idle* → a peer offers a larger signed head → *fetching* a range →
-//! the chunk proves to belong under that head → *writing* → held, published, folded → next range or
-//! idle. The target is the largest head that a connected peer can serve, not the largest claimed.
+//! Per log: a peer offers a larger signed head → parts of what is lacking are asked for, of several
+//! peers at once ([`window`]) → in the order of the log each proves to belong under that head → it is
+//! written → held, published, folded. The target is the largest head that a connected peer can serve,
+//! not the largest claimed. Payloads that did not come with their leaves are asked for by themselves
+//! ([`payloads`]).
+//!
+//! A log that the roster closed is followed to that size and root, whoever signed more: what lies beyond
+//! was disowned or never pinned, and does not count.
 //!
 //! An entry that breaks a rule, or that this node cannot read, is stored and shown like any other;
 //! only a chunk that does not hash to the signed root is refused, and that is the serving peer's
@@ -13,35 +18,42 @@ use crate::effect::{
     Effect, PublishedHead, RequestId, SizedNote, StoredEntry, StoredPayload, WriteBatch, WriteId,
 };
 use crate::engine::Out;
+use crate::event::MissingEntry;
 use crate::event::Peer;
-use crate::limits::{LAG_TOLERATED_MS, PEERS_MAX, RETRY_FIRST_MS, RETRY_MAX_MS};
+use crate::limits::{FETCHES_PER_PEER_MAX, LAG_TOLERATED_MS, PEERS_MAX, RETRY_FIRST_MS, RETRY_MAX_MS};
 use crate::view::Author;
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LogId, NodeHash, Root, leaf_hash};
 use hashpact_protocol::keys::PublicKey;
-use hashpact_protocol::leaf::{EntryLeaf, check_commitment, read_leaf};
-use hashpact_protocol::limits::{ENTRY_LEAF_MAX_BYTES, RANGE_BYTES_MAX, RANGE_ENTRIES_MAX};
+use hashpact_protocol::leaf::check_commitment;
+use hashpact_protocol::limits::{ENTRY_LEAF_MAX_BYTES, RANGE_BYTES_MAX};
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::wire::{RangeChunk, RangeRequest, Request, WireEntry, WirePayload};
+use payloads::MissingPayloads;
 use std::collections::BTreeMap;
+use window::Window;
 
+mod payloads;
 #[cfg(test)]
 mod tests;
+mod window;
 
 /// One log of another member.
 pub struct FollowedLog {
     author: Author,
     origin: String,
     key: PublicKey,
-    size_max: Option<u64>,
+    closed: Option<Closure>,
     frontier: Frontier,
     note: Option<SizedNote>,
     note_root: Option<Root>,
     sources: BTreeMap<Peer, Source>,
     pauses: BTreeMap<Peer, Pause>,
-    stage: Stage,
+    window: Window,
+    fetches_max: usize,
+    writing: Option<Writing>,
     frozen: bool,
-    payloads_complete: bool,
+    missing: MissingPayloads,
     behind_since_ms: Option<u64>,
     last_heard_ms: Option<u64>,
 }
@@ -54,18 +66,36 @@ pub struct FollowedStart {
     pub origin: String,
     /// The key that signs its checkpoints.
     pub key: PublicKey,
-    /// The size at which the roster closed it, if it is closed.
-    pub size_max: Option<u64>,
-    /// Peaks of what is held.
+    /// Where the roster closed it, if it is closed.
+    pub closed: Option<Closure>,
+    /// Peaks of what is held and counts: never more than the closure has.
     pub frontier: Frontier,
     /// The largest note held completely.
     pub note: Option<SizedNote>,
-    /// Whether every payload is held; without that nothing is confirmed to the author.
-    pub payloads_complete: bool,
+    /// Entries held without their payload; with any, nothing is confirmed to the author.
+    pub payloads_missing: u64,
+}
+
+/// Size and root at which the roster closed a log: all of it that counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closure {
+    /// Tree size.
+    pub size: u64,
+    /// Root at that size.
+    pub root: Root,
+}
+
+/// A tree that the log may be fetched up to: its author signed it, or the roster pinned it.
+#[derive(Debug, Clone)]
+struct Target {
+    size: u64,
+    root: Root,
+    /// The author's note, unless only the roster vouches for it.
+    note: Option<Vec<u8>>,
 }
 
 struct Source {
-    head: SignedCheckpoint,
+    head: Target,
     is_author: bool,
 }
 
@@ -77,20 +107,32 @@ struct Pause {
     until_ms: u64,
 }
 
-enum Stage {
-    Idle,
-    Fetching { peer: Peer, request: RequestId, target: SignedCheckpoint },
-    Writing { write: WriteId, after: Frontier, entries: Vec<StoredEntry>, target: SignedCheckpoint },
+struct Writing {
+    write: WriteId,
+    after: Frontier,
+    entries: Vec<StoredEntry>,
+    target: Target,
 }
 
-/// Entries that just became visible.
+/// Entries or payloads that just became visible.
 pub struct Followed {
-    /// Leaf index of the first.
-    pub start: u64,
-    /// The entries.
-    pub entries: Vec<StoredEntry>,
+    /// The entries with their leaf indexes.
+    pub entries: Vec<(u64, StoredEntry)>,
+    /// Whether the leaves were held before, and their payloads are what is new.
+    pub is_late: bool,
     /// A signed head that is now held completely, to be confirmed to its author.
     pub completed: Option<(u64, Root)>,
+    /// A part that had arrived earlier turned out to break a rule.
+    pub fault: Option<Fault>,
+}
+
+/// A peer that sent what breaks a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// Who.
+    pub peer: Peer,
+    /// The rule.
+    pub error: ChunkError,
 }
 
 /// Why a chunk is refused.
@@ -108,12 +150,12 @@ pub enum ChunkError {
     /// No progress.
     #[error("chunk has no entries")]
     Empty,
-    /// Goes beyond the head it was asked under.
-    #[error("chunk ends at {end}, beyond the signed size {size}")]
+    /// Goes beyond what was asked for.
+    #[error("chunk ends at {end}, asked for up to {size}")]
     TooLong {
         /// Its end.
         end: u64,
-        /// The signed size.
+        /// The end asked for.
         size: u64,
     },
     /// A leaf is longer than any entry may be.
@@ -129,6 +171,14 @@ pub enum ChunkError {
     Root {
         /// The signed size.
         size: u64,
+    },
+    /// More payloads than asked for, or none.
+    #[error("{sent} payloads were sent, {asked} asked for")]
+    Payloads {
+        /// Sent.
+        sent: usize,
+        /// Asked for.
+        asked: usize,
     },
     /// A payload is not the one that its leaf commits to.
     #[error("the payload of entry {index} is not the one its leaf commits to")]
@@ -148,6 +198,7 @@ impl ChunkError {
             Self::TooLong { .. } => "chunk_too_long",
             Self::LeafTooLong { .. } => "chunk_leaf_too_long",
             Self::Root { .. } => "chunk_root",
+            Self::Payloads { .. } => "payloads_count",
             Self::Payload { .. } => "chunk_payload",
         }
     }
@@ -161,8 +212,8 @@ pub enum HeadError {
     Signature,
     /// Contradicts another signed head of the same size: the author signed both.
     Equivocation,
-    /// Beyond the size at which the roster closed the log.
-    BeyondClosure,
+    /// Of the size at which the roster closed the log, with another root.
+    AgainstClosure,
 }
 
 impl HeadError {
@@ -172,31 +223,36 @@ impl HeadError {
         match self {
             Self::Signature => "head_signature",
             Self::Equivocation => "equivocation",
-            Self::BeyondClosure => "head_beyond_closure",
+            Self::AgainstClosure => "head_against_closure",
         }
     }
 }
 
 impl FollowedLog {
     pub(crate) fn new(start: FollowedStart, out: &mut Out) -> Self {
-        let FollowedStart { author, origin, key, size_max, frontier, note, payloads_complete } = start;
+        let FollowedStart { author, origin, key, closed, frontier, note, payloads_missing } = start;
         let note_root = note
             .as_ref()
             .and_then(|held| SignedCheckpoint::verify(&held.note, &origin, &key).ok())
             .map(|signed| signed.root());
+        // What is held below the closure is not what the roster pinned: nothing may be built on it.
+        let is_off =
+            closed.is_some_and(|closed| frontier.size() == closed.size && frontier.root() != closed.root);
         let log = Self {
+            missing: MissingPayloads::new(author.log, payloads_missing),
             author,
             origin,
             key,
-            size_max,
+            closed,
             frontier,
             note,
             note_root,
             sources: BTreeMap::new(),
             pauses: BTreeMap::new(),
-            stage: Stage::Idle,
-            frozen: false,
-            payloads_complete,
+            window: Window::default(),
+            fetches_max: 1,
+            writing: None,
+            frozen: is_off,
             behind_since_ms: None,
             last_heard_ms: None,
         };
@@ -234,11 +290,18 @@ impl FollowedLog {
         self.note.as_ref()
     }
 
+    /// Entries held without their payload.
+    #[must_use]
+    pub fn payloads_missing(&self) -> u64 {
+        self.missing.count()
+    }
+
     /// The largest signed head of which leaves *and* payloads are held: size and root.
     #[must_use]
     pub fn held_head(&self) -> Option<(u64, Root)> {
-        let head = (self.note.as_ref()?.size, self.note_root?);
-        self.payloads_complete.then_some(head)
+        let note = self.note.as_ref().filter(|note| note.size <= self.frontier.size())?;
+        let head = (note.size, self.note_root?);
+        (self.missing.count() == 0).then_some(head)
     }
 
     /// Whether its author signed two contradicting heads.
@@ -265,12 +328,17 @@ impl FollowedLog {
         self.frozen || self.best().is_none()
     }
 
-    fn best(&self) -> Option<&SignedCheckpoint> {
+    fn best(&self) -> Option<&Target> {
         self.sources
             .values()
             .map(|source| &source.head)
-            .filter(|head| head.size() > self.frontier.size())
-            .max_by_key(|head| head.size())
+            .filter(|head| head.size > self.frontier.size())
+            .max_by_key(|head| head.size)
+    }
+
+    /// How many parts may be in hand at once.
+    pub(crate) fn allow(&mut self, fetches_max: usize) {
+        self.fetches_max = fetches_max;
     }
 
     /// A peer says how far it holds this log.
@@ -282,164 +350,235 @@ impl FollowedLog {
         now_ms: u64,
         out: &mut Out,
     ) -> Result<(), HeadError> {
-        let head =
+        let signed =
             SignedCheckpoint::verify(note, &self.origin, &self.key).map_err(|_| HeadError::Signature)?;
-        if self.size_max.is_some_and(|closed| head.size() > closed) {
-            return Err(HeadError::BeyondClosure);
-        }
         self.last_heard_ms = Some(now_ms);
+        let head = match self.closed {
+            // Whoever holds more than counts can serve what counts.
+            Some(Closure { size, root }) if signed.size() > size => Target { size, root, note: None },
+            Some(Closure { size, root }) if signed.size() == size && signed.root() != root => {
+                return Err(HeadError::AgainstClosure);
+            }
+            _ => Target { size: signed.size(), root: signed.root(), note: Some(signed.note().to_vec()) },
+        };
         if self.contradicts(&head) {
             self.frozen = true;
             return Err(HeadError::Equivocation);
         }
         match self.sources.get_mut(&peer) {
-            Some(source) if source.head.size() >= head.size() => {}
+            Some(source) if source.head.size >= head.size => {}
             Some(source) => {
                 source.head = head;
                 source.is_author = is_author;
             }
             None => {
                 self.sources.insert(peer, Source { head, is_author });
+                self.missing.new_source(now_ms);
             }
         }
         self.poll(now_ms, out);
         Ok(())
     }
 
-    fn contradicts(&self, head: &SignedCheckpoint) -> bool {
-        let held = (head.size() == self.frontier.size()).then(|| self.frontier.root());
-        let noted = self.note.as_ref().filter(|note| note.size == head.size()).and(self.note_root);
+    fn contradicts(&self, head: &Target) -> bool {
+        let held = (head.size == self.frontier.size()).then(|| self.frontier.root());
+        let noted = self.note.as_ref().filter(|note| note.size == head.size).and(self.note_root);
         let offered = self.sources.values().map(|source| &source.head);
-        let offered = offered.filter(|other| other.size() == head.size()).map(SignedCheckpoint::root);
+        let offered = offered.filter(|other| other.size == head.size).map(|other| other.root);
         // What is held under a partial fetch is proven only together with its target, whose signer is
         // the same: a differing root of the same size is a contradiction either way.
-        held.into_iter().chain(noted).chain(offered).any(|root| root != head.root())
+        held.into_iter().chain(noted).chain(offered).any(|root| root != head.root)
     }
 
     /// A peer is gone: it can serve nothing.
     pub(crate) fn lost(&mut self, peer: &Peer, now_ms: u64, out: &mut Out) {
         self.sources.remove(peer);
-        if matches!(&self.stage, Stage::Fetching { peer: asked, .. } if asked == peer) {
-            self.stage = Stage::Idle;
-        }
+        self.window.lost(peer);
+        self.missing.lost(peer);
         self.poll(now_ms, out);
     }
 
-    /// Starts the next fetch if there is one to start.
+    /// Starts the fetches that there are to start.
     pub(crate) fn poll(&mut self, now_ms: u64, out: &mut Out) {
         match (self.is_caught_up(), self.behind_since_ms) {
             (true, _) => self.behind_since_ms = None,
             (false, None) => self.behind_since_ms = Some(now_ms),
             (false, Some(_)) => {}
         }
-        if self.frozen || !matches!(self.stage, Stage::Idle) {
+        if self.frozen {
             return;
         }
-        let held = self.frontier.size();
+        self.choose_target(now_ms);
+        while let Some((start, end)) = self.window.next_open() {
+            let in_hand = self.window.in_hand() + usize::from(self.writing.is_some());
+            // The part that all others wait for may always be asked for.
+            let may_ask =
+                in_hand < self.fetches_max || (self.writing.is_none() && self.window.is_first(start));
+            let Some(target) = self.window.target().filter(|_| may_ask) else { break };
+            let size = target.size;
+            let Some(peer) = self.pick(size, now_ms) else { break };
+            let request_id = out.next_id();
+            let range = RangeRequest {
+                log: *self.author.log.as_bytes(),
+                start,
+                size,
+                entries_max: u32::try_from(end - start).unwrap_or(u32::MAX),
+                bytes_max: RANGE_BYTES_MAX as u32,
+            };
+            out.push(Effect::Send { peer, request_id, request: Request::Range(range) });
+            self.window.ask(start, end, peer, request_id);
+        }
+        self.missing.poll(&self.sources, now_ms, out);
+    }
+
+    /// Chooses the head to fetch towards, unless parts for one are in hand that somebody can still serve.
+    fn choose_target(&mut self, now_ms: u64) {
+        let held = self.writing.as_ref().map_or(self.frontier.size(), |writing| writing.after.size());
+        if let Some(target) = self.window.target() {
+            let can_serve = self.sources.values().any(|source| source.head.size >= target.size);
+            if self.window.in_hand() > 0 && can_serve {
+                return;
+            }
+        }
         let choice = self
             .sources
             .iter()
-            .map(|(peer, source)| (peer, source, self.pauses.get(peer).copied().unwrap_or_default()))
-            .filter(|(_, source, pause)| source.head.size() > held && pause.until_ms <= now_ms)
-            .max_by_key(|(_, source, pause)| {
-                (std::cmp::Reverse(pause.failures), source.is_author, source.head.size())
+            .map(|(peer, source)| (source, self.pauses.get(peer).copied().unwrap_or_default()))
+            .filter(|(source, pause)| source.head.size > held && pause.until_ms <= now_ms)
+            .max_by_key(|(source, pause)| {
+                (std::cmp::Reverse(pause.failures), source.is_author, source.head.size)
             });
-        let Some((peer, source, _)) = choice else { return };
-        let (peer, target) = (*peer, source.head.clone());
-        let request = out.next_id();
-        let range = RangeRequest {
-            log: *self.author.log.as_bytes(),
-            start: held,
-            size: target.size(),
-            entries_max: RANGE_ENTRIES_MAX as u32,
-            bytes_max: RANGE_BYTES_MAX as u32,
-        };
-        out.push(Effect::Send { peer, request_id: request, request: Request::Range(range) });
-        self.stage = Stage::Fetching { peer, request, target };
+        match choice {
+            Some((source, _)) => self.window.start(source.head.clone(), held),
+            None => self.window.clear(),
+        }
     }
 
-    /// Whether `request` is this log's fetch.
+    /// Who is asked for the next part of the tree of `size`: who failed least, then who is asked for the
+    /// least, then the author.
+    fn pick(&self, size: u64, now_ms: u64) -> Option<Peer> {
+        self.sources
+            .iter()
+            .map(|(peer, source)| {
+                let pause = self.pauses.get(peer).copied().unwrap_or_default();
+                (*peer, source, pause, self.window.asked_of(peer))
+            })
+            .filter(|(_, source, pause, asked)| {
+                source.head.size >= size && pause.until_ms <= now_ms && *asked < FETCHES_PER_PEER_MAX
+            })
+            .max_by_key(|(_, source, pause, asked)| {
+                (
+                    std::cmp::Reverse(pause.failures),
+                    std::cmp::Reverse(*asked),
+                    source.is_author,
+                    source.head.size,
+                )
+            })
+            .map(|(peer, ..)| peer)
+    }
+
+    /// Whether `request` is one of this log's.
     pub(crate) fn is_fetching(&self, request: RequestId) -> bool {
-        matches!(&self.stage, Stage::Fetching { request: ours, .. } if *ours == request)
+        self.window.asked(request).is_some() || self.missing.is_asking(request)
     }
 
     /// Whether `write` is this log's write.
     pub(crate) fn is_writing(&self, write: WriteId) -> bool {
-        matches!(&self.stage, Stage::Writing { write: ours, .. } if *ours == write)
+        self.writing.as_ref().is_some_and(|writing| writing.write == write) || self.missing.is_writing(write)
     }
 
-    /// The fetch under way brought nothing: back off from that peer and try another.
-    pub(crate) fn fetch_failed(&mut self, now_ms: u64, out: &mut Out) {
-        if let Stage::Fetching { peer, .. } = std::mem::replace(&mut self.stage, Stage::Idle) {
-            if self.pauses.len() >= PEERS_MAX {
-                self.pauses.retain(|_, pause| pause.until_ms > now_ms);
-            }
-            let pause = self.pauses.entry(peer).or_default();
-            let pause_ms = RETRY_FIRST_MS.saturating_mul(1 << pause.failures.min(10)).min(RETRY_MAX_MS);
-            pause.failures = pause.failures.saturating_add(1);
-            pause.until_ms = now_ms.saturating_add(pause_ms);
+    /// A request brought nothing: back off from that peer and try another.
+    pub(crate) fn fetch_failed(&mut self, request: RequestId, now_ms: u64, out: &mut Out) {
+        if let Some((start, end, peer)) = self.window.asked(request) {
+            self.window.reopen(start, end);
+            self.pause(peer, now_ms);
+        } else if self.missing.is_asking(request) {
+            self.missing.failed();
         }
         self.poll(now_ms, out);
     }
 
-    /// The fetch under way brought a chunk: store it if it proves itself.
+    fn pause(&mut self, peer: Peer, now_ms: u64) {
+        if self.pauses.len() >= PEERS_MAX {
+            self.pauses.retain(|_, pause| pause.until_ms > now_ms);
+        }
+        let pause = self.pauses.entry(peer).or_default();
+        let pause_ms = RETRY_FIRST_MS.saturating_mul(1 << pause.failures.min(10)).min(RETRY_MAX_MS);
+        pause.failures = pause.failures.saturating_add(1);
+        pause.until_ms = now_ms.saturating_add(pause_ms);
+    }
+
+    /// A request brought a chunk: store it, when its turn comes and if it proves itself.
     pub(crate) fn fetched(
         &mut self,
+        request: RequestId,
         chunk: RangeChunk,
         now_ms: u64,
         out: &mut Out,
-    ) -> Result<(), ChunkError> {
-        let Stage::Fetching { peer, target, .. } = &self.stage else { return Ok(()) };
+    ) -> Option<Fault> {
+        let Some((start, end, peer)) = self.window.asked(request) else {
+            // An answer of another kind than the question answers nothing.
+            self.fetch_failed(request, now_ms, out);
+            return None;
+        };
         if self.frozen {
             // The contradiction was found while this was under way: stay at the size held.
-            self.stage = Stage::Idle;
-            return Ok(());
+            self.window.clear();
+            return None;
         }
-        let (peer, target) = (*peer, target.clone());
+        if let Err(error) = check_place(&chunk, start, end) {
+            self.fetch_failed(request, now_ms, out);
+            return Some(Fault { peer, error });
+        }
+        self.window.arrived(start, peer, chunk);
+        let fault = self.store_next(now_ms, out);
+        self.poll(now_ms, out);
+        fault
+    }
+
+    /// Writes the part that follows what is held, if it is here.
+    fn store_next(&mut self, now_ms: u64, out: &mut Out) -> Option<Fault> {
+        if self.writing.is_some() || self.frozen {
+            return None;
+        }
+        let start = self.frontier.size();
+        let target = self.window.target()?.clone();
+        let (peer, chunk) = self.window.take(start)?;
+        let end = start + chunk.entries.len() as u64;
         let from_author = self.sources.get(&peer).is_some_and(|source| source.is_author);
-        let accepted = self.check_chunk(chunk, &target, from_author);
-        let (entries, after) = match accepted {
+        let (entries, after) = match self.check_chunk(chunk, &target, from_author) {
             Ok(accepted) => accepted,
             Err(error) => {
-                self.fetch_failed(now_ms, out);
-                return Err(error);
+                self.window.reopen(start, end);
+                self.pause(peer, now_ms);
+                return Some(Fault { peer, error });
             }
         };
         self.pauses.remove(&peer);
         let write = out.next_id();
-        let completes = after.size() == target.size();
+        let note = target.note.clone().filter(|_| after.size() == target.size);
         out.push(Effect::Write(WriteBatch {
             id: write,
             log: self.author.log,
             origin: self.origin.clone(),
-            start: self.frontier.size(),
+            start,
             entries: entries.clone(),
             frontier: after.hashes().to_vec(),
-            note: completes.then(|| SizedNote { size: target.size(), note: target.note().to_vec() }),
+            note: note.map(|note| SizedNote { size: target.size, note }),
             idempotency: Vec::new(),
             read_back: false,
         }));
-        self.stage = Stage::Writing { write, after, entries, target };
-        Ok(())
+        self.writing = Some(Writing { write, after, entries, target });
+        None
     }
 
     fn check_chunk(
         &self,
         chunk: RangeChunk,
-        target: &SignedCheckpoint,
+        target: &Target,
         from_author: bool,
     ) -> Result<(Vec<StoredEntry>, Frontier), ChunkError> {
         let start = self.frontier.size();
-        if chunk.start != start {
-            return Err(ChunkError::Start { start: chunk.start, asked: start });
-        }
-        if chunk.entries.is_empty() {
-            return Err(ChunkError::Empty);
-        }
-        let end = start.saturating_add(chunk.entries.len() as u64);
-        if end > target.size() {
-            return Err(ChunkError::TooLong { end, size: target.size() });
-        }
         let mut after = self.frontier.clone();
         for (index, entry) in (start..).zip(&chunk.entries) {
             if entry.leaf.len() > ENTRY_LEAF_MAX_BYTES {
@@ -448,9 +587,9 @@ impl FollowedLog {
             after.append(leaf_hash(&entry.leaf));
         }
         let cover: Vec<NodeHash> = chunk.cover.into_iter().map(NodeHash::new).collect();
-        match after.root_with_cover(target.size(), &cover) {
-            Ok(root) if root == target.root() => {}
-            _ => return Err(ChunkError::Root { size: target.size() }),
+        match after.root_with_cover(target.size, &cover) {
+            Ok(root) if root == target.root => {}
+            _ => return Err(ChunkError::Root { size: target.size }),
         }
         let entries = (start..)
             .zip(chunk.entries)
@@ -459,24 +598,51 @@ impl FollowedLog {
         Ok((entries, after))
     }
 
-    /// The chunk is on disk: publish it, and go on.
-    pub(crate) fn written(&mut self, now_ms: u64, out: &mut Out) -> Option<Followed> {
-        let Stage::Writing { after, entries, target, .. } = std::mem::replace(&mut self.stage, Stage::Idle)
-        else {
-            return None;
-        };
+    /// A write is on disk: publish what it brought, and go on.
+    pub(crate) fn written(&mut self, write: WriteId, now_ms: u64, out: &mut Out) -> Option<Followed> {
+        if self.missing.is_writing(write) {
+            let entries = self.missing.written(out);
+            self.poll(now_ms, out);
+            return Some(Followed { entries, is_late: true, completed: self.held_head(), fault: None });
+        }
+        let Writing { after, entries, target, .. } = self.writing.take_if(|ours| ours.write == write)?;
         let start = self.frontier.size();
-        self.payloads_complete &=
-            entries.iter().all(|entry| matches!(entry.payload, StoredPayload::Present { .. }));
+        self.missing
+            .add(entries.iter().filter(|entry| entry.payload == StoredPayload::NotHere).count() as u64);
         self.frontier = after;
-        let complete = self.frontier.size() == target.size();
-        if complete {
-            self.note = Some(SizedNote { size: target.size(), note: target.note().to_vec() });
-            self.note_root = Some(target.root());
+        let complete = self.frontier.size() == target.size;
+        if complete && let Some(note) = target.note {
+            self.note = Some(SizedNote { size: target.size, note });
+            self.note_root = Some(target.root);
         }
         out.push(self.published());
+        let fault = self.store_next(now_ms, out);
         self.poll(now_ms, out);
-        Some(Followed { start, entries, completed: self.held_head().filter(|_| complete) })
+        let completed = self.held_head().filter(|_| complete);
+        Some(Followed { entries: (start..).zip(entries).collect(), is_late: false, completed, fault })
+    }
+
+    /// The disk says which payloads are missing.
+    pub(crate) fn found_missing(&mut self, found: Vec<MissingEntry>, now_ms: u64, out: &mut Out) {
+        self.missing.found(found, now_ms);
+        self.poll(now_ms, out);
+    }
+
+    /// A request brought payloads.
+    pub(crate) fn payloads_answered(
+        &mut self,
+        request: RequestId,
+        payloads: Vec<WirePayload>,
+        now_ms: u64,
+        out: &mut Out,
+    ) -> Option<Fault> {
+        if !self.missing.is_asking(request) {
+            self.fetch_failed(request, now_ms, out);
+            return None;
+        }
+        let fault = self.missing.answered(payloads, out);
+        self.poll(now_ms, out);
+        fault
     }
 
     fn published(&self) -> Effect {
@@ -485,15 +651,32 @@ impl FollowedLog {
             origin: self.origin.clone(),
             size: self.frontier.size(),
             root: self.frontier.root(),
-            note: self.note.clone(),
-            announced: self.best().map_or(self.frontier.size(), SignedCheckpoint::size),
+            // A note beyond a closure is kept for those who have not heard of it, and shown to nobody.
+            note: self.note.clone().filter(|note| note.size <= self.frontier.size()),
+            announced: self.best().map_or(self.frontier.size(), |head| head.size),
         })
     }
 }
 
+/// Whether a chunk is an answer to what was asked.
+fn check_place(chunk: &RangeChunk, start: u64, end: u64) -> Result<(), ChunkError> {
+    if chunk.start != start {
+        return Err(ChunkError::Start { start: chunk.start, asked: start });
+    }
+    if chunk.entries.is_empty() {
+        return Err(ChunkError::Empty);
+    }
+    let found = start.saturating_add(chunk.entries.len() as u64);
+    if found > end {
+        return Err(ChunkError::TooLong { end: found, size: end });
+    }
+    Ok(())
+}
+
 /// Takes an entry whose leaf is proven. A payload that is not the committed one is the serving peer's
 /// fault, unless the author itself serves it: then nobody will ever have a better one, and the leaf
-/// must not stop replication.
+/// must not stop replication. Only the author's word that a payload is withheld or erased is kept; a
+/// relaying peer that says so does not have it, and another may.
 fn accept_entry(
     log: &LogId,
     index: u64,
@@ -502,17 +685,14 @@ fn accept_entry(
 ) -> Result<StoredEntry, ChunkError> {
     let WireEntry { leaf, payload } = entry;
     let payload = match payload {
-        WirePayload::Present { salt, padded } => {
-            let void = matches!(read_leaf(&leaf, log, index), EntryLeaf::Void(_));
-            match check_commitment(&leaf, &salt, &padded) {
-                Ok(()) => StoredPayload::Present { salt, padded },
-                Err(_) if from_author || void => StoredPayload::NotHere,
-                Err(_) => return Err(ChunkError::Payload { index }),
-            }
-        }
-        WirePayload::Withheld => StoredPayload::Withheld,
-        WirePayload::Erased => StoredPayload::Erased,
-        WirePayload::NotHere => StoredPayload::NotHere,
+        WirePayload::Present { salt, padded } => match check_commitment(&leaf, &salt, &padded) {
+            Ok(()) => StoredPayload::Present { salt, padded },
+            Err(_) if from_author || payloads::is_unreadable(log, index, &leaf) => StoredPayload::NotHere,
+            Err(_) => return Err(ChunkError::Payload { index }),
+        },
+        WirePayload::Withheld if from_author => StoredPayload::Withheld,
+        WirePayload::Erased if from_author => StoredPayload::Erased,
+        WirePayload::Withheld | WirePayload::Erased | WirePayload::NotHere => StoredPayload::NotHere,
     };
     Ok(StoredEntry { leaf, payload })
 }

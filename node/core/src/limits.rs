@@ -39,6 +39,16 @@ pub const ISOLATION_GRACE_MS: u64 = 5_000;
 pub const RETRY_FIRST_MS: u64 = 200;
 /// Longest pause after failed fetches, in milliseconds.
 pub const RETRY_MAX_MS: u64 = 15_000;
+/// Parts of one log fetched at once, from one peer or several; what has arrived and waits counts too.
+pub const FETCHES_PER_LOG_MAX: usize = 4;
+/// Parts of all logs in hand, shared among the logs that are behind; each may always have one.
+pub const FETCHES_MAX: usize = 64;
+/// Parts of one log that one peer is asked for at once.
+pub const FETCHES_PER_PEER_MAX: usize = 2;
+/// First rest after all peers were asked for missing payloads, in milliseconds; doubles while nothing comes.
+pub const MISSING_REST_FIRST_MS: u64 = 5_000;
+/// Longest rest between two rounds of asking for missing payloads, in milliseconds.
+pub const MISSING_REST_MAX_MS: u64 = 10 * 60 * 1_000;
 /// Peers tracked at once, connected or not yet admitted.
 pub const PEERS_MAX: usize = 512;
 /// Statements about one subject that are kept per member.
@@ -47,3 +57,5 @@ pub const STATEMENTS_PER_MEMBER_MAX: usize = 64;
 const _: () = assert!(BATCH_ENTRIES_MAX >= RECORDS_PER_CALL_MAX, "one call must fit one batch");
 const _: () = assert!(QUEUED_ENTRIES_MAX >= BATCH_ENTRIES_MAX, "a batch must fit the queue");
 const _: () = assert!(RETRY_FIRST_MS <= RETRY_MAX_MS, "back-off grows");
+const _: () = assert!(MISSING_REST_FIRST_MS <= MISSING_REST_MAX_MS, "rests grow");
+const _: () = assert!(FETCHES_PER_PEER_MAX <= FETCHES_PER_LOG_MAX && FETCHES_PER_LOG_MAX <= FETCHES_MAX);

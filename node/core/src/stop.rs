@@ -11,7 +11,7 @@ pub enum StopReason {
     /// No lock file beside a database that has a log.
     #[error(
         "the lock file is missing, so this node cannot know what it signed last for {origin}. Restore the newest lock \
-         file if it was moved; otherwise this log must be closed by a roster change and a new one opened"
+         file if it was moved; otherwise give this log up with `hashpact-node recover`: governance then closes it and opens the next one"
     )]
     LockMissing {
         /// The log.
@@ -31,7 +31,8 @@ pub enum StopReason {
     /// Database behind the lock: a restored backup, or a lost tail.
     #[error(
         "the database holds {held} entries of {origin}, but this node has signed {signed}: an older database was \
-         restored, or its tail was lost. Do not delete the lock file. Restore the newest database, or have the roster close this log"
+         restored, or its tail was lost. Do not delete the lock file. Restore the newest database, or give this log up with `hashpact-node recover`; \
+         the other members have what it lacks"
     )]
     DatabaseBehind {
         /// The log.
@@ -88,7 +89,8 @@ pub enum StopReason {
     /// A valid note under our key says more than we ever signed.
     #[error(
         "a peer holds a checkpoint of {origin} with size {seen}, signed with this node's key, but this node has signed only \
-         {signed}: the key was copied, or an old machine image was restored. Do not start another copy; have the roster close this log"
+         {signed}: the key was copied, or an old machine image was restored. Do not start another copy. Give this log up with `hashpact-node recover` on one machine; if the key was stolen, governance closes \
+         it where the thief's entries begin"
     )]
     OwnNoteAhead {
         /// The log.
@@ -101,7 +103,7 @@ pub enum StopReason {
     /// A valid note under our key contradicts ours.
     #[error(
         "a peer holds a checkpoint of {origin} with size {size} and another root, signed with this node's key: two nodes sign \
-         this log. Stop both and have the roster close it"
+         this log. Stop both, and give it up with `hashpact-node recover` on one of them"
     )]
     OwnNoteContradicts {
         /// The log.

@@ -39,6 +39,17 @@ pub(super) struct JoinFile {
     pub(super) cosigner_key: String,
 }
 
+impl JoinFile {
+    pub(super) fn of(config: &Config, keys: &KeyStore) -> Self {
+        Self {
+            member: config.member.to_string(),
+            log_key: keys.log.public().to_hex(),
+            card_key: keys.card.public().to_hex(),
+            cosigner_key: keys.cosigner.public().to_hex(),
+        }
+    }
+}
+
 pub(super) fn init(config: &Config, arguments: &InitArguments) -> anyhow::Result<()> {
     let keys = match KeyStore::open(&config.keys_dir()) {
         Ok(keys) => keys,
@@ -62,12 +73,7 @@ fn create_keys(config: &Config) -> anyhow::Result<KeyStore> {
     std::fs::create_dir_all(&config.data_dir)
         .with_context(|| format!("cannot create {}", config.data_dir.display()))?;
     let keys = KeyStore::create(&config.keys_dir())?;
-    let join = JoinFile {
-        member: config.member.to_string(),
-        log_key: keys.log.public().to_hex(),
-        card_key: keys.card.public().to_hex(),
-        cosigner_key: keys.cosigner.public().to_hex(),
-    };
+    let join = JoinFile::of(config, &keys);
     std::fs::write(config.join_file(), toml::to_string(&join).context("join file")?)
         .with_context(|| format!("cannot write {}", config.join_file().display()))?;
     println!("created keys of member {} in {}", config.member, config.keys_dir().display());

@@ -6,6 +6,7 @@
 mod export;
 mod fsck;
 mod init;
+mod recover;
 mod roster;
 mod run;
 mod token;
@@ -16,7 +17,7 @@ use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-pub use run::{StartError, run};
+pub use run::{RunOptions, StartError, run};
 
 /// A member's node in a Hashpact consortium.
 #[derive(Parser)]
@@ -34,8 +35,10 @@ enum Command {
     /// Create this node's keys; with --roster, also its database and log.
     Init(init::InitArguments),
     /// Run the node until SIGINT or SIGTERM.
-    Run,
-    /// Create, sign and show rosters (needs no configuration).
+    Run(run::RunArguments),
+    /// Give the open log up for good and get ready for the next one; the node must not be running.
+    Recover(recover::RecoverArguments),
+    /// Create, sign, show and install rosters (only `install` needs the configuration).
     #[command(subcommand)]
     Roster(roster::RosterCommand),
     /// Verify everything on disk from the leaves up; the node must not be running.
@@ -64,7 +67,11 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let load = || Config::load(&arguments.config).map_err(anyhow::Error::from);
     match arguments.command {
         Command::Init(init) => init::init(&load()?, &init).map(|()| ExitCode::SUCCESS),
-        Command::Run => run_until_signal(load()?),
+        Command::Run(run) => run_until_signal(load()?, run.into()),
+        Command::Recover(recover) => recover::recover(&load()?, &recover).map(|()| ExitCode::SUCCESS),
+        Command::Roster(roster::RosterCommand::Install { file }) => {
+            roster::install(&load()?, &file).map(|()| ExitCode::SUCCESS)
+        }
         Command::Roster(command) => roster::roster(command).map(|()| ExitCode::SUCCESS),
         Command::Fsck(fsck) => fsck::fsck(&load()?, &fsck),
         Command::Export(export) => export::export(&load()?, &export).map(|()| ExitCode::SUCCESS),
@@ -72,7 +79,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn run_until_signal(config: Config) -> anyhow::Result<ExitCode> {
+fn run_until_signal(config: Config, options: RunOptions) -> anyhow::Result<ExitCode> {
     crate::telemetry::start(&config.log).map_err(anyhow::Error::msg)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -84,7 +91,7 @@ fn run_until_signal(config: Config) -> anyhow::Result<ExitCode> {
             wait_for_signal().await;
             let _ = stop.send(true);
         });
-        run(config, stopped, None).await
+        run(config, options, stopped, None).await
     });
     match outcome {
         Ok(()) => Ok(ExitCode::SUCCESS),

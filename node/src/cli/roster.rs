@@ -1,10 +1,12 @@
 //! `hashpact-node roster …`: the offline tools of governance. No configuration, no network.
 //!
-//! A roster file starts as a draft: the body and a checkpoint that nobody signed yet (`<file>.draft`).
-//! Each signer adds a signature; once enough have, the file is a signed roster. A signer's machine keeps
-//! beside its key which body it signed for which version, and refuses a second draft of one version.
+//! A roster file holds all versions; the last may be a draft, whose checkpoint too few have signed yet.
+//! Each signer adds a signature in place; once enough have, the file is a signed roster, which members
+//! `install`. A signer's machine keeps beside its key which body it signed for which version, and refuses a
+//! second draft of one version.
 
 use super::init::{JoinFile, load_roster};
+use crate::config::Config;
 use crate::driver::now_ms;
 use crate::keystore::{create_key, open_key};
 use anyhow::{Context as _, Result, bail, ensure};
@@ -20,6 +22,8 @@ use hashpact_protocol::roster::{
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+
+mod replace;
 
 /// Entries a day that a new member may append.
 const QUOTA_ENTRIES_PER_DAY: u64 = 5_000_000;
@@ -43,6 +47,13 @@ pub(super) enum RosterCommand {
         #[arg(long)]
         name: String,
         /// The roster file.
+        file: PathBuf,
+    },
+    /// Draft the next version: close a member's log for good and open the one after it.
+    ReplaceLog(replace::ReplaceArguments),
+    /// Take a newer signed roster into this node's data folder; it counts from the next start on.
+    Install {
+        /// The roster file, with all versions.
         file: PathBuf,
     },
     /// Show a roster and who signed it.
@@ -84,8 +95,37 @@ pub(super) fn roster(command: RosterCommand) -> Result<()> {
         }
         RosterCommand::Create(arguments) => create(&arguments),
         RosterCommand::Sign { key, name, file } => sign(&key, &name, &file),
+        RosterCommand::ReplaceLog(arguments) => replace::replace_log(&arguments),
+        RosterCommand::Install { .. } => bail!("`install` needs the configuration"),
         RosterCommand::Show { file } => show(&file),
     }
+}
+
+/// Adopts a longer chain that continues the one held.
+pub(super) fn install(config: &Config, file: &Path) -> Result<()> {
+    let (held, held_bytes) = load_roster(&config.roster_file(), None)?;
+    let (given, bytes) = load_roster(file, None)?;
+    ensure!(
+        bytes.starts_with(&held_bytes),
+        "{} does not continue version {} that this node holds; a rival version is never taken",
+        file.display(),
+        held.version()
+    );
+    if given.version() == held.version() {
+        println!("version {} is installed already", held.version());
+        return Ok(());
+    }
+    let details = serde_json::json!({
+        "from": held.version(), "to": given.version(), "root": given.root().to_hex(),
+    });
+    crate::journal::record(&config.journal_file(), "install-roster", &details)?;
+    write_whole(&config.roster_file(), &bytes)?;
+    println!(
+        "installed version {}, root {}; it counts from the next start on",
+        given.version(),
+        given.root()
+    );
+    Ok(())
 }
 
 fn create(arguments: &CreateArguments) -> Result<()> {
@@ -113,7 +153,7 @@ fn create(arguments: &CreateArguments) -> Result<()> {
         witnesses: Vec::new(),
     };
     roster.check()?;
-    write_draft(&arguments.out, &roster.encode())?;
+    write_draft(&arguments.out, &[], &roster.encode())?;
     println!("drafted version 1 of {} with {} members", roster.consortium, roster.members.len());
     println!("digest {}", RosterDigest::of_body(&roster.encode()));
     println!(
@@ -169,31 +209,58 @@ fn member(text: &str) -> Result<Member> {
     })
 }
 
-/// A file under construction: the body, and the signatures so far.
+/// A file under construction: the versions before, the body, and the signatures so far.
 struct Draft {
+    before: Vec<SignedRoster>,
     body: Vec<u8>,
     signatures: Vec<NoteSignature>,
 }
 
-fn write_draft(path: &Path, body: &[u8]) -> Result<()> {
+impl Draft {
+    /// The verified versions before; `None` for version 1.
+    fn chain(&self) -> Result<Option<RosterChain>> {
+        let Some((first, rest)) = self.before.split_first() else { return Ok(None) };
+        let mut chain = RosterChain::start(first, None).context("version 1")?;
+        for next in rest {
+            let version = chain.version() + 1;
+            chain.advance(next).with_context(|| format!("version {version}"))?;
+        }
+        Ok(Some(chain))
+    }
+}
+
+/// Root of a chain that this version completes, or why it is not complete.
+fn complete(chain: Option<&RosterChain>, signed: &SignedRoster) -> Result<RosterChain, ChainError> {
+    match chain {
+        None => RosterChain::start(signed, None),
+        Some(chain) => {
+            let mut chain = chain.clone();
+            chain.advance(signed).map(|()| chain)
+        }
+    }
+}
+
+fn write_draft(path: &Path, before: &[u8], body: &[u8]) -> Result<()> {
     let draft = SignedRoster { body: body.to_vec(), note: Vec::new() };
-    write_whole(path, &draft.encode())
+    write_whole(path, &[before, &draft.encode()].concat())
 }
 
 fn read_draft(path: &Path) -> Result<Draft> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut versions = SignedRoster::parse_file(&bytes).with_context(|| path.display().to_string())?;
-    ensure!(versions.len() == 1, "{} holds {} versions; sign one at a time", path.display(), versions.len());
     let file = versions.pop().context("no version")?;
     let signatures = if file.note.is_empty() { Vec::new() } else { Note::parse(&file.note)?.signatures };
-    Ok(Draft { body: file.body, signatures })
+    Ok(Draft { before: versions, body: file.body, signatures })
 }
 
 fn sign(key_file: &Path, name: &str, file: &Path) -> Result<()> {
     let key = open_key(key_file, KeyRole::Governance)?;
     let draft = read_draft(file)?;
     let roster = Roster::parse(&draft.body).with_context(|| file.display().to_string())?;
-    let listed = roster.governance.iter().find(|listed| listed.name == name);
+    let chain = draft.chain().with_context(|| file.display().to_string())?;
+    // When keys rotate, those of the version before sign as well.
+    let before_keys = chain.iter().flat_map(|chain| &chain.current().governance);
+    let listed = roster.governance.iter().chain(before_keys).find(|listed| listed.name == name);
     let listed = listed.with_context(|| format!("the roster lists no governance key named {name}"))?;
     ensure!(
         listed.key == key.public(),
@@ -203,16 +270,19 @@ fn sign(key_file: &Path, name: &str, file: &Path) -> Result<()> {
         key.public()
     );
     remember_signed(key_file, &roster, &draft.body)?;
-    let before = Frontier::empty();
+    let before = chain.as_ref().map_or_else(Frontier::empty, |chain| chain.tree().clone());
     let signature = sign_roster(&draft.body, &before, name, &key)?;
     let mut signatures = draft.signatures;
     ensure!(!signatures.contains(&signature), "{name} has signed {} already", file.display());
     signatures.push(signature);
     let count = signatures.len();
     let signed = assemble(&draft.body, &before, signatures)?;
-    write_whole(file, &signed.encode())?;
-    match RosterChain::start(&signed, None) {
-        Ok(chain) => println!("signed as {name}: version 1 is complete, root {}", chain.root()),
+    let earlier: Vec<u8> = draft.before.iter().flat_map(SignedRoster::encode).collect();
+    write_whole(file, &[earlier, signed.encode()].concat())?;
+    match complete(chain.as_ref(), &signed) {
+        Ok(chain) => {
+            println!("signed as {name}: version {} is complete, root {}", chain.version(), chain.root());
+        }
         Err(ChainError::TooFewSignatures { threshold, .. }) => {
             println!("signed as {name}: {count} of {threshold} signatures");
         }
@@ -277,8 +347,10 @@ fn show(path: &Path) -> Result<()> {
     for signature in &draft.signatures {
         println!("signature   {}", signature.name);
     }
-    let signed = assemble(&draft.body, &Frontier::empty(), draft.signatures)?;
-    match RosterChain::start(&signed, None) {
+    let chain = draft.chain().with_context(|| path.display().to_string())?;
+    let before = chain.as_ref().map_or_else(Frontier::empty, |chain| chain.tree().clone());
+    let signed = assemble(&draft.body, &before, draft.signatures)?;
+    match complete(chain.as_ref(), &signed) {
         Ok(_) => println!("complete: enough governance keys signed"),
         Err(error) => println!("NOT COMPLETE: {error}"),
     }

@@ -7,6 +7,7 @@
 use crate::config::Config;
 use crate::driver::{Driver, Parts, now_ms};
 use crate::export::Holder;
+use crate::host::Host;
 use crate::keystore::KeyStore;
 use crate::lookup::replay::{IndexOrigin, Replayed, replay};
 use crate::lookup::snapshot::SnapshotPlace;
@@ -39,6 +40,27 @@ use tracing::info;
 /// A card with less time left than this is renewed at the start, in seconds.
 const CARD_RENEW_S: u64 = 10 * 86_400;
 
+#[derive(clap::Args)]
+pub(super) struct RunArguments {
+    /// Append although this is another machine than last time, without waiting for more than two thirds
+    /// of the other members. Say why; it goes to the journal. Make sure that no other copy runs.
+    #[arg(long, value_name = "REASON")]
+    override_doubt: Option<String>,
+}
+
+/// How this run differs from others.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    /// Why an operator overrides what makes the node doubt its own data folder.
+    pub override_doubt: Option<String>,
+}
+
+impl From<RunArguments> for RunOptions {
+    fn from(arguments: RunArguments) -> Self {
+        Self { override_doubt: arguments.override_doubt }
+    }
+}
+
 /// Why the node ended.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -56,6 +78,7 @@ pub enum StartError {
 /// Why the node could not start, or why it stopped itself.
 pub async fn run(
     config: Config,
+    options: RunOptions,
     shutdown: watch::Receiver<bool>,
     listening: Option<oneshot::Sender<SocketAddr>>,
 ) -> Result<(), StartError> {
@@ -71,6 +94,8 @@ pub async fn run(
         tracing::warn!(?repair, "one slot of the lock file was damaged and has been written again");
     }
     let card = node_card(&config, &keys, chain.current())?;
+    let host = Host::find(config.host_file());
+    let is_doubtful = doubts(&config, host.as_ref(), &options)?;
 
     let lookup = Arc::new(Lookup::new(chain.version()));
     let metrics = Arc::new(Metrics::default());
@@ -100,8 +125,13 @@ pub async fn run(
     place.remove_unfinished();
     let opened = {
         let (store, lookup, place) = (Arc::clone(&store), Arc::clone(&lookup), place.clone());
-        let seeds =
-            EngineConfig { member: config.member.clone(), log_key: keys.log, peer: keys.peer.public(), card };
+        let seeds = EngineConfig {
+            member: config.member.clone(),
+            log_key: keys.log,
+            peer: keys.peer.public(),
+            card,
+            is_doubtful,
+        };
         tokio::task::spawn_blocking(move || open_engine(&store, &lookup, &place, chain, lock_state, seeds))
             .await
             .context("replay")?
@@ -124,7 +154,7 @@ pub async fn run(
         limits,
     };
     let (network, network_events) = Network::start(network).map_err(anyhow::Error::from)?;
-    let parts = Parts { engine, store, lock, lookup, metrics, network, network_events, submissions };
+    let parts = Parts { engine, store, lock, lookup, metrics, network, network_events, submissions, host };
     let driver = Driver::new(parts).context("storage thread")?;
     let outcome = driver.run(effects, shutdown).await;
     if outcome.is_ok() {
@@ -135,6 +165,24 @@ pub async fn run(
     let _ = tokio::time::timeout(Duration::from_secs(5), http).await;
     info!("stopped");
     Ok(outcome?)
+}
+
+/// Whether the data folder was last used on another machine, and nobody vouches for it.
+fn doubts(config: &Config, host: Option<&Host>, options: &RunOptions) -> anyhow::Result<bool> {
+    let has_changed = host.is_some_and(Host::has_changed);
+    let Some(reason) = &options.override_doubt else {
+        if has_changed {
+            tracing::warn!(
+                "this is another machine than last time: nothing is appended before more than two thirds of the other \
+                 members have told their heads. If no other copy of this node can be running, `--override-doubt` ends this"
+            );
+        }
+        return Ok(has_changed);
+    };
+    anyhow::ensure!(!reason.trim().is_empty(), "--override-doubt needs a reason");
+    let details = serde_json::json!({ "reason": reason, "machine_changed": has_changed });
+    crate::journal::record(&config.journal_file(), "override-doubt", &details)?;
+    Ok(false)
 }
 
 fn open_lock(config: &Config, roster: &Roster) -> Result<LockFile, StartError> {
@@ -188,7 +236,12 @@ pub(super) fn extents(store: &Store, roster: &Roster, lock: &LockState) -> anyho
     let sizes: BTreeMap<LogId, u64> = heads.into_iter().map(|head| (head.log, head.size)).collect();
     let logs = roster.logs().map(|log| {
         let stored = sizes.get(&log.log_id).copied().unwrap_or(0);
-        let size = if log.log_id == own_log { stored.min(lock.size) } else { stored };
+        let size = match log.status {
+            _ if log.log_id == own_log => stored.min(lock.size),
+            // What lies beyond a closure was disowned, or nobody can vouch for it.
+            LogStatus::Closed { size, .. } => stored.min(*size),
+            _ => stored,
+        };
         LogExtent { author: Author { member: log.member.clone(), n: log.n, log: log.log_id }, size }
     });
     Ok(logs.collect())
@@ -205,6 +258,7 @@ fn open_engine(
     let now = now_ms();
     let own_log = LogId::of_origin(&lock.origin);
     let logs = extents(store, roster.current(), &lock)?;
+    let counted: BTreeMap<LogId, u64> = logs.iter().map(|extent| (extent.author.log, extent.size)).collect();
     let Replayed { view, entries, origin } = replay(store, lookup, &logs, place)?;
     info!(entries, duration_ms = now_ms().saturating_sub(now), "replayed the logs");
     let mut own_frontier = Frontier::empty();
@@ -214,7 +268,14 @@ fn open_engine(
         if head.log == own_log {
             own_frontier = frontier;
         } else {
-            held.insert(head.log, HeldLog { frontier, note: head.note });
+            let size = counted.get(&head.log).copied().unwrap_or(head.size);
+            let frontier = if size < head.size {
+                store.frontier_at(&head.log, size).context("tree of a closed log")?
+            } else {
+                frontier
+            };
+            let payloads_missing = store.missing_count(&head.log, size).context("missing payloads")?;
+            held.insert(head.log, HeldLog { frontier, note: head.note, payloads_missing });
         }
     }
     let at_lock = if own_frontier.size() >= lock.size {

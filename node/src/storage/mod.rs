@@ -17,6 +17,7 @@
 //! |---|---|---|---|
 //! | `leaves` | log, index | nothing: roots break | peers' copies; own log if unreplicated |
 //! | `payloads` | log, index | hides a payload | peers' copies |
+//! | `missing` | log, index | a payload that is not asked for | the same |
 //! | `heads`, `tiles`, `places` | | a node that stops or serves proofs that fail | a rebuild |
 //! | `notes`, `cards` | | older signed facts | asking peers again |
 //! | `idempotency` | caller's key | a wrong receipt, visible as such | duplicate records on retry |
@@ -34,6 +35,7 @@ mod idempotency;
 mod leaves;
 pub mod lock;
 mod meta;
+mod missing;
 mod notes;
 mod options;
 mod payloads;
@@ -67,13 +69,14 @@ use std::sync::{Mutex, RwLock};
 const MARKER: &str = "CURRENT";
 
 /// Every column family of the schema; `default` is RocksDB's own and stays empty.
-const FAMILIES: [(&str, Shape); 10] = [
+const FAMILIES: [(&str, Shape); 11] = [
     ("default", Shape::Small),
     (meta::FAMILY, meta::SHAPE),
     (heads::FAMILY, heads::SHAPE),
     (notes::FAMILY, notes::SHAPE),
     (leaves::FAMILY, leaves::SHAPE),
     (payloads::FAMILY, payloads::SHAPE),
+    (missing::FAMILY, missing::SHAPE),
     (places::FAMILY, places::SHAPE),
     (tiles::FAMILY, tiles::SHAPE),
     (idempotency::FAMILY, idempotency::SHAPE),

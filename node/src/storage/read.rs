@@ -165,7 +165,7 @@ impl Store {
             ControlFlow::Continue(())
         })?;
         let (digest, first_index, tree_size) = (entry.digest, entry.first_index, entry.tree_size);
-        Ok(Some(Prior { digest, first_index, records, tree_size }))
+        Ok(Some(Prior { log, digest, first_index, records, tree_size }))
     }
 
     /// A chunk for a peer: entries from `start` on, within both bounds (one always), and the cover

@@ -92,6 +92,12 @@ pub struct StatusResponse {
     /// Whether the node may append to its own log.
     #[serde(default)]
     pub appending: bool,
+    /// Why not, when `appending` is false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub append_blocked: Option<String>,
+    /// How far catching up is, while peers offer more than this node holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catch_up: Option<CatchUp>,
     /// Seconds since the process started.
     pub uptime_s: u64,
     /// Every log followed, the own one included.
@@ -100,6 +106,21 @@ pub struct StatusResponse {
     pub peers: Vec<PeerStatus>,
     /// Signals in the match index by signal type.
     pub index: BTreeMap<String, u64>,
+}
+
+/// How far a node that is behind has come, over all logs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CatchUp {
+    /// Entries held and verified.
+    pub entries_held: u64,
+    /// Entries that connected peers offer.
+    pub entries_offered: u64,
+    /// Entries a second stored lately.
+    pub entries_per_s: u64,
+    /// Seconds until everything offered now is here, at that rate; absent while nothing arrives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remaining_s: Option<u64>,
 }
 
 /// How far one log has been followed.
@@ -118,6 +139,9 @@ pub struct LogStatus {
     /// Entries among those held that this version cannot read.
     #[serde(default)]
     pub opaque: u64,
+    /// Entries among those held without their payload.
+    #[serde(default)]
+    pub without_payload: u64,
 }
 
 /// One peer.

@@ -7,7 +7,8 @@
 //! Deliberately not checked: anything that needs a roster or a root.
 use super::codec::WireError;
 use super::message::{
-    Announce, HeadNote, Hello, RangeChunk, RangeRequest, Request, Response, WireEntry, WirePayload,
+    Announce, HeadNote, Hello, PayloadsRequest, RangeChunk, RangeRequest, Request, Response, WireEntry,
+    WirePayload,
 };
 use crate::limits::{
     ENTRY_LEAF_MAX_BYTES, NODE_CARD_MAX_BYTES, NOTE_MAX_BYTES, PAYLOAD_PADDED_MAX_BYTES, RANGE_BYTES_MAX,
@@ -25,6 +26,8 @@ pub const ANNOUNCE_PRIORITY_MAX: usize = 1024;
 pub const HELLO_ROSTERS_MAX: usize = 64;
 /// Most subtree roots in one chunk: a right-hand cover has at most two per level of a 64-bit tree.
 pub const COVER_NODES_MAX: usize = 128;
+/// Most payloads in one request for single payloads, and in its answer.
+pub const PAYLOADS_ASKED_MAX: usize = 256;
 
 /// Bincode's budget while decoding a request: the bytes read plus the in-memory size of the one
 /// outer vector that is under construction.
@@ -35,6 +38,8 @@ pub(super) const RESPONSE_DECODE_BUDGET: usize = 2 * WIRE_RESPONSE_MAX_BYTES;
 // A legitimate full message fits its budget: content plus the largest outer vector.
 const _: () = assert!(ANNOUNCE_NOTES_MAX * size_of::<HeadNote>() <= WIRE_REQUEST_MAX_BYTES);
 const _: () = assert!(ANNOUNCE_PRIORITY_MAX * size_of::<(String, u64)>() <= WIRE_REQUEST_MAX_BYTES);
+const _: () = assert!(PAYLOADS_ASKED_MAX * size_of::<u64>() <= WIRE_REQUEST_MAX_BYTES);
+const _: () = assert!(PAYLOADS_ASKED_MAX * size_of::<WirePayload>() <= WIRE_RESPONSE_MAX_BYTES);
 const _: () = assert!(HEADS_MAX * size_of::<HeadNote>() <= WIRE_RESPONSE_MAX_BYTES);
 const _: () = assert!(RANGE_ENTRIES_MAX * size_of::<WireEntry>() <= WIRE_RESPONSE_MAX_BYTES);
 // A chunk that respects `bytes_max`, or holds one largest entry, fits a response with its framing
@@ -82,8 +87,12 @@ pub enum Bounded {
     CoverNodes,
     /// `entries_max` of a range request.
     EntriesMax,
-    /// `bytes_max` of a range request.
+    /// `bytes_max` of a request for a range or for payloads.
     BytesMax,
+    /// Leaf indexes in a request for payloads.
+    Indexes,
+    /// Payloads in an answer to it.
+    Payloads,
 }
 
 impl std::fmt::Display for Bounded {
@@ -104,6 +113,8 @@ impl std::fmt::Display for Bounded {
             Self::CoverNodes => "cover nodes",
             Self::EntriesMax => "entries_max",
             Self::BytesMax => "bytes_max",
+            Self::Indexes => "leaf indexes",
+            Self::Payloads => "payloads",
         })
     }
 }
@@ -133,6 +144,7 @@ pub(super) fn check_request(request: &Request) -> Result<(), WireError> {
         Request::Announce(announce) => check_announce(announce),
         Request::Range(range) => check_range(range),
         Request::Stored(_) => Ok(()),
+        Request::Payloads(payloads) => check_payloads_request(payloads),
     }
 }
 
@@ -145,6 +157,10 @@ pub(super) fn check_response(response: &Response) -> Result<(), WireError> {
         }
         Response::Ack | Response::Refused(_) => Ok(()),
         Response::Range(chunk) => check_chunk(chunk),
+        Response::Payloads(payloads) => {
+            within(Bounded::Payloads, payloads.len(), PAYLOADS_ASKED_MAX)?;
+            payloads.iter().try_for_each(check_payload)
+        }
     }
 }
 
@@ -186,6 +202,25 @@ fn check_range(range: &RangeRequest) -> Result<(), WireError> {
     within(Bounded::BytesMax, bytes_max, RANGE_BYTES_MAX)
 }
 
+fn check_payloads_request(request: &PayloadsRequest) -> Result<(), WireError> {
+    within(Bounded::Indexes, request.indexes.len(), PAYLOADS_ASKED_MAX)?;
+    let pairs = request.indexes.iter().zip(request.indexes.iter().skip(1));
+    if let Some(at) = pairs.into_iter().position(|(before, after)| before >= after) {
+        return Err(WireError::IndexOrder { at: at + 1 });
+    }
+    let bytes_max = usize::try_from(request.bytes_max).unwrap_or(usize::MAX);
+    within(Bounded::BytesMax, bytes_max, RANGE_BYTES_MAX)
+}
+
+fn check_payload(payload: &WirePayload) -> Result<(), WireError> {
+    match payload {
+        WirePayload::Present { padded, .. } => {
+            at_most(Bounded::PayloadBytes, padded.len(), PAYLOAD_PADDED_MAX_BYTES)
+        }
+        WirePayload::Withheld | WirePayload::Erased | WirePayload::NotHere => Ok(()),
+    }
+}
+
 fn check_chunk(chunk: &RangeChunk) -> Result<(), WireError> {
     within(Bounded::Entries, chunk.entries.len(), RANGE_ENTRIES_MAX)?;
     let count = u64::try_from(chunk.entries.len()).unwrap_or(u64::MAX);
@@ -194,9 +229,7 @@ fn check_chunk(chunk: &RangeChunk) -> Result<(), WireError> {
     }
     for entry in &chunk.entries {
         at_most(Bounded::LeafBytes, entry.leaf.len(), ENTRY_LEAF_MAX_BYTES)?;
-        if let WirePayload::Present { padded, .. } = &entry.payload {
-            at_most(Bounded::PayloadBytes, padded.len(), PAYLOAD_PADDED_MAX_BYTES)?;
-        }
+        check_payload(&entry.payload)?;
     }
     at_most(Bounded::CoverNodes, chunk.cover.len(), COVER_NODES_MAX)
 }

@@ -75,6 +75,12 @@ pub enum WireError {
         /// Tree size named.
         size: u64,
     },
+    /// Leaf indexes that do not ascend strictly.
+    #[error("leaf index {at} of the list is not above the one before it")]
+    IndexOrder {
+        /// Position in the list, from 0.
+        at: usize,
+    },
     /// A chunk whose last index does not fit 64 bits.
     #[error("{entries} entries from index {start} overflow the index")]
     IndexOverflow {

@@ -20,6 +20,8 @@ pub enum Request {
     Range(RangeRequest),
     /// States that every leaf, payload and salt below a size is on the caller's disk.
     Stored(Stored),
+    /// Asks for payloads of entries whose leaves the caller holds.
+    Payloads(PayloadsRequest),
 }
 
 /// What the other answers.
@@ -35,6 +37,8 @@ pub enum Response {
     Range(RangeChunk),
     /// The request was not served, and why.
     Refused(Refusal),
+    /// What stands beside the first of the leaves that were asked for, in the order asked; at least one.
+    Payloads(Vec<WirePayload>),
 }
 
 /// Introduction of a node: who it speaks for and the roster it holds.
@@ -81,6 +85,18 @@ pub struct RangeRequest {
     pub entries_max: u32,
     /// Most bytes of leaves, salts and payloads to send, 1 to `RANGE_BYTES_MAX`; one entry is sent
     /// even if it alone is larger, so that every answer makes progress.
+    pub bytes_max: u32,
+}
+
+/// Asks for the payloads of single entries, by leaf index.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct PayloadsRequest {
+    /// Log id: SHA-256 of the origin.
+    pub log: [u8; 32],
+    /// Leaf indexes, strictly ascending, 1 to `PAYLOADS_ASKED_MAX`.
+    pub indexes: Vec<u64>,
+    /// Most bytes of salts and payloads to send, 1 to `RANGE_BYTES_MAX`; one payload is sent even if it
+    /// alone is larger, so that every answer makes progress.
     pub bytes_max: u32,
 }
 

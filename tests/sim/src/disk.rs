@@ -1,7 +1,9 @@
 //! A disk that takes jobs in order and that a crash may stop between any two of them.
 
-use hashpact_core::effect::{IdempotencyEntry, LockState, SizedNote, StoredEntry, WriteBatch};
-use hashpact_core::event::Prior;
+use hashpact_core::effect::{
+    IdempotencyEntry, LockState, PayloadBatch, SizedNote, StoredEntry, StoredPayload, WriteBatch,
+};
+use hashpact_core::event::{MissingEntry, Prior};
 use hashpact_protocol::digest::{LeafHash, LogId, NodeHash, leaf_hash, node_hash};
 use hashpact_protocol::merkle::{Frontier, right_cover};
 use hashpact_protocol::wire::{RangeChunk, WireEntry, WirePayload};
@@ -23,6 +25,23 @@ impl StoredLog {
         frontier
     }
 
+    /// Whether the first `size` entries are here with their payloads.
+    pub(crate) fn holds(&self, size: u64) -> bool {
+        let entries = self.entries.get(..size as usize);
+        entries.is_some_and(|all| all.iter().all(|one| matches!(one.payload, StoredPayload::Present { .. })))
+    }
+
+    /// Entries without their payload, behind a place.
+    pub(crate) fn missing(&self, after: Option<u64>, count_max: usize) -> Vec<MissingEntry> {
+        let from = after.map_or(0, |after| after + 1);
+        (0u64..)
+            .zip(&self.entries)
+            .filter(|(index, entry)| *index >= from && entry.payload == StoredPayload::NotHere)
+            .map(|(index, entry)| MissingEntry { index, leaf: entry.leaf.clone() })
+            .take(count_max)
+            .collect()
+    }
+
     pub(crate) fn leaf(&self, index: u64) -> Option<LeafHash> {
         self.entries.get(index as usize).map(|entry| leaf_hash(&entry.leaf))
     }
@@ -41,6 +60,7 @@ pub(crate) struct Disk {
 pub(crate) enum Job {
     Write(WriteBatch),
     Lock(u64, LockState),
+    Payloads(PayloadBatch),
 }
 
 impl Disk {
@@ -57,6 +77,12 @@ impl Disk {
                     self.idempotency.insert(entry.key, entry.clone());
                 }
             }
+            Job::Payloads(batch) => {
+                let log = self.logs.get_mut(&batch.log).expect("payloads of a stored log");
+                for (index, payload) in &batch.payloads {
+                    log.entries[*index as usize].payload = payload.clone();
+                }
+            }
             Job::Lock(_, lock) => {
                 let before = self.lock.as_ref().map_or(0, |held| held.size);
                 assert!(lock.size >= before, "the lock went back from {before} to {}", lock.size);
@@ -69,6 +95,7 @@ impl Disk {
         let entry = self.idempotency.get(key)?;
         let log = self.logs.get(own)?;
         Some(Prior {
+            log: *own,
             digest: entry.digest,
             first_index: entry.first_index,
             records: (entry.first_index..entry.first_index + u64::from(entry.count))
@@ -76,6 +103,12 @@ impl Disk {
                 .collect(),
             tree_size: entry.tree_size,
         })
+    }
+
+    pub(crate) fn payloads(&self, log: &LogId, indexes: &[u64]) -> Vec<WirePayload> {
+        let entries = &self.logs[log].entries;
+        // At most three, so that a request takes several answers.
+        indexes.iter().take(3).map(|index| wire_payload(&entries[*index as usize].payload)).collect()
     }
 
     pub(crate) fn range(&self, log: &LogId, start: u64, size: u64, entries_max: u32) -> RangeChunk {
@@ -97,16 +130,18 @@ impl Disk {
 }
 
 fn wire_entry(entry: &StoredEntry) -> WireEntry {
-    use hashpact_core::effect::StoredPayload;
-    let payload = match &entry.payload {
+    WireEntry { leaf: entry.leaf.clone(), payload: wire_payload(&entry.payload) }
+}
+
+fn wire_payload(payload: &StoredPayload) -> WirePayload {
+    match payload {
         StoredPayload::Present { salt, padded } => {
             WirePayload::Present { salt: *salt, padded: padded.clone() }
         }
         StoredPayload::Withheld => WirePayload::Withheld,
         StoredPayload::Erased => WirePayload::Erased,
         StoredPayload::NotHere => WirePayload::NotHere,
-    };
-    WireEntry { leaf: entry.leaf.clone(), payload }
+    }
 }
 
 fn complete_root(leaves: &[NodeHash]) -> NodeHash {

@@ -124,6 +124,7 @@ impl Founding {
             log_key: SecretKey::from_seed(*member.log_key.seed()),
             peer: member.peer,
             card: sign_card(&card, &member.card_key),
+            is_doubtful: false,
         }
     }
 

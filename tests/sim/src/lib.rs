@@ -11,4 +11,4 @@ mod random;
 mod world;
 
 pub use random::Random;
-pub use world::{Faults, Report, World};
+pub use world::{Fate, Faults, Report, Step, World};

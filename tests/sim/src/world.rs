@@ -5,15 +5,19 @@ use crate::founding::{Founding, Member};
 use crate::random::Random;
 use hashpact_core::effect::{PublishedHead, Receipts, SubmitError, Timer};
 use hashpact_core::engine::HeldLog;
-use hashpact_core::event::{Ack, Draft, Peer, SendFailure, Submit};
+use hashpact_core::event::{Ack, Draft, MissingEntry, Peer, SendFailure, Submit};
 use hashpact_core::recover::OwnDisk;
 use hashpact_core::view::{Author, Status, View};
 use hashpact_core::{Effect, Engine, Event, Opening};
-use hashpact_protocol::digest::{LeafHash, RecordId};
+use hashpact_protocol::digest::{LeafHash, LogId, RecordId};
 use hashpact_protocol::record::{OpinionValue, RetractionReason};
-use hashpact_protocol::wire::{Request, Response};
+use hashpact_protocol::wire::{RangeChunk, Request, Response, WirePayload};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+
+mod strike;
+
+pub use strike::{Fate, Step};
 
 /// What may go wrong, as "once in so many times"; 0 means never.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +30,8 @@ pub struct Faults {
     pub crash: u64,
     /// A connection breaks, per submission.
     pub cut: u64,
+    /// A peer that is not the author leaves out the payload of an entry that it serves.
+    pub bare: u64,
 }
 
 /// What a run showed.
@@ -41,6 +47,15 @@ pub struct Report {
     pub delivered: u64,
     /// Messages lost.
     pub lost: u64,
+    /// Payloads that were looked for because they did not come with their leaves.
+    pub sought: u64,
+}
+
+#[derive(Clone)]
+struct Stated {
+    drafts: Vec<Draft>,
+    key: [u8; 32],
+    digest: [u8; 32],
 }
 
 struct Node {
@@ -57,6 +72,7 @@ enum Happening {
     Deliver { to: usize, life: u64, from: usize, channel: u64, request: Request },
     Answer { to: usize, life: u64, from: usize, request_id: u64, result: Result<Response, SendFailure> },
     DiskDone { node: usize, life: u64 },
+    Found { node: usize, life: u64, log: LogId, found: Vec<MissingEntry> },
     Timer { node: usize, life: u64, timer: Timer, at_ms: u64 },
     Restart { node: usize },
     Link { a: usize, b: usize },
@@ -81,11 +97,14 @@ pub struct World {
     queue: BinaryHeap<Reverse<(u64, u64)>>,
     happenings: BTreeMap<u64, Happening>,
     links: BTreeSet<(usize, usize)>,
+    apart: BTreeSet<(usize, usize)>,
     channels: BTreeMap<u64, (usize, u64, usize, u64)>,
     promises: BTreeMap<u64, Promise>,
     acknowledged: Vec<Acknowledged>,
     notes: BTreeMap<String, BTreeMap<u64, [u8; 32]>>,
     faults: Faults,
+    strike: Option<(usize, Step, Fate)>,
+    stated: BTreeMap<usize, Stated>,
     random: Random,
     now_ms: u64,
     sequence: u64,
@@ -114,11 +133,14 @@ impl World {
             queue: BinaryHeap::new(),
             happenings: BTreeMap::new(),
             links: BTreeSet::new(),
+            apart: BTreeSet::new(),
             channels: BTreeMap::new(),
             promises: BTreeMap::new(),
             acknowledged: Vec::new(),
             notes: BTreeMap::new(),
             faults,
+            strike: None,
+            stated: BTreeMap::new(),
             random,
             now_ms: Founding::NOW_MS,
             sequence: 0,
@@ -168,13 +190,19 @@ impl World {
             0 => Ack::Replicated(1),
             _ => Ack::Local,
         };
-        let salts = drafts.iter().map(|_| self.random.bytes()).collect();
         let (key, digest) = (self.random.bytes(), self.random.bytes());
+        self.state(node, Stated { drafts, key, digest }, ack);
+    }
+
+    fn state(&mut self, node: usize, stated: Stated, ack: Ack) {
+        let Stated { drafts, key, digest } = stated.clone();
+        let salts = drafts.iter().map(|_| self.random.bytes()).collect();
         self.sequence += 1;
         let request = self.sequence;
         self.promises.insert(request, Promise { node, drafts: drafts.len() });
         let prior = self.nodes[node].disk.prior(&self.nodes[node].member.log, &key);
         let submit = Submit { request, drafts, salts, key: Some(key), digest, prior, ack };
+        self.stated.insert(node, stated);
         self.step(node, Event::Submit(submit));
     }
 
@@ -224,7 +252,8 @@ impl World {
             }
             if *log != held.member.log {
                 let frontier = stored.frontier_at(stored.entries.len());
-                others.insert(*log, HeldLog { frontier, note: stored.note.clone() });
+                let payloads_missing = stored.missing(None, usize::MAX).len() as u64;
+                others.insert(*log, HeldLog { frontier, note: stored.note.clone(), payloads_missing });
             }
         }
         let opening = Opening {
@@ -306,6 +335,11 @@ impl World {
                 }
             }
             Happening::DiskDone { node, life } => self.disk_done(node, life),
+            Happening::Found { node, life, log, found } => {
+                if self.nodes[node].life == life {
+                    self.step(node, Event::Missing { log, found });
+                }
+            }
             Happening::Timer { node, life, timer, at_ms } => {
                 let held = &mut self.nodes[node];
                 if held.life == life && held.timers.get(&timer) == Some(&at_ms) {
@@ -331,7 +365,7 @@ impl World {
 
     fn link(&mut self, a: usize, b: usize) {
         let alive = self.nodes[a].engine.is_some() && self.nodes[b].engine.is_some();
-        if alive && self.links.insert(pair(a, b)) {
+        if alive && !self.apart.contains(&pair(a, b)) && self.links.insert(pair(a, b)) {
             for (node, other) in [(a, b), (b, a)] {
                 let peer = self.nodes[other].member.peer;
                 self.step(node, Event::Connected { peer });
@@ -343,8 +377,11 @@ impl World {
         if self.nodes[node].life != life {
             return;
         }
+        let Some(job) = self.nodes[node].jobs.pop_front() else { return };
+        if let Some(fate) = self.struck(node, &job) {
+            return self.meet(node, &job, fate);
+        }
         let held = &mut self.nodes[node];
-        let Some(job) = held.jobs.pop_front() else { return };
         held.disk.apply(&job);
         let event = match job {
             Job::Write(batch) => {
@@ -357,6 +394,7 @@ impl World {
                 Event::Written { write: batch.id, read_back }
             }
             Job::Lock(write, _) => Event::LockWritten { write },
+            Job::Payloads(batch) => Event::Written { write: batch.id, read_back: Vec::new() },
         };
         self.step(node, event);
     }
@@ -378,8 +416,22 @@ impl World {
                 Effect::Reply { channel, response } => self.reply(channel, response),
                 Effect::ServeRange { channel, log, start, size, entries_max, .. } => {
                     // Small chunks, so that transfers take several.
-                    let chunk = self.nodes[node].disk.range(&log, start, size, entries_max.min(7));
+                    let mut chunk = self.nodes[node].disk.range(&log, start, size, entries_max.min(7));
+                    if self.nodes[node].member.log != log {
+                        self.lay_bare(&mut chunk);
+                    }
                     self.reply(channel, Response::Range(chunk));
+                }
+                Effect::ServePayloads { channel, log, indexes, .. } => {
+                    let payloads = self.nodes[node].disk.payloads(&log, &indexes);
+                    self.reply(channel, Response::Payloads(payloads));
+                }
+                Effect::WritePayloads(batch) => self.job(node, Job::Payloads(batch)),
+                Effect::FindMissing { log, after, count_max } => {
+                    let found = self.nodes[node].disk.logs[&log].missing(after, count_max);
+                    self.report.sought += found.len() as u64;
+                    let life = self.nodes[node].life;
+                    self.later(1, Happening::Found { node, life, log, found });
                 }
                 Effect::Disconnect { peer, reason } => {
                     let other = self.by_peer(&peer);
@@ -398,6 +450,14 @@ impl World {
                 }
                 Effect::Stop(reason) => panic!("member {node} stopped: {reason}"),
                 Effect::Admitted { .. } | Effect::View(_) | Effect::Folded { .. } | Effect::Health(_) => {}
+            }
+        }
+    }
+
+    fn lay_bare(&mut self, chunk: &mut RangeChunk) {
+        for entry in &mut chunk.entries {
+            if self.faults.bare > 0 && self.random.once_in(self.faults.bare) {
+                entry.payload = WirePayload::NotHere;
             }
         }
     }
@@ -476,7 +536,7 @@ impl World {
                     let needed = receipts.first_index + promise.drafts as u64;
                     let copies = self.nodes.iter().enumerate().filter(|(other, node)| {
                         *other != promise.node
-                            && node.disk.logs.get(&log).is_some_and(|log| log.entries.len() as u64 >= needed)
+                            && node.disk.logs.get(&log).is_some_and(|log| log.holds(needed))
                     });
                     assert!(
                         copies.count() >= wanted as usize,
@@ -518,7 +578,7 @@ impl World {
     /// Ends all faults, restarts who is down, lets everything settle, and checks: no acknowledged
     /// record lost, no fork, convergence of logs and views.
     pub fn check(&mut self) {
-        self.faults = Faults { loss: 0, delay_max_ms: 10, crash: 0, cut: 0 };
+        self.faults = Faults { loss: 0, delay_max_ms: 10, crash: 0, cut: 0, bare: 0 };
         self.run(60_000);
         for acknowledged in &self.acknowledged {
             let log = self.nodes[acknowledged.node].member.log;
@@ -538,6 +598,10 @@ impl World {
         }
         let first = self.nodes.first().expect("a world has members");
         for node in &self.nodes {
+            for (log, stored) in &node.disk.logs {
+                let held = stored.entries.len() as u64;
+                assert!(stored.holds(held), "{} lacks payloads of {log:?}", node.member.id);
+            }
             assert_eq!(heads(node), heads(first), "{} and {} differ", node.member.id, first.member.id);
             assert_eq!(
                 standing(node),

@@ -24,7 +24,7 @@ fn seeds(default: std::ops::Range<u64>) -> std::ops::Range<u64> {
 
 #[test]
 fn three_members_agree_when_nothing_fails() {
-    let faults = Faults { loss: 0, delay_max_ms: 20, crash: 0, cut: 0 };
+    let faults = Faults { loss: 0, delay_max_ms: 20, crash: 0, cut: 0, bare: 0 };
     for seed in seeds(0..5) {
         let report = check(seed, 3, faults);
         assert!(report.acknowledged >= 55, "{report:?}");
@@ -33,7 +33,7 @@ fn three_members_agree_when_nothing_fails() {
 
 #[test]
 fn three_members_agree_under_delay_loss_and_reordering() {
-    let faults = Faults { loss: 10, delay_max_ms: 400, crash: 0, cut: 8 };
+    let faults = Faults { loss: 10, delay_max_ms: 400, crash: 0, cut: 8, bare: 0 };
     let mut lost = 0;
     for seed in seeds(100..130) {
         lost += check(seed, 3, faults).lost;
@@ -43,7 +43,7 @@ fn three_members_agree_under_delay_loss_and_reordering() {
 
 #[test]
 fn no_acknowledged_record_is_lost_in_crashes() {
-    let faults = Faults { loss: 20, delay_max_ms: 150, crash: 5, cut: 10 };
+    let faults = Faults { loss: 20, delay_max_ms: 150, crash: 5, cut: 10, bare: 0 };
     let (mut crashes, mut acknowledged) = (0, 0);
     for seed in seeds(200..240) {
         let report = check(seed, 3, faults);
@@ -55,14 +55,24 @@ fn no_acknowledged_record_is_lost_in_crashes() {
 
 #[test]
 fn five_members_agree_in_crashes() {
-    let faults = Faults { loss: 15, delay_max_ms: 100, crash: 10, cut: 6 };
+    let faults = Faults { loss: 15, delay_max_ms: 100, crash: 10, cut: 6, bare: 0 };
     for seed in seeds(300..310) {
         check(seed, 5, faults);
     }
 }
 
 #[test]
+fn payloads_that_did_not_come_with_their_leaves_are_fetched_from_whoever_has_them() {
+    let faults = Faults { loss: 15, delay_max_ms: 150, crash: 8, cut: 3, bare: 2 };
+    let mut sought = 0;
+    for seed in seeds(400..440) {
+        sought += check(seed, 4, faults).sought;
+    }
+    assert!(sought > 100, "{sought} payloads were missing");
+}
+
+#[test]
 fn one_seed_gives_one_run() {
-    let faults = Faults { loss: 7, delay_max_ms: 90, crash: 9, cut: 9 };
+    let faults = Faults { loss: 7, delay_max_ms: 90, crash: 9, cut: 9, bare: 0 };
     assert_eq!(check(77, 3, faults), check(77, 3, faults));
 }

@@ -4,12 +4,14 @@ use super::Engine;
 use crate::admit::HelloError;
 use crate::effect::{Effect, RequestId};
 use crate::event::{Channel, Peer, SendFailure};
-use crate::follow::HeadError;
+use crate::follow::{FollowedLog, HeadError};
 use crate::stop::StopReason;
 use crate::view::Author;
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LogId, Root};
-use hashpact_protocol::wire::{HeadNote, Hello, RangeRequest, Refusal, Request, Response, Stored};
+use hashpact_protocol::wire::{
+    HeadNote, Hello, PayloadsRequest, RangeRequest, Refusal, Request, Response, Stored,
+};
 
 impl Engine {
     pub(super) fn inbound(
@@ -39,9 +41,16 @@ impl Engine {
                 self.hear(peer, &announce.notes, now_ms)?;
             }
             Request::Range(range) => self.serve_range(channel, &range),
+            Request::Payloads(request) => self.serve_payloads(channel, request),
             Request::Stored(Stored { log, size, root }) => {
                 self.reply(channel, Response::Ack);
-                let ours = LogId::new(log) == self.own.author().log;
+                let log = LogId::new(log);
+                let ours = log == self.own.author().log;
+                let member_of = |log: &FollowedLog| log.author().member == self.own.author().member;
+                if self.logs.get(&log).is_some_and(member_of) {
+                    // Of a log that we gave up: nobody waits for it any more.
+                    return Ok(());
+                }
                 if !ours || !self.own.stored(&member, size, &Root::new(root), &mut self.out) {
                     self.misbehaved(peer, "stored_unknown_head");
                 }
@@ -110,13 +119,18 @@ impl Engine {
                 self.announce(now_ms);
             }
         } else if let Some(log) = self.logs.values_mut().find(|log| log.is_fetching(request)) {
-            match result {
-                Ok(Response::Range(chunk)) => {
-                    if let Err(error) = log.fetched(chunk, now_ms, &mut self.out) {
-                        self.misbehaved(peer, error.label());
-                    }
+            let fault = match result {
+                Ok(Response::Range(chunk)) => log.fetched(request, chunk, now_ms, &mut self.out),
+                Ok(Response::Payloads(payloads)) => {
+                    log.payloads_answered(request, payloads, now_ms, &mut self.out)
                 }
-                _ => log.fetch_failed(now_ms, &mut self.out),
+                _ => {
+                    log.fetch_failed(request, now_ms, &mut self.out);
+                    None
+                }
+            };
+            if let Some(fault) = fault {
+                self.misbehaved(fault.peer, fault.error.label());
             }
         }
         Ok(())
@@ -177,14 +191,18 @@ impl Engine {
             .collect()
     }
 
-    fn serve_range(&mut self, channel: Channel, range: &RangeRequest) {
-        let id = LogId::new(range.log);
-        let held = if id == self.own.author().log {
+    /// How far a log may be seen here.
+    fn served(&self, id: &LogId) -> Option<u64> {
+        if *id == self.own.author().log {
             Some(self.own.size())
         } else {
-            self.logs.get(&id).map(crate::follow::FollowedLog::size)
-        };
-        let refusal = match held {
+            self.logs.get(id).map(FollowedLog::size)
+        }
+    }
+
+    fn serve_range(&mut self, channel: Channel, range: &RangeRequest) {
+        let id = LogId::new(range.log);
+        let refusal = match self.served(&id) {
             None => Some(Refusal::UnknownLog),
             Some(held) if range.size > held => Some(Refusal::BeyondSize { held }),
             Some(_) if range.start >= range.size || range.entries_max == 0 => Some(Refusal::Malformed),
@@ -200,6 +218,21 @@ impl Engine {
                 entries_max: range.entries_max,
                 bytes_max: range.bytes_max,
             }),
+        }
+    }
+
+    fn serve_payloads(&mut self, channel: Channel, request: PayloadsRequest) {
+        let PayloadsRequest { log, indexes, bytes_max } = request;
+        let id = LogId::new(log);
+        let refusal = match (self.served(&id), indexes.last()) {
+            (None, _) => Some(Refusal::UnknownLog),
+            (Some(_), None) => Some(Refusal::Malformed),
+            (Some(held), Some(last)) if *last >= held => Some(Refusal::BeyondSize { held }),
+            (Some(_), Some(_)) => None,
+        };
+        match refusal {
+            Some(refusal) => self.reply(channel, Response::Refused(refusal)),
+            None => self.out.push(Effect::ServePayloads { channel, log: id, indexes, bytes_max }),
         }
     }
 
@@ -226,7 +259,7 @@ impl Engine {
         self.out.push(Effect::Reply { channel, response });
     }
 
-    fn misbehaved(&mut self, peer: Peer, rule: &'static str) {
+    pub(super) fn misbehaved(&mut self, peer: Peer, rule: &'static str) {
         self.out.push(Effect::Misbehaviour { peer, rule });
     }
 }

@@ -1,6 +1,7 @@
 //! One followed log against a signed author and peers of any honesty.
 
 use super::*;
+use crate::limits::{FETCHES_PER_LOG_MAX, MISSING_REST_FIRST_MS, MISSING_REST_MAX_MS};
 use hashpact_protocol::checkpoint::{Checkpoint, sign_checkpoint};
 use hashpact_protocol::digest::node_hash;
 use hashpact_protocol::keys::SecretKey;
@@ -11,6 +12,8 @@ use hashpact_protocol::roster::MemberId;
 
 mod chunks;
 mod heads;
+mod late;
+mod parallel;
 
 const NOW_MS: u64 = 1_800_000_000_000;
 const ORIGIN: &str = "test-0000000000000000/north/1";
@@ -93,14 +96,23 @@ fn peer(number: u8) -> Peer {
 struct Bench {
     log: FollowedLog,
     out: Out,
+    /// Effects that no check has looked at yet.
+    effects: Vec<Effect>,
+    /// The last request for a range.
+    request: RequestId,
+    write: WriteId,
 }
 
 impl Bench {
     fn new() -> Self {
-        Self::closed_at(None)
+        Self::starting(None, 0)
     }
 
-    fn closed_at(size_max: Option<u64>) -> Self {
+    fn closed_at(size: u64, root: Root) -> Self {
+        Self::starting(Some(Closure { size, root }), 0)
+    }
+
+    fn starting(closed: Option<Closure>, payloads_missing: u64) -> Self {
         let mut out = Out::default();
         let start = FollowedStart {
             author: Author {
@@ -110,43 +122,80 @@ impl Bench {
             },
             origin: ORIGIN.to_owned(),
             key: key().public(),
-            size_max,
+            closed,
             frontier: Frontier::empty(),
             note: None,
-            payloads_complete: true,
+            payloads_missing,
         };
         let log = FollowedLog::new(start, &mut out);
         out.take();
-        Self { log, out }
+        Self { log, out, effects: Vec::new(), request: 0, write: 0 }
     }
 
     fn hear(&mut self, from: Peer, is_author: bool, note: &[u8], now_ms: u64) -> Result<(), HeadError> {
         self.log.heard(from, is_author, note, now_ms, &mut self.out)
     }
 
+    fn absorb(&mut self) {
+        self.effects.extend(self.out.take());
+    }
+
+    /// The ranges that were just asked for: request, of whom, from where, up to where, of which tree.
+    fn asked_ranges(&mut self) -> Vec<(RequestId, Peer, RangeRequest)> {
+        self.absorb();
+        let mut asked = Vec::new();
+        self.effects.retain(|effect| match effect {
+            Effect::Send { peer, request_id, request: Request::Range(range) } => {
+                asked.push((*request_id, *peer, range.clone()));
+                false
+            }
+            _ => true,
+        });
+        if let Some((request, ..)) = asked.last() {
+            self.request = *request;
+        }
+        asked
+    }
+
     /// The fetch that was just asked for: of whom, from where, up to where.
     fn asked(&mut self) -> Option<(Peer, u64, u64)> {
-        let asked = self.out.take().into_iter().filter_map(|effect| match effect {
-            Effect::Send { peer, request: Request::Range(range), .. } => {
-                Some((peer, range.start, range.size))
-            }
-            _ => None,
-        });
-        let asked: Vec<_> = asked.collect();
+        let asked = self.asked_ranges();
         assert!(asked.len() <= 1, "one fetch at a time: {asked:?}");
-        asked.into_iter().next()
+        asked.into_iter().next().map(|(_, peer, range)| (peer, range.start, range.size))
+    }
+
+    fn failed(&mut self, now_ms: u64) {
+        self.asked_ranges();
+        self.log.fetch_failed(self.request, now_ms, &mut self.out);
     }
 
     fn fetched(&mut self, chunk: RangeChunk, now_ms: u64) -> Result<Option<WriteBatch>, ChunkError> {
-        self.log.fetched(chunk, now_ms, &mut self.out)?;
-        let batch = self.out.take().into_iter().find_map(|effect| match effect {
-            Effect::Write(batch) => Some(batch),
-            _ => None,
-        });
-        Ok(batch)
+        self.asked_ranges();
+        self.answered(self.request, chunk, now_ms).map_err(|fault| fault.error)
+    }
+
+    fn answered(
+        &mut self,
+        request: RequestId,
+        chunk: RangeChunk,
+        now_ms: u64,
+    ) -> Result<Option<WriteBatch>, Fault> {
+        match self.log.fetched(request, chunk, now_ms, &mut self.out) {
+            Some(fault) => Err(fault),
+            None => Ok(self.batch()),
+        }
+    }
+
+    /// The batch that is to be written now.
+    fn batch(&mut self) -> Option<WriteBatch> {
+        self.absorb();
+        let at = self.effects.iter().position(|effect| matches!(effect, Effect::Write(_)))?;
+        let Effect::Write(batch) = self.effects.remove(at) else { unreachable!("just matched") };
+        self.write = batch.id;
+        Some(batch)
     }
 
     fn written(&mut self, now_ms: u64) -> Followed {
-        self.log.written(now_ms, &mut self.out).expect("a write is under way")
+        self.log.written(self.write, now_ms, &mut self.out).expect("a write is under way")
     }
 }

@@ -102,7 +102,7 @@ impl View {
     }
 
     /// Folds one entry in. The caller has verified that a signed root covers the leaf, and folds
-    /// each (log, index) once.
+    /// each (log, index) once; a payload that arrives later goes to [`Self::supply`].
     pub fn fold(
         &mut self,
         author: &Author,
@@ -127,6 +127,25 @@ impl View {
                 Read::Absent => self.count(author, |counts| &mut counts.without_payload),
             },
         }
+    }
+
+    /// Folds in the payload of an entry that was folded without it. The caller does so once each.
+    pub fn supply(
+        &mut self,
+        author: &Author,
+        index: u64,
+        leaf: &[u8],
+        payload: &StoredPayload,
+    ) -> Vec<ViewChange> {
+        let field: fn(&mut FoldCounts) -> &mut u64 = match read_leaf(leaf, &author.log, index) {
+            EntryLeaf::Known(known) if known.kind == Kind::Retraction => |counts| &mut counts.statements,
+            EntryLeaf::Known(_) => |counts| &mut counts.without_payload,
+            // Neither counts, with or without a payload.
+            EntryLeaf::Opaque(_) | EntryLeaf::Void(_) => return Vec::new(),
+        };
+        let counted = field(self.counts.entry(author.log).or_default());
+        *counted = counted.saturating_sub(1);
+        self.fold(author, index, leaf, payload)
     }
 
     /// Lets records expire whose time has come.

@@ -45,6 +45,11 @@ impl About {
     pub(super) fn retract(&mut self, member: &MemberId, entry: RetractionEntry) {
         let list = self.retractions.entry(member.clone()).or_default();
         let at = list.partition_point(|held| (held.n, held.index) < (entry.n, entry.index));
+        // Its payload came after its leaf: the same retraction, which now has a reason.
+        if let Some(held) = list.get_mut(at).filter(|held| (held.n, held.index) == (entry.n, entry.index)) {
+            held.stated = entry.stated;
+            return;
+        }
         list.insert(at, entry);
         // The first valid one gives time and reason, so the newest goes.
         list.truncate(STATEMENTS_PER_MEMBER_MAX);

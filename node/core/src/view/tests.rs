@@ -130,6 +130,39 @@ fn script(choices: &[(u8, u8, u8)]) -> Script {
     script
 }
 
+impl Script {
+    /// Folds all entries, those of `late` without their payloads, and supplies these afterwards.
+    fn fold_late(&self, late: &[usize]) -> View {
+        let mut view = View::new(NOW_MS);
+        for (at, (author, index, leaf, payload)) in self.entries.iter().enumerate() {
+            let absent = &StoredPayload::NotHere;
+            view.fold(author, *index, leaf, if late.contains(&at) { absent } else { payload });
+        }
+        for at in late {
+            let (author, index, leaf, payload) = &self.entries[*at];
+            view.supply(author, *index, leaf, payload);
+        }
+        view
+    }
+}
+
+proptest! {
+    #[test]
+    fn payloads_may_come_after_their_leaves_in_any_order(
+        choices in proptest::collection::vec(any::<(u8, u8, u8)>(), 1..40), seed in any::<u64>(),
+    ) {
+        let script = script(&choices);
+        let mut late: Vec<usize> = (0..script.entries.len()).filter(|at| seed >> (at % 64) & 1 == 1).collect();
+        let turn = seed as usize % late.len().max(1);
+        late.rotate_left(turn);
+        let (view, expected) = (script.fold_late(&late), script.in_order());
+        prop_assert_eq!(standing(&view), standing(&expected));
+        for log in script.sizes.keys() {
+            prop_assert_eq!(view.counts(log), expected.counts(log));
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn any_arrival_order_gives_the_same_view(

@@ -169,7 +169,7 @@ fn hold(store: &Store, view: &mut View, lookup: &Lookup, stated: Stated) -> BTre
             read_back: false,
         };
         store.write(&batch).expect("stored");
-        held.insert(author.log, HeldLog { frontier, note: Some(note) });
+        held.insert(author.log, HeldLog { frontier, note: Some(note), payloads_missing: 0 });
     }
     held
 }
@@ -192,7 +192,13 @@ fn open_engine(chain: RosterChain, view: View, held: BTreeMap<LogId, HeldLog>) -
         expires_s: NOW_MS / 1_000 + 86_400,
         nodes: vec![CardNode { peer_key: peer, addresses: Vec::new() }],
     };
-    let config = EngineConfig { member, log_key: log_key("north"), peer, card: sign_card(&card, &key(11)) };
+    let config = EngineConfig {
+        member,
+        log_key: log_key("north"),
+        peer,
+        card: sign_card(&card, &key(11)),
+        is_doubtful: false,
+    };
     Engine::open(Opening { config, roster: chain, own, last_time_ms: 0, held, view, now_ms: NOW_MS })
         .expect("a sound start")
 }

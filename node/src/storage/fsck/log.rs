@@ -23,6 +23,8 @@ struct Pass<'a> {
     log: LogReport,
     frontier: Frontier,
     tiles: TileWriter,
+    /// Payloads that somebody else may have.
+    not_here: u64,
     /// Sizes at which the root is wanted, and the root once it was passed.
     pins: Vec<(u64, Option<Root>)>,
 }
@@ -44,12 +46,18 @@ pub(super) fn check(
         log: LogReport { origin: head.origin.clone(), ..LogReport::default() },
         frontier: Frontier::empty(),
         tiles: TileWriter::new(0, Vec::new())?,
+        not_here: 0,
         pins: wanted.into_iter().flatten().map(|size| (size, None)).collect(),
     };
     pass.pin();
     let is_whole = pass.walk(progress)?;
     pass.strays()?;
     if is_whole {
+        let listed = store.missing_count(&head.log, u64::MAX)?;
+        if listed != pass.not_here {
+            let (origin, not_here) = (head.origin.clone(), pass.not_here);
+            pass.add(Problem::MissingCount { origin, listed, not_here });
+        }
         pass.widths()?;
         pass.roots(lock);
     }
@@ -114,8 +122,9 @@ impl Pass<'_> {
                 let failed = checked.err().map(|error| error.to_string());
                 failed.map(|detail| Problem::Commitment { origin: origin(), index, detail })
             }
-            Some(Ok(_)) => {
+            Some(Ok(payload)) => {
                 self.log.payloads_absent += 1;
+                self.not_here += u64::from(payload == PayloadRef::NotHere);
                 None
             }
         };

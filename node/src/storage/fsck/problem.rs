@@ -96,6 +96,16 @@ pub enum Problem {
         /// Leaf index.
         index: u64,
     },
+    /// The list of missing payloads is not that of the rows that say so.
+    #[error("{origin}: {listed} payloads are listed as missing, {not_here} are")]
+    MissingCount {
+        /// The log.
+        origin: String,
+        /// Rows of the list.
+        listed: u64,
+        /// Payload rows that say *not here*.
+        not_here: u64,
+    },
     /// A payload row does not decode.
     #[error("{origin}: the payload row of entry {index} does not decode: {detail}")]
     PayloadValue {

@@ -3,7 +3,9 @@
 use super::FsckReport;
 use super::problem::Problem;
 use crate::storage::error::StoreError;
-use crate::storage::{Store, StoredHead, idempotency, leaves, notes, options, payloads, places, tiles};
+use crate::storage::{
+    Store, StoredHead, idempotency, leaves, missing, notes, options, payloads, places, tiles,
+};
 use hashpact_protocol::digest::{DIGEST_BYTES, LogId};
 use rocksdb::IteratorMode;
 use std::collections::BTreeMap;
@@ -11,7 +13,7 @@ use std::collections::BTreeMap;
 /// Checks what no single log can tell.
 pub(super) fn check(store: &Store, heads: &[StoredHead], report: &mut FsckReport) -> Result<(), StoreError> {
     let sizes: BTreeMap<LogId, u64> = heads.iter().map(|head| (head.log, head.size)).collect();
-    for family in [notes::FAMILY, leaves::FAMILY, payloads::FAMILY, tiles::FAMILY] {
+    for family in [notes::FAMILY, leaves::FAMILY, payloads::FAMILY, missing::FAMILY, tiles::FAMILY] {
         orphans(store, family, &sizes, report)?;
     }
     count_places(store, &sizes, report)?;

@@ -67,6 +67,37 @@ fn damage_before_the_tail_is_refused_and_never_skipped() {
     }
 }
 
+/// The whole table: any one byte flipped, or the file cut anywhere. Whatever opens holds a prefix of the
+/// batches, each whole; acknowledged ones are missing only behind a cut, where the lock file notices.
+#[test]
+fn no_flip_and_no_cut_gives_anything_but_whole_batches_or_a_refusal() {
+    let (dir, log, ends) = three_batches();
+    let length = usize::try_from(ends[2]).expect("small");
+    let (mut refused, mut kept) = (0, [0; 4]);
+    for (number, at) in (1..length).step_by(length / 120).enumerate() {
+        for flip in [true, false] {
+            let name = format!("any-{number}-{flip}");
+            let opened =
+                open_changed(dir.path(), &name, |wal| if flip { wal[at] ^= 1 } else { wal.truncate(at) });
+            match opened {
+                Err(StoreError::Damaged { .. } | StoreError::NoIdentity { .. }) => refused += 1,
+                Err(error) => panic!("byte {at}, flip {flip}: {error}"),
+                Ok(store) => {
+                    let held = size_of(&store, &log);
+                    assert!(held.is_multiple_of(10), "byte {at}, flip {flip}: {held} entries");
+                    kept[usize::try_from(held / 10).expect("small")] += 1;
+                    let entries = store.entries(&log.log, 0, held).unwrap_or_default();
+                    assert!((0..).zip(&entries).all(|(index, entry)| *entry == log.entry(index)));
+                    // A flip is either refused, or hits the last record, which then looks torn.
+                    assert!(!flip || held == 20, "byte {at}: {held} entries after a flip");
+                }
+            }
+            fs::remove_dir_all(dir.path().join(name)).expect("own folder");
+        }
+    }
+    assert!(refused > 50 && kept[1] > 10 && kept[2] > 10, "{refused} refused, {kept:?} kept");
+}
+
 #[test]
 fn a_log_cut_at_a_record_boundary_is_caught_by_the_lock() {
     let (dir, log, ends) = three_batches();

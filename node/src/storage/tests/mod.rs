@@ -4,6 +4,7 @@ mod batch;
 mod damage;
 mod fsck;
 mod lock;
+mod missing;
 mod proofs;
 
 use super::Store;

@@ -40,7 +40,13 @@ fn a_retry_joins_what_still_waits_and_states_nothing_twice() {
 }
 
 fn prior(tree_size: u64) -> Prior {
-    Prior { digest: [1; 32], first_index: 0, records: vec![leaf_hash(b"a"); 1], tree_size }
+    Prior {
+        log: LogId::of_origin(ORIGIN),
+        digest: [1; 32],
+        first_index: 0,
+        records: vec![leaf_hash(b"a"); 1],
+        tree_size,
+    }
 }
 
 #[test]

@@ -24,11 +24,48 @@ fn a_head_must_carry_the_authors_signature_for_this_very_log() {
 #[test]
 fn a_closed_log_is_followed_to_its_closure_and_no_further() {
     let author = AuthorLog::of(5);
-    let mut bench = Bench::closed_at(Some(4));
-    assert_eq!(bench.hear(peer(1), true, &author.note(5), NOW_MS), Err(HeadError::BeyondClosure));
-    assert_eq!(bench.asked(), None);
-    bench.hear(peer(1), true, &author.note(4), NOW_MS).expect("up to the closure");
+    let root = author.tree(4).root();
+    // Somebody who holds what was disowned can serve what was not.
+    let mut bench = Bench::closed_at(4, root);
+    bench.hear(peer(1), true, &author.note(5), NOW_MS).expect("it holds the closed part too");
     assert_eq!(bench.asked(), Some((peer(1), 0, 4)));
+    let batch =
+        bench.fetched(author.chunk(0, 4, 4), NOW_MS).expect("under the pinned root").expect("a batch");
+    assert_eq!(batch.note, None, "nobody has shown a note of the closing size");
+    bench.written(NOW_MS);
+    assert!(bench.log.is_caught_up());
+    assert_eq!((bench.log.size(), bench.log.held_head()), (4, None));
+    bench.hear(peer(2), false, &author.note(4), NOW_MS).expect("of the closing size");
+
+    // With entries of another branch the pinned root is not met.
+    let mut other = AuthorLog::of(5);
+    other.entries[3] = entry(3, 1);
+    let mut bench = Bench::closed_at(4, root);
+    assert_eq!(bench.hear(peer(1), true, &other.note(4), NOW_MS), Err(HeadError::AgainstClosure));
+    assert_eq!((bench.asked(), bench.log.is_frozen()), (None, false));
+    bench.hear(peer(1), true, &other.note(5), NOW_MS).expect("believed until it is seen");
+    assert_eq!(bench.asked(), Some((peer(1), 0, 4)));
+    assert_eq!(bench.fetched(other.chunk(0, 4, 4), NOW_MS), Err(ChunkError::Root { size: 4 }));
+}
+
+#[test]
+fn what_is_held_on_another_branch_than_the_closure_freezes_the_log() {
+    let author = AuthorLog::of(4);
+    let mut out = Out::default();
+    let start = FollowedStart {
+        author: Author {
+            member: MemberId::parse("north").expect("valid"),
+            n: 1,
+            log: LogId::of_origin(ORIGIN),
+        },
+        origin: ORIGIN.to_owned(),
+        key: key().public(),
+        closed: Some(Closure { size: 4, root: AuthorLog::of(3).tree(3).root() }),
+        frontier: author.tree(4),
+        note: None,
+        payloads_missing: 0,
+    };
+    assert!(FollowedLog::new(start, &mut out).is_frozen());
 }
 
 fn holding(size: u64, author: &AuthorLog) -> Bench {
@@ -38,6 +75,7 @@ fn holding(size: u64, author: &AuthorLog) -> Bench {
     bench.fetched(author.chunk(0, size, size), NOW_MS).expect("proven");
     bench.written(NOW_MS);
     bench.out.take();
+    bench.effects.clear();
     bench
 }
 
@@ -89,11 +127,11 @@ fn the_author_is_asked_first_then_the_largest_head_then_whoever_failed_least() {
     bench.hear(peer(2), false, &author.note(8), NOW_MS).expect("valid");
     bench.hear(peer(3), true, &author.note(5), NOW_MS).expect("valid");
     assert_eq!(bench.asked(), None, "one fetch at a time");
-    bench.log.fetch_failed(NOW_MS, &mut bench.out);
+    bench.failed(NOW_MS);
     assert_eq!(bench.asked(), Some((peer(3), 0, 5)), "the author, although its head is smaller");
-    bench.log.fetch_failed(NOW_MS, &mut bench.out);
+    bench.failed(NOW_MS);
     assert_eq!(bench.asked(), Some((peer(2), 0, 8)));
-    bench.log.fetch_failed(NOW_MS, &mut bench.out);
+    bench.failed(NOW_MS);
     assert_eq!(bench.asked(), None, "all are being left alone for a while");
     bench.log.poll(NOW_MS + RETRY_FIRST_MS, &mut bench.out);
     assert_eq!(bench.asked(), Some((peer(3), 0, 5)));
@@ -108,7 +146,7 @@ fn back_off_doubles_to_its_bound_survives_a_reconnect_and_ends_with_progress() {
     let mut pause_ms = RETRY_FIRST_MS;
     for _ in 0..10 {
         assert_eq!(bench.asked(), Some((peer(1), 0, 4)));
-        bench.log.fetch_failed(now_ms, &mut bench.out);
+        bench.failed(now_ms);
         bench.log.lost(&peer(1), now_ms, &mut bench.out);
         bench.hear(peer(1), true, &author.note(4), now_ms).expect("valid");
         bench.log.poll(now_ms + pause_ms - 1, &mut bench.out);

@@ -1,0 +1,133 @@
+//! One chosen durable step meets one chosen fate.
+
+use super::{Happening, Stated, World, pair};
+use crate::disk::Job;
+use crate::founding::Member;
+use hashpact_core::effect::Timer;
+use hashpact_core::event::{Ack, Draft};
+use hashpact_core::{Effect, Event};
+
+/// A durable step of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The batch of the own log: leaves, payloads, tiles, frontier, idempotency keys.
+    OwnBatch,
+    /// The lock file.
+    Lock,
+    /// Entries of another member's log.
+    FollowedBatch,
+    /// Payloads that came after their leaves.
+    LatePayloads,
+}
+
+impl Step {
+    /// All steps.
+    pub const ALL: [Self; 4] = [Self::OwnBatch, Self::Lock, Self::FollowedBatch, Self::LatePayloads];
+}
+
+/// What becomes of a durable step when things go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// The power goes before it is on disk.
+    Lost,
+    /// The power goes after it is on disk and before anybody knows.
+    Stored,
+    /// It is not on disk, and the disk says so.
+    Failed,
+    /// It is on disk, and the disk says that it failed.
+    StoredReportedFailed,
+}
+
+impl Fate {
+    /// All fates.
+    pub const ALL: [Self; 4] = [Self::Lost, Self::Stored, Self::Failed, Self::StoredReportedFailed];
+}
+
+impl World {
+    /// One record stated at a node, under a key of its own.
+    pub fn state_one(&mut self, node: usize) {
+        let drafts = vec![Draft::Content(self.founding.content(&mut self.random))];
+        let (key, digest) = (self.random.bytes(), self.random.bytes());
+        self.state(node, Stated { drafts, key, digest }, Ack::Local);
+    }
+
+    /// What was stated last at a node, again under the same key.
+    pub fn state_again(&mut self, node: usize) {
+        let stated = self.stated.get(&node).cloned().expect("something was stated");
+        self.state(node, stated, Ack::Local);
+    }
+
+    /// The next step of this kind at a node meets this fate.
+    pub fn strike(&mut self, node: usize, step: Step, fate: Fate) {
+        self.strike = Some((node, step, fate));
+    }
+
+    /// Whether the fate of [`Self::strike`] is still to come.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        self.strike.is_some()
+    }
+
+    /// Entries of a node's own log on its disk.
+    #[must_use]
+    pub fn own_entries(&self, node: usize) -> u64 {
+        let node = &self.nodes[node];
+        node.disk.logs.get(&node.member.log).map_or(0, |log| log.entries.len() as u64)
+    }
+
+    /// Two nodes do not reach each other until [`Self::reconnect`].
+    pub fn cut_for_good(&mut self, a: usize, b: usize) {
+        self.cut(a, b);
+        self.apart.insert(pair(a, b));
+    }
+
+    /// All nodes reach each other again.
+    pub fn reconnect(&mut self) {
+        for (a, b) in std::mem::take(&mut self.apart) {
+            self.later(1, Happening::Link { a, b });
+        }
+    }
+
+    /// What peers leave out from now on, as in [`Faults::bare`].
+    pub fn lay_payloads_bare(&mut self, once_in: u64) {
+        self.faults.bare = once_in;
+    }
+
+    /// What becomes of this job, if it is the one to be struck.
+    pub(super) fn struck(&mut self, node: usize, job: &Job) -> Option<Fate> {
+        let step = step_of(job, &self.nodes[node].member);
+        let struck = self.strike.take_if(|(at, wanted, _)| *at == node && *wanted == step);
+        struck.map(|(_, _, fate)| fate)
+    }
+
+    pub(super) fn meet(&mut self, node: usize, job: &Job, fate: Fate) {
+        let held = &mut self.nodes[node];
+        if matches!(fate, Fate::Stored | Fate::StoredReportedFailed) {
+            held.disk.apply(job);
+        }
+        if matches!(fate, Fate::Failed | Fate::StoredReportedFailed) {
+            let write = match job {
+                Job::Write(batch) => batch.id,
+                Job::Lock(write, _) => *write,
+                Job::Payloads(batch) => batch.id,
+            };
+            let engine = held.engine.as_mut().expect("a node at work");
+            let failed = Event::WriteFailed { write, detail: "struck".to_owned() };
+            let effects = engine.handle(failed, self.now_ms);
+            // Nothing more may leave a node that does not know what is on its disk.
+            assert!(matches!(effects.as_slice(), [Effect::Stop(_)]), "{effects:?}");
+            let later = engine.handle(Event::Timer(Timer::Tick), self.now_ms);
+            assert!(later.is_empty(), "{later:?}");
+        }
+        self.crash(node);
+    }
+}
+
+fn step_of(job: &Job, member: &Member) -> Step {
+    match job {
+        Job::Write(batch) if batch.log == member.log => Step::OwnBatch,
+        Job::Write(_) => Step::FollowedBatch,
+        Job::Lock(..) => Step::Lock,
+        Job::Payloads(_) => Step::LatePayloads,
+    }
+}
