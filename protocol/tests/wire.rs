@@ -16,8 +16,9 @@ use hashpact_protocol::wire::bounds::{
     ANNOUNCE_NOTES_MAX, ANNOUNCE_PRIORITY_MAX, Bounded, COVER_NODES_MAX, HEADS_MAX, HELLO_ROSTERS_MAX,
 };
 use hashpact_protocol::wire::{
-    Announce, DecodeFault, HeadNote, Hello, RangeChunk, RangeRequest, Refusal, Request, Response, Stored,
-    WireEntry, WireError, WirePayload, decode_request, decode_response, encode_request, encode_response,
+    Announce, ConsistencyAnswer, ConsistencyRequest, CosignAnswer, DecodeFault, HeadNote, Hello, RangeChunk,
+    RangeRequest, Refusal, Request, Response, Stored, WireEntry, WireError, WirePayload, decode_request,
+    decode_response, encode_request, encode_response,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -71,6 +72,13 @@ fn accepted_requests() -> Vec<(&'static str, &'static str, Request)> {
             "A statement of possession.",
             Request::Stored(Stored { log: [0x11; 32], size: 250, root: [0x22; 32] }),
         ),
+        ("request-cosign", "A witness's body travels as bytes.", Request::Cosign(b"old 0\n\nnote".to_vec())),
+        (
+            "request-consistency",
+            "From the empty tree.",
+            Request::Consistency(ConsistencyRequest { log: [0x11; 32], old: 0, new: 251 }),
+        ),
+        ("request-evidence", "Evidence travels as bytes.", Request::Evidence(b"evidence".to_vec())),
     ]
 }
 
@@ -87,6 +95,32 @@ fn accepted_responses() -> Vec<(&'static str, &'static str, Response)> {
             Response::Refused(Refusal::BeyondSize { held: 251 }),
         ),
         ("response-refused-last", "The highest discriminant.", Response::Refused(Refusal::RateLimited)),
+        (
+            "response-cosigned",
+            "Signature lines of a witness.",
+            Response::Cosign(CosignAnswer::Cosigned(b"lines".to_vec())),
+        ),
+        (
+            "response-cosign-conflict",
+            "The size that the witness cosigned last.",
+            Response::Cosign(CosignAnswer::Conflict { cosigned: 250 }),
+        ),
+        (
+            "response-cosign-not-yet",
+            "Leaves are missing there.",
+            Response::Cosign(CosignAnswer::NotYet { held: 251, retry_after_s: 2 }),
+        ),
+        ("response-cosign-malformed", "The highest discriminant.", Response::Cosign(CosignAnswer::Malformed)),
+        (
+            "response-consistency",
+            "One hash a proof.",
+            Response::Consistency(ConsistencyAnswer {
+                old_root: [0x22; 32],
+                consistency: vec![[0x33; 32]],
+                leaf: [0x44; 32],
+                inclusion: vec![[0x55; 32]],
+            }),
+        ),
     ]
 }
 
@@ -139,7 +173,15 @@ fn refused_encodings() -> Vec<Refused> {
         ("request-empty", "Truncated", "No bytes are no message.", Raw::default()),
         ("request-trailing-byte", "Trailing", "A byte follows.", raw(1).byte(0)),
         ("request-twice", "Trailing", "A second message follows.", raw(1).byte(1)),
-        ("request-variant-5", "UnknownVariant", "There are five requests, 0 to 4.", raw(5)),
+        ("request-variant-8", "UnknownVariant", "There are eight requests, 0 to 7.", raw(8)),
+        ("request-cosign-empty", "None", "A cosign request without a body.", raw(5).byte(0)),
+        (
+            "request-consistency-backwards",
+            "EmptyRange",
+            "From size 2 to size 2.",
+            raw(6).repeat(&[0x11], 32).bytes(&[2, 2]),
+        ),
+        ("request-evidence-empty", "None", "Evidence of nothing.", raw(7).byte(0)),
         ("request-variant-250", "UnknownVariant", "The largest discriminant of one byte.", raw(250)),
         (
             "request-variant-two-bytes",
@@ -271,7 +313,19 @@ fn refused_requests() -> Vec<Refused> {
 fn refused_responses() -> Vec<Refused> {
     let entry = |leaf: &[u8], rest: &[u8]| raw(3).bytes(&[0, 1]).bytes(leaf).bytes(rest);
     vec![
-        ("response-variant-5", "UnknownVariant", "There are five responses, 0 to 4.", raw(5)),
+        ("response-variant-7", "UnknownVariant", "There are seven responses, 0 to 6.", raw(7)),
+        (
+            "response-cosign-variant-7",
+            "UnknownVariant",
+            "There are seven answers of a witness.",
+            raw(5).byte(7),
+        ),
+        (
+            "response-consistency-65",
+            "TooMany",
+            "More hashes than a tree has levels.",
+            raw(6).repeat(&[0x22], 32).byte(65).repeat(&[0x33], 65 * 32).repeat(&[0x44], 32).byte(0),
+        ),
         ("response-ack-trailing", "Trailing", "A byte follows.", raw(2).byte(2)),
         ("refused-variant-7", "UnknownVariant", "There are seven refusals, 0 to 6.", raw(4).byte(7)),
         ("refused-beyond-cut", "Truncated", "The size held is missing.", raw(4).byte(2)),

@@ -18,12 +18,14 @@ mod rules;
 #[cfg(test)]
 mod tests;
 mod text;
+mod witnesses;
 
 pub use card::{CardError, CardNode, NodeCard, VerifiedCard, sign_card};
 pub use chain::{ChainError, RosterChain, SignedRoster, assemble, sign_roster};
 pub use member::{LogEntry, LogRef, LogStatus, Member, MemberId, MemberIdError, MemberStatus, Role};
 pub use rules::RosterRule;
 pub use text::RosterError;
+pub use witnesses::{faults_tolerated, quorum};
 
 use crate::digest::{LogId, RosterDigest};
 use crate::keys::PublicKey;
