@@ -7,14 +7,15 @@
 //!
 //! An entry that breaks a rule, or that this node cannot read, is stored and shown like any other;
 //! only a chunk that does not hash to the signed root is refused, and that is the serving peer's
-//! fault. Two signed heads of one size with different roots freeze the log at the size held.
+//! fault. What a head says about a size that is held is compared with what is held ([`Heard`]): a
+//! contradiction freezes the log at the size held. Evidence is made from it in [`crate::forks`].
 
 use crate::effect::{
     Effect, PublishedHead, RequestId, SizedNote, StoredEntry, StoredPayload, WriteBatch, WriteId,
 };
 use crate::engine::Out;
 use crate::event::Peer;
-use crate::limits::{LAG_TOLERATED_MS, PEERS_MAX, RETRY_FIRST_MS, RETRY_MAX_MS};
+use crate::limits::{LAG_TOLERATED_MS, PEERS_MAX, RECENT_HEADS_MAX, RETRY_FIRST_MS, RETRY_MAX_MS};
 use crate::view::Author;
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LogId, NodeHash, Root, leaf_hash};
@@ -41,6 +42,7 @@ pub struct FollowedLog {
     pauses: BTreeMap<Peer, Pause>,
     stage: Stage,
     frozen: bool,
+    recent: BTreeMap<u64, Root>,
     payloads_complete: bool,
     behind_since_ms: Option<u64>,
     last_heard_ms: Option<u64>,
@@ -62,6 +64,8 @@ pub struct FollowedStart {
     pub note: Option<SizedNote>,
     /// Whether every payload is held; without that nothing is confirmed to the author.
     pub payloads_complete: bool,
+    /// Whether evidence of equivocation is held: nothing more is fetched.
+    pub frozen: bool,
 }
 
 struct Source {
@@ -153,14 +157,35 @@ impl ChunkError {
     }
 }
 
+/// What a verified head says about what is held.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Of a larger size, or of one that nothing is known about yet.
+    Beyond,
+    /// Of our own branch: a size and root that we computed ourselves.
+    Ours(SignedCheckpoint),
+    /// Signed by the same author as `ours`, for the same size, with another root.
+    Contradiction {
+        /// The other note, verbatim.
+        ours: Vec<u8>,
+        /// What was heard.
+        theirs: SignedCheckpoint,
+    },
+    /// Of a smaller size than the note held, to be compared with the tree.
+    Unchecked {
+        /// What was heard.
+        head: SignedCheckpoint,
+        /// The note that covers everything held when it was heard.
+        against: SizedNote,
+    },
+}
+
 /// Why a head is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeadError {
     /// The note does not verify under the log's key and origin.
     Signature,
-    /// Contradicts another signed head of the same size: the author signed both.
-    Equivocation,
     /// Beyond the size at which the roster closed the log.
     BeyondClosure,
 }
@@ -171,7 +196,6 @@ impl HeadError {
     pub const fn label(&self) -> &'static str {
         match self {
             Self::Signature => "head_signature",
-            Self::Equivocation => "equivocation",
             Self::BeyondClosure => "head_beyond_closure",
         }
     }
@@ -179,7 +203,8 @@ impl HeadError {
 
 impl FollowedLog {
     pub(crate) fn new(start: FollowedStart, out: &mut Out) -> Self {
-        let FollowedStart { author, origin, key, size_max, frontier, note, payloads_complete } = start;
+        let FollowedStart { author, origin, key, size_max, frontier, note, payloads_complete, frozen } =
+            start;
         let note_root = note
             .as_ref()
             .and_then(|held| SignedCheckpoint::verify(&held.note, &origin, &key).ok())
@@ -195,7 +220,8 @@ impl FollowedLog {
             sources: BTreeMap::new(),
             pauses: BTreeMap::new(),
             stage: Stage::Idle,
-            frozen: false,
+            frozen,
+            recent: BTreeMap::new(),
             payloads_complete,
             behind_since_ms: None,
             last_heard_ms: None,
@@ -273,6 +299,51 @@ impl FollowedLog {
             .max_by_key(|head| head.size())
     }
 
+    /// The key that signs its checkpoints.
+    #[must_use]
+    pub fn key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// Stops following: evidence shows two histories. What is held stays as it is.
+    pub(crate) fn freeze(&mut self) {
+        self.frozen = true;
+    }
+
+    /// The root at a size, if it was computed or checked here before.
+    pub(crate) fn known_root(&self, size: u64) -> Option<Root> {
+        if size == self.frontier.size() {
+            return Some(self.frontier.root());
+        }
+        self.recent.get(&size).copied()
+    }
+
+    /// Remembers a root that was compared with the tree.
+    pub(crate) fn remember(&mut self, size: u64, root: Root) {
+        self.recent.insert(size, root);
+        while self.recent.len() > RECENT_HEADS_MAX {
+            self.recent.pop_first();
+        }
+    }
+
+    /// The note held with the root that it signs.
+    pub(crate) fn held_note(&self) -> Option<(&SizedNote, Root)> {
+        Some((self.note.as_ref()?, self.note_root?))
+    }
+
+    /// Replaces the note held by the same checkpoint with more signature lines.
+    pub(crate) fn dress(&mut self, note: SizedNote, out: &mut Out) {
+        if self.note.as_ref().is_some_and(|held| held.size == note.size && held.note != note.note) {
+            self.note = Some(note);
+            out.push(self.published());
+        }
+    }
+
+    /// Peers with the largest head that each offered.
+    pub(crate) fn offers(&self) -> impl Iterator<Item = (&Peer, &SignedCheckpoint)> {
+        self.sources.iter().map(|(peer, source)| (peer, &source.head))
+    }
+
     /// A peer says how far it holds this log.
     pub(crate) fn heard(
         &mut self,
@@ -281,16 +352,13 @@ impl FollowedLog {
         note: &[u8],
         now_ms: u64,
         out: &mut Out,
-    ) -> Result<(), HeadError> {
-        let head =
-            SignedCheckpoint::verify(note, &self.origin, &self.key).map_err(|_| HeadError::Signature)?;
-        if self.size_max.is_some_and(|closed| head.size() > closed) {
-            return Err(HeadError::BeyondClosure);
-        }
+    ) -> Result<Heard, HeadError> {
+        let head = self.verify_head(note)?;
         self.last_heard_ms = Some(now_ms);
-        if self.contradicts(&head) {
+        // Compared before it becomes an offer itself: a peer may contradict its own earlier word.
+        let heard = self.examine(head.clone());
+        if let Heard::Contradiction { .. } = heard {
             self.frozen = true;
-            return Err(HeadError::Equivocation);
         }
         match self.sources.get_mut(&peer) {
             Some(source) if source.head.size() >= head.size() => {}
@@ -303,17 +371,38 @@ impl FollowedLog {
             }
         }
         self.poll(now_ms, out);
-        Ok(())
+        Ok(heard)
     }
 
-    fn contradicts(&self, head: &SignedCheckpoint) -> bool {
-        let held = (head.size() == self.frontier.size()).then(|| self.frontier.root());
-        let noted = self.note.as_ref().filter(|note| note.size == head.size()).and(self.note_root);
-        let offered = self.sources.values().map(|source| &source.head);
-        let offered = offered.filter(|other| other.size() == head.size()).map(SignedCheckpoint::root);
-        // What is held under a partial fetch is proven only together with its target, whose signer is
-        // the same: a differing root of the same size is a contradiction either way.
-        held.into_iter().chain(noted).chain(offered).any(|root| root != head.root())
+    /// A signed head of this log, up to its closure.
+    pub(crate) fn verify_head(&self, note: &[u8]) -> Result<SignedCheckpoint, HeadError> {
+        let head =
+            SignedCheckpoint::verify(note, &self.origin, &self.key).map_err(|_| HeadError::Signature)?;
+        if self.size_max.is_some_and(|closed| head.size() > closed) {
+            return Err(HeadError::BeyondClosure);
+        }
+        Ok(head)
+    }
+
+    /// Compares a verified head with the note held and with what peers offer.
+    pub(crate) fn examine(&self, head: SignedCheckpoint) -> Heard {
+        let offered =
+            self.sources.values().map(|Source { head, .. }| (head.size(), head.root(), head.note()));
+        let held = self.held_note().map(|(note, root)| (note.size, root, note.note.as_slice()));
+        let mut others = held.into_iter().chain(offered);
+        if let Some((_, _, ours)) =
+            others.find(|(size, root, _)| *size == head.size() && *root != head.root())
+        {
+            return Heard::Contradiction { ours: ours.to_vec(), theirs: head };
+        }
+        match &self.note {
+            Some(note) if head.size() == note.size => Heard::Ours(head),
+            Some(note) if head.size() < note.size => match self.recent.get(&head.size()) {
+                Some(root) if *root == head.root() => Heard::Ours(head),
+                _ => Heard::Unchecked { head, against: note.clone() },
+            },
+            _ => Heard::Beyond,
+        }
     }
 
     /// A peer is gone: it can serve nothing.
@@ -361,6 +450,14 @@ impl FollowedLog {
     /// Whether `request` is this log's fetch.
     pub(crate) fn is_fetching(&self, request: RequestId) -> bool {
         matches!(&self.stage, Stage::Fetching { request: ours, .. } if *ours == request)
+    }
+
+    /// The head that is being fetched.
+    pub(crate) fn target(&self) -> Option<&SignedCheckpoint> {
+        match &self.stage {
+            Stage::Fetching { target, .. } => Some(target),
+            _ => None,
+        }
     }
 
     /// Whether `write` is this log's write.
@@ -418,6 +515,7 @@ impl FollowedLog {
             note: completes.then(|| SizedNote { size: target.size(), note: target.note().to_vec() }),
             idempotency: Vec::new(),
             read_back: false,
+            generation: None,
         }));
         self.stage = Stage::Writing { write, after, entries, target };
         Ok(())
@@ -473,6 +571,7 @@ impl FollowedLog {
         if complete {
             self.note = Some(SizedNote { size: target.size(), note: target.note().to_vec() });
             self.note_root = Some(target.root());
+            self.remember(target.size(), target.root());
         }
         out.push(self.published());
         self.poll(now_ms, out);

@@ -1,12 +1,13 @@
 //! What peers ask and answer, one small function per message.
 
-use super::Engine;
+use super::{Engine, ReadFor};
 use crate::admit::HelloError;
 use crate::effect::{Effect, RequestId};
 use crate::event::{Channel, Peer, SendFailure};
-use crate::follow::HeadError;
+use crate::follow::{ChunkError, HeadError};
 use crate::stop::StopReason;
 use crate::view::Author;
+use crate::witness::Asker;
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LogId, Root};
 use hashpact_protocol::wire::{HeadNote, Hello, RangeRequest, Refusal, Request, Response, Stored};
@@ -39,6 +40,9 @@ impl Engine {
                 self.hear(peer, &announce.notes, now_ms)?;
             }
             Request::Range(range) => self.serve_range(channel, &range),
+            Request::Cosign(body) => self.ask_cosign(Some(peer), Asker::Peer(channel), body, now_ms),
+            Request::Consistency(ask) => self.serve_consistency(channel, &ask),
+            Request::Evidence(evidence) => self.told_evidence(peer, channel, &evidence),
             Request::Stored(Stored { log, size, root }) => {
                 self.reply(channel, Response::Ack);
                 let ours = LogId::new(log) == self.own.author().log;
@@ -109,11 +113,17 @@ impl Engine {
                 self.announce_due = true;
                 self.announce(now_ms);
             }
+        } else if self.take_cosigned(peer, request, &result, now_ms)
+            || self.take_fork_answer(peer, request, &result)
+        {
         } else if let Some(log) = self.logs.values_mut().find(|log| log.is_fetching(request)) {
-            match result {
-                Ok(Response::Range(chunk)) => {
-                    if let Err(error) = log.fetched(chunk, now_ms, &mut self.out) {
-                        self.misbehaved(peer, error.label());
+            let (id, target) = (log.author().log, log.target().cloned());
+            match (result, target) {
+                (Ok(Response::Range(chunk)), Some(target)) => {
+                    match log.fetched(chunk, now_ms, &mut self.out) {
+                        Ok(()) => {}
+                        Err(ChunkError::Root { .. }) => self.suspect(id, peer, &target),
+                        Err(error) => self.misbehaved(peer, error.label()),
                     }
                 }
                 _ => log.fetch_failed(now_ms, &mut self.out),
@@ -150,8 +160,10 @@ impl Engine {
                 continue;
             };
             let is_author = self.peers.member(&peer) == Some(&log.author().member);
-            if let Err(error) = log.heard(peer, is_author, &head.note, now_ms, &mut self.out) {
-                self.misbehaved(peer, error.label());
+            let id = log.author().log;
+            match log.heard(peer, is_author, &head.note, now_ms, &mut self.out) {
+                Ok(heard) => self.heard(Some(peer), id, heard, now_ms),
+                Err(error) => self.misbehaved(peer, error.label()),
             }
         }
         Ok(())
@@ -160,7 +172,15 @@ impl Engine {
     fn hear_own(&mut self, peer: Peer, head: &HeadNote) -> Result<(), StopReason> {
         let key = self.own.public_key();
         match SignedCheckpoint::verify(&head.note, self.own.origin(), &key) {
-            Ok(seen) => self.own.check_seen(seen.size(), &seen.root()),
+            Ok(seen) => {
+                self.own.check_seen(seen.size(), &seen.root())?;
+                if seen.size() > 0 && self.own.is_unknown(seen.size()) {
+                    let (size, root) = (seen.size(), seen.root());
+                    let (log, held) = (self.own.author().log, self.own.size());
+                    self.read_tree(ReadFor::OwnHead { size, root }, log, size, held);
+                }
+                Ok(())
+            }
             Err(_) => {
                 self.misbehaved(peer, HeadError::Signature.label());
                 Ok(())
@@ -169,11 +189,11 @@ impl Engine {
     }
 
     fn heads(&self) -> Vec<HeadNote> {
-        let own = self.own.note().map(|note| (self.own.origin(), note));
-        let others = self.logs.values().filter_map(|log| Some((log.origin(), log.note()?)));
+        let own = self.own.note().map(|note| (self.own.author().log, self.own.origin(), note));
+        let others = self.logs.values().filter_map(|log| Some((log.author().log, log.origin(), log.note()?)));
         own.into_iter()
             .chain(others)
-            .map(|(origin, note)| HeadNote { origin: origin.to_owned(), note: note.note.clone() })
+            .flat_map(|(log, origin, note)| self.notes_of(log, origin, note))
             .collect()
     }
 
@@ -222,11 +242,11 @@ impl Engine {
         self.out.push(Effect::Send { peer, request_id, request: Request::Stored(stored) });
     }
 
-    fn reply(&mut self, channel: Channel, response: Response) {
+    pub(super) fn reply(&mut self, channel: Channel, response: Response) {
         self.out.push(Effect::Reply { channel, response });
     }
 
-    fn misbehaved(&mut self, peer: Peer, rule: &'static str) {
+    pub(super) fn misbehaved(&mut self, peer: Peer, rule: &'static str) {
         self.out.push(Effect::Misbehaviour { peer, rule });
     }
 }

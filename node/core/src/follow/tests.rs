@@ -114,13 +114,14 @@ impl Bench {
             frontier: Frontier::empty(),
             note: None,
             payloads_complete: true,
+            frozen: false,
         };
         let log = FollowedLog::new(start, &mut out);
         out.take();
         Self { log, out }
     }
 
-    fn hear(&mut self, from: Peer, is_author: bool, note: &[u8], now_ms: u64) -> Result<(), HeadError> {
+    fn hear(&mut self, from: Peer, is_author: bool, note: &[u8], now_ms: u64) -> Result<Heard, HeadError> {
         self.log.heard(from, is_author, note, now_ms, &mut self.out)
     }
 
