@@ -39,6 +39,8 @@ pub(crate) struct Disk {
     pub(crate) idempotency: BTreeMap<[u8; 32], IdempotencyEntry>,
     pub(crate) facts: HeldFacts,
     pub(crate) generation: u64,
+    /// Generation of the last cosigning, by log.
+    pub(crate) cosigned_at: BTreeMap<LogId, u64>,
 }
 
 /// One synced step.
@@ -68,6 +70,7 @@ impl Disk {
                 match &write.fact {
                     Fact::Cosigned { size, root } => {
                         let before = self.facts.cosigned.insert(write.log, (*size, *root));
+                        self.cosigned_at.insert(write.log, write.generation.expect("it is signed"));
                         let (held, held_root) = before.unwrap_or((0, *root));
                         assert!(held <= *size, "cosigned {size} after {held}");
                         assert!(held < *size || held == 0 || held_root == *root, "two roots of {size}");

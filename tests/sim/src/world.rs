@@ -201,8 +201,9 @@ impl World {
         }
         if self.nodes[node].engine.is_some() {
             self.submit(node);
-        } else if self.is_rogue(node) {
-            self.misbehave(node);
+        }
+        if self.rogue.is_some() && self.random.once_in(2) {
+            self.misbehave(self.nodes.len() - 1);
         }
     }
 
@@ -557,7 +558,8 @@ impl World {
         let disk = &self.nodes[node].disk;
         let log = LogId::of_origin(&origin);
         assert_eq!(disk.facts.cosigned.get(&log), Some(&(size, root)), "released before it was remembered");
-        assert_eq!(disk.lock.as_ref().map(|lock| lock.generation), Some(disk.generation));
+        let locked = disk.lock.as_ref().map(|lock| lock.generation);
+        assert!(locked >= disk.cosigned_at.get(&log).copied(), "released before the lock knew");
         assert_eq!(disk.logs[&log].frontier_at(size as usize).root(), root, "leaves are missing");
         let signed = self.cosigned.entry((node, origin)).or_default();
         if let Some((last, last_root)) = signed.last_key_value() {
