@@ -5,6 +5,7 @@
 
 mod vector_files;
 mod vector_writer;
+mod wire_witness;
 
 use hashpact_protocol::digest::{hex_decode, hex_encode};
 use hashpact_protocol::limits::{
@@ -16,9 +17,8 @@ use hashpact_protocol::wire::bounds::{
     ANNOUNCE_NOTES_MAX, ANNOUNCE_PRIORITY_MAX, Bounded, COVER_NODES_MAX, HEADS_MAX, HELLO_ROSTERS_MAX,
 };
 use hashpact_protocol::wire::{
-    Announce, ConsistencyAnswer, ConsistencyRequest, CosignAnswer, DecodeFault, HeadNote, Hello, RangeChunk,
-    RangeRequest, Refusal, Request, Response, Stored, WireEntry, WireError, WirePayload, decode_request,
-    decode_response, encode_request, encode_response,
+    Announce, DecodeFault, HeadNote, Hello, RangeChunk, RangeRequest, Refusal, Request, Response, Stored,
+    WireEntry, WireError, WirePayload, decode_request, decode_response, encode_request, encode_response,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -72,13 +72,6 @@ fn accepted_requests() -> Vec<(&'static str, &'static str, Request)> {
             "A statement of possession.",
             Request::Stored(Stored { log: [0x11; 32], size: 250, root: [0x22; 32] }),
         ),
-        ("request-cosign", "A witness's body travels as bytes.", Request::Cosign(b"old 0\n\nnote".to_vec())),
-        (
-            "request-consistency",
-            "From the empty tree.",
-            Request::Consistency(ConsistencyRequest { log: [0x11; 32], old: 0, new: 251 }),
-        ),
-        ("request-evidence", "Evidence travels as bytes.", Request::Evidence(b"evidence".to_vec())),
     ]
 }
 
@@ -95,32 +88,6 @@ fn accepted_responses() -> Vec<(&'static str, &'static str, Response)> {
             Response::Refused(Refusal::BeyondSize { held: 251 }),
         ),
         ("response-refused-last", "The highest discriminant.", Response::Refused(Refusal::RateLimited)),
-        (
-            "response-cosigned",
-            "Signature lines of a witness.",
-            Response::Cosign(CosignAnswer::Cosigned(b"lines".to_vec())),
-        ),
-        (
-            "response-cosign-conflict",
-            "The size that the witness cosigned last.",
-            Response::Cosign(CosignAnswer::Conflict { cosigned: 250 }),
-        ),
-        (
-            "response-cosign-not-yet",
-            "Leaves are missing there.",
-            Response::Cosign(CosignAnswer::NotYet { held: 251, retry_after_s: 2 }),
-        ),
-        ("response-cosign-malformed", "The highest discriminant.", Response::Cosign(CosignAnswer::Malformed)),
-        (
-            "response-consistency",
-            "One hash a proof.",
-            Response::Consistency(ConsistencyAnswer {
-                old_root: [0x22; 32],
-                consistency: vec![[0x33; 32]],
-                leaf: [0x44; 32],
-                inclusion: vec![[0x55; 32]],
-            }),
-        ),
     ]
 }
 
@@ -174,14 +141,6 @@ fn refused_encodings() -> Vec<Refused> {
         ("request-trailing-byte", "Trailing", "A byte follows.", raw(1).byte(0)),
         ("request-twice", "Trailing", "A second message follows.", raw(1).byte(1)),
         ("request-variant-8", "UnknownVariant", "There are eight requests, 0 to 7.", raw(8)),
-        ("request-cosign-empty", "None", "A cosign request without a body.", raw(5).byte(0)),
-        (
-            "request-consistency-backwards",
-            "EmptyRange",
-            "From size 2 to size 2.",
-            raw(6).repeat(&[0x11], 32).bytes(&[2, 2]),
-        ),
-        ("request-evidence-empty", "None", "Evidence of nothing.", raw(7).byte(0)),
         ("request-variant-250", "UnknownVariant", "The largest discriminant of one byte.", raw(250)),
         (
             "request-variant-two-bytes",
@@ -294,6 +253,14 @@ fn refused_requests() -> Vec<Refused> {
             "In the second list.",
             raw(2).byte(0).byte(1).text("o\t").byte(0),
         ),
+        ("request-cosign-empty", "None", "A cosign request without a body.", raw(5).byte(0)),
+        (
+            "request-consistency-backwards",
+            "EmptyRange",
+            "From size 2 to size 2.",
+            raw(6).repeat(&[0x11], 32).bytes(&[2, 2]),
+        ),
+        ("request-evidence-empty", "None", "Evidence of nothing.", raw(7).byte(0)),
         ("range-empty", "EmptyRange", "Start is size.", raw_range(&[9, 9, 1, 1])),
         ("range-backwards", "EmptyRange", "Start is above size.", raw_range(&[9, 8, 1, 1])),
         ("range-of-nothing", "EmptyRange", "The tree is empty.", raw_range(&[0, 0, 1, 1])),
@@ -373,9 +340,11 @@ fn all_vectors() -> Vec<Vector> {
     };
     let requests = accepted_requests()
         .into_iter()
+        .chain(wire_witness::requests())
         .map(|(name, reason, message)| (name, reason, encode_request(&message).unwrap(), "request"));
     let responses = accepted_responses()
         .into_iter()
+        .chain(wire_witness::responses())
         .map(|(name, reason, message)| (name, reason, encode_response(&message).unwrap(), "response"));
     let mut vectors: Vec<Vector> = requests.chain(responses).map(accept).collect();
     vectors.extend(refused_encodings().into_iter().chain(refused_requests()).map(reject("request")));
@@ -623,6 +592,7 @@ fn any_request() -> impl Strategy<Value = Request> {
         range,
         (any::<[u8; 32]>(), number(), any::<[u8; 32]>())
             .prop_map(|(log, size, root)| Request::Stored(Stored { log, size, root })),
+        wire_witness::any_request(),
     ]
 }
 
@@ -645,6 +615,7 @@ fn any_response() -> impl Strategy<Value = Response> {
         Just(Refusal::RateLimited),
     ];
     prop_oneof![
+        wire_witness::any_response(),
         any_hello().prop_map(Response::Hello),
         heads().prop_map(Response::Heads),
         Just(Response::Ack),

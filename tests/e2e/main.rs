@@ -8,6 +8,7 @@
 mod bad_files;
 mod bad_requests;
 mod bulk;
+mod cosign;
 mod crash;
 mod evidence;
 mod hostile;

@@ -1,7 +1,7 @@
 //! `hashpact status`: how the node is, in a few lines.
 
 use hashpact_client::Client;
-use hashpact_protocol::api::StatusResponse;
+use hashpact_protocol::api::{LogStatus, StatusResponse};
 
 use super::exit::Outcome;
 use super::output::{Output, grouped, printable};
@@ -50,10 +50,11 @@ fn show(status: &StatusResponse, output: Output) {
                 grouped(behind),
                 grouped(log.void),
                 grouped(log.opaque),
+                cosigned(log),
             ]
         })
         .collect();
-    output.table(&["log", "entries", "behind", "void", "opaque"], &logs);
+    output.table(&["log", "entries", "behind", "void", "opaque", "cosigned"], &logs);
     output.line("");
     let peers: Vec<Vec<String>> = status
         .peers
@@ -65,6 +66,25 @@ fn show(status: &StatusResponse, output: Output) {
         })
         .collect();
     output.table(&["peer", "connection", "last message", "refused"], &peers);
+}
+
+/// How far witnesses vouch for a log, how old that is, and how many faults it tolerates.
+fn cosigned(log: &LogStatus) -> String {
+    let cosigned = &log.cosigned;
+    let fork = if log.forked { "FORKED; " } else { "" };
+    if cosigned.witnesses == 0 {
+        return format!("{fork}no witnesses");
+    }
+    let age = cosigned.age_s.map_or_else(|| "never".to_owned(), |age_s| format!("{} ago", duration(age_s)));
+    let quorum = if cosigned.has_quorum { "" } else { "NO QUORUM, " };
+    format!(
+        "{fork}{quorum}{} by {} of {} (quorum {}, tolerates {} faults), {age}",
+        grouped(cosigned.size),
+        cosigned.by.len(),
+        cosigned.witnesses,
+        cosigned.quorum,
+        cosigned.faults_tolerated
+    )
 }
 
 /// A duration in its two largest units.

@@ -17,7 +17,10 @@ use hashpact_protocol::note::{Note, NoteKey, NoteSignature};
 use hashpact_protocol::roster::MemberId;
 use hashpact_protocol::wire::CosignAnswer;
 use hashpact_protocol::witness::parse_signatures;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+#[cfg(test)]
+mod tests;
 
 /// The witnesses of one log with the keys of their lines.
 pub(crate) type Witnesses = Vec<(MemberId, NoteKey)>;
@@ -38,6 +41,8 @@ struct Round {
     /// Lines of witnesses; those of an earlier round over the same checkpoint stay until renewed.
     lines: BTreeMap<MemberId, NoteSignature>,
     asks: BTreeMap<MemberId, Ask>,
+    /// Witnesses that were asked again at once: once a round each.
+    hurried: BTreeSet<MemberId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +91,8 @@ impl Collector {
         let asks = self.witnesses.iter().map(|(member, _)| (member.clone(), Ask::Due(now_ms))).collect();
         let before = self.round.take().filter(|round| round.checkpoint == checkpoint);
         let lines = before.map(|round| round.lines).unwrap_or_default();
-        self.round = Some(Round { started_ms: now_ms, offered, lines, asks, checkpoint });
+        let hurried = BTreeSet::new();
+        self.round = Some(Round { started_ms: now_ms, offered, lines, asks, hurried, checkpoint });
     }
 
     /// Offers that are due to connected witnesses.
@@ -184,7 +190,7 @@ impl Collector {
             Some(CosignAnswer::Conflict { cosigned }) => {
                 self.at.insert(witness.clone(), cosigned);
                 // At once with the proof from there, but not again and again.
-                if cosigned != before && cosigned <= size {
+                if cosigned != before && cosigned <= size && round.hurried.insert(witness.clone()) {
                     wait_ms = 0;
                 }
             }

@@ -525,7 +525,6 @@ fn followed(
                 frontier,
                 note,
                 payloads_complete: view.counts(&log.log_id).without_payload == 0,
-                frozen: false,
             }
         })
         .collect()

@@ -42,6 +42,8 @@ pub struct FollowedLog {
     pauses: BTreeMap<Peer, Pause>,
     stage: Stage,
     frozen: bool,
+    /// The one head that may still be fetched: the roster settled a forked log there.
+    only: Option<(u64, Root)>,
     recent: BTreeMap<u64, Root>,
     payloads_complete: bool,
     behind_since_ms: Option<u64>,
@@ -64,8 +66,6 @@ pub struct FollowedStart {
     pub note: Option<SizedNote>,
     /// Whether every payload is held; without that nothing is confirmed to the author.
     pub payloads_complete: bool,
-    /// Whether evidence of equivocation is held: nothing more is fetched.
-    pub frozen: bool,
 }
 
 struct Source {
@@ -203,8 +203,7 @@ impl HeadError {
 
 impl FollowedLog {
     pub(crate) fn new(start: FollowedStart, out: &mut Out) -> Self {
-        let FollowedStart { author, origin, key, size_max, frontier, note, payloads_complete, frozen } =
-            start;
+        let FollowedStart { author, origin, key, size_max, frontier, note, payloads_complete } = start;
         let note_root = note
             .as_ref()
             .and_then(|held| SignedCheckpoint::verify(&held.note, &origin, &key).ok())
@@ -220,7 +219,8 @@ impl FollowedLog {
             sources: BTreeMap::new(),
             pauses: BTreeMap::new(),
             stage: Stage::Idle,
-            frozen,
+            frozen: false,
+            only: None,
             recent: BTreeMap::new(),
             payloads_complete,
             behind_since_ms: None,
@@ -310,6 +310,12 @@ impl FollowedLog {
         self.frozen = true;
     }
 
+    /// Follows a forked log to the head that the roster settled on, and to no other.
+    pub(crate) fn settle(&mut self, size: u64, root: Root) {
+        self.only = Some((size, root));
+        self.sources.retain(|_, source| (source.head.size(), source.head.root()) == (size, root));
+    }
+
     /// The root at a size, if it was computed or checked here before.
     pub(crate) fn known_root(&self, size: u64) -> Option<Root> {
         if size == self.frontier.size() {
@@ -358,17 +364,19 @@ impl FollowedLog {
         // Compared before it becomes an offer itself: a peer may contradict its own earlier word.
         let heard = self.examine(head.clone());
         if let Heard::Contradiction { .. } = heard {
-            self.frozen = true;
+            self.frozen |= self.only.is_none();
         }
+        let fits = self.only.is_none_or(|only| only == (head.size(), head.root()));
         match self.sources.get_mut(&peer) {
             Some(source) if source.head.size() >= head.size() => {}
-            Some(source) => {
+            Some(source) if fits => {
                 source.head = head;
                 source.is_author = is_author;
             }
-            None => {
+            None if fits => {
                 self.sources.insert(peer, Source { head, is_author });
             }
+            _ => {}
         }
         self.poll(now_ms, out);
         Ok(heard)

@@ -21,6 +21,7 @@ mod server;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod witness;
 
 use crate::config::Config;
 use crate::service::Service;
@@ -37,7 +38,7 @@ pub use error::ApiError;
 pub use server::{BindError, Server};
 
 /// Patterns of all routes, as metrics name them.
-const ENDPOINTS: [&str; 16] = [
+const ENDPOINTS: [&str; 19] = [
     "/v1/match",
     "/v1/match/bulk",
     "/v1/records",
@@ -48,7 +49,10 @@ const ENDPOINTS: [&str; 16] = [
     "/v1/members",
     "/v1/logs",
     "/v1/status",
+    "/v1/evidence",
+    "/witness/add-checkpoint",
     "/logs/{member}/{n}/checkpoint",
+    "/logs/{member}/{n}/checkpoint/cosigned",
     "/logs/{member}/{n}/tile/{*path}",
     "/healthz",
     "/readyz",
@@ -122,7 +126,10 @@ pub fn router(api: Api) -> Router {
         .route("/v1/members", get(node::members))
         .route("/v1/logs", get(node::logs))
         .route("/v1/status", get(node::status))
+        .route("/v1/evidence", get(witness::evidence))
+        .route("/witness/add-checkpoint", post(witness::add_checkpoint))
         .route("/logs/{member}/{n}/checkpoint", get(logs::checkpoint))
+        .route("/logs/{member}/{n}/checkpoint/cosigned", get(witness::cosigned))
         .route("/logs/{member}/{n}/tile/{*path}", get(logs::tile))
         .route("/healthz", get(node::healthz))
         .route("/readyz", get(node::readyz))

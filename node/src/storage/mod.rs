@@ -19,6 +19,7 @@
 //! | `payloads` | log, index | hides a payload | peers' copies |
 //! | `heads`, `tiles`, `places` | | a node that stops or serves proofs that fail | a rebuild |
 //! | `notes`, `cards` | | older signed facts | asking peers again |
+//! | `cosigned`, `quorum`, `evidence` | log | hides evidence; see `facts` | the right to cosign; asking peers again |
 //! | `idempotency` | caller's key | a wrong receipt, visible as such | duplicate records on retry |
 //! | `meta` | | none that the lock file does not catch | the database |
 //!
@@ -28,6 +29,7 @@
 mod cards;
 mod codec;
 mod error;
+mod facts;
 pub mod fsck;
 mod heads;
 mod idempotency;
@@ -67,7 +69,7 @@ use std::sync::{Mutex, RwLock};
 const MARKER: &str = "CURRENT";
 
 /// Every column family of the schema; `default` is RocksDB's own and stays empty.
-const FAMILIES: [(&str, Shape); 10] = [
+const FAMILIES: [(&str, Shape); 13] = [
     ("default", Shape::Small),
     (meta::FAMILY, meta::SHAPE),
     (heads::FAMILY, heads::SHAPE),
@@ -78,7 +80,13 @@ const FAMILIES: [(&str, Shape); 10] = [
     (tiles::FAMILY, tiles::SHAPE),
     (idempotency::FAMILY, idempotency::SHAPE),
     (cards::FAMILY, cards::SHAPE),
+    (facts::COSIGNED, facts::SHAPE),
+    (facts::QUORUM, facts::SHAPE),
+    (facts::EVIDENCE, facts::SHAPE),
 ];
+
+/// Families that came later: a database without them is opened, and has them from then on.
+const ADDED: [&str; 3] = [facts::COSIGNED, facts::QUORUM, facts::EVIDENCE];
 
 /// The database of one node.
 pub struct Store {
@@ -238,7 +246,12 @@ fn check_families(dir: &Path) -> Result<(), StoreError> {
     let mut expected: Vec<String> = FAMILIES.iter().map(|(name, _)| (*name).to_owned()).collect();
     found.sort_unstable();
     expected.sort_unstable();
-    if found == expected { Ok(()) } else { Err(StoreError::Families { found, expected }) }
+    let is_there = |family: &String| found.contains(family) || ADDED.contains(&family.as_str());
+    if found.iter().all(|family| expected.contains(family)) && expected.iter().all(is_there) {
+        Ok(())
+    } else {
+        Err(StoreError::Families { found, expected })
+    }
 }
 
 fn load_identity(db: &DB) -> Result<Identity, StoreError> {

@@ -300,14 +300,19 @@ impl Engine {
         self.show_fork(log);
     }
 
-    /// Stops following or writing a log with evidence, unless the roster settled it.
+    /// Stops following or writing a log with evidence. One that the roster closed is followed to where it
+    /// did, as far as what is held leads there.
     pub(super) fn freeze(&mut self, log: LogId) {
         if log == self.own.author().log {
-            self.own.block(FORKED);
-        } else if !self.is_settled(&log)
-            && let Some(followed) = self.logs.get_mut(&log)
-        {
-            followed.freeze();
+            return self.own.block(FORKED);
+        }
+        let pin = self.pin(&log);
+        let is_settled = self.is_settled(&log);
+        if let Some(followed) = self.logs.get_mut(&log).filter(|_| !is_settled) {
+            match pin {
+                Some((size, root)) if followed.size() < size => followed.settle(size, root),
+                _ => followed.freeze(),
+            }
         }
     }
 

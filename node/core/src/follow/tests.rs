@@ -114,7 +114,6 @@ impl Bench {
             frontier: Frontier::empty(),
             note: None,
             payloads_complete: true,
-            frozen: false,
         };
         let log = FollowedLog::new(start, &mut out);
         out.take();

@@ -65,6 +65,7 @@ impl TestLog {
             note: None,
             idempotency: Vec::new(),
             read_back: false,
+            generation: None,
         }
     }
 

@@ -160,3 +160,22 @@ fn an_older_head_of_a_peer_changes_nothing() {
     assert!(matches!(heard, Heard::Ours(_)), "compared once");
     assert_eq!((bench.asked(), bench.log.is_caught_up()), (None, true));
 }
+
+#[test]
+fn a_settled_log_is_followed_to_the_pinned_head_only() {
+    let author = AuthorLog::of(6);
+    let mut other = AuthorLog::of(6);
+    other.entries[4] = entry(4, 1);
+    let mut bench = holding(3, &author);
+    bench.hear(peer(2), false, &other.note(6), NOW_MS).expect("valid");
+    assert_eq!(bench.asked(), Some((peer(2), 3, 6)));
+    bench.log.fetch_failed(NOW_MS, &mut bench.out);
+    bench.log.settle(5, author.tree(5).root());
+    for (from, note) in [(1, author.note(6)), (2, other.note(6)), (3, other.note(5)), (4, author.note(4))] {
+        bench.hear(peer(from), false, &note, NOW_MS).expect("valid");
+        assert_eq!(bench.asked(), None, "not the pinned head");
+    }
+    bench.hear(peer(5), false, &author.note(5), NOW_MS).expect("valid");
+    assert_eq!(bench.asked(), Some((peer(5), 3, 5)));
+    assert!(!bench.log.is_frozen());
+}
