@@ -12,6 +12,7 @@ use hashpact_protocol::digest::{LogId, NodeHash};
 use hashpact_protocol::roster::{MemberId, quorum};
 use hashpact_protocol::wire::{ConsistencyAnswer, CosignAnswer, Request, Response};
 use hashpact_protocol::witness::{AddCheckpoint, check};
+use std::collections::BTreeMap;
 
 impl Engine {
     /// Takes a request to cosign.
@@ -214,12 +215,12 @@ impl Engine {
         let enough = quorum(witnesses.len()).is_some_and(|needed| times.len() >= needed);
         let is_own = log == self.own.author().log;
         let held = self.cosigned.get(&log);
-        let worth = |quorum: bool, size: u64, count: usize| (quorum, size, count);
-        let better = held.is_none_or(|held| {
-            let before = worth(held.quorum, held.size, held.witnesses.len());
-            let after = worth(enough, note.size, times.len());
-            after > before || (after == before && held.witnesses != times)
-        });
+        // Old lines that somebody tells again never replace newer ones.
+        let worth = |quorum: bool, size: u64, times: &BTreeMap<MemberId, u64>| {
+            (quorum, size, times.len(), times.values().min().copied())
+        };
+        let before = held.map(|held| worth(held.quorum, held.size, &held.witnesses));
+        let better = before < Some(worth(enough, note.size, &times));
         if times.is_empty() || !better || !(enough || is_own) {
             return;
         }
