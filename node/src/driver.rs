@@ -10,15 +10,15 @@ use crate::host::Host;
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use crate::network::{NetworkEvent, NetworkHandle, NetworkStopped};
-use crate::service::Submission;
+use crate::service::{CosignAsk, Submission};
 use crate::storage::{LockFile, Store, StoreError};
 use hashpact_core::effect::{
-    LockState, PayloadBatch, PublishedHead, SubmitError, Timer, WriteBatch, WriteId,
+    FactWrite, LockState, PayloadBatch, PublishedHead, SubmitError, Timer, WriteBatch, WriteId,
 };
 use hashpact_core::event::Submit;
 use hashpact_core::{Effect, Engine, Event, StopReason};
 use hashpact_protocol::digest::LogId;
-use hashpact_protocol::wire::{Refusal, Response};
+use hashpact_protocol::wire::{ConsistencyAnswer, Refusal, Response};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -39,6 +39,7 @@ pub fn now_ms() -> u64 {
 
 enum Job {
     Write(WriteBatch),
+    Fact(FactWrite),
     Lock(WriteId, LockState),
     Payloads(PayloadBatch),
     Missing { log: LogId, after: Option<u64>, count_max: usize },
@@ -53,8 +54,11 @@ pub struct Driver {
     network: NetworkHandle,
     network_events: mpsc::Receiver<NetworkEvent>,
     submissions: mpsc::Receiver<Submission>,
+    cosign_asks: mpsc::Receiver<CosignAsk>,
+    cosign_answers: HashMap<u64, oneshot::Sender<CosignAnswer>>,
     jobs: std::sync::mpsc::SyncSender<Job>,
     done: mpsc::Receiver<Event>,
+    report: mpsc::Sender<Event>,
     ranges: Arc<Semaphore>,
     timers: BTreeMap<Timer, u64>,
     answers: HashMap<u64, oneshot::Sender<Result<hashpact_core::effect::Receipts, SubmitError>>>,
@@ -98,6 +102,8 @@ pub struct Parts {
     pub submissions: mpsc::Receiver<Submission>,
     /// The machine, to be remembered once the log is open.
     pub host: Option<Host>,
+    /// Local requests to cosign.
+    pub cosign_asks: mpsc::Receiver<CosignAsk>,
 }
 
 impl Driver {
@@ -106,14 +112,25 @@ impl Driver {
     /// # Errors
     /// The thread cannot be started.
     pub fn new(parts: Parts) -> std::io::Result<Self> {
-        let Parts { engine, store, lock, lookup, metrics, network, network_events, submissions, host } =
-            parts;
+        let Parts {
+            engine,
+            store,
+            lock,
+            lookup,
+            metrics,
+            network,
+            network_events,
+            submissions,
+            cosign_asks,
+            host,
+        } = parts;
         let (jobs, inbox) = std::sync::mpsc::sync_channel(WRITES_QUEUED_MAX);
         let (report, done) = mpsc::channel(WRITES_QUEUED_MAX);
         let writer = Arc::clone(&store);
+        let written = report.clone();
         let storage = std::thread::Builder::new()
             .name("storage".to_owned())
-            .spawn(move || write_loop(&writer, lock, &inbox, &report))?;
+            .spawn(move || write_loop(&writer, lock, &inbox, &written))?;
         Ok(Self {
             engine,
             store,
@@ -122,8 +139,11 @@ impl Driver {
             network,
             network_events,
             submissions,
+            cosign_asks,
+            cosign_answers: HashMap::new(),
             jobs,
             done,
+            report,
             ranges: Arc::new(Semaphore::new(RANGES_MAX)),
             timers: BTreeMap::new(),
             answers: HashMap::new(),
@@ -163,6 +183,7 @@ impl Driver {
                     Some(event)
                 }
                 Some(submission) = self.submissions.recv() => self.accept(submission),
+                Some(ask) = self.cosign_asks.recv(), if stopping_until.is_none() => Some(self.accept_cosign(ask)),
                 Some(event) = self.network_events.recv() => self.translate(event),
                 () = tokio::time::sleep(Duration::from_millis(wait_ms)) => None,
             };
@@ -229,6 +250,12 @@ impl Driver {
         Some(Event::Submit(Submit { request: self.last_request, drafts, salts, key, digest, prior, ack }))
     }
 
+    fn accept_cosign(&mut self, ask: CosignAsk) -> Event {
+        self.last_request += 1;
+        self.cosign_answers.insert(self.last_request, ask.answer);
+        Event::AddCheckpoint { request: self.last_request, body: ask.body }
+    }
+
     fn translate(&self, event: NetworkEvent) -> Option<Event> {
         match event {
             NetworkEvent::Listening { address } => {
@@ -262,6 +289,25 @@ impl Driver {
                     self.job(Job::Write(batch))?;
                 }
                 Effect::WriteLock { write, lock } => self.job(Job::Lock(write, lock))?,
+                Effect::WriteFact(fact) => self.job(Job::Fact(fact))?,
+                Effect::ReadTree { read, log, old, new } => self.read_tree(read, log, old, new),
+                Effect::AnswerCosign { request, answer } => {
+                    if let Some(sender) = self.cosign_answers.remove(&request) {
+                        // The caller may have gone; what was cosigned is remembered.
+                        let _ = sender.send(answer);
+                    }
+                }
+                Effect::Cosigned(head) => self.lookup.set_cosigned(head),
+                Effect::Evidence(forked) => {
+                    error!(
+                        log.origin = forked.origin,
+                        first = forked.notes[0].0,
+                        second = forked.notes[1].0,
+                        diverges_at = forked.diverges_at,
+                        "a log is frozen: its author signed two histories; the roster must close it"
+                    );
+                    self.lookup.set_forked(forked);
+                }
                 Effect::Publish(head) => self.publish(&head),
                 Effect::Send { peer, request_id, request } => {
                     heard(self.network.send(peer, request_id, request).await)?
@@ -348,6 +394,24 @@ impl Driver {
         self.lookup.publish(head);
     }
 
+    /// Reads a tree on a blocking thread; the engine bounds how many are read at once.
+    fn read_tree(&self, read: u64, log: LogId, old: u64, new: u64) {
+        let (store, report) = (Arc::clone(&self.store), self.report.clone());
+        tokio::spawn(async move {
+            let found = tokio::task::spawn_blocking(move || store.lead(&log, old, new)).await;
+            let found: Option<ConsistencyAnswer> = match found {
+                Ok(Ok(found)) => Some(found),
+                Ok(Err(error)) => {
+                    error!(%error, "a tree could not be read; run fsck");
+                    None
+                }
+                Err(_) => None,
+            };
+            // A loop that has ended needs no answer.
+            let _ = report.send(Event::TreeRead { read, found }).await;
+        });
+    }
+
     async fn serve(
         &self,
         channel: u64,
@@ -391,6 +455,10 @@ fn write_loop(
             Job::Write(batch) => match store.write(&batch) {
                 Ok(read_back) => Event::Written { write: batch.id, read_back },
                 Err(error) => Event::WriteFailed { write: batch.id, detail: error.to_string() },
+            },
+            Job::Fact(fact) => match store.write_fact(&fact) {
+                Ok(()) => Event::Written { write: fact.id, read_back: Vec::new() },
+                Err(error) => Event::WriteFailed { write: fact.id, detail: error.to_string() },
             },
             Job::Lock(write, state) => match lock.write(&state) {
                 Ok(()) => Event::LockWritten { write },

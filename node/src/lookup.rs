@@ -29,7 +29,7 @@ pub use matching::NearRecord;
 pub use proof::Contradiction;
 pub use restored::LogExtent;
 
-use hashpact_core::effect::{PublishedHead, ViewChange};
+use hashpact_core::effect::{CosignedHead, ForkedLog, PublishedHead, ViewChange};
 use hashpact_core::health::{Completeness, Health};
 use hashpact_core::view::{FoldCounts, RecordView};
 use hashpact_index::{IndexStats, MatchIndex};
@@ -70,6 +70,8 @@ struct State {
     loaded: bool,
     heads: BTreeMap<LogId, PublishedHead>,
     counts: BTreeMap<LogId, FoldCounts>,
+    cosigned: BTreeMap<LogId, CosignedHead>,
+    forked: BTreeMap<LogId, ForkedLog>,
     view_name: String,
     progress: Progress,
 }
@@ -127,6 +129,8 @@ impl Lookup {
                 loaded: false,
                 heads: BTreeMap::new(),
                 counts: BTreeMap::new(),
+                cosigned: BTreeMap::new(),
+                forked: BTreeMap::new(),
                 view_name: view_name(&BTreeMap::new()),
                 progress: Progress::default(),
             }),
@@ -180,6 +184,28 @@ impl Lookup {
     /// Remembers what answers must say about completeness.
     pub fn set_health(&self, health: Health) {
         write(&self.state).health = health;
+    }
+
+    /// Remembers how far a log is cosigned.
+    pub fn set_cosigned(&self, head: CosignedHead) {
+        write(&self.state).cosigned.insert(head.log, head);
+    }
+
+    /// How far logs are cosigned.
+    #[must_use]
+    pub fn cosigned(&self) -> BTreeMap<LogId, CosignedHead> {
+        read(&self.state).cosigned.clone()
+    }
+
+    /// Remembers evidence that the author of a log signed two histories.
+    pub fn set_forked(&self, forked: ForkedLog) {
+        write(&self.state).forked.insert(forked.log, forked);
+    }
+
+    /// Logs with evidence of equivocation.
+    #[must_use]
+    pub fn forked(&self) -> BTreeMap<LogId, ForkedLog> {
+        read(&self.state).forked.clone()
     }
 
     /// The logs are replayed: answers may be complete from now on.

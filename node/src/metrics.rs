@@ -4,6 +4,7 @@
 //! signal, a query, a key or a caller.
 
 use crate::lookup::Lookup;
+use hashpact_core::effect::PublishedHead;
 use hashpact_protocol::record::SignalType;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -79,6 +80,9 @@ pub struct Metrics {
     index_bytes: Gauge,
     index_values: Family<TypeLabel, Gauge>,
     log_size: Family<LogLabel, Gauge>,
+    log_cosigned_size: Family<LogLabel, Gauge>,
+    log_cosigned_time: Family<LogLabel, Gauge>,
+    log_forked: Family<LogLabel, Gauge>,
     peers: Gauge,
     complete: Gauge,
     records: Gauge,
@@ -103,6 +107,9 @@ impl Default for Metrics {
             index_bytes: Gauge::default(),
             index_values: Family::default(),
             log_size: Family::default(),
+            log_cosigned_size: Family::default(),
+            log_cosigned_time: Family::default(),
+            log_forked: Family::default(),
             peers: Gauge::default(),
             complete: Gauge::default(),
             records: Gauge::default(),
@@ -127,12 +134,48 @@ impl Default for Metrics {
         registry.register("peers_admitted", "Peers connected and admitted", metrics.peers.clone());
         registry.register("answers_complete", "1 when look-ups are complete", metrics.complete.clone());
         registry.register("records", "Records known, whatever their status", metrics.records.clone());
+        metrics.register_witness(&mut registry);
         metrics.register_index(&mut registry);
         Self { registry, ..metrics }
     }
 }
 
 impl Metrics {
+    fn register_witness(&self, registry: &mut Registry) {
+        registry.register(
+            "log_cosigned_size",
+            "Largest tree size that a quorum of witnesses cosigned, by log",
+            self.log_cosigned_size.clone(),
+        );
+        registry.register(
+            "log_cosigned_timestamp_seconds",
+            "When the oldest of those cosignatures was made, in seconds since 1970",
+            self.log_cosigned_time.clone(),
+        );
+        registry.register(
+            "log_forked",
+            "1 when evidence shows that the log's author signed two histories",
+            self.log_forked.clone(),
+        );
+    }
+
+    fn note_witness(&self, lookup: &Lookup) {
+        let heads = lookup.heads();
+        let forked = lookup.forked();
+        for (log, head) in &heads {
+            let label = LogLabel { log: head.origin.clone() };
+            self.log_forked.get_or_create(&label).set(i64::from(forked.contains_key(log)));
+        }
+        for head in lookup.cosigned().values().filter(|head| head.quorum) {
+            let Some(PublishedHead { origin, .. }) = heads.get(&head.log) else { continue };
+            let label = LogLabel { log: origin.clone() };
+            let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+            self.log_cosigned_size.get_or_create(&label).set(number(head.size));
+            let oldest_s = head.witnesses.values().min().copied().unwrap_or(0);
+            self.log_cosigned_time.get_or_create(&label).set(number(oldest_s));
+        }
+    }
+
     fn register_index(&self, registry: &mut Registry) {
         registry.register("index_bytes", "Memory that the match index holds", self.index_bytes.clone());
         registry.register("index_values", "Distinct values in the match index", self.index_values.clone());
@@ -212,6 +255,7 @@ impl Metrics {
         self.complete.set(i64::from(lookup.completeness().0));
         self.records.set(i64::try_from(lookup.records_count()).unwrap_or(i64::MAX));
         self.note_index(lookup);
+        self.note_witness(lookup);
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to a string cannot fail");
         text

@@ -8,6 +8,7 @@ use crate::export::{HeadsError, Holder};
 use crate::lookup::{Cursor, Lookup, RecordsFilter, opinions};
 use crate::metrics::Metrics;
 use crate::storage::{Store, StoreError};
+use hashpact_core::effect::CosignedHead;
 use hashpact_core::effect::{PublishedHead, Receipts, StoredPayload, SubmitError};
 use hashpact_core::event::{Ack, Draft};
 use hashpact_core::view::{RecordView, StatusReason};
@@ -16,7 +17,8 @@ use hashpact_protocol::digest::{LogId, RecordId};
 use hashpact_protocol::merkle::TileId;
 use hashpact_protocol::proof::TlogProof;
 use hashpact_protocol::record::{SignalType, Vocabulary as _};
-use hashpact_protocol::roster::{LogStatus, Roster};
+use hashpact_protocol::roster::{LogRef, LogStatus, Roster, faults_tolerated, quorum};
+use hashpact_protocol::wire::CosignAnswer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -45,6 +47,17 @@ pub struct Submission {
     pub answer: oneshot::Sender<Result<Receipts, SubmitError>>,
 }
 
+/// Requests to cosign that wait for the loop.
+const COSIGN_ASKS_QUEUED_MAX: usize = 16;
+
+/// A local request to cosign on its way to the loop.
+pub struct CosignAsk {
+    /// The body of the `add-checkpoint` request.
+    pub body: Vec<u8>,
+    /// Where the answer goes.
+    pub answer: oneshot::Sender<CosignAnswer>,
+}
+
 /// Facts that do not change while the node runs.
 pub struct Identity {
     /// Member id.
@@ -64,6 +77,8 @@ pub struct Service {
 struct Inner {
     identity: Identity,
     submissions: mpsc::Sender<Submission>,
+    /// Set once the loop runs.
+    cosign_asks: OnceLock<mpsc::Sender<CosignAsk>>,
     lookup: Arc<Lookup>,
     store: Arc<Store>,
     metrics: Arc<Metrics>,
@@ -109,8 +124,9 @@ impl Service {
     ) -> Self {
         let log_names = identity.roster.logs().map(|log| (log.log_id, log.origin)).collect();
         let matching = matching::Matching::default();
-        let holder = OnceLock::new();
-        let inner = Inner { identity, submissions, lookup, store, metrics, matching, log_names, holder };
+        let (cosign_asks, holder) = (OnceLock::new(), OnceLock::new());
+        let inner =
+            Inner { identity, submissions, cosign_asks, lookup, store, metrics, matching, log_names, holder };
         Self { inner: Arc::new(inner) }
     }
 
@@ -134,6 +150,57 @@ impl Service {
             mpsc::error::TrySendError::Closed(_) => SubmitError::Stopping,
         })?;
         answered.await.unwrap_or(Err(SubmitError::Stopping))
+    }
+
+    /// The requests to cosign that callers make from now on; for the loop, once.
+    #[must_use]
+    pub fn cosign_asks(&self) -> mpsc::Receiver<CosignAsk> {
+        let (asks, received) = mpsc::channel(COSIGN_ASKS_QUEUED_MAX);
+        let _ = self.inner.cosign_asks.set(asks);
+        received
+    }
+
+    /// Asks this node, as a witness, to cosign.
+    ///
+    /// # Errors
+    /// The node is stopping.
+    pub async fn add_checkpoint(&self, body: Vec<u8>) -> Result<CosignAnswer, ServiceError> {
+        let (answer, answered) = oneshot::channel();
+        let busy = CosignAnswer::NotYet { held: 0, retry_after_s: 1 };
+        let Some(asks) = self.inner.cosign_asks.get() else { return Ok(busy) };
+        match asks.try_send(CosignAsk { body, answer }) {
+            Ok(()) => answered.await.map_err(|_| ServiceError::Stopping),
+            Err(mpsc::error::TrySendError::Full(_)) => Ok(busy),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(ServiceError::Stopping),
+        }
+    }
+
+    /// The largest checkpoint of a log that a quorum cosigned.
+    #[must_use]
+    pub fn cosigned_checkpoint(&self, origin: &str) -> Option<Vec<u8>> {
+        let head = self.inner.lookup.cosigned().remove(&LogId::of_origin(origin))?;
+        head.quorum.then_some(head.note)
+    }
+
+    /// Evidence that authors signed two histories.
+    #[must_use]
+    pub fn evidence(&self) -> api::EvidenceResponse {
+        let mut evidence: Vec<api::EvidenceJson> = self
+            .inner
+            .lookup
+            .forked()
+            .into_values()
+            .map(|forked| api::EvidenceJson {
+                origin: forked.origin,
+                sizes: forked.notes.iter().map(|(size, _)| *size).collect(),
+                roots: forked.notes.iter().map(|(_, root)| root.to_hex()).collect(),
+                diverges_at: forked.diverges_at,
+                contested_from: forked.contested_from,
+                evidence: String::from_utf8_lossy(&forked.evidence).into_owned(),
+            })
+            .collect();
+        evidence.sort_by(|a, b| a.origin.cmp(&b.origin));
+        api::EvidenceResponse { evidence }
     }
 
     /// One record with who said what, or an entry that is not a record.
@@ -324,11 +391,29 @@ impl Inner {
         .with_content(&record.content)
     }
 
+    fn cosigned(&self, log: &LogRef<'_>, head: Option<&CosignedHead>) -> api::CosignedStatus {
+        let witnesses = self.identity.roster.witness_keys(log.member).len();
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let now_s = crate::driver::now_ms() / 1_000;
+        api::CosignedStatus {
+            witnesses: count(witnesses),
+            quorum: count(quorum(witnesses).unwrap_or(0)),
+            faults_tolerated: count(faults_tolerated(witnesses)),
+            size: head.map_or(0, |head| head.size),
+            by: head.map_or_else(Vec::new, |head| head.witnesses.keys().map(ToString::to_string).collect()),
+            has_quorum: head.is_some_and(|head| head.quorum),
+            age_s: head
+                .and_then(|head| head.witnesses.values().min())
+                .map(|oldest_s| now_s.saturating_sub(*oldest_s)),
+        }
+    }
+
     fn status(&self) -> api::StatusResponse {
         let (complete, reason) = self.lookup.completeness();
         let health = self.lookup.health();
         let roster = &self.identity.roster;
         let heads = self.lookup.heads();
+        let (cosigned, forked) = (self.lookup.cosigned(), self.lookup.forked());
         let connected: BTreeSet<&str> = health.peers.iter().map(|peer| peer.member.as_str()).collect();
         let stats = self.lookup.index_stats();
         let mut index: BTreeMap<String, u64> = BTreeMap::from([("pdq".to_owned(), stats.hamming.postings)]);
@@ -361,6 +446,8 @@ impl Inner {
                         void: counts.void,
                         opaque: counts.opaque,
                         without_payload: counts.without_payload,
+                        cosigned: self.cosigned(&log, cosigned.get(&log.log_id)),
+                        forked: forked.contains_key(&log.log_id),
                         origin: log.origin,
                         size: head.map_or(0, |head| head.size),
                         announced: head.map_or(0, |head| head.announced),
@@ -394,6 +481,11 @@ fn reason_text(reason: &StatusReason) -> String {
         StatusReason::DisagreedBy { members } => {
             let names: Vec<&str> = members.iter().map(|member| member.as_str()).collect();
             format!("{} disagree: {}", members.len(), names.join(", "))
+        }
+        StatusReason::ForkedFrom { index } => {
+            format!(
+                "its author signed two histories that differ from entry {index} on, or were settled up to there"
+            )
         }
         StatusReason::ExpiredAt { time_ms } => format!("expired on {}", api::time::rfc3339(*time_ms)),
         other => format!("{other:?}"),

@@ -52,6 +52,16 @@ pub const NOTE_MAX_BYTES: usize = 16 * 1024;
 /// Most signature lines of one note.
 pub const NOTE_SIGNATURES_MAX: usize = 32;
 
+/// Most hashes of a consistency proof that is submitted to a witness (C2SP tlog-witness).
+pub const CONSISTENCY_HASHES_MAX: usize = 63;
+/// Longest body of an `add-checkpoint` request: a size, a proof of 45 bytes a line, a note.
+pub const ADD_CHECKPOINT_MAX_BYTES: usize = NOTE_MAX_BYTES + CONSISTENCY_HASHES_MAX * 45 + 64;
+/// Longest answer of a witness: as many signature lines as fit beside the checkpoint.
+pub const COSIGNATURES_MAX_BYTES: usize = NOTE_MAX_BYTES;
+/// Longest evidence of equivocation: two notes, and at most five proofs and four digests in lines of
+/// at most 64 bytes.
+pub const EVIDENCE_MAX_BYTES: usize = 2 * NOTE_MAX_BYTES + 5 * 64 * 64 + 512;
+
 /// Longest member id, `[a-z0-9-]{1,32}`.
 pub const MEMBER_ID_MAX: usize = 32;
 /// Most members of one roster, left members included.
@@ -134,6 +144,10 @@ const _: () = {
     assert!(ROSTER_BODY_MAX_BYTES + NOTE_MAX_BYTES + NODE_CARD_MAX_BYTES + 1024 <= WIRE_REQUEST_MAX_BYTES);
     assert!(NODE_CARD_MAX_BYTES <= NOTE_MAX_BYTES);
     assert!(WITNESSES_MAX < NOTE_SIGNATURES_MAX);
+    // C2SP tlog-witness and signed-note readers take at most 100 lines.
+    assert!(NOTE_SIGNATURES_MAX <= 100);
+    assert!(EVIDENCE_MAX_BYTES + 16 <= WIRE_REQUEST_MAX_BYTES);
+    assert!(ADD_CHECKPOINT_MAX_BYTES + 16 <= WIRE_REQUEST_MAX_BYTES);
     assert!(PDQ_DISTANCE_DEFAULT <= PDQ_DISTANCE_MAX);
     assert!(MATCH_SIGNALS_PER_ITEM_MAX <= MATCH_SIGNALS_PER_CALL_MAX);
     // A chunk of the longest leaves with both slopes of its proof, a roster body and a list of digests fit.

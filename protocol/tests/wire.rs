@@ -6,6 +6,7 @@
 mod vector_files;
 mod vector_writer;
 mod wire_samples;
+mod wire_witness;
 
 use hashpact_protocol::digest::{hex_decode, hex_encode};
 use hashpact_protocol::limits::{
@@ -44,9 +45,11 @@ fn all_vectors() -> Vec<Vector> {
     };
     let requests = accepted_requests()
         .into_iter()
+        .chain(wire_witness::requests())
         .map(|(name, reason, message)| (name, reason, encode_request(&message).unwrap(), "request"));
     let responses = accepted_responses()
         .into_iter()
+        .chain(wire_witness::responses())
         .map(|(name, reason, message)| (name, reason, encode_response(&message).unwrap(), "response"));
     let mut vectors: Vec<Vector> = requests.chain(responses).map(accept).collect();
     vectors.extend(refused_encodings().into_iter().chain(refused_requests()).map(reject("request")));
@@ -314,6 +317,7 @@ fn any_request() -> impl Strategy<Value = Request> {
                 Request::Payloads(PayloadsRequest { log, indexes, bytes_max })
             }
         ),
+        wire_witness::any_request(),
     ]
 }
 
@@ -337,6 +341,7 @@ fn any_response() -> impl Strategy<Value = Response> {
         Just(Refusal::RateLimited),
     ];
     prop_oneof![
+        wire_witness::any_response(),
         any_hello().prop_map(Response::Hello),
         heads().prop_map(Response::Heads),
         Just(Response::Ack),

@@ -116,6 +116,7 @@ fn sign_roster(programs: &Programs, governance: &Path, nodes: &[Node], roster: &
     }
     for node in nodes {
         create.extend(["--member".to_owned(), path(&node.dir.join("data/join.toml"))?.to_owned()]);
+        create.extend(["--witness".to_owned(), node.member.clone()]);
     }
     run(Command::new(&programs.node).args(&create))?;
     for name in &GOVERNANCE[..2] {

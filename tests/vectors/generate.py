@@ -1,5 +1,5 @@
 # Independent second implementation (Ed25519 by RFC 8032, RFC 6962, C2SP notes) that writes the vectors of
-# notes, proofs and merkle.
+# notes, proofs, merkle, witness and evidence.
 import hashlib, base64, os, sys
 OUT = sys.argv[1]
 P = 2**255 - 19; L = 2**252 + 27742317777372353535851937790883648493
@@ -325,4 +325,103 @@ bad(A,'trailing-text','UnfinishedLine|LineForm','text behind the checkpoint',pro
 bad(A,'checkpoint-extension','Lines','a checkpoint with an extension line',proof(lf,checkpoint=(lambda t: note(t,S(t)))(f"{O}\n7\n".encode()+b64(mth(tree(lf)))+b'\nx\n')),**X)
 bad(A,'checkpoint-no-signature','NoSignatureLines|NoSeparator','a checkpoint without signatures',proof(lf,checkpoint=f"{O}\n7\n".encode()+b64(mth(tree(lf)))+b'\n\n'),**X)
 bad(A,'not-utf8','NotUtf8','a lone continuation byte',proof(lf)+b'\x80',**X)
-print({a:(sum(1 for x,_ in names if x==a)) for a in ('merkle','notes','proofs')})
+
+# ---- witness: add-checkpoint bodies, and the lines that the witness answers with
+A='witness'; LF=[leafh(b'fork'+bytes([i])) for i in range(16)]; FORK=LS[:3]+LF[3:8]
+def ask(old,proof_,checkpoint): return b'old '+str(old).encode()+b'\n'+b''.join(b64(h)+b'\n' for h in proof_)+b'\n'+checkpoint
+def wit(old,ls=LS,size=7,**h): return ask(old,cons(old,ls[:size]) if 0<old<size else [],cpn(ls[:size],size,**h))
+def txt(ls,size): return f"{O}\n{size}\n".encode()+b64(mth(ls[:size]))+b'\n'
+HELD=lambda size,ls=LS: dict(origin=O,key=VK,cosigned=f"{size} {mth(ls[:size]).hex()}")
+NONE=dict(origin=O,key=VK,cosigned='none')
+ANS=lambda size: dict(time=1700000000,answer=cs(txt(LS,size)).decode().rstrip('\n'))
+ok(A,'first','nothing cosigned before: no proof',wit(0),**NONE,**ANS(7))
+ok(A,'from-3','from size 3 with its proof',wit(3),**HELD(3),**ANS(7))
+ok(A,'from-4','from a power of two: the proof starts beside it',wit(4),**HELD(4),**ANS(7))
+ok(A,'same-size','the size cosigned last again, for a newer time',wit(7),**HELD(7),**ANS(7))
+ok(A,'more-lines','lines of unknown keys are ignored',ask(3,cons(3,LS[:7]),cpn(LS[:7],more=cs(txt(LS,7)))),**HELD(3),**ANS(7))
+bad(A,'conflict-behind','Conflict','the witness is at size 4',wit(3),**HELD(4))
+bad(A,'conflict-ahead','Conflict','the witness is at size 3',wit(4),**HELD(3))
+bad(A,'conflict-none','Conflict','the witness has cosigned nothing',wit(3),**NONE)
+bad(A,'conflict-zero','Conflict','asks for the size by starting from nothing',wit(0),**HELD(3))
+bad(A,'other-root','OtherRoot','the same size with another root: both are signed',wit(7,FORK),**HELD(7))
+bad(A,'old-above','OldAbove','from size 8 to size 7',wit(8),**HELD(8))
+bad(A,'fork','BadProof','a history that parts at 3 from a witness at 5',wit(5,FORK),**HELD(5))
+bad(A,'fork-own-proof','BadProof','the proof of the honest history for the root of another',ask(5,cons(5,LS[:7]),cpn(FORK[:7])),**HELD(5))
+bad(A,'proof-missing','BadProof','no proof',ask(3,[],cpn(LS[:7])),**HELD(3))
+bad(A,'proof-short','BadProof','a hash is missing',ask(3,cons(3,LS[:7])[:-1],cpn(LS[:7])),**HELD(3))
+bad(A,'proof-long','BadProof','a hash too many',ask(3,cons(3,LS[:7])+[r7],cpn(LS[:7])),**HELD(3))
+bad(A,'proof-flipped','BadProof','a bit of a hash is flipped',ask(3,[fl(cons(3,LS[:7])[0],9)]+cons(3,LS[:7])[1:],cpn(LS[:7])),**HELD(3))
+bad(A,'proof-from-nothing','BadProof','a proof from size 0 is empty',ask(0,[r7],cpn(LS[:7])),**NONE)
+bad(A,'proof-same-size','BadProof','a proof between equal sizes is empty',ask(7,[r7],cpn(LS[:7])),**HELD(7))
+bad(A,'other-key','NotSigned','signed by another key',wit(3,key=k2),**HELD(3))
+bad(A,'other-log','NotSigned','a checkpoint of another log',wit(3,origin=other),**HELD(3))
+bad(A,'only-cosigned','NotSigned','the log itself did not sign',ask(3,cons(3,LS[:7]),note(txt(LS,7),cs(txt(LS,7)))),**HELD(3))
+bad(A,'extension','NotSigned','a checkpoint with an extension line',(lambda t: ask(0,[],note(t,S(t))))(txt(LS,7)+b'x\n'),**NONE)
+bad(A,'old-leading-zero','Old','a leading zero',wit(3).replace(b'old 3',b'old 03'),**HELD(3))
+bad(A,'old-plus','Old','a plus sign',wit(3).replace(b'old 3',b'old +3'),**HELD(3))
+bad(A,'old-2-63','Old','2^63',wit(3).replace(b'old 3',b'old 9223372036854775808'),**HELD(3))
+bad(A,'old-missing','Old','no first line',wit(3)[6:],**HELD(3))
+bad(A,'old-capital','Old','another word',wit(3).replace(b'old 3',b'Old 3'),**HELD(3))
+bad(A,'old-two-spaces','Old','two spaces',wit(3).replace(b'old 3',b'old  3'),**HELD(3))
+bad(A,'no-empty-line','Hash|NoSeparator','no empty line before the checkpoint',ask(3,cons(3,LS[:7]),b'').rstrip(b'\n')+b'\n'+cpn(LS[:7]),**HELD(3))
+bad(A,'hash-short','Hash','31 bytes of hash',ask(3,[cons(3,LS[:7])[0][:31]],cpn(LS[:7])),**HELD(3))
+bad(A,'hash-unpadded','Hash','base64 without its padding',wit(3).replace(b'=\n',b'\n',1),**HELD(3))
+bad(A,'hash-stray-bits','Hash','bits behind the last byte',(lambda b: b.replace(b.split(b'\n')[1],b.split(b'\n')[1][:-2]+b'B='))(ask(3,[bytes(32)],cpn(LS[:7]))),**HELD(3))
+bad(A,'hash-space','Hash','a space behind a hash',wit(3).replace(b'=\n',b'= \n',1),**HELD(3))
+bad(A,'hashes-64','TooManyHashes','more lines than the format has room for',ask(3,[r7]*64,cpn(LS[:7])),**HELD(3))
+bad(A,'carriage-return','Old','lines end in CR LF',wit(3).replace(b'\n',b'\r\n'),**HELD(3))
+bad(A,'trailing-text','UnfinishedLine|LineForm','text behind the checkpoint',wit(3)+b'x',**HELD(3))
+bad(A,'trailing-line','NoSignatureLines|LineForm','an empty line behind the checkpoint',wit(3)+b'\n',**HELD(3))
+bad(A,'too-long','TooLong','more than the largest body',wit(3)+b'a'*20000,**HELD(3))
+bad(A,'not-utf8','NotUtf8','a lone continuation byte',wit(3)+b'\x80',**HELD(3))
+bad(A,'empty','Old','no bytes',b'',**HELD(3))
+
+# ---- evidence of equivocation
+A='evidence'; E_=dict(origin=O,key=VK)
+def ev(a,b,old=None,div=None):
+    h=b'hashpact/evidence/v1 '+str(len(a)).encode()+b' '+str(len(b)).encode()+b'\n'
+    if old: h+=b'old-root '+b64(old[0])+b'\n'+b''.join(b'old-proof '+b64(x)+b'\n' for x in old[1])
+    if div:
+        d,common,sides=div
+        h+=b'divergence '+str(d).encode()+b'\ncommon-root '+b64(common)+b'\n'
+        for nm,(lf_,cp_,ip_) in zip((b'first',b'second'),sides):
+            h+=nm+b'-leaf '+b64(lf_)+b'\n'+b''.join(nm+b'-consistency '+b64(x)+b'\n' for x in cp_)+b''.join(nm+b'-inclusion '+b64(x)+b'\n' for x in ip_)
+    return h+b'\n'+a+b
+def side(ls,d): return (ls[d],cons(d,ls) if d else [],path(d,ls))
+def div(a,b,d): return (d,mth(a[:d]),[side(a,d),side(b,d)])
+H7,F7,F5=LS[:7],FORK[:7],FORK[:5]; N=lambda ls,**h: cpn(ls,len(ls),**h)
+old5=(mth(LS[:5]),cons(5,H7)); rootless=[leafh(b'first')]+LS[1:7]
+ok(A,'same-size','two roots of one size',ev(N(H7),N(F7)),**E_,divergence='none')
+ok(A,'two-sizes','the larger tree has another root at the smaller size',ev(N(F5),N(H7),old5),**E_,divergence='none')
+ok(A,'divergence','the histories part at 3',ev(N(H7),N(F7),div=div(H7,F7,3)),**E_,divergence=3)
+ok(A,'divergence-two-sizes','the same, over two sizes',ev(N(F5),N(H7),old5,div(F5,H7,3)),**E_,divergence=3)
+ok(A,'divergence-at-0','not even the first leaf is shared',ev(N(H7),N(rootless),div=div(H7,rootless,0)),**E_,divergence=0)
+bad(A,'same-note','NoContradiction','one note twice',ev(N(H7),N(H7)),**E_)
+bad(A,'honest','NoContradiction','two sizes of one history',ev(N(LS[:5]),N(H7),old5),**E_)
+bad(A,'made-up-root','NotProven','an old root that the larger tree does not have',ev(N(LS[:5]),N(H7),(mth(F5),cons(5,H7))),**E_)
+bad(A,'made-up-proof','NotProven','the proof of the other history',ev(N(LS[:5]),N(H7),(mth(F5),cons(5,F7))),**E_)
+bad(A,'power-of-two','NotProven','an old root that no proof hash pins',ev(N(LS[:4]),N(H7),(mth(FORK[:4]),cons(4,H7))),**E_)
+bad(A,'from-nothing','NotProven','every history starts from the empty tree',ev(note(f"{O}\n0\n".encode()+b64(mth([]))+b'\n',S(f"{O}\n0\n".encode()+b64(mth([]))+b'\n')),N(H7),(mth(F5),[])),**E_)
+bad(A,'size-of-proof','NotProven','a proof from another size',ev(N(F5),N(H7),(mth(LS[:6]),cons(6,H7))),**E_)
+bad(A,'no-old-root','OldRoot','two sizes without an old root',ev(N(F5),N(H7)),**E_)
+bad(A,'old-root-too-many','OldRoot','an old root between equal sizes',ev(N(F7),N(H7),(mth(H7),[])),**E_)
+bad(A,'order','Order','the larger note first',ev(N(H7),N(F5),old5),**E_)
+bad(A,'other-key','Checkpoint','one note is signed by another key',ev(N(H7),N(F7,key=k2)),**E_)
+bad(A,'other-log','Checkpoint','a note of another log of the same member',ev(N(H7),N(F7,origin=other)),**E_)
+bad(A,'both-other-log','Checkpoint','both notes are of another log',ev(N(H7,origin=other),N(F7,origin=other)),**E_)
+bad(A,'divergence-too-small','Divergence','leaf 2 is the same in both',ev(N(H7),N(F7),div=div(H7,F7,2)),**E_)
+bad(A,'divergence-too-large','Divergence','the histories differ before 4 already',ev(N(H7),N(F7),div=div(H7,F7,4)),**E_)
+bad(A,'divergence-other-root','Divergence','another common root',ev(N(H7),N(F7),div=(3,mth(LS[:2]),div(H7,F7,3)[2])),**E_)
+bad(A,'divergence-swapped','Divergence','the sides are swapped',ev(N(H7),N(F7),div=div(F7,H7,3)),**E_)
+bad(A,'divergence-outside','Divergence','an index that the first tree does not have',ev(N(F5),N(H7),old5,(5,mth(LS[:5]),[side(H7,5),side(H7,5)])),**E_)
+bad(A,'divergence-leaf-flipped','Divergence','a bit of a leaf hash is flipped',ev(N(H7),N(F7),div=(3,mth(LS[:3]),[side(H7,3),(fl(F7[3]),)+side(F7,3)[1:]])),**E_)
+bad(A,'header-version-2','Header','another version',ev(N(H7),N(F7)).replace(b'/v1',b'/v2',1),**E_)
+bad(A,'header-leading-zero','Header','a leading zero in a length',ev(N(H7),N(F7)).replace(b'v1 ',b'v1 0',1),**E_)
+bad(A,'length-cut','Notes','a length is one too small',(lambda e: e.replace(b' %d\n'%len(N(F7)),b' %d\n'%(len(N(F7))-1),1))(ev(N(H7),N(F7))),**E_)
+bad(A,'trailing-byte','Notes','a byte follows',ev(N(H7),N(F7))+b'\n',**E_)
+bad(A,'cut','Notes','the last byte is missing',ev(N(H7),N(F7))[:-1],**E_)
+bad(A,'unknown-line','Line','a line that the format does not have',ev(N(H7),N(F7)).replace(b'\n',b'\nreason none\n',1),**E_)
+bad(A,'leaf-missing','Line','a side without its leaf',(lambda e: e.replace(b'second-leaf',b'second-inclusion',1))(ev(N(H7),N(F7),div=div(H7,F7,3))),**E_)
+bad(A,'empty','Header','no bytes',b'',**E_)
+bad(A,'too-long','TooLong','more than the largest evidence',ev(N(H7),N(F7))+b'a'*54000,**E_)
+print({a:(sum(1 for x,_ in names if x==a)) for a in ('merkle','notes','proofs','witness','evidence')})

@@ -1,7 +1,7 @@
 //! `hashpact status`: how the node is, in a few lines.
 
 use hashpact_client::Client;
-use hashpact_protocol::api::{CatchUp, StatusResponse};
+use hashpact_protocol::api::{CatchUp, LogStatus, StatusResponse};
 
 use super::exit::Outcome;
 use super::output::{Output, grouped, printable};
@@ -57,10 +57,11 @@ fn show(status: &StatusResponse, output: Output) {
                 grouped(log.void),
                 grouped(log.opaque),
                 grouped(log.without_payload),
+                cosigned(log),
             ]
         })
         .collect();
-    output.table(&["log", "entries", "behind", "void", "opaque", "no payload"], &logs);
+    output.table(&["log", "entries", "behind", "void", "opaque", "no payload", "cosigned"], &logs);
     output.line("");
     let peers: Vec<Vec<String>> = status
         .peers
@@ -82,6 +83,25 @@ fn catch_up(progress: &CatchUp) -> String {
     let (held, offered) = (grouped(progress.entries_held), grouped(progress.entries_offered));
     let percent = u128::from(progress.entries_held) * 100 / u128::from(progress.entries_offered.max(1));
     format!("{held} of {offered} entries ({percent} %), {remaining}")
+}
+
+/// How far witnesses vouch for a log, how old that is, and how many faults it tolerates.
+fn cosigned(log: &LogStatus) -> String {
+    let cosigned = &log.cosigned;
+    let fork = if log.forked { "FORKED; " } else { "" };
+    if cosigned.witnesses == 0 {
+        return format!("{fork}no witnesses");
+    }
+    let age = cosigned.age_s.map_or_else(|| "never".to_owned(), |age_s| format!("{} ago", duration(age_s)));
+    let quorum = if cosigned.has_quorum { "" } else { "NO QUORUM, " };
+    format!(
+        "{fork}{quorum}{} by {} of {} (quorum {}, tolerates {} faults), {age}",
+        grouped(cosigned.size),
+        cosigned.by.len(),
+        cosigned.witnesses,
+        cosigned.quorum,
+        cosigned.faults_tolerated
+    )
 }
 
 /// A duration in its two largest units.

@@ -47,7 +47,10 @@ pub struct OwnLog {
     other_members: usize,
     frontier: Frontier,
     note: Option<SizedNote>,
+    /// The last generation given out; the database learns it before the lock does.
     generation: u64,
+    /// What the lock file says once all that was asked for is written.
+    lock: LockState,
     last_time_ms: u64,
     last_batch_ms: u64,
     blocked: Option<&'static str>,
@@ -96,6 +99,7 @@ struct Submission {
 
 struct InFlight {
     write: WriteId,
+    generation: u64,
     stage: Stage,
     start: u64,
     entries: Vec<StoredEntry>,
@@ -126,7 +130,7 @@ impl OwnLog {
         blocked: Option<&'static str>,
         out: &mut Out,
     ) -> Self {
-        let Recovered { signed, lock, unsigned } = recovered;
+        let Recovered { signed, lock, unsigned, generation } = recovered;
         let mut own = Self {
             author: identity.author,
             origin: identity.origin,
@@ -134,7 +138,7 @@ impl OwnLog {
             roster_version: identity.roster_version,
             other_members: identity.other_members,
             note: (!lock.note.is_empty()).then(|| SizedNote { size: lock.size, note: lock.note.clone() }),
-            generation: lock.generation,
+            generation,
             last_time_ms,
             last_batch_ms: 0,
             blocked,
@@ -144,13 +148,17 @@ impl OwnLog {
             replicas: Replicas::default(),
             recent_roots: BTreeMap::from([(signed.size(), signed.root())]),
             frontier: signed,
+            lock,
         };
         out.push(own.head());
         if let Some((entries, after)) = unsigned {
             let write = out.next_id();
             let start = own.frontier.size();
+            // The generation that came with these entries, if the database has one beyond the lock's.
+            own.generation = own.generation.max(own.lock.generation + 1);
             own.in_flight = Some(InFlight {
                 write,
+                generation: own.generation,
                 stage: Stage::Writing,
                 start,
                 entries,
@@ -208,6 +216,39 @@ impl OwnLog {
     #[must_use]
     pub fn blocked(&self) -> Option<&'static str> {
         self.blocked
+    }
+
+    /// The next generation; whoever takes it writes it to the database first and to the lock then.
+    pub(crate) fn next_generation(&mut self) -> u64 {
+        self.generation += 1;
+        self.generation
+    }
+
+    /// Raises the generation in the lock file for a signature of another role; what it says of this log
+    /// stays. Lock writes are asked for in the order of the generations that the database learnt.
+    pub(crate) fn raise_lock(&mut self, generation: u64, out: &mut Out) -> WriteId {
+        let write = out.next_id();
+        self.lock.generation = generation;
+        out.push(Effect::WriteLock { write, lock: self.lock.clone() });
+        write
+    }
+
+    /// Takes no entry any more, for this reason.
+    pub(crate) fn block(&mut self, reason: &'static str) {
+        self.blocked = Some(reason);
+    }
+
+    /// Replaces the newest note by the same checkpoint with cosignatures.
+    pub(crate) fn dress(&mut self, note: SizedNote, out: &mut Out) {
+        if self.note.as_ref().is_some_and(|held| held.size == note.size && held.note != note.note) {
+            self.note = Some(note);
+            out.push(self.head());
+        }
+    }
+
+    /// Whether nothing is known here about a size that is signed.
+    pub(crate) fn is_unknown(&self, size: u64) -> bool {
+        size < self.frontier.size() && !self.recent_roots.contains_key(&size)
     }
 
     /// Opens the log for entries: the node was cleared to append.
@@ -324,6 +365,7 @@ impl OwnLog {
         self.last_batch_ms = now_ms;
         let mut flight = InFlight {
             write: out.next_id(),
+            generation: self.next_generation(),
             stage: Stage::Writing,
             start: self.frontier.size(),
             entries: Vec::new(),
@@ -415,6 +457,7 @@ impl OwnLog {
                 })
                 .collect(),
             read_back: true,
+            generation: Some(flight.generation),
         }
     }
 
@@ -449,13 +492,14 @@ impl OwnLog {
         let checkpoint =
             Checkpoint { origin: self.origin.clone(), size: flight.after.size(), root: flight.after.root() };
         let lock = LockState {
-            generation: self.generation + 1,
+            generation: flight.generation,
             origin: self.origin.clone(),
             size: checkpoint.size,
             root: checkpoint.root,
             note: sign_checkpoint(&checkpoint, &self.key),
         };
         out.push(Effect::WriteLock { write: flight.write, lock: lock.clone() });
+        self.lock = lock.clone();
         flight.stage = Stage::Locking(lock);
     }
 
@@ -467,7 +511,6 @@ impl OwnLog {
             return Err(StopReason::Internal("a lock write was reported that is not under way"));
         };
         self.frontier = after;
-        self.generation = lock.generation;
         self.note = Some(SizedNote { size: lock.size, note: lock.note });
         self.recent_roots.insert(lock.size, lock.root);
         while self.recent_roots.len() > RECENT_ROOTS_MAX {

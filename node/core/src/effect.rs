@@ -7,7 +7,9 @@ use crate::event::{Ack, Channel, Peer};
 use crate::health::Health;
 use crate::view::{FoldCounts, RecordView};
 use hashpact_protocol::digest::{LeafHash, LogId, NodeHash, RecordId, Root};
-use hashpact_protocol::wire::{Request, Response};
+use hashpact_protocol::roster::MemberId;
+use hashpact_protocol::wire::{CosignAnswer, Request, Response};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Names one request of ours to a peer.
@@ -85,6 +87,31 @@ pub enum Effect {
         /// The first so many of them.
         count_max: usize,
     },
+    /// Write this fact with a sync, then report `Event::Written`.
+    WriteFact(FactWrite),
+    /// Read from the stored tree of a log how its size `old` leads to its size `new`, both stored and
+    /// `old` below `new`; report `Event::TreeRead`.
+    ReadTree {
+        /// Echoed in the event.
+        read: u64,
+        /// The log.
+        log: LogId,
+        /// The smaller size.
+        old: u64,
+        /// The larger size.
+        new: u64,
+    },
+    /// Answer a local `add-checkpoint` request.
+    AnswerCosign {
+        /// The request's number.
+        request: u64,
+        /// What to say.
+        answer: CosignAnswer,
+    },
+    /// How far a log is cosigned changed.
+    Cosigned(CosignedHead),
+    /// Evidence of equivocation is held, or more of it.
+    Evidence(ForkedLog),
     /// Close all connections to a peer.
     Disconnect {
         /// The peer.
@@ -139,6 +166,78 @@ pub enum Effect {
     Stop(crate::StopReason),
 }
 
+/// A fact that must survive, in one durable step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FactWrite {
+    /// Echoed in `Event::Written`.
+    pub id: WriteId,
+    /// The log that it is about.
+    pub log: LogId,
+    /// The generation that this step raises the database to, if something is signed on its strength.
+    pub generation: Option<u64>,
+    /// What is kept.
+    pub fact: Fact,
+}
+
+/// What is kept beside the logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// What we cosign from now on: nothing smaller, nothing else of this size.
+    Cosigned {
+        /// Tree size.
+        size: u64,
+        /// Its root.
+        root: Root,
+    },
+    /// The largest checkpoint that a quorum of witnesses cosigned, with its cosignatures.
+    QuorumHead(SizedNote),
+    /// Evidence of equivocation, in the form of SPEC §3.6.
+    Evidence(Vec<u8>),
+}
+
+/// Facts about logs other than their entries, as the database holds them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeldFacts {
+    /// What we cosigned last.
+    pub cosigned: BTreeMap<LogId, (u64, Root)>,
+    /// The largest checkpoints with a quorum of cosignatures.
+    pub quorum_heads: BTreeMap<LogId, SizedNote>,
+    /// Evidence of equivocation.
+    pub evidence: BTreeMap<LogId, Vec<u8>>,
+}
+
+/// The largest head of a log with enough cosignatures, or of the own log with any.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CosignedHead {
+    /// The log.
+    pub log: LogId,
+    /// Tree size.
+    pub size: u64,
+    /// The checkpoint with its cosignatures.
+    pub note: Vec<u8>,
+    /// Who cosigned, and when, in seconds since 1970.
+    pub witnesses: BTreeMap<MemberId, u64>,
+    /// Whether these are a quorum.
+    pub quorum: bool,
+}
+
+/// A log whose author signed two histories.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForkedLog {
+    /// The log.
+    pub log: LogId,
+    /// Its origin.
+    pub origin: String,
+    /// Sizes and roots of the two notes.
+    pub notes: [(u64, Root); 2],
+    /// Where the histories part, if that is proven.
+    pub diverges_at: Option<u64>,
+    /// Entries from this leaf index on are contested.
+    pub contested_from: Option<u64>,
+    /// The evidence, in the form of SPEC §3.6.
+    pub evidence: Vec<u8>,
+}
+
 /// Timers that the engine sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
@@ -171,6 +270,8 @@ pub struct WriteBatch {
     pub idempotency: Vec<IdempotencyEntry>,
     /// Read the leaves back from the database after the sync and report them.
     pub read_back: bool,
+    /// The generation that this step raises the database to: of the own log only.
+    pub generation: Option<u64>,
 }
 
 /// Payloads that arrived after their leaves.

@@ -4,13 +4,20 @@
 //! one is here: clearing the own log to append, answering what peers ask, and the health that
 //! look-ups report.
 
+mod cosign;
+mod forks;
 mod peer;
 
 use crate::admit::Peers;
 use crate::append::{OwnIdentity, OwnLog};
-use crate::effect::{Effect, Receipts, StoredEntry, StoredPayload, SubmitError, Timer, ViewChange};
-use crate::event::{Ack, Event, Peer, Submit};
+use crate::cosigning::{Collector, count};
+use crate::effect::{
+    CosignedHead, Effect, HeldFacts, Receipts, RequestId, SizedNote, StoredEntry, StoredPayload, SubmitError,
+    Timer, ViewChange, WriteId,
+};
+use crate::event::{Ack, Channel, Event, Peer, Submit};
 use crate::follow::{Closure, FollowedLog, FollowedStart};
+use crate::forks::Forks;
 use crate::health::{Completeness, Health};
 use crate::limits::{
     ANNOUNCE_INTERVAL_MS, CLEARANCE_WAIT_MS, FETCHES_MAX, FETCHES_PER_LOG_MAX, ISOLATION_GRACE_MS,
@@ -19,12 +26,14 @@ use crate::limits::{
 use crate::recover::{OwnDisk, recover};
 use crate::stop::StopReason;
 use crate::view::{Author, View};
-use hashpact_protocol::digest::LogId;
+use crate::witness::{Asker, Cosigner};
+use hashpact_protocol::checkpoint::SignedCheckpoint;
+use hashpact_protocol::digest::{LogId, Root};
 use hashpact_protocol::keys::SecretKey;
 use hashpact_protocol::merkle::Frontier;
-use hashpact_protocol::roster::{LogStatus, MemberId, Roster, RosterChain};
+use hashpact_protocol::roster::{LogStatus, MemberId, Roster, RosterChain, quorum};
 use hashpact_protocol::wire::{Announce, HeadNote, Hello, Request};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How an entry goes into the view: as a whole, or its payload only.
@@ -64,6 +73,8 @@ pub struct EngineConfig {
     pub member: MemberId,
     /// The open log's key.
     pub log_key: SecretKey,
+    /// The cosigner key.
+    pub cosigner_key: SecretKey,
     /// Our own peer key.
     pub peer: Peer,
     /// Our signed node card.
@@ -95,6 +106,8 @@ pub struct Opening {
     pub last_time_ms: u64,
     /// The other logs on disk, by log id.
     pub held: BTreeMap<LogId, HeldLog>,
+    /// What is on disk beside the logs.
+    pub facts: HeldFacts,
     /// Entries of all logs in storage order, up to what is signed or held, folded once.
     pub view: View,
     /// Now.
@@ -108,6 +121,15 @@ pub struct Engine {
     logs: BTreeMap<LogId, FollowedLog>,
     origins: BTreeMap<String, LogId>,
     peers: Peers,
+    /// Present if this member is a witness.
+    cosigner: Option<Cosigner>,
+    collector: Collector,
+    /// The largest cosigned heads, by log.
+    cosigned: BTreeMap<LogId, CosignedHead>,
+    forks: Forks,
+    suspicions: BTreeMap<RequestId, forks::Suspicion>,
+    reads: BTreeMap<u64, ReadFor>,
+    facts_writing: BTreeSet<WriteId>,
     view: View,
     started_ms: u64,
     caught_up_once: bool,
@@ -118,6 +140,24 @@ pub struct Engine {
     out: Out,
 }
 
+/// What a read of a stored tree is for.
+enum ReadFor {
+    /// A peer asked.
+    Serve { channel: Channel },
+    /// The request to cosign that is under way.
+    Cosign,
+    /// A proof for a witness of ours.
+    Offer { witness: MemberId, old: u64 },
+    /// A note of our own log, seen at a peer.
+    OwnHead { size: u64, root: Root },
+    /// A head of a smaller size than the note held then.
+    Head { log: LogId, head: SignedCheckpoint, against: SizedNote },
+    /// The search for where two histories part.
+    Search { log: LogId },
+}
+
+/// Why a member's own log is blocked for good: somebody else signs with its key.
+const FORKED: &str = "evidence shows two histories signed with this log's key; the roster must close this log and open the next one";
 /// Where a member's own log is blocked before it is cleared.
 const WAITING_FOR_HEADS: &str = "comparing with connected peers after the start";
 /// The same for a node that cannot trust its own disk or machine.
@@ -133,7 +173,7 @@ impl Engine {
     /// # Errors
     /// The reason why this node must not start.
     pub fn open(opening: Opening) -> Result<(Self, Vec<Effect>), StopReason> {
-        let Opening { config, roster, own, last_time_ms, mut held, view, now_ms } = opening;
+        let Opening { config, roster, own, last_time_ms, mut held, facts, view, now_ms } = opening;
         let mut out = Out::default();
         let current = roster.current();
         let locked = own.lock.as_ref().map(|lock| lock.origin.as_str());
@@ -161,12 +201,24 @@ impl Engine {
             card: config.card,
         };
         let peers = Peers::new(config.peer, hello);
+        let is_witness = current.witnesses.contains(&config.member);
+        let cosigner = is_witness.then(|| {
+            Cosigner::new(current.witness_name(&config.member), config.cosigner_key, facts.cosigned)
+        });
+        let collector = Collector::new(current.witness_keys(&config.member));
         let mut engine = Self {
             roster,
             own,
             logs,
             origins,
             peers,
+            cosigner,
+            collector,
+            cosigned: BTreeMap::new(),
+            forks: Forks::default(),
+            suspicions: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            facts_writing: BTreeSet::new(),
             view,
             started_ms: now_ms,
             caught_up_once: sole,
@@ -177,6 +229,10 @@ impl Engine {
             out,
         };
         engine.out.push(Effect::SetTimer { timer: Timer::Tick, at_ms: now_ms + TICK_INTERVAL_MS });
+        engine.load_quorum_heads(facts.quorum_heads, now_ms);
+        for (log, evidence) in &facts.evidence {
+            engine.load_evidence(*log, evidence);
+        }
         engine.report_health(now_ms);
         let effects = engine.out.take();
         Ok((engine, effects))
@@ -207,6 +263,8 @@ impl Engine {
             Event::Connected { peer } => self.peers.connected(peer, now_ms, &mut self.out),
             Event::Disconnected { peer } => {
                 self.peers.disconnected(&peer);
+                self.collector.lost(&peer, now_ms);
+                self.forks.lost(&peer);
                 for log in self.logs.values_mut() {
                     log.lost(&peer, now_ms, &mut self.out);
                 }
@@ -214,6 +272,10 @@ impl Engine {
             Event::Inbound { peer, channel, request } => self.inbound(peer, channel, request, now_ms)?,
             Event::Outcome { peer, request, result } => self.outcome(peer, request, result, now_ms)?,
             Event::Submit(submit) => self.submit(submit, now_ms),
+            Event::AddCheckpoint { request, body } => {
+                self.ask_cosign(None, Asker::Local(request), body, now_ms);
+            }
+            Event::TreeRead { read, found } => self.tree_read(read, found, now_ms)?,
             Event::Written { write, read_back } => self.written(write, &read_back, now_ms)?,
             Event::Missing { log, found } => {
                 if let Some(log) = self.logs.get_mut(&log) {
@@ -272,6 +334,8 @@ impl Engine {
                     log.allow(fetches_max);
                     log.poll(now_ms, &mut self.out);
                 }
+                self.collect(now_ms);
+                self.spread_evidence();
                 let expired = self.view.expire(now_ms);
                 self.out.view(expired);
                 if self.announce_due {
@@ -285,13 +349,24 @@ impl Engine {
         if self.own.is_writing(write) {
             return self.own.written(read_back, &mut self.out);
         }
+        if self.cosigner.as_ref().is_some_and(|cosigner| cosigner.is_writing(write)) {
+            self.cosign_written();
+            return Ok(());
+        }
+        if self.facts_writing.remove(&write) {
+            if self.forks.written(write) {
+                self.spread_evidence();
+            }
+            return Ok(());
+        }
         let Some(log) = self.logs.values_mut().find(|log| log.is_writing(write)) else {
             return Err(StopReason::Internal("a write was reported that is not under way"));
         };
+        let target = log.target().cloned();
         let Some(followed) = log.written(write, now_ms, &mut self.out) else { return Ok(()) };
         let author = log.author().clone();
         if let Some(fault) = followed.fault {
-            self.misbehaved(fault.peer, fault.error.label());
+            self.blame(author.log, fault, target.as_ref());
         }
         let fold = if followed.is_late { View::supply } else { View::fold };
         self.fold(&author, &followed.entries, fold);
@@ -302,6 +377,10 @@ impl Engine {
     }
 
     fn lock_written(&mut self, write: u64, now_ms: u64) -> Result<(), StopReason> {
+        if self.cosigner.as_ref().is_some_and(|cosigner| cosigner.is_writing(write)) {
+            self.cosign_locked(now_ms);
+            return Ok(());
+        }
         if !self.own.is_writing(write) {
             return Err(StopReason::Internal("a lock write was reported that is not under way"));
         }
@@ -337,9 +416,40 @@ impl Engine {
         }
         self.announced_ms = now_ms;
         self.announce_due = false;
-        let head = HeadNote { origin: self.own.origin().to_owned(), note: note.note.clone() };
-        let request = Request::Announce(Announce { notes: vec![head], priority: Vec::new() });
+        let notes = self.notes_of(self.own.author().log, self.own.origin(), note).collect();
+        let request = Request::Announce(Announce { notes, priority: Vec::new() });
         self.peers.announce(&request, &mut self.out);
+    }
+
+    /// The newest note of a log, and the largest that a quorum cosigned.
+    fn notes_of<'a>(
+        &'a self,
+        log: LogId,
+        origin: &'a str,
+        newest: &'a SizedNote,
+    ) -> impl Iterator<Item = HeadNote> {
+        let cosigned = self.cosigned.get(&log).filter(|head| head.quorum && head.note != newest.note);
+        let notes = std::iter::once(&newest.note).chain(cosigned.map(|head| &head.note));
+        notes.map(|note| HeadNote { origin: origin.to_owned(), note: note.clone() })
+    }
+
+    /// The largest cosigned heads that start-up found. They were compared with our trees before they were
+    /// kept; their signatures count under the roster of today.
+    fn load_quorum_heads(&mut self, heads: BTreeMap<LogId, SizedNote>, now_ms: u64) {
+        for (log, head) in heads {
+            let author = match self.logs.get(&log) {
+                Some(followed) => followed.author().member.clone(),
+                None if log == self.own.author().log => self.own.author().member.clone(),
+                None => continue,
+            };
+            let witnesses = self.roster.current().witness_keys(&author);
+            let (note, times) = count(&head.note, &witnesses, now_ms);
+            if quorum(witnesses.len()).is_some_and(|needed| times.len() >= needed) {
+                let head = CosignedHead { log, size: head.size, note, witnesses: times, quorum: true };
+                self.cosigned.insert(log, head.clone());
+                self.out.push(Effect::Cosigned(head));
+            }
+        }
     }
 
     /// After a start the own log waits until connected peers told their heads, or a bounded time:
@@ -410,6 +520,17 @@ impl Engine {
     /// The followed logs.
     pub fn followed(&self) -> impl Iterator<Item = &FollowedLog> {
         self.logs.values()
+    }
+
+    /// The largest cosigned heads, by log.
+    #[must_use]
+    pub fn cosigned(&self) -> &BTreeMap<LogId, CosignedHead> {
+        &self.cosigned
+    }
+
+    /// Logs with evidence of equivocation, and where their histories part as far as that is proven.
+    pub fn forked(&self) -> impl Iterator<Item = (LogId, Option<u64>)> {
+        self.forks.logs().map(|(log, evidence)| (*log, evidence.diverges_at()))
     }
 
     /// The roster in force.

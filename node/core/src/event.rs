@@ -8,7 +8,7 @@ use crate::effect::{RequestId, Timer, WriteId};
 use hashpact_protocol::digest::{LeafHash, LogId, RecordId};
 use hashpact_protocol::keys::PublicKey;
 use hashpact_protocol::record::{Content, OpinionValue, Reason, RetractionReason};
-use hashpact_protocol::wire::{Request, Response};
+use hashpact_protocol::wire::{ConsistencyAnswer, Request, Response};
 
 /// A remote node, named by its Ed25519 peer key (the key of its libp2p identity).
 pub type Peer = PublicKey;
@@ -52,7 +52,22 @@ pub enum Event {
     },
     /// A local caller states something.
     Submit(Submit),
-    /// A batch of [`crate::Effect::Write`] is synced to disk.
+    /// A local caller asks this witness to cosign: a C2SP `add-checkpoint` body. Answered by exactly one
+    /// `AnswerCosign`.
+    AddCheckpoint {
+        /// Echoed in the answer.
+        request: u64,
+        /// The body.
+        body: Vec<u8>,
+    },
+    /// What [`crate::Effect::ReadTree`] found.
+    TreeRead {
+        /// The read's number.
+        read: u64,
+        /// What the tree says, or `None` when it could not be read.
+        found: Option<ConsistencyAnswer>,
+    },
+    /// A batch of [`crate::Effect::Write`], or a fact of [`crate::Effect::WriteFact`], is synced to disk.
     Written {
         /// The batch's id.
         write: WriteId,

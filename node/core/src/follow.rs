@@ -12,7 +12,8 @@
 //!
 //! An entry that breaks a rule, or that this node cannot read, is stored and shown like any other;
 //! only a chunk that does not hash to the signed root is refused, and that is the serving peer's
-//! fault. Two signed heads of one size with different roots freeze the log at the size held.
+//! fault. What a head says about a size that is held is compared with what is held ([`Heard`]): a
+//! contradiction freezes the log at the size held. Evidence is made from it in [`crate::forks`].
 
 use crate::effect::{
     Effect, PublishedHead, RequestId, SizedNote, StoredEntry, StoredPayload, WriteBatch, WriteId,
@@ -20,7 +21,9 @@ use crate::effect::{
 use crate::engine::Out;
 use crate::event::MissingEntry;
 use crate::event::Peer;
-use crate::limits::{FETCHES_PER_PEER_MAX, LAG_TOLERATED_MS, PEERS_MAX, RETRY_FIRST_MS, RETRY_MAX_MS};
+use crate::limits::{
+    FETCHES_PER_PEER_MAX, LAG_TOLERATED_MS, PEERS_MAX, RECENT_HEADS_MAX, RETRY_FIRST_MS, RETRY_MAX_MS,
+};
 use crate::view::Author;
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LogId, NodeHash, Root, leaf_hash};
@@ -54,6 +57,9 @@ pub struct FollowedLog {
     writing: Option<Writing>,
     frozen: bool,
     missing: MissingPayloads,
+    /// Only the closure may still be fetched: evidence shows two histories, and the roster settled on one.
+    settled: bool,
+    recent: BTreeMap<u64, Root>,
     behind_since_ms: Option<u64>,
     last_heard_ms: Option<u64>,
 }
@@ -90,8 +96,8 @@ pub struct Closure {
 struct Target {
     size: u64,
     root: Root,
-    /// The author's note, unless only the roster vouches for it.
-    note: Option<Vec<u8>>,
+    /// What the author signed, unless only the roster vouches for it.
+    signed: Option<SignedCheckpoint>,
 }
 
 struct Source {
@@ -204,14 +210,35 @@ impl ChunkError {
     }
 }
 
+/// What a verified head says about what is held.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Of a larger size, or of one that nothing is known about yet.
+    Beyond,
+    /// Of our own branch: a size and root that we computed ourselves.
+    Ours(SignedCheckpoint),
+    /// Signed by the same author as `ours`, for the same size, with another root.
+    Contradiction {
+        /// The other note, verbatim.
+        ours: Vec<u8>,
+        /// What was heard.
+        theirs: SignedCheckpoint,
+    },
+    /// Of a smaller size than the note held, to be compared with the tree.
+    Unchecked {
+        /// What was heard.
+        head: SignedCheckpoint,
+        /// The note that covers everything held when it was heard.
+        against: SizedNote,
+    },
+}
+
 /// Why a head is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeadError {
     /// The note does not verify under the log's key and origin.
     Signature,
-    /// Contradicts another signed head of the same size: the author signed both.
-    Equivocation,
     /// Of the size at which the roster closed the log, with another root.
     AgainstClosure,
 }
@@ -222,7 +249,6 @@ impl HeadError {
     pub const fn label(&self) -> &'static str {
         match self {
             Self::Signature => "head_signature",
-            Self::Equivocation => "equivocation",
             Self::AgainstClosure => "head_against_closure",
         }
     }
@@ -253,6 +279,8 @@ impl FollowedLog {
             fetches_max: 1,
             writing: None,
             frozen: is_off,
+            settled: false,
+            recent: BTreeMap::new(),
             behind_since_ms: None,
             last_heard_ms: None,
         };
@@ -341,6 +369,62 @@ impl FollowedLog {
         self.fetches_max = fetches_max;
     }
 
+    /// The key that signs its checkpoints.
+    #[must_use]
+    pub fn key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// Stops following: evidence shows two histories. What is held stays as it is.
+    pub(crate) fn freeze(&mut self) {
+        self.frozen = true;
+    }
+
+    /// Follows a forked log to where the roster closed it, and to no other head.
+    pub(crate) fn settle(&mut self) {
+        let Some(closed) = self.closed else { return };
+        let is_closure = |head: &Target| (closed.size, closed.root) == (head.size, head.root);
+        self.settled = true;
+        self.sources.retain(|_, source| is_closure(&source.head));
+        if !self.window.target().is_some_and(is_closure) {
+            self.window.clear();
+        }
+    }
+
+    /// The root at a size, if it was computed or checked here before.
+    pub(crate) fn known_root(&self, size: u64) -> Option<Root> {
+        if size == self.frontier.size() {
+            return Some(self.frontier.root());
+        }
+        self.recent.get(&size).copied()
+    }
+
+    /// Remembers a root that was compared with the tree.
+    pub(crate) fn remember(&mut self, size: u64, root: Root) {
+        self.recent.insert(size, root);
+        while self.recent.len() > RECENT_HEADS_MAX {
+            self.recent.pop_first();
+        }
+    }
+
+    /// The note held with the root that it signs.
+    pub(crate) fn held_note(&self) -> Option<(&SizedNote, Root)> {
+        Some((self.note.as_ref()?, self.note_root?))
+    }
+
+    /// Replaces the note held by the same checkpoint with more signature lines.
+    pub(crate) fn dress(&mut self, note: SizedNote, out: &mut Out) {
+        if self.note.as_ref().is_some_and(|held| held.size == note.size && held.note != note.note) {
+            self.note = Some(note);
+            out.push(self.published());
+        }
+    }
+
+    /// Peers with the largest head that each offered.
+    pub(crate) fn offers(&self) -> impl Iterator<Item = (&Peer, &SignedCheckpoint)> {
+        self.sources.iter().filter_map(|(peer, source)| Some((peer, source.head.signed.as_ref()?)))
+    }
+
     /// A peer says how far it holds this log.
     pub(crate) fn heard(
         &mut self,
@@ -349,45 +433,75 @@ impl FollowedLog {
         note: &[u8],
         now_ms: u64,
         out: &mut Out,
-    ) -> Result<(), HeadError> {
-        let signed =
-            SignedCheckpoint::verify(note, &self.origin, &self.key).map_err(|_| HeadError::Signature)?;
+    ) -> Result<Heard, HeadError> {
+        let signed = self.verify_head(note)?;
         self.last_heard_ms = Some(now_ms);
+        let is_beyond = self.is_beyond_closure(&signed);
+        // Compared before it becomes an offer itself: a peer may contradict its own earlier word.
+        let heard = if is_beyond { Heard::Beyond } else { self.examine(signed.clone()) };
+        if let Heard::Contradiction { .. } = heard {
+            self.frozen |= self.closed.is_none();
+        }
         let head = match self.closed {
             // Whoever holds more than counts can serve what counts.
-            Some(Closure { size, root }) if signed.size() > size => Target { size, root, note: None },
+            Some(Closure { size, root }) if is_beyond => Target { size, root, signed: None },
             Some(Closure { size, root }) if signed.size() == size && signed.root() != root => {
-                return Err(HeadError::AgainstClosure);
+                return match heard {
+                    Heard::Contradiction { .. } => Ok(heard),
+                    _ => Err(HeadError::AgainstClosure),
+                };
             }
-            _ => Target { size: signed.size(), root: signed.root(), note: Some(signed.note().to_vec()) },
+            _ => Target { size: signed.size(), root: signed.root(), signed: Some(signed) },
         };
-        if self.contradicts(&head) {
-            self.frozen = true;
-            return Err(HeadError::Equivocation);
-        }
+        let fits = !self.settled || self.is_closure(&head);
         match self.sources.get_mut(&peer) {
             Some(source) if source.head.size >= head.size => {}
-            Some(source) => {
+            Some(source) if fits => {
                 source.head = head;
                 source.is_author = is_author;
             }
-            None => {
+            None if fits => {
                 self.sources.insert(peer, Source { head, is_author });
                 self.missing.new_source(now_ms);
             }
+            _ => {}
         }
         self.poll(now_ms, out);
-        Ok(())
+        Ok(heard)
     }
 
-    fn contradicts(&self, head: &Target) -> bool {
-        let held = (head.size == self.frontier.size()).then(|| self.frontier.root());
-        let noted = self.note.as_ref().filter(|note| note.size == head.size).and(self.note_root);
-        let offered = self.sources.values().map(|source| &source.head);
-        let offered = offered.filter(|other| other.size == head.size).map(|other| other.root);
-        // What is held under a partial fetch is proven only together with its target, whose signer is
-        // the same: a differing root of the same size is a contradiction either way.
-        held.into_iter().chain(noted).chain(offered).any(|root| root != head.root)
+    /// Whether a head covers what does not count any more.
+    pub(crate) fn is_beyond_closure(&self, head: &SignedCheckpoint) -> bool {
+        self.closed.is_some_and(|closed| head.size() > closed.size)
+    }
+
+    fn is_closure(&self, head: &Target) -> bool {
+        self.closed.is_some_and(|closed| (closed.size, closed.root) == (head.size, head.root))
+    }
+
+    /// A signed head of this log.
+    pub(crate) fn verify_head(&self, note: &[u8]) -> Result<SignedCheckpoint, HeadError> {
+        SignedCheckpoint::verify(note, &self.origin, &self.key).map_err(|_| HeadError::Signature)
+    }
+
+    /// Compares a verified head with the note held and with what peers offer.
+    pub(crate) fn examine(&self, head: SignedCheckpoint) -> Heard {
+        let offered = self.offers().map(|(_, head)| (head.size(), head.root(), head.note()));
+        let held = self.held_note().map(|(note, root)| (note.size, root, note.note.as_slice()));
+        let mut others = held.into_iter().chain(offered);
+        if let Some((_, _, ours)) =
+            others.find(|(size, root, _)| *size == head.size() && *root != head.root())
+        {
+            return Heard::Contradiction { ours: ours.to_vec(), theirs: head };
+        }
+        match &self.note {
+            Some(note) if head.size() == note.size => Heard::Ours(head),
+            Some(note) if head.size() < note.size => match self.recent.get(&head.size()) {
+                Some(root) if *root == head.root() => Heard::Ours(head),
+                _ => Heard::Unchecked { head, against: note.clone() },
+            },
+            _ => Heard::Beyond,
+        }
     }
 
     /// A peer is gone: it can serve nothing.
@@ -482,6 +596,11 @@ impl FollowedLog {
         self.window.asked(request).is_some() || self.missing.is_asking(request)
     }
 
+    /// The signed head that is being fetched.
+    pub(crate) fn target(&self) -> Option<&SignedCheckpoint> {
+        self.window.target()?.signed.as_ref()
+    }
+
     /// Whether `write` is this log's write.
     pub(crate) fn is_writing(&self, write: WriteId) -> bool {
         self.writing.as_ref().is_some_and(|writing| writing.write == write) || self.missing.is_writing(write)
@@ -556,7 +675,7 @@ impl FollowedLog {
         };
         self.pauses.remove(&peer);
         let write = out.next_id();
-        let note = target.note.clone().filter(|_| after.size() == target.size);
+        let note = target.signed.as_ref().filter(|_| after.size() == target.size);
         out.push(Effect::Write(WriteBatch {
             id: write,
             log: self.author.log,
@@ -564,9 +683,10 @@ impl FollowedLog {
             start,
             entries: entries.clone(),
             frontier: after.hashes().to_vec(),
-            note: note.map(|note| SizedNote { size: target.size, note }),
+            note: note.map(|signed| SizedNote { size: signed.size(), note: signed.note().to_vec() }),
             idempotency: Vec::new(),
             read_back: false,
+            generation: None,
         }));
         self.writing = Some(Writing { write, after, entries, target });
         None
@@ -611,9 +731,10 @@ impl FollowedLog {
             .add(entries.iter().filter(|entry| entry.payload == StoredPayload::NotHere).count() as u64);
         self.frontier = after;
         let complete = self.frontier.size() == target.size;
-        if complete && let Some(note) = target.note {
-            self.note = Some(SizedNote { size: target.size, note });
-            self.note_root = Some(target.root);
+        if complete && let Some(signed) = target.signed {
+            self.note = Some(SizedNote { size: signed.size(), note: signed.note().to_vec() });
+            self.note_root = Some(signed.root());
+            self.remember(signed.size(), signed.root());
         }
         out.push(self.published());
         let fault = self.store_next(now_ms, out);

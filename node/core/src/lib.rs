@@ -2,7 +2,7 @@
 //!
 //! [`Engine`] takes [`Event`]s and the time and returns [`Effect`]s. It owns all state that a rule
 //! depends on: the own log ([`append`]), the logs of the other members ([`follow`]), who may speak
-//! to us ([`admit`]) and what currently stands ([`view`]). It never waits, reads a clock, opens a
+//! to us ([`admit`]), what this node cosigns and which logs are forked, and what currently stands ([`view`]). It never waits, reads a clock, opens a
 //! file or rolls dice, so the daemon and the simulator run the same decisions.
 //!
 //! Deliberately absent: storage, sockets, HTTP, logging. `hashpact-node` performs the effects.
@@ -16,16 +16,19 @@
 
 pub mod admit;
 pub mod append;
+mod cosigning;
 pub mod effect;
 pub mod engine;
 pub mod event;
 pub mod follow;
+mod forks;
 pub mod health;
 pub mod limits;
 pub mod recover;
 mod stop;
 pub mod verdict;
 pub mod view;
+mod witness;
 
 pub use effect::Effect;
 pub use engine::{Engine, EngineConfig, Opening};

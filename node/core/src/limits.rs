@@ -54,6 +54,29 @@ pub const PEERS_MAX: usize = 512;
 /// Statements about one subject that are kept per member.
 pub const STATEMENTS_PER_MEMBER_MAX: usize = 64;
 
+/// Roots of a followed log that were computed or compared here, remembered so that a head that is told
+/// again needs no reading.
+pub const RECENT_HEADS_MAX: usize = 256;
+/// Reads of trees under way on behalf of peers; beyond it they are told to ask later.
+pub const TREE_READS_MAX: usize = 256;
+/// Requests to cosign that wait for the one under way.
+pub const COSIGN_QUEUED_MAX: usize = 64;
+/// How often the author offers a note to all its witnesses, in milliseconds (DESIGN: Cosignature).
+pub const COSIGN_INTERVAL_MS: u64 = 10_000;
+/// How old the cosignatures of a log that does not grow become before they are renewed, in milliseconds.
+pub const COSIGN_REFRESH_MS: u64 = 10 * 60 * 1_000;
+/// First pause before a witness that was behind, or did not answer, is asked again, in milliseconds.
+pub const COSIGN_RETRY_MS: u64 = 1_000;
+/// How far the clock of a witness may be ahead of ours before its cosignature does not count, in seconds.
+pub const COSIGN_AHEAD_MAX_S: u64 = 5 * 60;
+/// How soon a lacking witness is told to be asked again, in seconds.
+pub const COSIGN_NOT_YET_S: u32 = 2;
+/// Questions about two heads under way; beyond it a suspicion waits for the next head.
+pub const SUSPICIONS_MAX: usize = 64;
+/// Other offers that one chunk that does not fit is compared with.
+pub const SUSPECTS_PER_CHUNK_MAX: usize = 4;
+
+const _: () = assert!(COSIGN_RETRY_MS < COSIGN_INTERVAL_MS, "a witness is asked again within a round");
 const _: () = assert!(BATCH_ENTRIES_MAX >= RECORDS_PER_CALL_MAX, "one call must fit one batch");
 const _: () = assert!(QUEUED_ENTRIES_MAX >= BATCH_ENTRIES_MAX, "a batch must fit the queue");
 const _: () = assert!(RETRY_FIRST_MS <= RETRY_MAX_MS, "back-off grows");

@@ -23,6 +23,8 @@ pub struct OwnDisk {
     pub lock: Option<LockState>,
     /// Stored entries from the lock's size on, with their payloads.
     pub beyond_lock: Vec<StoredEntry>,
+    /// Generation that the database holds; 0 if it was never set.
+    pub generation: u64,
 }
 
 /// The verified state to start from.
@@ -34,6 +36,8 @@ pub struct Recovered {
     pub lock: LockState,
     /// Entries that are on disk, synced and not yet signed, with the tree after them.
     pub unsigned: Option<(Vec<StoredEntry>, Frontier)>,
+    /// The larger of the generations in database and lock.
+    pub generation: u64,
 }
 
 /// Compares database and lock.
@@ -41,7 +45,7 @@ pub struct Recovered {
 /// # Errors
 /// The reason why the node must not start.
 pub fn recover(origin: &str, disk: OwnDisk) -> Result<Recovered, StopReason> {
-    let OwnDisk { frontier, at_lock, lock, beyond_lock } = disk;
+    let OwnDisk { frontier, at_lock, lock, beyond_lock, generation: stored } = disk;
     let Some(lock) = lock else { return Err(StopReason::LockMissing { origin: origin.to_owned() }) };
     if lock.origin != origin {
         return Err(StopReason::LockOrigin { locked: lock.origin, expected: origin.to_owned() });
@@ -53,6 +57,15 @@ pub fn recover(origin: &str, disk: OwnDisk) -> Result<Recovered, StopReason> {
             signed: lock.size,
         });
     }
+    // Every signature of any role raises the generation in the database before it does in the lock.
+    if stored != 0 && stored < lock.generation {
+        return Err(StopReason::GenerationBehind {
+            origin: origin.to_owned(),
+            stored,
+            locked: lock.generation,
+        });
+    }
+    let generation = stored.max(lock.generation);
     let signed =
         at_lock.ok_or(StopReason::Internal("no tree at the lock's size although the database reaches it"))?;
     if signed.size() != lock.size || signed.root() != lock.root {
@@ -65,7 +78,7 @@ pub fn recover(origin: &str, disk: OwnDisk) -> Result<Recovered, StopReason> {
     }
     if frontier.size() == lock.size {
         if frontier == signed {
-            return Ok(Recovered { signed, lock, unsigned: None });
+            return Ok(Recovered { signed, lock, unsigned: None, generation });
         }
         return Err(StopReason::LeavesMismatch { origin: origin.to_owned(), from: lock.size, to: lock.size });
     }
@@ -80,5 +93,5 @@ pub fn recover(origin: &str, disk: OwnDisk) -> Result<Recovered, StopReason> {
             to: frontier.size(),
         });
     }
-    Ok(Recovered { signed, lock, unsigned: Some((beyond_lock, after)) })
+    Ok(Recovered { signed, lock, unsigned: Some((beyond_lock, after)), generation })
 }

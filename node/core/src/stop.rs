@@ -42,6 +42,20 @@ pub enum StopReason {
         /// Entries signed.
         signed: u64,
     },
+    /// Database behind the lock in what it remembers of signatures.
+    #[error(
+        "the database remembers signature {stored} of this node, but the lock file {locked}: an older database was restored. \
+         It does not know what this node cosigned since, so it must sign in no role. Restore the newest database, or have the \
+         roster close {origin} and list a new cosigner key"
+    )]
+    GenerationBehind {
+        /// The log.
+        origin: String,
+        /// Generation in the database.
+        stored: u64,
+        /// Generation in the lock.
+        locked: u64,
+    },
     /// Same size, other root.
     #[error(
         "the database's root of {origin} at size {size} is {computed}, but this node has signed {signed}: the database was \

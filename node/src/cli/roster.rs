@@ -78,6 +78,10 @@ pub(super) struct CreateArguments {
     /// (contributor when no role is given); repeat for each.
     #[arg(long = "member", required = true)]
     members: Vec<String>,
+    /// A member that cosigns the others' logs; repeat for each, at most 15. Four or more tolerate that one
+    /// of them is down or dishonest; without any, nobody vouches that all members see the same logs.
+    #[arg(long = "witness")]
+    witnesses: Vec<String>,
     /// Days until it expires.
     #[arg(long, default_value_t = 365)]
     valid_days: u64,
@@ -137,6 +141,12 @@ fn create(arguments: &CreateArguments) -> Result<()> {
     governance.sort_by(|a, b| a.name.cmp(&b.name));
     let mut members = arguments.members.iter().map(|text| member(text)).collect::<Result<Vec<_>>>()?;
     members.sort_by(|a, b| a.id.cmp(&b.id));
+    let mut witnesses = arguments
+        .witnesses
+        .iter()
+        .map(|id| MemberId::parse(id).with_context(|| format!("--witness {id:?}")))
+        .collect::<Result<Vec<_>>>()?;
+    witnesses.sort();
     let created_s = now_ms() / 1_000;
     let roster = Roster {
         consortium: format!("{}-{}", arguments.name, hex_encode(&random)),
@@ -150,7 +160,7 @@ fn create(arguments: &CreateArguments) -> Result<()> {
         retention_days: 90,
         hold_hours: 72,
         members,
-        witnesses: Vec::new(),
+        witnesses,
     };
     roster.check()?;
     write_draft(&arguments.out, &[], &roster.encode())?;

@@ -107,6 +107,7 @@ pub async fn run(
     };
     let service =
         Service::new(identity, submit, Arc::clone(&lookup), Arc::clone(&store), Arc::clone(&metrics));
+    let cosign_asks = service.cosign_asks();
     if tokens.is_empty() {
         tracing::warn!("no bearer tokens exist; create one with `hashpact-node token create`");
     }
@@ -128,6 +129,7 @@ pub async fn run(
         let seeds = EngineConfig {
             member: config.member.clone(),
             log_key: keys.log,
+            cosigner_key: keys.cosigner,
             peer: keys.peer.public(),
             card,
             is_doubtful,
@@ -154,7 +156,18 @@ pub async fn run(
         limits,
     };
     let (network, network_events) = Network::start(network).map_err(anyhow::Error::from)?;
-    let parts = Parts { engine, store, lock, lookup, metrics, network, network_events, submissions, host };
+    let parts = Parts {
+        engine,
+        store,
+        lock,
+        lookup,
+        metrics,
+        network,
+        network_events,
+        submissions,
+        cosign_asks,
+        host,
+    };
     let driver = Driver::new(parts).context("storage thread")?;
     let outcome = driver.run(effects, shutdown).await;
     if outcome.is_ok() {
@@ -288,10 +301,17 @@ fn open_engine(
     } else {
         Vec::new()
     };
+    let facts = store.facts().context("facts beside the logs")?;
     let last_time_ms = last_time_ms(store, &own_log, own_frontier.size())?;
-    let own = OwnDisk { frontier: own_frontier, at_lock, lock: Some(lock), beyond_lock };
+    let own = OwnDisk {
+        frontier: own_frontier,
+        at_lock,
+        lock: Some(lock),
+        beyond_lock,
+        generation: store.generation().context("generation")?,
+    };
     let (engine, effects) =
-        Engine::open(Opening { config, roster, own, last_time_ms, held, view, now_ms: now })?;
+        Engine::open(Opening { config, roster, own, last_time_ms, held, facts, view, now_ms: now })?;
     Ok(Opened { engine, effects, origin })
 }
 

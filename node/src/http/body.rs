@@ -75,7 +75,12 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
 }
 
 /// Reads a body to its end, within the node's time for one request.
-async fn read_whole(api: &Api, caller: &Caller, body: Body, max_bytes: usize) -> Result<WholeBody, ApiError> {
+pub(super) async fn read_whole(
+    api: &Api,
+    caller: &Caller,
+    body: Body,
+    max_bytes: usize,
+) -> Result<WholeBody, ApiError> {
     let read = collect(api, caller, body, max_bytes);
     tokio::time::timeout(api.timeout, read).await.unwrap_or_else(|_| {
         let message = format!("the body did not arrive within {} ms", api.timeout.as_millis());

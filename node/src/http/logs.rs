@@ -66,7 +66,12 @@ pub(super) async fn tile(
 }
 
 /// The log that is asked for, and a place to read it.
-fn origin(api: &Api, headers: &HeaderMap, member: &str, n: &str) -> Result<(String, Slot), ApiError> {
+pub(super) fn origin(
+    api: &Api,
+    headers: &HeaderMap,
+    member: &str,
+    n: &str,
+) -> Result<(String, Slot), ApiError> {
     let caller = if api.public_logs { ANYBODY } else { api.allow(headers, &[Scope::Audit])?.id };
     let number = n.parse().ok().filter(|number: &u32| number.to_string() == n);
     let origin = number

@@ -22,6 +22,7 @@ mod server;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod witness;
 
 use crate::config::Config;
 use crate::service::Service;
@@ -38,7 +39,7 @@ pub use error::ApiError;
 pub use server::{BindError, Server};
 
 /// Patterns of all routes, as metrics name them.
-const ENDPOINTS: [&str; 17] = [
+const ENDPOINTS: [&str; 20] = [
     "/v1/match",
     "/v1/match/bulk",
     "/v1/records",
@@ -50,7 +51,10 @@ const ENDPOINTS: [&str; 17] = [
     "/v1/logs",
     "/v1/status",
     "/v1/audit/export",
+    "/v1/evidence",
+    "/witness/add-checkpoint",
     "/logs/{member}/{n}/checkpoint",
+    "/logs/{member}/{n}/checkpoint/cosigned",
     "/logs/{member}/{n}/tile/{*path}",
     "/healthz",
     "/readyz",
@@ -131,7 +135,10 @@ pub fn router(api: Api) -> Router {
         .route("/v1/logs", get(node::logs))
         .route("/v1/status", get(node::status))
         .route("/v1/audit/export", get(audit::export))
+        .route("/v1/evidence", get(witness::evidence))
+        .route("/witness/add-checkpoint", post(witness::add_checkpoint))
         .route("/logs/{member}/{n}/checkpoint", get(logs::checkpoint))
+        .route("/logs/{member}/{n}/checkpoint/cosigned", get(witness::cosigned))
         .route("/logs/{member}/{n}/tile/{*path}", get(logs::tile))
         .route("/healthz", get(node::healthz))
         .route("/readyz", get(node::readyz))

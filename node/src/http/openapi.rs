@@ -28,7 +28,10 @@ use utoipa::{Modify, OpenApi};
         super::node::metrics,
         document,
         super::logs::checkpoint,
-        super::logs::tile
+        super::logs::tile,
+        super::witness::cosigned,
+        super::witness::add_checkpoint,
+        super::witness::evidence
     ),
     modifiers(&Token)
 )]

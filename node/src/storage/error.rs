@@ -162,6 +162,16 @@ pub enum StoreError {
         /// Entries stored.
         stored: u64,
     },
+    /// A witness never cosigns a smaller size, or another root of one size.
+    #[error("refusing to cosign size {given} of log {log}: size {held} with its root was cosigned before")]
+    CosignedBackwards {
+        /// The log.
+        log: LogId,
+        /// Size cosigned.
+        held: u64,
+        /// Size given.
+        given: u64,
+    },
     /// The generation only grows.
     #[error("generation {given} is below the stored generation {stored}")]
     GenerationBackwards {

@@ -20,6 +20,7 @@
 //! | `missing` | log, index | a payload that is not asked for | the same |
 //! | `heads`, `tiles`, `places` | | a node that stops or serves proofs that fail | a rebuild |
 //! | `notes`, `cards` | | older signed facts | asking peers again |
+//! | `cosigned`, `quorum`, `evidence` | log | hides evidence; see `facts` | the right to cosign; asking peers again |
 //! | `idempotency` | caller's key | a wrong receipt, visible as such | duplicate records on retry |
 //! | `meta` | | none that the lock file does not catch | the database |
 //!
@@ -29,6 +30,7 @@
 mod cards;
 mod codec;
 mod error;
+mod facts;
 pub mod fsck;
 mod heads;
 mod idempotency;
@@ -69,7 +71,7 @@ use std::sync::{Mutex, RwLock};
 const MARKER: &str = "CURRENT";
 
 /// Every column family of the schema; `default` is RocksDB's own and stays empty.
-const FAMILIES: [(&str, Shape); 11] = [
+const FAMILIES: [(&str, Shape); 14] = [
     ("default", Shape::Small),
     (meta::FAMILY, meta::SHAPE),
     (heads::FAMILY, heads::SHAPE),
@@ -81,7 +83,13 @@ const FAMILIES: [(&str, Shape); 11] = [
     (tiles::FAMILY, tiles::SHAPE),
     (idempotency::FAMILY, idempotency::SHAPE),
     (cards::FAMILY, cards::SHAPE),
+    (facts::COSIGNED, facts::SHAPE),
+    (facts::QUORUM, facts::SHAPE),
+    (facts::EVIDENCE, facts::SHAPE),
 ];
+
+/// Families that came later: a database without them is opened, and has them from then on.
+const ADDED: [&str; 3] = [facts::COSIGNED, facts::QUORUM, facts::EVIDENCE];
 
 /// The database of one node.
 pub struct Store {
@@ -241,7 +249,12 @@ fn check_families(dir: &Path) -> Result<(), StoreError> {
     let mut expected: Vec<String> = FAMILIES.iter().map(|(name, _)| (*name).to_owned()).collect();
     found.sort_unstable();
     expected.sort_unstable();
-    if found == expected { Ok(()) } else { Err(StoreError::Families { found, expected }) }
+    let is_there = |family: &String| found.contains(family) || ADDED.contains(&family.as_str());
+    if found.iter().all(|family| expected.contains(family)) && expected.iter().all(is_there) {
+        Ok(())
+    } else {
+        Err(StoreError::Families { found, expected })
+    }
 }
 
 fn load_identity(db: &DB) -> Result<Identity, StoreError> {

@@ -59,7 +59,8 @@ pub(super) enum Shape {
 pub(super) fn database(create: bool) -> Options {
     let mut options = Options::default();
     options.create_if_missing(create);
-    options.create_missing_column_families(create);
+    // Which may be missing is checked before.
+    options.create_missing_column_families(true);
     options.set_error_if_exists(create);
     options.set_paranoid_checks(true);
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);

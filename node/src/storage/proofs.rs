@@ -10,6 +10,7 @@ use hashpact_protocol::merkle::{
     Frontier, HashReader, ProofReadError, TILE_WIDTH, TileHashes, TileId, TileReadError, consistency_proof,
     encode_bundle, inclusion_proof, read_frontier,
 };
+use hashpact_protocol::wire::ConsistencyAnswer;
 use std::ops::ControlFlow;
 
 impl Store {
@@ -30,6 +31,30 @@ impl Store {
     pub fn consistency(&self, log: &LogId, old: u64, new: u64) -> Result<Vec<NodeHash>, StoreError> {
         self.check_readable(log, old, new)?;
         consistency_proof(&self.hashes(log), old, new).map_err(|error| self.proof_error(log, error))
+    }
+
+    /// How the size `old` of a log leads to its larger size `new`, which is stored but need not be visible:
+    /// for the engine's own comparisons, and for peers within what the engine published.
+    ///
+    /// # Errors
+    /// [`StoreError::Beyond`] the stored size, [`StoreError::Merkle`] unless `old` is below `new`, or damage.
+    pub fn lead(&self, log: &LogId, old: u64, new: u64) -> Result<ConsistencyAnswer, StoreError> {
+        let size = self.stored_size(log)?;
+        if new > size {
+            return Err(StoreError::Beyond { log: *log, start: old, end: new, size });
+        }
+        let hashes = self.hashes(log);
+        let bytes = |hashes: Vec<NodeHash>| hashes.iter().map(|hash| *hash.as_bytes()).collect();
+        let inclusion = inclusion_proof(&hashes, old, new).map_err(|error| self.proof_error(log, error))?;
+        let consistency =
+            consistency_proof(&hashes, old, new).map_err(|error| self.proof_error(log, error))?;
+        let leaf = hashes.node(0, old).map_err(|error| self.tile_error(log, error))?;
+        Ok(ConsistencyAnswer {
+            old_root: *self.frontier_at(log, old)?.root().as_bytes(),
+            consistency: bytes(consistency),
+            leaf: *leaf.as_bytes(),
+            inclusion: bytes(inclusion),
+        })
     }
 
     /// The bytes of a hash tile, or `None` if the published tree has no such tile of that width.

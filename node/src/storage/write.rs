@@ -170,6 +170,7 @@ impl Store {
             let value = idempotency::encode(&batch.log, entry)?;
             rows.put_cf(self.family(idempotency::FAMILY), entry.key, value);
         }
+        self.raise(&mut rows, batch.generation)?;
         Ok(rows)
     }
 }

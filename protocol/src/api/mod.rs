@@ -38,8 +38,8 @@ pub use matching::{
     QuerySignal,
 };
 pub use node::{
-    CatchUp, ErrorBody, ErrorDetail, LogJson, LogStatus, LogsResponse, MemberJson, MembersResponse,
-    PeerStatus, ReadyResponse, StatusResponse,
+    CatchUp, CosignedStatus, ErrorBody, ErrorDetail, EvidenceJson, EvidenceResponse, LogJson, LogStatus,
+    LogsResponse, MemberJson, MembersResponse, PeerStatus, ReadyResponse, StatusResponse,
 };
 pub use records::{
     ContributeQuery, ContributeRequest, NewRecord, NewSignal, Receipt, Receipts, RecordJson, RecordsPage,

@@ -142,6 +142,63 @@ pub struct LogStatus {
     /// Entries among those held without their payload.
     #[serde(default)]
     pub without_payload: u64,
+    /// How far witnesses vouch for it.
+    #[serde(default)]
+    pub cosigned: CosignedStatus,
+    /// Whether its author signed two histories: nothing more is taken from it until the roster settles it.
+    #[serde(default)]
+    pub forked: bool,
+}
+
+/// How far witnesses vouch for one log: the largest checkpoint with a quorum of cosignatures, or, of the
+/// own log, with any.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CosignedStatus {
+    /// Witnesses that the roster names for this log: all but its author.
+    pub witnesses: u32,
+    /// How many of them are a quorum; 0 when there are no witnesses.
+    pub quorum: u32,
+    /// How many may be down or dishonest while the others are a quorum. Up to three witnesses: none.
+    pub faults_tolerated: u32,
+    /// Tree size that is cosigned; 0 when none is.
+    pub size: u64,
+    /// Members whose cosignatures it carries.
+    pub by: Vec<String>,
+    /// Whether they are a quorum.
+    pub has_quorum: bool,
+    /// Age of the oldest of these cosignatures in seconds, by the witness's own time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_s: Option<u64>,
+}
+
+/// `GET /v1/evidence`: logs whose authors signed two histories.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EvidenceResponse {
+    /// The evidence, by origin.
+    pub evidence: Vec<EvidenceJson>,
+}
+
+/// Evidence about one log. Everything but the last field is read from it for convenience: whoever wants
+/// proof verifies the evidence itself with the log's key (SPEC §3.6).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EvidenceJson {
+    /// Log origin.
+    pub origin: String,
+    /// Sizes of the two signed checkpoints.
+    pub sizes: Vec<u64>,
+    /// Their roots, 64 hex digits each.
+    pub roots: Vec<String>,
+    /// Leaf index of the first entry in which the histories differ, if that is proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diverges_at: Option<u64>,
+    /// Records from this leaf index on are contested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contested_from: Option<u64>,
+    /// The evidence, in text that starts with `hashpact/evidence/v1`.
+    pub evidence: String,
 }
 
 /// One peer.

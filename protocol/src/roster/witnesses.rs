@@ -1,4 +1,4 @@
-//! Witnesses of one log: who they are, under which keys, and how many are enough (SPEC §12.4).
+//! Witnesses of one log: who they are, under which keys, and how many are enough (SPEC §3.5).
 
 use super::{MemberId, Roster};
 use crate::note::{NoteAlgorithm, NoteKey};

@@ -7,13 +7,15 @@
 //! Deliberately not checked: anything that needs a roster or a root.
 use super::codec::WireError;
 use super::message::{
-    Announce, HeadNote, Hello, PayloadsRequest, RangeChunk, RangeRequest, Request, Response, WireEntry,
-    WirePayload,
+    Announce, ConsistencyAnswer, ConsistencyRequest, CosignAnswer, HeadNote, Hello, PayloadsRequest,
+    RangeChunk, RangeRequest, Request, Response, WireEntry, WirePayload,
 };
 use crate::limits::{
-    ENTRY_LEAF_MAX_BYTES, NODE_CARD_MAX_BYTES, NOTE_MAX_BYTES, PAYLOAD_PADDED_MAX_BYTES, RANGE_BYTES_MAX,
-    RANGE_ENTRIES_MAX, ROSTER_BODY_MAX_BYTES, WIRE_REQUEST_MAX_BYTES, WIRE_RESPONSE_MAX_BYTES,
+    ADD_CHECKPOINT_MAX_BYTES, COSIGNATURES_MAX_BYTES, ENTRY_LEAF_MAX_BYTES, EVIDENCE_MAX_BYTES,
+    NODE_CARD_MAX_BYTES, NOTE_MAX_BYTES, PAYLOAD_PADDED_MAX_BYTES, RANGE_BYTES_MAX, RANGE_ENTRIES_MAX,
+    ROSTER_BODY_MAX_BYTES, WIRE_REQUEST_MAX_BYTES, WIRE_RESPONSE_MAX_BYTES,
 };
+use crate::merkle::LEVELS_MAX;
 use crate::roster::{CONSORTIUM_ID_MAX_BYTES, ORIGIN_MAX_BYTES};
 
 /// Most checkpoints in one `Heads` response.
@@ -93,6 +95,14 @@ pub enum Bounded {
     Indexes,
     /// Payloads in an answer to it.
     Payloads,
+    /// Bytes of an `add-checkpoint` body.
+    CosignBytes,
+    /// Bytes of a witness's signature lines.
+    CosignatureBytes,
+    /// Bytes of evidence.
+    EvidenceBytes,
+    /// Hashes of one proof.
+    ProofHashes,
 }
 
 impl std::fmt::Display for Bounded {
@@ -115,6 +125,10 @@ impl std::fmt::Display for Bounded {
             Self::BytesMax => "bytes_max",
             Self::Indexes => "leaf indexes",
             Self::Payloads => "payloads",
+            Self::CosignBytes => "add-checkpoint bytes",
+            Self::CosignatureBytes => "cosignature bytes",
+            Self::EvidenceBytes => "evidence bytes",
+            Self::ProofHashes => "proof hashes",
         })
     }
 }
@@ -145,6 +159,12 @@ pub(super) fn check_request(request: &Request) -> Result<(), WireError> {
         Request::Range(range) => check_range(range),
         Request::Stored(_) => Ok(()),
         Request::Payloads(payloads) => check_payloads_request(payloads),
+        Request::Cosign(body) => within(Bounded::CosignBytes, body.len(), ADD_CHECKPOINT_MAX_BYTES),
+        Request::Consistency(ConsistencyRequest { old, new, .. }) if old >= new => {
+            Err(WireError::EmptyRange { start: *old, size: *new })
+        }
+        Request::Consistency(_) => Ok(()),
+        Request::Evidence(evidence) => within(Bounded::EvidenceBytes, evidence.len(), EVIDENCE_MAX_BYTES),
     }
 }
 
@@ -160,6 +180,14 @@ pub(super) fn check_response(response: &Response) -> Result<(), WireError> {
         Response::Payloads(payloads) => {
             within(Bounded::Payloads, payloads.len(), PAYLOADS_ASKED_MAX)?;
             payloads.iter().try_for_each(check_payload)
+        }
+        Response::Cosign(CosignAnswer::Cosigned(lines)) => {
+            within(Bounded::CosignatureBytes, lines.len(), COSIGNATURES_MAX_BYTES)
+        }
+        Response::Cosign(_) => Ok(()),
+        Response::Consistency(ConsistencyAnswer { consistency, inclusion, .. }) => {
+            at_most(Bounded::ProofHashes, consistency.len(), LEVELS_MAX)?;
+            at_most(Bounded::ProofHashes, inclusion.len(), LEVELS_MAX)
         }
     }
 }

@@ -22,6 +22,12 @@ pub enum Request {
     Stored(Stored),
     /// Asks for payloads of entries whose leaves the caller holds.
     Payloads(PayloadsRequest),
+    /// Asks a witness to cosign: the body of a C2SP `add-checkpoint` request (SPEC §3.5).
+    Cosign(Vec<u8>),
+    /// Asks how one size of a log leads to a larger one.
+    Consistency(ConsistencyRequest),
+    /// Evidence that the author of a log signed two histories (SPEC §3.6).
+    Evidence(Vec<u8>),
 }
 
 /// What the other answers.
@@ -39,6 +45,10 @@ pub enum Response {
     Refused(Refusal),
     /// What stands beside the first of the leaves that were asked for, in the order asked; at least one.
     Payloads(Vec<WirePayload>),
+    /// What a witness says.
+    Cosign(CosignAnswer),
+    /// How one size leads to another.
+    Consistency(ConsistencyAnswer),
 }
 
 /// Introduction of a node: who it speaks for and the roster it holds.
@@ -109,6 +119,58 @@ pub struct Stored {
     pub size: u64,
     /// Root of the tree of that size, as the sender computed it.
     pub root: [u8; 32],
+}
+
+/// Asks for the proof that the tree of `old` leaves is a prefix of the tree of `new` leaves.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ConsistencyRequest {
+    /// Log id: SHA-256 of the origin.
+    pub log: [u8; 32],
+    /// The smaller size.
+    pub old: u64,
+    /// The larger size, of which the answering side holds every leaf.
+    pub new: u64,
+}
+
+/// How one size of a log leads to a larger one, and which leaf is the first of what was added. Every
+/// part can be checked against a signed root of the larger size alone.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ConsistencyAnswer {
+    /// Root at the smaller size.
+    pub old_root: [u8; 32],
+    /// Consistency proof from there (RFC 6962 §2.1.2).
+    pub consistency: Vec<[u8; 32]>,
+    /// Hash of the leaf whose index is the smaller size.
+    pub leaf: [u8; 32],
+    /// Inclusion proof of that leaf in the larger tree (RFC 6962 §2.1.1).
+    pub inclusion: Vec<[u8; 32]>,
+}
+
+/// What a witness answers, with the HTTP status that C2SP tlog-witness has for it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum CosignAnswer {
+    /// 200: signature lines of the witness, durable at the witness before they were sent.
+    Cosigned(Vec<u8>),
+    /// 409: the witness cosigned another size last (0: none), or another root of that size.
+    Conflict {
+        /// The size that it cosigned last.
+        cosigned: u64,
+    },
+    /// 503: leaves below the size are not held yet, or too much is in hand; ask again later.
+    NotYet {
+        /// Leaves that the witness holds.
+        held: u64,
+        /// When to ask again, in seconds.
+        retry_after_s: u32,
+    },
+    /// 404: no witness, or no log that this witness follows.
+    UnknownLog,
+    /// 403: the log's key did not sign, or evidence shows that it signed two histories.
+    NotSigned,
+    /// 422: the consistency proof does not verify.
+    BadProof,
+    /// 400: the body has not the form, or the old size is above the checkpoint's.
+    Malformed,
 }
 
 /// A run of entries that can be checked alone against a signed root.

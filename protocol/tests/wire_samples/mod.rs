@@ -140,7 +140,7 @@ pub(crate) fn refused_encodings() -> Vec<Refused> {
         ("request-empty", "Truncated", "No bytes are no message.", Raw::default()),
         ("request-trailing-byte", "Trailing", "A byte follows.", raw(1).byte(0)),
         ("request-twice", "Trailing", "A second message follows.", raw(1).byte(1)),
-        ("request-variant-6", "UnknownVariant", "There are six requests, 0 to 5.", raw(6)),
+        ("request-variant-9", "UnknownVariant", "There are nine requests, 0 to 8.", raw(9)),
         ("request-variant-250", "UnknownVariant", "The largest discriminant of one byte.", raw(250)),
         (
             "request-variant-two-bytes",
@@ -259,6 +259,14 @@ pub(crate) fn refused_requests() -> Vec<Refused> {
             "In the second list.",
             raw(2).byte(0).byte(1).text("o\t").byte(0),
         ),
+        ("request-cosign-empty", "None", "A cosign request without a body.", raw(6).byte(0)),
+        (
+            "request-consistency-backwards",
+            "EmptyRange",
+            "From size 2 to size 2.",
+            raw(7).repeat(&[0x11], 32).bytes(&[2, 2]),
+        ),
+        ("request-evidence-empty", "None", "Evidence of nothing.", raw(8).byte(0)),
         ("range-empty", "EmptyRange", "Start is size.", raw_range(&[9, 9, 1, 1])),
         ("range-backwards", "EmptyRange", "Start is above size.", raw_range(&[9, 8, 1, 1])),
         ("range-of-nothing", "EmptyRange", "The tree is empty.", raw_range(&[0, 0, 1, 1])),
@@ -301,7 +309,19 @@ pub(crate) fn refused_requests() -> Vec<Refused> {
 pub(crate) fn refused_responses() -> Vec<Refused> {
     let entry = |leaf: &[u8], rest: &[u8]| raw(3).bytes(&[0, 1]).bytes(leaf).bytes(rest);
     vec![
-        ("response-variant-6", "UnknownVariant", "There are six responses, 0 to 5.", raw(6)),
+        ("response-variant-8", "UnknownVariant", "There are eight responses, 0 to 7.", raw(8)),
+        (
+            "response-cosign-variant-7",
+            "UnknownVariant",
+            "There are seven answers of a witness.",
+            raw(6).byte(7),
+        ),
+        (
+            "response-consistency-65",
+            "TooMany",
+            "More hashes than a tree has levels.",
+            raw(7).repeat(&[0x22], 32).byte(65).repeat(&[0x33], 65 * 32).repeat(&[0x44], 32).byte(0),
+        ),
         ("response-ack-trailing", "Trailing", "A byte follows.", raw(2).byte(2)),
         ("refused-variant-7", "UnknownVariant", "There are seven refusals, 0 to 6.", raw(4).byte(7)),
         ("refused-beyond-cut", "Truncated", "The size held is missing.", raw(4).byte(2)),

@@ -164,7 +164,8 @@ async fn play(
                 let response = match request {
                     Request::Hello(_) => Response::Hello(lock().hello.clone()),
                     Request::Heads => Response::Heads(lock().heads.clone()),
-                    Request::Announce(_) | Request::Stored(_) => Response::Ack,
+                    Request::Announce(_) | Request::Stored(_) | Request::Evidence(_) => Response::Ack,
+                    Request::Cosign(_) | Request::Consistency(_) => Response::Refused(Refusal::Busy),
                     Request::Range(range) => (lock().serve)(&range),
                 };
                 network.reply(channel, response).await

@@ -1,13 +1,15 @@
 //! A disk that takes jobs in order and that a crash may stop between any two of them.
 
 use hashpact_core::effect::{
-    IdempotencyEntry, LockState, PayloadBatch, SizedNote, StoredEntry, StoredPayload, WriteBatch,
+    Fact, FactWrite, HeldFacts, IdempotencyEntry, LockState, PayloadBatch, SizedNote, StoredEntry,
+    StoredPayload, WriteBatch,
 };
 use hashpact_core::event::{MissingEntry, Prior};
 use hashpact_protocol::digest::{LeafHash, LogId, NodeHash, leaf_hash, node_hash};
-use hashpact_protocol::merkle::{Frontier, right_cover};
-use hashpact_protocol::wire::{RangeChunk, WireEntry, WirePayload};
+use hashpact_protocol::merkle::{Frontier, HashReader, consistency_proof, inclusion_proof, right_cover};
+use hashpact_protocol::wire::{ConsistencyAnswer, RangeChunk, WireEntry, WirePayload};
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 /// One log as stored.
 #[derive(Debug, Default, Clone)]
@@ -53,12 +55,17 @@ pub(crate) struct Disk {
     pub(crate) logs: BTreeMap<LogId, StoredLog>,
     pub(crate) lock: Option<LockState>,
     pub(crate) idempotency: BTreeMap<[u8; 32], IdempotencyEntry>,
+    pub(crate) facts: HeldFacts,
+    pub(crate) generation: u64,
+    /// Generation of the last cosigning, by log.
+    pub(crate) cosigned_at: BTreeMap<LogId, u64>,
 }
 
 /// One synced step.
 #[derive(Debug, Clone)]
 pub(crate) enum Job {
     Write(WriteBatch),
+    Fact(FactWrite),
     Lock(u64, LockState),
     Payloads(PayloadBatch),
 }
@@ -76,6 +83,26 @@ impl Disk {
                 for entry in &batch.idempotency {
                     self.idempotency.insert(entry.key, entry.clone());
                 }
+                self.raise(batch.generation);
+            }
+            Job::Fact(write) => {
+                match &write.fact {
+                    Fact::Cosigned { size, root } => {
+                        let before = self.facts.cosigned.insert(write.log, (*size, *root));
+                        self.cosigned_at.insert(write.log, write.generation.expect("it is signed"));
+                        let (held, held_root) = before.unwrap_or((0, *root));
+                        assert!(held <= *size, "cosigned {size} after {held}");
+                        assert!(held < *size || held == 0 || held_root == *root, "two roots of {size}");
+                    }
+                    Fact::QuorumHead(note) => {
+                        let before = self.facts.quorum_heads.insert(write.log, note.clone());
+                        assert!(before.is_none_or(|before| before.size <= note.size));
+                    }
+                    Fact::Evidence(evidence) => {
+                        self.facts.evidence.insert(write.log, evidence.clone());
+                    }
+                }
+                self.raise(write.generation);
             }
             Job::Payloads(batch) => {
                 let log = self.logs.get_mut(&batch.log).expect("payloads of a stored log");
@@ -86,8 +113,18 @@ impl Disk {
             Job::Lock(_, lock) => {
                 let before = self.lock.as_ref().map_or(0, |held| held.size);
                 assert!(lock.size >= before, "the lock went back from {before} to {}", lock.size);
+                let generation = self.lock.as_ref().map_or(0, |held| held.generation);
+                assert!(lock.generation > generation, "a signature without a new generation");
+                assert!(lock.generation <= self.generation, "the lock is ahead of the database");
                 self.lock = Some(lock.clone());
             }
+        }
+    }
+
+    fn raise(&mut self, generation: Option<u64>) {
+        if let Some(generation) = generation {
+            assert!(generation > self.generation, "generation {generation} after {}", self.generation);
+            self.generation = generation;
         }
     }
 
@@ -110,22 +147,41 @@ impl Disk {
         // At most three, so that a request takes several answers.
         indexes.iter().take(3).map(|index| wire_payload(&entries[*index as usize].payload)).collect()
     }
+}
 
-    pub(crate) fn range(&self, log: &LogId, start: u64, size: u64, entries_max: u32) -> RangeChunk {
-        let stored = &self.logs[log];
+impl StoredLog {
+    pub(crate) fn range(&self, start: u64, size: u64, entries_max: u32) -> RangeChunk {
         let end = size.min(start + u64::from(entries_max));
-        let entries = stored.entries[start as usize..end as usize].iter().map(wire_entry).collect();
-        let leaves: Vec<NodeHash> =
-            stored.entries[..size as usize].iter().map(|entry| leaf_hash(&entry.leaf).into()).collect();
-        let cover = right_cover(end, size)
-            .into_iter()
-            .map(|node| {
-                let width = 1usize << node.level;
-                let from = node.index as usize * width;
-                *complete_root(&leaves[from..from + width]).as_bytes()
-            })
-            .collect();
+        let entries = self.entries[start as usize..end as usize].iter().map(wire_entry).collect();
+        let cover = right_cover(end, size).into_iter();
+        let cover = cover.map(|node| *self.complete(node.level, node.index).as_bytes()).collect();
         RangeChunk { start, entries, cover }
+    }
+
+    pub(crate) fn consistency(&self, old: u64, new: u64) -> ConsistencyAnswer {
+        let bytes = |hashes: Vec<NodeHash>| hashes.iter().map(|hash| *hash.as_bytes()).collect();
+        ConsistencyAnswer {
+            old_root: *self.frontier_at(old as usize).root().as_bytes(),
+            consistency: bytes(consistency_proof(self, old, new).expect("sizes in order")),
+            leaf: *self.leaf(old).expect("below the larger size").as_bytes(),
+            inclusion: bytes(inclusion_proof(self, old, new).expect("below the size")),
+        }
+    }
+
+    fn complete(&self, level: u8, index: u64) -> NodeHash {
+        let width = 1usize << level;
+        let from = index as usize * width;
+        let leaves: Vec<NodeHash> =
+            self.entries[from..from + width].iter().map(|entry| leaf_hash(&entry.leaf).into()).collect();
+        complete_root(&leaves)
+    }
+}
+
+impl HashReader for StoredLog {
+    type Error = Infallible;
+
+    fn node(&self, level: u8, index: u64) -> Result<NodeHash, Infallible> {
+        Ok(self.complete(level, index))
     }
 }
 

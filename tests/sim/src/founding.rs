@@ -19,8 +19,9 @@ pub(crate) struct Member {
     pub(crate) peer: PublicKey,
     pub(crate) origin: String,
     pub(crate) log: LogId,
-    log_key: SecretKey,
+    pub(crate) log_key: SecretKey,
     card_key: SecretKey,
+    cosigner_key: SecretKey,
 }
 
 impl Clone for Member {
@@ -33,6 +34,7 @@ impl Clone for Member {
             log: self.log,
             log_key: SecretKey::from_seed(*self.log_key.seed()),
             card_key: SecretKey::from_seed(*self.card_key.seed()),
+            cosigner_key: SecretKey::from_seed(*self.cosigner_key.seed()),
         }
     }
 }
@@ -47,7 +49,8 @@ impl Founding {
     /// When the world begins.
     pub(crate) const NOW_MS: u64 = 1_800_000_000_000;
 
-    pub(crate) fn new(random: &mut Random, count: usize) -> Self {
+    /// `rogues` of the members, the last ones, are no witnesses.
+    pub(crate) fn new(random: &mut Random, count: usize, rogues: usize) -> Self {
         let consortium = format!("sim-{:016x}", random.bits());
         let members: Vec<Member> = (0..count)
             .map(|number| {
@@ -59,6 +62,7 @@ impl Founding {
                     origin,
                     log_key: SecretKey::from_seed(random.bytes()),
                     card_key: SecretKey::from_seed(random.bytes()),
+                    cosigner_key: SecretKey::from_seed(random.bytes()),
                     id,
                 }
             })
@@ -80,7 +84,7 @@ impl Founding {
             retention_days: 90,
             hold_hours: 72,
             members: members.iter().map(roster_member).collect(),
-            witnesses: Vec::new(),
+            witnesses: members[..count - rogues].iter().map(|member| member.id.clone()).collect(),
         };
         let body = roster.encode();
         let before = Frontier::empty();
@@ -122,6 +126,7 @@ impl Founding {
         EngineConfig {
             member: member.id.clone(),
             log_key: SecretKey::from_seed(*member.log_key.seed()),
+            cosigner_key: SecretKey::from_seed(*member.cosigner_key.seed()),
             peer: member.peer,
             card: sign_card(&card, &member.card_key),
             is_doubtful: false,
@@ -155,7 +160,7 @@ fn roster_member(member: &Member) -> RosterMember {
         status: MemberStatus::Active,
         roles: BTreeSet::from([Role::Contributor]),
         card_key: member.card_key.public(),
-        cosigner_key: None,
+        cosigner_key: Some(member.cosigner_key.public()),
         history_start_s: 0,
         quota_entries_per_day: 1_000_000,
         logs: vec![LogEntry { n: 1, key: member.log_key.public(), status: LogStatus::Open }],

@@ -8,6 +8,7 @@
 mod disk;
 mod founding;
 mod random;
+mod rogue;
 mod world;
 
 pub use random::Random;

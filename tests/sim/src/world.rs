@@ -3,6 +3,7 @@
 use crate::disk::{Disk, Job};
 use crate::founding::{Founding, Member};
 use crate::random::Random;
+use crate::rogue::Rogue;
 use hashpact_core::effect::{PublishedHead, Receipts, SubmitError, Timer};
 use hashpact_core::engine::HeldLog;
 use hashpact_core::event::{Ack, Draft, MissingEntry, Peer, SendFailure, Submit};
@@ -15,6 +16,7 @@ use hashpact_protocol::wire::{RangeChunk, Request, Response, WirePayload};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
+mod checks;
 mod strike;
 
 pub use strike::{Fate, Step};
@@ -32,6 +34,8 @@ pub struct Faults {
     pub cut: u64,
     /// A peer that is not the author leaves out the payload of an entry that it serves.
     pub bare: u64,
+    /// The members part into two groups for some seconds, per submission.
+    pub partition: u64,
 }
 
 /// What a run showed.
@@ -49,6 +53,12 @@ pub struct Report {
     pub lost: u64,
     /// Payloads that were looked for because they did not come with their leaves.
     pub sought: u64,
+    /// Cosignatures released.
+    pub cosignatures: u64,
+    /// Equivocations of which both halves reached honest members.
+    pub forks: u64,
+    /// Entries of a forked log at honest members that are contested in the end.
+    pub contested: u64,
 }
 
 #[derive(Clone)]
@@ -76,6 +86,7 @@ enum Happening {
     Timer { node: usize, life: u64, timer: Timer, at_ms: u64 },
     Restart { node: usize },
     Link { a: usize, b: usize },
+    Read { node: usize, life: u64, read: u64, log: LogId, old: u64, new: u64 },
 }
 
 struct Promise {
@@ -102,6 +113,13 @@ pub struct World {
     promises: BTreeMap<u64, Promise>,
     acknowledged: Vec<Acknowledged>,
     notes: BTreeMap<String, BTreeMap<u64, [u8; 32]>>,
+    rogue: Option<Rogue>,
+    /// Bodies of requests to cosign that are under way, by channel.
+    cosigning: BTreeMap<u64, Vec<u8>>,
+    /// What each witness signed, by witness, origin and size.
+    cosigned: BTreeMap<(usize, String), BTreeMap<u64, [u8; 32]>>,
+    /// Until when which members are apart from the others.
+    partition: (u64, BTreeSet<usize>),
     faults: Faults,
     strike: Option<(usize, Step, Fate)>,
     stated: BTreeMap<usize, Stated>,
@@ -116,8 +134,24 @@ impl World {
     /// A world of `members` members that are started and connected.
     #[must_use]
     pub fn new(seed: u64, members: usize, faults: Faults) -> Self {
+        Self::found(seed, members, false, faults)
+    }
+
+    /// The same with one more member, which signs two histories.
+    #[must_use]
+    pub fn with_rogue(seed: u64, honest: usize, faults: Faults) -> Self {
+        Self::found(seed, honest + 1, true, faults)
+    }
+
+    fn found(seed: u64, members: usize, with_rogue: bool, faults: Faults) -> Self {
         let mut random = Random::new(seed);
-        let founding = Founding::new(&mut random, members);
+        let rogues = usize::from(with_rogue);
+        let founding = Founding::new(&mut random, members, rogues);
+        let rogue = with_rogue.then(|| {
+            let mut sides: Vec<usize> = (0..members).map(|_| random.below(2) as usize).collect();
+            (sides[0], sides[1]) = (0, 1);
+            Rogue::new(&founding, &founding.members[members - 1], sides)
+        });
         let nodes = founding.members.iter().map(|member| Node {
             member: member.clone(),
             engine: None,
@@ -138,6 +172,10 @@ impl World {
             promises: BTreeMap::new(),
             acknowledged: Vec::new(),
             notes: BTreeMap::new(),
+            rogue,
+            cosigning: BTreeMap::new(),
+            cosigned: BTreeMap::new(),
+            partition: (0, BTreeSet::new()),
             faults,
             strike: None,
             stated: BTreeMap::new(),
@@ -146,7 +184,7 @@ impl World {
             sequence: 0,
             report: Report::default(),
         };
-        for node in 0..members {
+        for node in 0..members - rogues {
             world.start(node);
         }
         world
@@ -178,9 +216,55 @@ impl World {
             let other = (node + 1) % self.nodes.len();
             self.cut(node, other);
         }
+        if self.faults.partition > 0 && self.random.once_in(self.faults.partition) {
+            self.part();
+        }
         if self.nodes[node].engine.is_some() {
             self.submit(node);
         }
+        if self.rogue.is_some() && self.random.once_in(2) {
+            self.misbehave(self.nodes.len() - 1);
+        }
+    }
+
+    fn is_rogue(&self, node: usize) -> bool {
+        self.rogue.is_some() && node + 1 == self.nodes.len()
+    }
+
+    fn is_up(&self, node: usize) -> bool {
+        self.nodes[node].engine.is_some() || self.is_rogue(node)
+    }
+
+    /// The rogue grows one of its histories and asks a witness to cosign one of them.
+    fn misbehave(&mut self, node: usize) {
+        let Some(mut rogue) = self.rogue.take() else { return };
+        rogue.act(&self.founding, &mut self.random, self.now_ms);
+        let witness = self.random.below(node as u64) as usize;
+        let ask = rogue.ask(witness, self.random.below(2) as usize);
+        self.rogue = Some(rogue);
+        if let Some(request) = ask {
+            let peer = self.nodes[witness].member.peer;
+            self.sequence += 1;
+            self.send(node, &peer, self.sequence, request);
+        }
+    }
+
+    /// Parts the members into two groups for a while.
+    fn part(&mut self) {
+        let apart = (0..self.nodes.len()).filter(|_| self.random.once_in(2)).collect();
+        self.partition = (self.now_ms + 1_000 + self.random.below(20_000), apart);
+        for a in 0..self.nodes.len() {
+            for b in a + 1..self.nodes.len() {
+                if self.is_parted(a, b) {
+                    self.cut(a, b);
+                }
+            }
+        }
+    }
+
+    fn is_parted(&self, a: usize, b: usize) -> bool {
+        let (until_ms, apart) = &self.partition;
+        self.now_ms < *until_ms && apart.contains(&a) != apart.contains(&b)
     }
 
     fn submit(&mut self, node: usize) {
@@ -264,9 +348,11 @@ impl World {
                 at_lock: reached.then(|| own.frontier_at(signed)),
                 lock,
                 beyond_lock: own.entries.get(signed..).unwrap_or_default().to_vec(),
+                generation: held.disk.generation,
             },
             last_time_ms: 0,
             held: others,
+            facts: held.disk.facts.clone(),
             view,
             now_ms,
         };
@@ -347,7 +433,27 @@ impl World {
                     self.step(node, Event::Timer(timer));
                 }
             }
+            Happening::Read { node, life, read, log, old, new } => {
+                if self.nodes[node].life == life {
+                    let found = self.nodes[node].disk.logs.get(&log).map(|log| log.consistency(old, new));
+                    self.step(node, Event::TreeRead { read, found });
+                }
+            }
+            Happening::Deliver { to, from, channel, request, .. } if self.is_rogue(to) => {
+                if self.linked(to, from) {
+                    let response = self.rogue.as_ref().map(|rogue| rogue.answer(from, request));
+                    self.reply(channel, response.expect("there is a rogue"));
+                }
+            }
+            Happening::Answer { to, from, result, .. } if self.is_rogue(to) => {
+                if let (Some(rogue), Ok(Response::Cosign(answer))) = (&mut self.rogue, &result) {
+                    rogue.asked(from, answer);
+                }
+            }
             Happening::Deliver { to, life, from, channel, request } => {
+                if let Request::Cosign(body) = &request {
+                    self.cosigning.insert(channel, body.clone());
+                }
                 if self.nodes[to].life == life && self.nodes[to].engine.is_some() && self.linked(to, from) {
                     self.report.delivered += 1;
                     let peer = self.nodes[from].member.peer;
@@ -364,7 +470,12 @@ impl World {
     }
 
     fn link(&mut self, a: usize, b: usize) {
-        let alive = self.nodes[a].engine.is_some() && self.nodes[b].engine.is_some();
+        if self.is_parted(a, b) {
+            let delay = self.partition.0 - self.now_ms + 1 + self.random.below(500);
+            self.later(delay, Happening::Link { a, b });
+            return;
+        }
+        let alive = self.is_up(a) && self.is_up(b);
         if alive && !self.apart.contains(&pair(a, b)) && self.links.insert(pair(a, b)) {
             for (node, other) in [(a, b), (b, a)] {
                 let peer = self.nodes[other].member.peer;
@@ -393,6 +504,7 @@ impl World {
                 };
                 Event::Written { write: batch.id, read_back }
             }
+            Job::Fact(fact) => Event::Written { write: fact.id, read_back: Vec::new() },
             Job::Lock(write, _) => Event::LockWritten { write },
             Job::Payloads(batch) => Event::Written { write: batch.id, read_back: Vec::new() },
         };
@@ -413,10 +525,31 @@ impl World {
                 Effect::WriteLock { write, lock } => self.job(node, Job::Lock(write, lock)),
                 Effect::Publish(head) => self.publish(node, head),
                 Effect::Send { peer, request_id, request } => self.send(node, &peer, request_id, request),
-                Effect::Reply { channel, response } => self.reply(channel, response),
+                Effect::WriteFact(fact) => self.job(node, Job::Fact(fact)),
+                Effect::ReadTree { read, log, old, new } => {
+                    let stored = self.nodes[node].disk.logs.get(&log).map_or(0, |log| log.entries.len());
+                    assert!(
+                        old < new && new <= stored as u64,
+                        "a read of {old} to {new} with {stored} stored"
+                    );
+                    let life = self.nodes[node].life;
+                    let delay = 1 + self.random.below(5);
+                    self.later(delay, Happening::Read { node, life, read, log, old, new });
+                }
+                Effect::AnswerCosign { .. } => panic!("nobody asked locally"),
+                Effect::Cosigned(_) => {}
+                Effect::Evidence(forked) => {
+                    let rogue = self.rogue.as_ref().and_then(|_| self.nodes.last());
+                    let origin = rogue.map(|rogue| rogue.member.origin.as_str());
+                    assert_eq!(Some(forked.origin.as_str()), origin, "an honest log is accused");
+                }
+                Effect::Reply { channel, response } => {
+                    self.check_cosignature(node, channel, &response);
+                    self.reply(channel, response);
+                }
                 Effect::ServeRange { channel, log, start, size, entries_max, .. } => {
                     // Small chunks, so that transfers take several.
-                    let mut chunk = self.nodes[node].disk.range(&log, start, size, entries_max.min(7));
+                    let mut chunk = self.nodes[node].disk.logs[&log].range(start, size, entries_max.min(7));
                     if self.nodes[node].member.log != log {
                         self.lay_bare(&mut chunk);
                     }
@@ -446,7 +579,7 @@ impl World {
                 Effect::Answer { request, answer } => self.answered(request, answer),
                 Effect::Misbehaviour { peer, rule } => {
                     let other = self.by_peer(&peer);
-                    panic!("member {node} accuses honest member {other} of {rule}");
+                    assert!(self.is_rogue(other), "member {node} accuses honest member {other} of {rule}");
                 }
                 Effect::Stop(reason) => panic!("member {node} stopped: {reason}"),
                 Effect::Admitted { .. } | Effect::View(_) | Effect::Folded { .. } | Effect::Health(_) => {}
@@ -479,6 +612,10 @@ impl World {
         if head.log == held.member.log {
             let locked = held.disk.lock.as_ref().map_or(0, |lock| lock.size);
             assert!(head.size <= locked, "published {} with a lock of {locked}", head.size);
+        }
+        if self.is_of_rogue(&head.origin) {
+            self.nodes[node].published.insert(head.origin.clone(), head);
+            return;
         }
         let sizes = self.notes.entry(head.origin.clone()).or_default();
         let root = *head.root.as_bytes();
@@ -574,61 +711,6 @@ impl World {
         self.happenings.insert(self.sequence, happening);
         self.queue.push(Reverse((self.now_ms + delay_ms, self.sequence)));
     }
-
-    /// Ends all faults, restarts who is down, lets everything settle, and checks: no acknowledged
-    /// record lost, no fork, convergence of logs and views.
-    pub fn check(&mut self) {
-        self.faults = Faults { loss: 0, delay_max_ms: 10, crash: 0, cut: 0, bare: 0 };
-        self.run(60_000);
-        for acknowledged in &self.acknowledged {
-            let log = self.nodes[acknowledged.node].member.log;
-            for (index, record) in (acknowledged.first_index..).zip(&acknowledged.records) {
-                for node in &self.nodes {
-                    let held = node.disk.logs.get(&log).and_then(|log| log.leaf(index));
-                    assert_eq!(held, Some(*record), "{:?} lost at {}", acknowledged.ack, node.member.id);
-                }
-            }
-        }
-        for author in &self.nodes {
-            let own = author.disk.logs.get(&author.member.log).cloned().unwrap_or_default();
-            for (size, root) in self.notes.get(&author.member.origin).into_iter().flatten() {
-                let now = own.frontier_at(*size as usize).root();
-                assert_eq!(now.as_bytes(), root, "{} forked at size {size}", author.member.origin);
-            }
-        }
-        let first = self.nodes.first().expect("a world has members");
-        for node in &self.nodes {
-            for (log, stored) in &node.disk.logs {
-                let held = stored.entries.len() as u64;
-                assert!(stored.holds(held), "{} lacks payloads of {log:?}", node.member.id);
-            }
-            assert_eq!(heads(node), heads(first), "{} and {} differ", node.member.id, first.member.id);
-            assert_eq!(
-                standing(node),
-                standing(first),
-                "{} and {} see different views",
-                node.member.id,
-                first.member.id
-            );
-        }
-    }
-}
-
-fn heads(node: &Node) -> BTreeMap<String, (u64, [u8; 32])> {
-    let visible = node.published.values().filter(|head| head.size > 0);
-    visible.map(|head| (head.origin.clone(), (head.size, *head.root.as_bytes()))).collect()
-}
-
-fn standing(node: &Node) -> BTreeMap<RecordId, (Status, u32, u32)> {
-    let engine = node.engine.as_ref().expect("all nodes run at the end");
-    engine
-        .view()
-        .records()
-        .map(|record| {
-            let opinions = record.opinions();
-            (record.id, (record.status, opinions.agree, opinions.disagree))
-        })
-        .collect()
 }
 
 fn pair(a: usize, b: usize) -> (usize, usize) {

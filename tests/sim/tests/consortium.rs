@@ -6,7 +6,10 @@ use hashpact_sim::{Faults, World};
 fn check(seed: u64, members: usize, faults: Faults) -> hashpact_sim::Report {
     // Printed first, so that a failure names its seed.
     println!("seed {seed}, {members} members, {faults:?}");
-    let mut world = World::new(seed, members, faults);
+    play(World::new(seed, members, faults), seed)
+}
+
+fn play(mut world: World, seed: u64) -> hashpact_sim::Report {
     world.run(4_000);
     for _ in 0..60 {
         world.act();
@@ -24,7 +27,7 @@ fn seeds(default: std::ops::Range<u64>) -> std::ops::Range<u64> {
 
 #[test]
 fn three_members_agree_when_nothing_fails() {
-    let faults = Faults { loss: 0, delay_max_ms: 20, crash: 0, cut: 0, bare: 0 };
+    let faults = Faults { loss: 0, delay_max_ms: 20, crash: 0, cut: 0, partition: 0, bare: 0 };
     for seed in seeds(0..5) {
         let report = check(seed, 3, faults);
         assert!(report.acknowledged >= 55, "{report:?}");
@@ -33,7 +36,7 @@ fn three_members_agree_when_nothing_fails() {
 
 #[test]
 fn three_members_agree_under_delay_loss_and_reordering() {
-    let faults = Faults { loss: 10, delay_max_ms: 400, crash: 0, cut: 8, bare: 0 };
+    let faults = Faults { loss: 10, delay_max_ms: 400, crash: 0, cut: 8, partition: 0, bare: 0 };
     let mut lost = 0;
     for seed in seeds(100..130) {
         lost += check(seed, 3, faults).lost;
@@ -43,7 +46,7 @@ fn three_members_agree_under_delay_loss_and_reordering() {
 
 #[test]
 fn no_acknowledged_record_is_lost_in_crashes() {
-    let faults = Faults { loss: 20, delay_max_ms: 150, crash: 5, cut: 10, bare: 0 };
+    let faults = Faults { loss: 20, delay_max_ms: 150, crash: 5, cut: 10, partition: 30, bare: 0 };
     let (mut crashes, mut acknowledged) = (0, 0);
     for seed in seeds(200..240) {
         let report = check(seed, 3, faults);
@@ -55,7 +58,7 @@ fn no_acknowledged_record_is_lost_in_crashes() {
 
 #[test]
 fn five_members_agree_in_crashes() {
-    let faults = Faults { loss: 15, delay_max_ms: 100, crash: 10, cut: 6, bare: 0 };
+    let faults = Faults { loss: 15, delay_max_ms: 100, crash: 10, cut: 6, partition: 0, bare: 0 };
     for seed in seeds(300..310) {
         check(seed, 5, faults);
     }
@@ -63,7 +66,7 @@ fn five_members_agree_in_crashes() {
 
 #[test]
 fn payloads_that_did_not_come_with_their_leaves_are_fetched_from_whoever_has_them() {
-    let faults = Faults { loss: 15, delay_max_ms: 150, crash: 8, cut: 3, bare: 2 };
+    let faults = Faults { loss: 15, delay_max_ms: 150, crash: 8, cut: 3, bare: 2, partition: 0 };
     let mut sought = 0;
     for seed in seeds(400..440) {
         sought += check(seed, 4, faults).sought;
@@ -72,7 +75,21 @@ fn payloads_that_did_not_come_with_their_leaves_are_fetched_from_whoever_has_the
 }
 
 #[test]
+fn every_equivocation_is_found_and_nobody_else_is_accused() {
+    let faults = Faults { loss: 20, delay_max_ms: 150, crash: 8, cut: 10, partition: 25, bare: 0 };
+    let (mut forks, mut contested, mut runs) = (0, 0, 0);
+    for seed in seeds(400..415) {
+        println!("seed {seed}, a member that signs two histories among {} honest ones", 3 + seed % 3);
+        let report = play(World::with_rogue(seed, 3 + (seed % 3) as usize, faults), seed);
+        forks += report.forks;
+        contested += report.contested;
+        runs += 1;
+    }
+    assert!(2 * forks > runs && contested > forks, "{forks} forks in {runs} runs, {contested} contested");
+}
+
+#[test]
 fn one_seed_gives_one_run() {
-    let faults = Faults { loss: 7, delay_max_ms: 90, crash: 9, cut: 9, bare: 0 };
+    let faults = Faults { loss: 7, delay_max_ms: 90, crash: 9, cut: 9, partition: 20, bare: 0 };
     assert_eq!(check(77, 3, faults), check(77, 3, faults));
 }

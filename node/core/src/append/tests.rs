@@ -37,7 +37,8 @@ impl Bench {
         last_time_ms: u64,
     ) -> Self {
         let mut out = Out::default();
-        let recovered = Recovered { signed: Frontier::empty(), lock, unsigned };
+        let generation = lock.generation;
+        let recovered = Recovered { signed: Frontier::empty(), lock, unsigned, generation };
         let own = OwnLog::new(identity(), recovered, last_time_ms, blocked, &mut out);
         Self { own, view: View::new(NOW_MS), out, last_request: 0 }
     }

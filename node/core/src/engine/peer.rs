@@ -1,12 +1,13 @@
 //! What peers ask and answer, one small function per message.
 
-use super::Engine;
+use super::{Engine, ReadFor};
 use crate::admit::HelloError;
 use crate::effect::{Effect, RequestId};
 use crate::event::{Channel, Peer, SendFailure};
-use crate::follow::{FollowedLog, HeadError};
+use crate::follow::{ChunkError, Fault, FollowedLog, HeadError};
 use crate::stop::StopReason;
 use crate::view::Author;
+use crate::witness::Asker;
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LogId, Root};
 use hashpact_protocol::wire::{
@@ -42,6 +43,9 @@ impl Engine {
             }
             Request::Range(range) => self.serve_range(channel, &range),
             Request::Payloads(request) => self.serve_payloads(channel, request),
+            Request::Cosign(body) => self.ask_cosign(Some(peer), Asker::Peer(channel), body, now_ms),
+            Request::Consistency(ask) => self.serve_consistency(channel, &ask),
+            Request::Evidence(evidence) => self.told_evidence(peer, channel, &evidence),
             Request::Stored(Stored { log, size, root }) => {
                 self.reply(channel, Response::Ack);
                 let log = LogId::new(log);
@@ -118,7 +122,11 @@ impl Engine {
                 self.announce_due = true;
                 self.announce(now_ms);
             }
+        } else if self.take_cosigned(peer, request, &result, now_ms)
+            || self.take_fork_answer(peer, request, &result)
+        {
         } else if let Some(log) = self.logs.values_mut().find(|log| log.is_fetching(request)) {
+            let (id, target) = (log.author().log, log.target().cloned());
             let fault = match result {
                 Ok(Response::Range(chunk)) => log.fetched(request, chunk, now_ms, &mut self.out),
                 Ok(Response::Payloads(payloads)) => {
@@ -130,10 +138,21 @@ impl Engine {
                 }
             };
             if let Some(fault) = fault {
-                self.misbehaved(fault.peer, fault.error.label());
+                self.blame(id, fault, target.as_ref());
             }
         }
         Ok(())
+    }
+
+    /// Counts what a peer sent against a rule. A chunk that does not fit under a signed head may have another reason:
+    /// that the author signed two histories.
+    pub(super) fn blame(&mut self, log: LogId, fault: Fault, target: Option<&SignedCheckpoint>) {
+        match (fault.error, target) {
+            (ChunkError::Root { .. }, Some(target)) => self.suspect(log, fault.peer, target),
+            // Under a closure alone nobody signed what the chunk does not fit.
+            (ChunkError::Root { .. }, None) => {}
+            (error, _) => self.misbehaved(fault.peer, error.label()),
+        }
     }
 
     fn hello_answered(&mut self, peer: Peer, result: Result<Response, SendFailure>, now_ms: u64) {
@@ -164,8 +183,10 @@ impl Engine {
                 continue;
             };
             let is_author = self.peers.member(&peer) == Some(&log.author().member);
-            if let Err(error) = log.heard(peer, is_author, &head.note, now_ms, &mut self.out) {
-                self.misbehaved(peer, error.label());
+            let id = log.author().log;
+            match log.heard(peer, is_author, &head.note, now_ms, &mut self.out) {
+                Ok(heard) => self.heard(Some(peer), id, heard, now_ms),
+                Err(error) => self.misbehaved(peer, error.label()),
             }
         }
         Ok(())
@@ -174,7 +195,15 @@ impl Engine {
     fn hear_own(&mut self, peer: Peer, head: &HeadNote) -> Result<(), StopReason> {
         let key = self.own.public_key();
         match SignedCheckpoint::verify(&head.note, self.own.origin(), &key) {
-            Ok(seen) => self.own.check_seen(seen.size(), &seen.root()),
+            Ok(seen) => {
+                self.own.check_seen(seen.size(), &seen.root())?;
+                if seen.size() > 0 && self.own.is_unknown(seen.size()) {
+                    let (size, root) = (seen.size(), seen.root());
+                    let (log, held) = (self.own.author().log, self.own.size());
+                    self.read_tree(ReadFor::OwnHead { size, root }, log, size, held);
+                }
+                Ok(())
+            }
             Err(_) => {
                 self.misbehaved(peer, HeadError::Signature.label());
                 Ok(())
@@ -183,11 +212,11 @@ impl Engine {
     }
 
     fn heads(&self) -> Vec<HeadNote> {
-        let own = self.own.note().map(|note| (self.own.origin(), note));
-        let others = self.logs.values().filter_map(|log| Some((log.origin(), log.note()?)));
+        let own = self.own.note().map(|note| (self.own.author().log, self.own.origin(), note));
+        let others = self.logs.values().filter_map(|log| Some((log.author().log, log.origin(), log.note()?)));
         own.into_iter()
             .chain(others)
-            .map(|(origin, note)| HeadNote { origin: origin.to_owned(), note: note.note.clone() })
+            .flat_map(|(log, origin, note)| self.notes_of(log, origin, note))
             .collect()
     }
 
@@ -255,7 +284,7 @@ impl Engine {
         self.out.push(Effect::Send { peer, request_id, request: Request::Stored(stored) });
     }
 
-    fn reply(&mut self, channel: Channel, response: Response) {
+    pub(super) fn reply(&mut self, channel: Channel, response: Response) {
         self.out.push(Effect::Reply { channel, response });
     }
 

@@ -132,7 +132,7 @@ impl Bench {
         Self { log, out, effects: Vec::new(), request: 0, write: 0 }
     }
 
-    fn hear(&mut self, from: Peer, is_author: bool, note: &[u8], now_ms: u64) -> Result<(), HeadError> {
+    fn hear(&mut self, from: Peer, is_author: bool, note: &[u8], now_ms: u64) -> Result<Heard, HeadError> {
         self.log.heard(from, is_author, note, now_ms, &mut self.out)
     }
 

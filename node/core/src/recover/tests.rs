@@ -29,7 +29,7 @@ fn disk(stored: u8, locked: u8) -> OwnDisk {
         note: b"note".to_vec(),
     };
     let beyond_lock = (locked..stored).map(entry).collect();
-    OwnDisk { frontier: tree(0..stored), at_lock, lock: Some(lock), beyond_lock }
+    OwnDisk { frontier: tree(0..stored), at_lock, lock: Some(lock), beyond_lock, generation: 0 }
 }
 
 #[test]

@@ -75,6 +75,16 @@ pub struct View {
     expiring: BTreeMap<(u64, RecordId), ()>,
     expired_until_ms: u64,
     counts: BTreeMap<LogId, FoldCounts>,
+    contested: BTreeMap<LogId, Contested>,
+}
+
+/// From where on entries of a log are contested, and whether they count at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contested {
+    /// Leaf index of the first.
+    pub from: u64,
+    /// Whether they still match, for review.
+    pub counts: bool,
 }
 
 impl View {
@@ -161,6 +171,19 @@ impl View {
         changes
     }
 
+    /// Makes the entries of a log contested from an index on, in place of what was contested before. Reads
+    /// every record once: forks are rare.
+    pub fn contest(&mut self, log: LogId, contested: Contested) -> Vec<ViewChange> {
+        let before = self.contested.insert(log, contested);
+        if before == Some(contested) {
+            return Vec::new();
+        }
+        let from = before.map_or(contested.from, |before| before.from.min(contested.from));
+        let concerned = self.records.values().filter(|record| record.log == log && record.index >= from);
+        let concerned: Vec<RecordId> = concerned.map(|record| record.id).collect();
+        concerned.iter().flat_map(|id| self.derive(id)).collect()
+    }
+
     fn count(&mut self, author: &Author, field: impl Fn(&mut FoldCounts) -> &mut u64) -> Vec<ViewChange> {
         *field(self.counts.entry(author.log).or_default()) += 1;
         Vec::new()
@@ -232,7 +255,11 @@ impl View {
         let Some(before) = self.records.get(id) else { return Vec::new() };
         let mut after = RecordView::clone(before);
         let none = About::default();
-        self.about.get(id).unwrap_or(&none).apply(&mut after, self.expired_until_ms);
+        self.about.get(id).unwrap_or(&none).apply(
+            &mut after,
+            self.contested.get(&before.log).copied(),
+            self.expired_until_ms,
+        );
         if after == **before {
             return Vec::new();
         }
@@ -278,7 +305,7 @@ pub fn read_record(
         return None;
     };
     let mut record = RecordView::new(leaf_hash(leaf), author, &known, content);
-    About::default().apply(&mut record, now_ms);
+    About::default().apply(&mut record, None, now_ms);
     Some(record)
 }
 

@@ -15,6 +15,10 @@ pub enum Status {
     Active,
     /// Counts; at least one member disagrees.
     Disputed,
+    /// Counts, for review at most: its author signed two histories, and it is in one of them only.
+    Contested,
+    /// In a history that its author forked off below what witnesses or the roster settled; never counts.
+    Disowned,
     /// Withdrawn by its author; final.
     Retracted,
     /// Its own expiry has passed.
@@ -28,6 +32,8 @@ impl Status {
         match self {
             Self::Active => "active",
             Self::Disputed => "disputed",
+            Self::Contested => "contested",
+            Self::Disowned => "disowned",
             Self::Retracted => "retracted",
             Self::Expired => "expired",
         }
@@ -51,6 +57,11 @@ pub enum StatusReason {
     DisagreedBy {
         /// Who.
         members: Vec<MemberId>,
+    },
+    /// Its author signed two histories that part before it.
+    ForkedFrom {
+        /// Leaf index from which on entries of the log are contested.
+        index: u64,
     },
     /// Past its expiry.
     ExpiredAt {
@@ -132,7 +143,7 @@ impl RecordView {
     /// Whether look-ups may find it.
     #[must_use]
     pub const fn stands(&self) -> bool {
-        matches!(self.status, Status::Active | Status::Disputed)
+        matches!(self.status, Status::Active | Status::Disputed | Status::Contested)
     }
 
     /// The opinions counted.

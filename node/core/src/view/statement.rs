@@ -1,5 +1,6 @@
 //! Everything that members have said about one record id, whether or not the record is here yet.
 
+use super::Contested;
 use super::record::{RecordView, Statement, Status, StatusReason};
 use crate::limits::STATEMENTS_PER_MEMBER_MAX;
 use hashpact_protocol::record::{Opinion, OpinionValue, Reason, Retraction, SubjectRef};
@@ -56,7 +57,7 @@ impl About {
     }
 
     /// Writes standing, reason and statements into `record`.
-    pub(super) fn apply(&self, record: &mut RecordView, now_ms: u64) {
+    pub(super) fn apply(&self, record: &mut RecordView, contested: Option<Contested>, now_ms: u64) {
         let place = SubjectRef { log: record.log, index: record.index };
         record.statements = self
             .opinions
@@ -72,13 +73,14 @@ impl About {
                 Some((member.clone(), statement))
             })
             .collect();
-        (record.status, record.reason) = self.standing(record, &place, now_ms);
+        (record.status, record.reason) = self.standing(record, &place, contested, now_ms);
     }
 
     fn standing(
         &self,
         record: &RecordView,
         place: &SubjectRef,
+        contested: Option<Contested>,
         now_ms: u64,
     ) -> (Status, Option<StatusReason>) {
         let withdrawn = self.retractions.get(&record.member).and_then(|list| list.first());
@@ -99,6 +101,11 @@ impl About {
         {
             let reason = StatusReason::ExpiredAt { time_ms: expires_s.saturating_mul(1_000) };
             return (Status::Expired, Some(reason));
+        }
+        if let Some(Contested { from, counts }) = contested.filter(|contested| record.index >= contested.from)
+        {
+            let status = if counts { Status::Contested } else { Status::Disowned };
+            return (status, Some(StatusReason::ForkedFrom { index: from }));
         }
         let members: Vec<MemberId> = record
             .statements

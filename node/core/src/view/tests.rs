@@ -321,3 +321,53 @@ fn one_entry_read_alone_is_the_record_that_the_fold_makes_of_it() {
         .collect();
     assert_eq!(withdrawn, [None, None, Some(id)]);
 }
+
+#[test]
+fn a_fork_contests_what_follows_it_and_nothing_else() {
+    let mut script = Script::default();
+    let ids: Vec<LeafHash> = (0..4).map(|value| script.content(1, value, None).0).collect();
+    let (other, _) = script.content(2, 9, None);
+    let retraction = Retraction::new(SubjectRef { log: author(1).log, index: 3 }, RetractionReason::Error);
+    script.push(1, Record::Retraction(retraction), Some(ids[3]));
+    let mut view = script.in_order();
+    let statuses = |view: &View| -> Vec<Status> {
+        ids.iter().chain([&other]).map(|id| view.record(id).expect("folded").status).collect()
+    };
+    let contested = |from, counts| Contested { from, counts };
+    use Status::{Active, Contested as C, Disowned, Retracted};
+    let changes = view.contest(author(1).log, contested(1, true));
+    assert_eq!(statuses(&view), [Active, C, C, Retracted, Active]);
+    // They still match: the index keeps them.
+    assert!(changes.len() == 2 && changes.iter().all(|change| change.index == IndexChange::Keep));
+    assert!(changes.iter().all(|change| change.record.stands()));
+    assert!(view.contest(author(1).log, contested(1, true)).is_empty(), "told twice");
+    // Witnesses vouch for more of it: what they settled is as before.
+    assert_eq!(view.contest(author(1).log, contested(2, true)).len(), 2);
+    assert_eq!(statuses(&view), [Active, Active, C, Retracted, Active]);
+    // They vouched for the other branch: ours does not count from where it parts.
+    let changes = view.contest(author(1).log, contested(0, false));
+    assert_eq!(statuses(&view), [Disowned, Disowned, Disowned, Retracted, Active]);
+    assert!(changes.iter().all(|change| change.index == IndexChange::Remove));
+}
+
+proptest! {
+    #[test]
+    fn it_does_not_matter_when_a_fork_becomes_known(
+        choices in proptest::collection::vec((any::<u8>(), any::<u8>(), any::<u8>()), 1..40),
+        at in 0usize..40, from in 0u64..10, counts in any::<bool>()
+    ) {
+        let script = script(&choices);
+        let contested = Contested { from, counts };
+        let mut after = script.in_order();
+        after.contest(author(1).log, contested);
+        let mut meanwhile = View::new(NOW_MS);
+        for (position, (author_of, index, leaf, payload)) in script.entries.iter().enumerate() {
+            if position == at.min(script.entries.len() - 1) {
+                meanwhile.contest(author(1).log, Contested { from: from + 1, counts: true });
+                meanwhile.contest(author(1).log, contested);
+            }
+            meanwhile.fold(author_of, *index, leaf, payload);
+        }
+        prop_assert_eq!(standing(&after), standing(&meanwhile));
+    }
+}

@@ -12,7 +12,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request};
 use axum::response::Response;
-use hashpact_core::effect::{LockState, SizedNote, StoredEntry, StoredPayload, Timer, WriteBatch};
+use hashpact_core::effect::{HeldFacts, LockState, SizedNote, StoredEntry, StoredPayload, Timer, WriteBatch};
 use hashpact_core::engine::HeldLog;
 use hashpact_core::event::Submit;
 use hashpact_core::health::{Completeness, Health};
@@ -167,6 +167,7 @@ fn hold(store: &Store, view: &mut View, lookup: &Lookup, stated: Stated) -> BTre
             note: Some(note.clone()),
             idempotency: Vec::new(),
             read_back: false,
+            generation: None,
         };
         store.write(&batch).expect("stored");
         held.insert(author.log, HeldLog { frontier, note: Some(note), payloads_missing: 0 });
@@ -182,6 +183,7 @@ fn open_engine(chain: RosterChain, view: View, held: BTreeMap<LogId, HeldLog>) -
         at_lock: Some(Frontier::empty()),
         lock: Some(lock),
         beyond_lock: Vec::new(),
+        generation: 0,
     };
     let member = MemberId::parse("north").expect("valid");
     let peer = key(60).public();
@@ -195,12 +197,22 @@ fn open_engine(chain: RosterChain, view: View, held: BTreeMap<LogId, HeldLog>) -
     let config = EngineConfig {
         member,
         log_key: log_key("north"),
+        cosigner_key: key(12),
         peer,
         card: sign_card(&card, &key(11)),
         is_doubtful: false,
     };
-    Engine::open(Opening { config, roster: chain, own, last_time_ms: 0, held, view, now_ms: NOW_MS })
-        .expect("a sound start")
+    Engine::open(Opening {
+        config,
+        roster: chain,
+        own,
+        last_time_ms: 0,
+        held,
+        facts: HeldFacts::default(),
+        view,
+        now_ms: NOW_MS,
+    })
+    .expect("a sound start")
 }
 
 /// The driver's part without threads and sockets: performs effects in order, in virtual time.

@@ -102,6 +102,7 @@ impl World {
                 note: None,
                 idempotency: Vec::new(),
                 read_back: false,
+                generation: None,
             };
             self.store.write(&batch).expect("stored");
         }

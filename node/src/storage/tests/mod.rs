@@ -66,6 +66,7 @@ impl TestLog {
             note: None,
             idempotency: Vec::new(),
             read_back: false,
+            generation: None,
         }
     }
 

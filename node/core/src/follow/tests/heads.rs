@@ -86,14 +86,14 @@ fn two_signed_heads_of_one_size_freeze_the_log_at_what_is_held() {
     other.entries[5] = entry(5, 1);
     // Against what is held.
     let mut bench = holding(6, &author);
-    assert_eq!(bench.hear(peer(2), false, &other.note(6), NOW_MS), Err(HeadError::Equivocation));
+    assert!(matches!(bench.hear(peer(2), false, &other.note(6), NOW_MS), Ok(Heard::Contradiction { .. })));
     assert!(bench.log.is_frozen() && bench.log.is_caught_up());
 
     // Against what another peer offers, with a fetch under way: its chunk is not taken any more.
     let mut bench = holding(3, &author);
     bench.hear(peer(1), true, &author.note(6), NOW_MS).expect("valid");
     assert_eq!(bench.asked(), Some((peer(1), 3, 6)));
-    assert_eq!(bench.hear(peer(2), false, &other.note(6), NOW_MS), Err(HeadError::Equivocation));
+    assert!(matches!(bench.hear(peer(2), false, &other.note(6), NOW_MS), Ok(Heard::Contradiction { .. })));
     assert_eq!(bench.fetched(author.chunk(3, 6, 6), NOW_MS), Ok(None));
     assert_eq!((bench.log.size(), bench.log.is_frozen()), (3, true));
 
@@ -113,7 +113,7 @@ fn a_write_under_way_when_the_log_freezes_is_still_published() {
     let mut bench = Bench::new();
     bench.hear(peer(1), true, &author.note(4), NOW_MS).expect("valid");
     bench.fetched(author.chunk(0, 4, 4), NOW_MS).expect("proven");
-    assert_eq!(bench.hear(peer(2), false, &other.note(4), NOW_MS), Err(HeadError::Equivocation));
+    assert!(matches!(bench.hear(peer(2), false, &other.note(4), NOW_MS), Ok(Heard::Contradiction { .. })));
     bench.written(NOW_MS);
     assert_eq!(bench.log.size(), 4, "the database has it");
 }
@@ -191,6 +191,34 @@ fn lagging_is_said_after_the_tolerated_time_and_taken_back_when_caught_up() {
 fn an_older_head_of_a_peer_changes_nothing() {
     let author = AuthorLog::of(4);
     let mut bench = holding(4, &author);
-    bench.hear(peer(1), true, &author.note(2), NOW_MS).expect("valid, and old");
+    let heard = bench.hear(peer(1), true, &author.note(2), NOW_MS).expect("valid, and old");
+    assert!(matches!(heard, Heard::Unchecked { .. }), "to be compared with the tree");
+    bench.log.remember(2, author.tree(2).root());
+    let heard = bench.hear(peer(1), true, &author.note(2), NOW_MS).expect("valid, and old");
+    assert!(matches!(heard, Heard::Ours(_)), "compared once");
     assert_eq!((bench.asked(), bench.log.is_caught_up()), (None, true));
+}
+
+#[test]
+fn a_settled_log_is_followed_to_its_closure_only() {
+    let author = AuthorLog::of(6);
+    let mut other = AuthorLog::of(6);
+    other.entries[4] = entry(4, 1);
+    let mut bench = Bench::closed_at(5, author.tree(5).root());
+    bench.hear(peer(4), false, &author.note(3), NOW_MS).expect("valid");
+    assert_eq!(bench.asked(), Some((peer(4), 0, 3)));
+    bench.log.settle();
+    bench.failed(NOW_MS);
+    assert_eq!(bench.asked(), None, "not what the roster pinned");
+    assert_eq!(bench.hear(peer(3), false, &other.note(5), NOW_MS), Err(HeadError::AgainstClosure));
+    bench.hear(peer(4), false, &author.note(4), NOW_MS).expect("valid");
+    assert_eq!(bench.asked(), None, "nobody offers the closure");
+    // Of a larger head nobody can tell yet which branch it is of.
+    bench.hear(peer(2), false, &other.note(6), NOW_MS).expect("valid");
+    assert_eq!(bench.asked(), Some((peer(2), 0, 5)));
+    assert_eq!(bench.fetched(other.chunk(0, 5, 5), NOW_MS), Err(ChunkError::Root { size: 5 }));
+    assert_eq!(bench.log.target(), None, "no signature that the chunk could speak against");
+    bench.hear(peer(5), false, &author.note(5), NOW_MS).expect("valid");
+    assert_eq!(bench.asked(), Some((peer(5), 0, 5)));
+    assert!(!bench.log.is_frozen());
 }

@@ -1,0 +1,180 @@
+//! A member that signs two histories and shows one to some members, the other to the rest.
+//!
+//! It keeps no rule but those of the formats: what it serves proves itself under a note that it signed.
+//! It answers honestly about the history that it shows to the asker, asks witnesses to cosign either of
+//! them, and never says that anything is wrong.
+
+use crate::disk::StoredLog;
+use crate::founding::{Founding, Member};
+use crate::random::Random;
+use hashpact_core::effect::{StoredEntry, StoredPayload};
+use hashpact_protocol::checkpoint::{Checkpoint, sign_checkpoint};
+use hashpact_protocol::digest::leaf_hash;
+use hashpact_protocol::leaf::{Kind, LeafHeader, seal};
+use hashpact_protocol::merkle::consistency_proof;
+use hashpact_protocol::note::Note;
+use hashpact_protocol::record::Record;
+use hashpact_protocol::wire::{CosignAnswer, HeadNote, Hello, Refusal, Request, Response};
+use hashpact_protocol::witness::{AddCheckpoint, parse_signatures};
+use std::collections::BTreeMap;
+
+/// One of the two histories.
+#[derive(Default, Clone)]
+struct Branch {
+    log: StoredLog,
+    /// Cosignatures that it could get, by size.
+    cosigned: BTreeMap<u64, Note>,
+}
+
+/// The member.
+pub(crate) struct Rogue {
+    member: Member,
+    hello: Hello,
+    branches: [Branch; 2],
+    /// How many entries both share; `None` before the fork.
+    shared: Option<u64>,
+    /// Which history each member is shown.
+    sides: Vec<usize>,
+    /// What each witness cosigned last.
+    at: BTreeMap<usize, u64>,
+}
+
+impl Rogue {
+    pub(crate) fn new(founding: &Founding, member: &Member, sides: Vec<usize>) -> Self {
+        let config = founding.config(member, Founding::NOW_MS);
+        let hello = Hello {
+            consortium: founding.chain.current().consortium.clone(),
+            roster_version: 1,
+            roster: Vec::new(),
+            card: config.card,
+        };
+        let member = member.clone();
+        Self { member, hello, branches: Default::default(), shared: None, sides, at: BTreeMap::new() }
+    }
+
+    /// How many entries both histories share, once they differ.
+    pub(crate) fn forked_at(&self) -> Option<u64> {
+        let shared = self.shared?;
+        let reached = |branch: &Branch| branch.log.entries.len() as u64 > shared;
+        self.branches.iter().all(reached).then_some(shared)
+    }
+
+    /// Which history a head is of, if it is beyond what both share.
+    pub(crate) fn side_of(&self, size: u64, root: &[u8; 32]) -> Option<usize> {
+        if size <= self.shared.unwrap_or(u64::MAX) {
+            return None;
+        }
+        self.branches.iter().position(|branch| {
+            branch.log.entries.len() as u64 >= size
+                && branch.log.frontier_at(size as usize).root().as_bytes() == root
+        })
+    }
+
+    /// Grows one history, or both while they are one; sometimes that is where they part.
+    pub(crate) fn act(&mut self, founding: &Founding, random: &mut Random, now_ms: u64) {
+        if self.shared.is_none() && random.once_in(4) {
+            self.shared = Some(self.branches[0].log.entries.len() as u64);
+        }
+        let count = 1 + random.below(9);
+        let side = random.below(2) as usize;
+        for _ in 0..count {
+            let index = self.branches[side].log.entries.len() as u64;
+            let record = Record::Content(founding.content(random));
+            let header = LeafHeader {
+                kind: Kind::Content,
+                priority: false,
+                index,
+                time_ms: now_ms,
+                roster_version: 1,
+                log_id: self.member.log,
+                subject: None,
+                group: 0,
+            };
+            let sealed = seal(header, &record, random.bytes()).expect("a valid record");
+            let entry = StoredEntry {
+                leaf: sealed.leaf_bytes.to_vec(),
+                payload: StoredPayload::Present { salt: sealed.salt, padded: sealed.padded },
+            };
+            self.branches[side].log.entries.push(entry.clone());
+            if self.shared.is_none() {
+                self.branches[1 - side].log.entries.push(entry);
+            }
+        }
+    }
+
+    fn note(&self, side: usize) -> Option<(u64, Vec<u8>)> {
+        let log = &self.branches[side].log;
+        let size = log.entries.len();
+        let root = log.frontier_at(size).root();
+        let checkpoint = Checkpoint { origin: self.member.origin.clone(), size: size as u64, root };
+        (size > 0).then(|| (size as u64, sign_checkpoint(&checkpoint, &self.member.log_key)))
+    }
+
+    /// Answers a member.
+    pub(crate) fn answer(&self, from: usize, request: Request) -> Response {
+        let side = self.sides[from];
+        let log = &self.branches[side].log;
+        let held = log.entries.len() as u64;
+        match request {
+            Request::Hello(_) => Response::Hello(self.hello.clone()),
+            Request::Heads => {
+                let cosigned = self.branches[side].cosigned.values().next_back().map(Note::encode);
+                let notes = self.note(side).map(|(_, note)| note).into_iter().chain(cosigned);
+                let head = |note| HeadNote { origin: self.member.origin.clone(), note };
+                Response::Heads(notes.map(head).collect())
+            }
+            Request::Range(range) if range.size <= held => {
+                Response::Range(log.range(range.start, range.size, range.entries_max.min(5)))
+            }
+            Request::Consistency(ask) if ask.new <= held => {
+                Response::Consistency(log.consistency(ask.old, ask.new))
+            }
+            Request::Range(_) | Request::Consistency(_) => Response::Refused(Refusal::BeyondSize { held }),
+            Request::Payloads(_) => Response::Refused(Refusal::Busy),
+            Request::Cosign(_) => Response::Cosign(CosignAnswer::UnknownLog),
+            Request::Announce(_) | Request::Stored(_) | Request::Evidence(_) => Response::Ack,
+        }
+    }
+
+    /// Asks a witness to cosign one of the two.
+    pub(crate) fn ask(&self, witness: usize, side: usize) -> Option<Request> {
+        let (size, note) = self.note(side)?;
+        let old = self.at.get(&witness).copied().unwrap_or(0);
+        let proof = if 0 < old && old < size {
+            consistency_proof(&self.branches[side].log, old, size).expect("sizes in order")
+        } else {
+            Vec::new()
+        };
+        Some(Request::Cosign(AddCheckpoint { old, proof, note }.encode()))
+    }
+
+    /// Takes what a witness answered.
+    pub(crate) fn asked(&mut self, witness: usize, answer: &CosignAnswer) {
+        match answer {
+            CosignAnswer::Conflict { cosigned } => {
+                self.at.insert(witness, *cosigned);
+            }
+            CosignAnswer::Cosigned(lines) => {
+                for side in [0, 1] {
+                    let Some((size, note)) = self.note(side) else { continue };
+                    let root = self.branches[side].log.frontier_at(size as usize).root();
+                    let checkpoint = Checkpoint { origin: self.member.origin.clone(), size, root };
+                    let Ok(answered) = parse_signatures(&checkpoint, lines) else { continue };
+                    // It does not care which of the two a line is of: only the right one will verify.
+                    let note = Note::parse(&note).expect("ours");
+                    let held = self.branches[side].cosigned.entry(size).or_insert(note);
+                    if held.signatures.len() < 12 {
+                        held.signatures.extend(answered.signatures);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Hashes of the leaves of one history, for comparisons.
+    pub(crate) fn leaf(&self, side: usize, index: u64) -> Option<[u8; 32]> {
+        let entry = self.branches[side].log.entries.get(index as usize)?;
+        Some(*leaf_hash(&entry.leaf).as_bytes())
+    }
+}

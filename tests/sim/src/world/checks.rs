@@ -1,0 +1,169 @@
+//! What must have happened at the end, and what a cosignature must be when it leaves.
+
+use super::{Faults, Node, World};
+use crate::founding::Member;
+use hashpact_core::view::Status;
+use hashpact_protocol::checkpoint::Checkpoint;
+use hashpact_protocol::digest::{LogId, RecordId};
+use hashpact_protocol::note::Note;
+use hashpact_protocol::wire::{CosignAnswer, Response};
+use hashpact_protocol::witness::AddCheckpoint;
+use std::collections::{BTreeMap, BTreeSet};
+
+impl World {
+    /// Checks that a signature that leaves a witness is of a tree that it holds, that disk and lock know of
+    /// it, and that the witness never signed anything that contradicts it.
+    pub(super) fn check_cosignature(&mut self, node: usize, channel: u64, response: &Response) {
+        let Some(body) = self.cosigning.remove(&channel) else { return };
+        if !matches!(response, Response::Cosign(CosignAnswer::Cosigned(_))) {
+            return;
+        }
+        self.report.cosignatures += 1;
+        let request = AddCheckpoint::parse(&body).expect("it was cosigned");
+        let note = Note::parse(&request.note).expect("it was cosigned");
+        let checkpoint = Checkpoint::parse_text(&note.text).expect("it was cosigned");
+        let Checkpoint { origin, size, root } = checkpoint;
+        let disk = &self.nodes[node].disk;
+        let log = LogId::of_origin(&origin);
+        assert_eq!(disk.facts.cosigned.get(&log), Some(&(size, root)), "released before it was remembered");
+        let locked = disk.lock.as_ref().map(|lock| lock.generation);
+        assert!(locked >= disk.cosigned_at.get(&log).copied(), "released before the lock knew");
+        assert_eq!(disk.logs[&log].frontier_at(size as usize).root(), root, "leaves are missing");
+        let signed = self.cosigned.entry((node, origin)).or_default();
+        if let Some((last, last_root)) = signed.last_key_value() {
+            assert!(*last <= size, "cosigned {size} after {last}");
+            assert!(*last < size || last_root == root.as_bytes(), "cosigned two roots of {size}");
+        }
+        signed.insert(size, *root.as_bytes());
+    }
+
+    /// Ends all faults, restarts who is down, lets everything settle, and checks: no acknowledged
+    /// record lost, no fork, convergence of logs and views.
+    pub fn check(&mut self) {
+        self.faults = Faults { loss: 0, delay_max_ms: 10, crash: 0, cut: 0, partition: 0, bare: 0 };
+        self.run(60_000);
+        for acknowledged in &self.acknowledged {
+            let log = self.nodes[acknowledged.node].member.log;
+            for (index, record) in (acknowledged.first_index..).zip(&acknowledged.records) {
+                for node in self.honest() {
+                    let held = node.disk.logs.get(&log).and_then(|log| log.leaf(index));
+                    assert_eq!(held, Some(*record), "{:?} lost at {}", acknowledged.ack, node.member.id);
+                }
+            }
+        }
+        for author in self.honest() {
+            let own = author.disk.logs.get(&author.member.log).cloned().unwrap_or_default();
+            for (size, root) in self.notes.get(&author.member.origin).into_iter().flatten() {
+                let now = own.frontier_at(*size as usize).root();
+                assert_eq!(now.as_bytes(), root, "{} forked at size {size}", author.member.origin);
+            }
+        }
+        let first = self.nodes.first().expect("a world has members");
+        let rogue = self.rogue.as_ref().and_then(|_| self.nodes.last()).map(|rogue| &rogue.member);
+        for node in self.honest() {
+            for (log, stored) in &node.disk.logs {
+                let held = stored.entries.len() as u64;
+                let of_rogue = rogue.is_some_and(|rogue| rogue.log == *log);
+                assert!(of_rogue || stored.holds(held), "{} lacks payloads of {log:?}", node.member.id);
+            }
+            assert_eq!(
+                heads(node, rogue),
+                heads(first, rogue),
+                "{} and {} differ",
+                node.member.id,
+                first.member.id
+            );
+            assert_eq!(
+                standing(node, rogue),
+                standing(first, rogue),
+                "{} and {} see different views",
+                node.member.id,
+                first.member.id
+            );
+        }
+        self.check_cosigned();
+        self.check_fork();
+    }
+
+    pub(super) fn honest(&self) -> &[Node] {
+        &self.nodes[..self.nodes.len() - usize::from(self.rogue.is_some())]
+    }
+
+    pub(super) fn is_of_rogue(&self, origin: &str) -> bool {
+        self.rogue.is_some() && self.nodes.last().is_some_and(|rogue| rogue.member.origin == origin)
+    }
+
+    /// Every honest log is cosigned by a quorum at its newest size, and every member knows.
+    fn check_cosigned(&self) {
+        for author in self.honest() {
+            let size = author.disk.lock.as_ref().map_or(0, |lock| lock.size);
+            for node in self.honest().iter().filter(|_| size > 0) {
+                let engine = node.engine.as_ref().expect("all nodes run at the end");
+                let head = engine.cosigned().get(&author.member.log);
+                let known = head.map(|head| (head.size, head.quorum, head.witnesses.len()));
+                let others = self.honest().len() - 1;
+                assert_eq!(known, Some((size, true, others)), "{} at {}", author.member.id, node.member.id);
+            }
+        }
+    }
+
+    /// If both histories of the rogue reached honest members, every honest member has the evidence and
+    /// knows where they part; what is contested begins there or at what a quorum cosigned.
+    fn check_fork(&mut self) {
+        let Some(rogue) = &self.rogue else { return };
+        let member = &self.nodes[self.nodes.len() - 1].member;
+        let sides: BTreeSet<usize> = self
+            .honest()
+            .iter()
+            .filter_map(|node| {
+                let head = node.published.get(&member.origin)?;
+                let note = Note::parse(&head.note.as_ref()?.note).ok()?;
+                let held = Checkpoint::parse_text(&note.text).ok()?;
+                rogue.side_of(held.size, held.root.as_bytes())
+            })
+            .collect();
+        let forked_at = rogue.forked_at();
+        if sides.len() < 2 {
+            return;
+        }
+        let shared = forked_at.expect("both histories were seen");
+        let mut contested = 0;
+        for node in self.honest() {
+            let engine = node.engine.as_ref().expect("all nodes run at the end");
+            let known: Vec<_> = engine.forked().collect();
+            assert_eq!(known, [(member.log, Some(shared))], "evidence at {}", node.member.id);
+            assert!(node.disk.facts.evidence.contains_key(&member.log), "stored at {}", node.member.id);
+            let log = engine.followed().find(|log| log.origin() == member.origin).expect("it is followed");
+            assert!(log.is_frozen(), "frozen at {}", node.member.id);
+            let floor = engine.cosigned().get(&member.log).filter(|head| head.quorum);
+            let from = shared.max(floor.map_or(0, |head| head.size));
+            for record in engine.view().records().filter(|record| record.log == member.log) {
+                let is_contested = matches!(record.status, Status::Contested | Status::Disowned);
+                assert_eq!(is_contested, record.index >= from, "entry {} of {from}", record.index);
+                contested += u64::from(is_contested);
+                assert!(rogue.leaf(0, record.index).is_some() || rogue.leaf(1, record.index).is_some());
+            }
+        }
+        self.report.forks += 1;
+        self.report.contested += contested;
+    }
+}
+
+fn heads(node: &Node, except: Option<&Member>) -> BTreeMap<String, (u64, [u8; 32])> {
+    let visible = node.published.values().filter(|head| head.size > 0);
+    let visible = visible.filter(|head| except.is_none_or(|member| member.origin != head.origin));
+    visible.map(|head| (head.origin.clone(), (head.size, *head.root.as_bytes()))).collect()
+}
+
+fn standing(node: &Node, except: Option<&Member>) -> BTreeMap<RecordId, (Status, u32, u32)> {
+    let engine = node.engine.as_ref().expect("all nodes run at the end");
+    engine
+        .view()
+        .records()
+        .filter(|record| except.is_none_or(|member| member.log != record.log))
+        .map(|record| {
+            let opinions = record.opinions();
+            (record.id, (record.status, opinions.agree, opinions.disagree))
+        })
+        .collect()
+}
