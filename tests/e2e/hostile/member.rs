@@ -166,6 +166,9 @@ async fn play(
                     Request::Heads => Response::Heads(lock().heads.clone()),
                     Request::Announce(_) | Request::Stored(_) => Response::Ack,
                     Request::Range(range) => (lock().serve)(&range),
+                    Request::Payloads(request) => {
+                        Response::Payloads(vec![WirePayload::NotHere; request.indexes.len()])
+                    }
                 };
                 network.reply(channel, response).await
             }
