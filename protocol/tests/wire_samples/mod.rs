@@ -209,12 +209,6 @@ pub(crate) fn refused_encodings() -> Vec<Refused> {
             raw(0).text("c").bytes(&[1, 0]).long(1 << 60),
         ),
         (
-            "payloads-huge",
-            "BeyondLimit",
-            "Ten bytes claim 2^60 leaf indexes.",
-            raw(5).repeat(&[0x11], 32).long(1 << 60),
-        ),
-        (
             "announce-long-count",
             "Truncated",
             "250 checkpoints are claimed and none is there.",
@@ -278,6 +272,12 @@ pub(crate) fn refused_requests() -> Vec<Refused> {
             "TooMany",
             "1,048,576 are the most.",
             raw_range(&[0, 9, 1, 252, 0x01, 0x00, 0x10, 0x00]),
+        ),
+        (
+            "payloads-huge",
+            "BeyondLimit",
+            "Ten bytes claim 2^60 leaf indexes.",
+            raw_payloads(&[]).long(1 << 60),
         ),
         ("payloads-of-nothing", "None", "No leaf index.", raw_payloads(&[0, 1])),
         ("payloads-twice", "IndexOrder", "One leaf index twice.", raw_payloads(&[2, 7, 7, 1])),

@@ -167,6 +167,9 @@ async fn play(
                     Request::Announce(_) | Request::Stored(_) | Request::Evidence(_) => Response::Ack,
                     Request::Cosign(_) | Request::Consistency(_) => Response::Refused(Refusal::Busy),
                     Request::Range(range) => (lock().serve)(&range),
+                    Request::Payloads(request) => {
+                        Response::Payloads(vec![WirePayload::NotHere; request.indexes.len()])
+                    }
                 };
                 network.reply(channel, response).await
             }

@@ -98,15 +98,16 @@ proptest! {
     /// never are more parts in hand than allowed.
     #[test]
     fn any_order_of_answers_gives_the_log(
-        size in 1_u64..400, peers in 1_u8..5, fetches_max in 1_usize..5, choices in proptest::collection::vec(any::<u32>(), 1..60),
+        size in 1_u64..400, peers in 1_u8..5, fetches_max in 1_usize..5, choices in proptest::collection::vec(any::<u32>(), 0..200),
     ) {
         let author = long_log(size);
         let mut bench = behind(&author, peers);
         bench.log.allow(fetches_max);
-        let mut choices = choices.into_iter().cycle();
-        let mut choose = |of: usize| choices.next().unwrap_or(0) as usize % of.max(1);
+        let mut choices = choices.into_iter();
+        // When the choices are used up, peers are honest and answer with eight entries.
+        let mut choose = |of: usize| choices.next().unwrap_or(7) as usize % of.max(1);
         let (mut waiting, mut now_ms, mut order) = (Vec::new(), NOW_MS, 0);
-        for _ in 0..20_000 {
+        for _ in 0..2_000 {
             waiting.extend(bench.asked_ranges());
             if let Some(batch) = bench.batch() {
                 prop_assert_eq!(batch.start, order, "stored in the order of the log");
