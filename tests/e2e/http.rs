@@ -18,7 +18,6 @@ const PATIENCE: Duration = Duration::from_secs(40);
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) content_type: Option<String>,
-    pub(crate) retry_after: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -144,15 +143,15 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Answer> {
             name.eq_ignore_ascii_case(wanted).then(|| value.trim().to_owned())
         })
     };
-    let (content_type, retry_after) = (header("content-type"), header("retry-after"));
+    let content_type = header("content-type");
     if header("transfer-encoding").is_some() {
-        return Ok(Answer { status, content_type, retry_after, body: dechunk(body)? });
+        return Ok(Answer { status, content_type, body: dechunk(body)? });
     }
     if let Some(length) = header("content-length") {
         let length: usize = length.parse()?;
         ensure!(body.len() == length, "{} of {length} bytes of the body arrived", body.len());
     }
-    Ok(Answer { status, content_type, retry_after, body: body.to_vec() })
+    Ok(Answer { status, content_type, body: body.to_vec() })
 }
 
 fn dechunk(mut rest: &[u8]) -> Result<Vec<u8>> {

@@ -53,7 +53,7 @@ fn ask(api: &Api, count: u64) -> Result<Vec<(u16, Value)>> {
                 })
             })
             .collect();
-        let Answer { status, body } = api.post("/v1/match", &json!({ "items": items }))?;
+        let Answer { status, body, .. } = api.post("/v1/match", &json!({ "items": items }))?;
         answers.push((status, serde_json::from_slice(&body)?));
     }
     Ok(answers)
