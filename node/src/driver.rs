@@ -18,7 +18,7 @@ use hashpact_core::effect::{
 use hashpact_core::event::Submit;
 use hashpact_core::{Effect, Engine, Event, StopReason};
 use hashpact_protocol::digest::LogId;
-use hashpact_protocol::wire::{ConsistencyAnswer, Refusal, Response};
+use hashpact_protocol::wire::{ConsistencyAnswer, CosignAnswer, Refusal, Response};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

@@ -70,6 +70,22 @@ fn a_compressed_bundle_is_what_every_zstd_and_tar_read() {
 }
 
 #[test]
+fn a_forked_log_is_told_as_proven() {
+    let mut files = Files::new(30);
+    files.world.evidence = vec![files.world.fork(2)];
+    files.write("a.tar", &files.world.bundle(Scope::All, 1).bytes);
+    let trust = files.world.trust().to_hex();
+    let told = files.hashpact(&["audit", "verify", "a.tar", "--trust", &trust]);
+    let text = String::from_utf8(told.stdout).unwrap();
+    assert!(told.status.success(), "{text}");
+    let (proven, claimed) = text.split_once("CLAIMED").unwrap();
+    assert!(
+        proven.contains("two histories, of 30 and of 30 entries") && !claimed.contains("FORKED"),
+        "{text}"
+    );
+}
+
+#[test]
 fn one_flipped_byte_of_a_file_is_found_and_located() {
     let files = Files::new(300);
     for (name, bytes) in

@@ -14,7 +14,7 @@ pub use heads::{HeadsError, Held};
 pub use sink::{Compressed, Portion};
 
 use crate::storage::{PayloadRef, Store, StoreError};
-use hashpact_core::effect::StoredPayload;
+use hashpact_core::effect::{HeldFacts, StoredPayload};
 use hashpact_protocol::bundle::{BundleLog, BundlePayload, BundleWriter, Manifest, Scope, Sink, WriteError};
 use hashpact_protocol::digest::{LogId, RecordId, leaf_hash};
 use hashpact_protocol::keys::SecretKey;
@@ -46,6 +46,8 @@ pub struct Export<'a> {
     chain: RosterChain,
     manifest: Manifest,
     held: &'a BTreeMap<LogId, Held>,
+    /// Cosigned notes, and evidence of forks.
+    facts: HeldFacts,
     shows_payloads: bool,
     begun_s: u64,
 }
@@ -88,7 +90,8 @@ impl<'a> Export<'a> {
             scope,
             logs,
         };
-        Ok(Self { store, holder, chain, manifest, held, shows_payloads: true, begun_s })
+        let facts = store.facts()?;
+        Ok(Self { store, holder, chain, manifest, held, facts, shows_payloads: true, begun_s })
     }
 
     /// Marks every payload as withheld: for somebody who may see who did what when, and no signals.
@@ -132,6 +135,11 @@ impl<'a> Export<'a> {
         writer.annex(&self.chain)?;
         for log in &self.manifest.logs {
             self.checkpoints(&mut writer, log)?;
+        }
+        let is_listed = |log: &LogId| self.chain.current().logs().any(|listed| listed.log_id == *log);
+        let evidence = self.facts.evidence.iter().filter(|(log, _)| is_listed(log));
+        for (number, (_, evidence)) in evidence.enumerate() {
+            writer.evidence(number, evidence)?;
         }
         for (log, spans) in self.manifest.logs.iter().zip(&spans) {
             match spans {
@@ -231,7 +239,8 @@ impl<'a> Export<'a> {
         let id = self.id(log);
         let Some(held) = self.held.get(&id) else { return Ok(()) };
         let mut by_size: BTreeMap<u64, Vec<Vec<u8>>> = BTreeMap::new();
-        for note in held.notes.iter().filter(|note| note.size <= held.size) {
+        let kept = held.notes.iter().chain(self.facts.quorum_heads.get(&id));
+        for note in kept.filter(|note| note.size <= held.size) {
             let notes = by_size.entry(note.size).or_default();
             if !notes.contains(&note.note) {
                 notes.push(note.note.clone());

@@ -24,8 +24,8 @@ pub struct Findings {
     pub statement: Option<Statement>,
     /// Each log of the manifest, in its order.
     pub logs: Vec<LogFindings>,
-    /// Pieces of evidence of forked logs in the annex; this version does not read them.
-    pub evidence: u64,
+    /// Proven by the evidence in the annex: logs whose authors signed two histories.
+    pub forks: Vec<Fork>,
     /// The first problems.
     pub problems: Vec<Problem>,
     /// How many there are.
@@ -59,6 +59,17 @@ pub struct LogFindings {
     pub opaque: u64,
     /// Entries that break a rule and never count.
     pub void: u64,
+}
+
+/// Two histories of one log, both signed with its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fork {
+    /// The log's origin.
+    pub origin: String,
+    /// Sizes of the two checkpoints that contradict each other.
+    pub sizes: (u64, u64),
+    /// Leaf index of the first entry in which the histories differ, if that is proven too.
+    pub diverges_at: Option<u64>,
 }
 
 /// What vouches for the head of a log.

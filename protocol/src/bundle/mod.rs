@@ -29,7 +29,7 @@ mod writer;
 pub use block::{BLOCK_FRAME_MAX_BYTES, BLOCK_HEADER_BYTES, BlockError, BlockHeader, Section};
 pub use chunk::{RunError, Span};
 pub use findings::{
-    Cosigned, Entry, EntryPayload, Findings, HeadProof, LogFindings, PROBLEMS_KEPT_MAX, PayloadCounts,
+    Cosigned, Entry, EntryPayload, Findings, Fork, HeadProof, LogFindings, PROBLEMS_KEPT_MAX, PayloadCounts,
     Visitor,
 };
 pub use manifest::{BundleLog, Manifest, ManifestError};

@@ -6,6 +6,7 @@ use super::payload::PayloadsError;
 use super::statement::StatementError;
 use crate::checkpoint::CheckpointError;
 use crate::cosignature::CosignatureError;
+use crate::evidence::EvidenceError;
 use crate::leaf::PayloadError;
 use crate::merkle::MerkleError;
 use crate::roster::ChainError;
@@ -34,6 +35,12 @@ pub enum Rule {
         /// What must stand here.
         expected: String,
     },
+    /// Evidence of a fork does not verify.
+    #[error("evidence: {0}")]
+    Evidence(#[from] EvidenceError),
+    /// Evidence names a log that the roster does not list.
+    #[error("evidence of a log that the roster does not list")]
+    EvidenceLog,
     /// The archive ends too early.
     #[error("the archive ends where {expected} must stand")]
     Ends {

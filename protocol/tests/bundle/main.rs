@@ -176,6 +176,27 @@ fn partial_scopes_prove_what_they_hold() {
 }
 
 #[test]
+fn evidence_is_verified_with_the_logs_key() {
+    let mut world = World::new(30, 3600);
+    world.evidence = vec![world.fork(2)];
+    let findings = clean(&world.bundle(Scope::All, 0), &world);
+    let [fork] = &findings.forks[..] else { panic!("{:?}", findings.forks) };
+    let size = findings.logs[2].log.size;
+    assert_eq!((fork.sizes, fork.diverges_at), ((size, size), None));
+    assert_eq!(fork.origin, findings.logs[2].origin);
+
+    let honest = world.fork(1);
+    let accused = String::from_utf8(honest).expect("text").replacen("/1\n", "/2\n", 2).into_bytes();
+    for false_evidence in [accused, b"hashpact/evidence/v1\n".to_vec()] {
+        world.evidence = vec![world.fork(2), false_evidence];
+        let (findings, broken) = verify(&world.bundle(Scope::All, 0), &world);
+        assert!(broken.is_none() && !findings.is_clean());
+        assert_eq!(findings.forks.len(), 1, "what does not verify accuses nobody");
+        assert!(findings.problems.iter().all(|problem| problem.member == "annex/evidence/000001"));
+    }
+}
+
+#[test]
 fn a_record_that_is_not_there_is_missed() {
     let world = World::new(30, 3600);
     let archive = world.bundle(Scope::Record(hashpact_protocol::digest::RecordId::new([7; 32])), 0);

@@ -4,6 +4,7 @@ use hashpact_protocol::bundle::{BundleLog, BundlePayload, BundleWriter, Manifest
 use hashpact_protocol::checkpoint::{Checkpoint, sign_checkpoint};
 use hashpact_protocol::cosignature::sign_cosignature;
 use hashpact_protocol::digest::{LeafHash, LogId, NodeHash, Root, leaf_hash, node_hash, sha256};
+use hashpact_protocol::evidence::Evidence;
 use hashpact_protocol::keys::SecretKey;
 use hashpact_protocol::leaf::{Kind, LeafHeader, seal};
 use hashpact_protocol::merkle::{Frontier, HashReader, consistency_proof, read_root};
@@ -34,6 +35,8 @@ pub(crate) struct World {
     pub(crate) chain: RosterChain,
     pub(crate) logs: Vec<Vec<Stored>>,
     pub(crate) trees: Vec<Tree>,
+    /// Written into the annex.
+    pub(crate) evidence: Vec<Vec<u8>>,
     random: u64,
 }
 
@@ -78,7 +81,7 @@ impl World {
     pub(crate) fn new(entries: usize, step_s: u64) -> Self {
         let chain = RosterChain::start(&roster(), None).expect("a roster");
         let logs = NAMES.iter().map(|_| Vec::with_capacity(entries)).collect();
-        let mut world = Self { chain, logs, trees: Vec::new(), random: 0 };
+        let mut world = Self { chain, logs, trees: Vec::new(), evidence: Vec::new(), random: 0 };
         for nth in 0..entries {
             for author in 0..NAMES.len() {
                 world.append(author, nth, step_s);
@@ -188,6 +191,15 @@ impl World {
         note.encode()
     }
 
+    /// Evidence that an author signed another history of the same size.
+    pub(crate) fn fork(&self, author: usize) -> Vec<u8> {
+        let size = self.logs[author].len() as u64;
+        let sign =
+            |root| sign_checkpoint(&Checkpoint { origin: origin(author), size, root }, &secret(seed(author)));
+        let (first, second) = (sign(self.trees[author].root(size)), sign(self.trees[author].root(size - 1)));
+        Evidence { first, second, old: None, divergence: None }.encode()
+    }
+
     /// The whole archive, as a member of this number writes it.
     pub(crate) fn bundle(&self, scope: Scope, holder: usize) -> Archive {
         self.bundle_into(Archive::default(), scope, holder)
@@ -214,6 +226,9 @@ impl World {
                     writer.checkpoints(log, size, &proof, &[note]).expect("in memory");
                 }
             }
+        }
+        for (number, evidence) in self.evidence.iter().enumerate() {
+            writer.evidence(number, evidence).expect("in memory");
         }
         for (author, spans) in spans.iter().enumerate() {
             for (start, end) in spans {

@@ -3,7 +3,7 @@
 
 use hashpact_sim::{Fate, Faults, Step, World};
 
-const CALM: Faults = Faults { loss: 0, delay_max_ms: 20, crash: 0, cut: 0, bare: 0 };
+const CALM: Faults = Faults { loss: 0, delay_max_ms: 20, crash: 0, cut: 0, bare: 0, partition: 0 };
 
 #[test]
 fn every_step_survives_every_fate() {
@@ -31,7 +31,7 @@ fn strike(seed: u64, step: Step, fate: Fate) {
     let acknowledged = world.report.acknowledged;
     match step {
         Step::OwnBatch | Step::Lock => world.state_one(1),
-        Step::FollowedBatch => world.state_one(0),
+        Step::FollowedBatch | Step::Fact | Step::CosignLock => world.state_one(0),
         Step::LatePayloads => {
             // The author is away; the third hands its leaves on without payloads, and these when asked.
             world.lay_payloads_bare(1);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use hashpact_client::bundle::FileFindings;
 use hashpact_protocol::api::time::rfc3339_seconds;
-use hashpact_protocol::bundle::{HeadProof, LogFindings, Manifest, Scope};
+use hashpact_protocol::bundle::{Fork, HeadProof, LogFindings, Manifest, Scope};
 use hashpact_protocol::digest::{Root, hex_encode};
 use serde_json::json;
 
@@ -87,6 +87,7 @@ pub(super) fn proven(found: &FileFindings) -> Vec<String> {
         format!("  scope: {}", manifest.scope.text()),
     ];
     lines.extend(findings.logs.iter().map(|log| format!("  log {}: {}", log.origin, log_line(log))));
+    lines.extend(findings.forks.iter().map(fork_line));
     if let Some(statement) = &findings.statement {
         lines.push(format!(
             "  written by {} between {} and {} (its signature; the times are its clock's)",
@@ -96,6 +97,19 @@ pub(super) fn proven(found: &FileFindings) -> Vec<String> {
         ));
     }
     lines
+}
+
+fn fork_line(fork: &Fork) -> String {
+    let (first, second) = fork.sizes;
+    let parts = match fork.diverges_at {
+        Some(index) => format!("they part at entry {}", grouped(index)),
+        None => "where they part is not proven".to_owned(),
+    };
+    let (first, second) = (grouped(first), grouped(second));
+    format!(
+        "  FORKED: log {}: its key signed two histories, of {first} and of {second} entries; {parts}",
+        fork.origin
+    )
 }
 
 fn log_line(log: &LogFindings) -> String {
@@ -170,10 +184,6 @@ pub(super) fn missing(found: &FileFindings) -> Vec<String> {
             log.origin
         ));
     }
-    if findings.evidence > 0 {
-        let pieces = counted(findings.evidence, "piece", "pieces");
-        lines.push(format!("  what {pieces} of evidence of forked logs show: not read by this version"));
-    }
     lines
 }
 
@@ -219,6 +229,9 @@ fn as_json(found: &FileFindings) -> serde_json::Value {
         "scope": manifest.map(|manifest| manifest.scope.text()),
         "holder": findings.statement.as_ref().map(|statement| statement.member.as_str().to_owned()),
         "logs": logs,
+        "forks": findings.forks.iter().map(|fork| json!({
+            "log": fork.origin, "sizes": [fork.sizes.0, fork.sizes.1], "diverges_at": fork.diverges_at,
+        })).collect::<Vec<_>>(),
         "claimed": claimed(found), "missing": missing(found),
         "problem_count": findings.problem_count,
         "problems": findings.problems.iter().map(|problem| json!({

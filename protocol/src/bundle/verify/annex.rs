@@ -1,13 +1,14 @@
 //! The annex: who signed rosters and heads, who cosigned them, what the holder says.
 
 use super::{Check, Member, Members, Stop, Trusted, all_witnesses};
-use crate::bundle::findings::{Cosigned, HeadProof, LogFindings};
+use crate::bundle::findings::{Cosigned, Fork, HeadProof, LogFindings};
 use crate::bundle::manifest::{BundleLog, Manifest};
 use crate::bundle::problem::{Problem, Rule};
 use crate::bundle::statement::Statement;
 use crate::checkpoint::{Checkpoint, SignedCheckpoint, parse_decimal};
 use crate::cosignature::{CosignatureError, verify_cosignature};
 use crate::digest::{NodeHash, Root, leaf_hash};
+use crate::evidence::Evidence;
 use crate::merkle::{Frontier, MerkleError, verify_consistency};
 use crate::note::{Note, NoteError};
 use crate::roster::{LogRef, LogStatus, Roster, RosterChain, SignedRoster, quorum};
@@ -198,12 +199,17 @@ impl<M: Members> Check<'_, M> {
         self.findings.add(Problem { member, start: 0, end: 0, rule });
     }
 
-    /// Evidence is carried for programs that read it.
-    pub(super) fn evidence(&mut self) -> Result<(), Stop<M::Error>> {
+    /// Evidence of forked logs (§3.6), each verified with the log's key.
+    pub(super) fn evidence(&mut self, trusted: &Trusted) -> Result<(), Stop<M::Error>> {
+        let mut number = 0;
         while self.annex.behind("annex/evidence/").map_err(Stop::Reader)?.is_some() {
-            let member = self.annex_member(&format!("annex/evidence/{:06}", self.findings.evidence))?;
+            let member = self.annex_member(&format!("annex/evidence/{number:06}"))?;
             self.digest(&member, &member.content);
-            self.findings.evidence += 1;
+            number += 1;
+            match fork(&member.content, &trusted.roster) {
+                Ok(fork) => self.findings.forks.push(fork),
+                Err(rule) => self.whole(&member, rule),
+            }
         }
         Ok(())
     }
@@ -266,6 +272,16 @@ fn agrees(log: &BundleLog, signed: &Checkpoint, proof: &[NodeHash]) -> Result<()
     } else {
         verify_consistency(log.size, &log.root, signed.size, &signed.root, proof)
     }
+}
+
+/// What evidence proves of a log that the roster lists.
+fn fork(bytes: &[u8], roster: &Roster) -> Result<Fork, Rule> {
+    let evidence = Evidence::parse(bytes)?;
+    let origin = evidence.origin().unwrap_or_default();
+    let log = roster.logs().find(|log| log.origin == origin).ok_or(Rule::EvidenceLog)?;
+    let verified = evidence.verify(&origin, log.key)?;
+    let sizes = (verified.first().size(), verified.second().size());
+    Ok(Fork { diverges_at: verified.diverges_at(), origin, sizes })
 }
 
 fn log_findings(log: &BundleLog, manifest: &Manifest, roster: &Roster) -> LogFindings {

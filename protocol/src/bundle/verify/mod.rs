@@ -95,7 +95,7 @@ impl<M: Members> Check<'_, M> {
         let (manifest, bodies) = self.core_start()?;
         let trusted = self.roster(manifest, bodies, trust)?;
         self.checkpoints(&trusted)?;
-        self.evidence()?;
+        self.evidence(&trusted)?;
         self.logs(&trusted)?;
         self.statement(&trusted)
     }

@@ -1,8 +1,7 @@
 //! One chosen durable step meets one chosen fate.
 
-use super::{Happening, Stated, World, pair};
+use super::{Happening, Node, Stated, World, pair};
 use crate::disk::Job;
-use crate::founding::Member;
 use hashpact_core::effect::Timer;
 use hashpact_core::event::{Ack, Draft};
 use hashpact_core::{Effect, Event};
@@ -18,11 +17,16 @@ pub enum Step {
     FollowedBatch,
     /// Payloads that came after their leaves.
     LatePayloads,
+    /// What a witness cosigned, or evidence.
+    Fact,
+    /// The lock file, before a cosignature leaves.
+    CosignLock,
 }
 
 impl Step {
     /// All steps.
-    pub const ALL: [Self; 4] = [Self::OwnBatch, Self::Lock, Self::FollowedBatch, Self::LatePayloads];
+    pub const ALL: [Self; 6] =
+        [Self::OwnBatch, Self::Lock, Self::FollowedBatch, Self::LatePayloads, Self::Fact, Self::CosignLock];
 }
 
 /// What becomes of a durable step when things go wrong.
@@ -95,7 +99,7 @@ impl World {
 
     /// What becomes of this job, if it is the one to be struck.
     pub(super) fn struck(&mut self, node: usize, job: &Job) -> Option<Fate> {
-        let step = step_of(job, &self.nodes[node].member);
+        let step = step_of(job, &self.nodes[node]);
         let struck = self.strike.take_if(|(at, wanted, _)| *at == node && *wanted == step);
         struck.map(|(_, _, fate)| fate)
     }
@@ -110,6 +114,7 @@ impl World {
                 Job::Write(batch) => batch.id,
                 Job::Lock(write, _) => *write,
                 Job::Payloads(batch) => batch.id,
+                Job::Fact(fact) => fact.id,
             };
             let engine = held.engine.as_mut().expect("a node at work");
             let failed = Event::WriteFailed { write, detail: "struck".to_owned() };
@@ -123,11 +128,15 @@ impl World {
     }
 }
 
-fn step_of(job: &Job, member: &Member) -> Step {
+fn step_of(job: &Job, node: &Node) -> Step {
     match job {
-        Job::Write(batch) if batch.log == member.log => Step::OwnBatch,
+        Job::Write(batch) if batch.log == node.member.log => Step::OwnBatch,
         Job::Write(_) => Step::FollowedBatch,
+        Job::Lock(_, lock) if node.disk.lock.as_ref().is_some_and(|held| held.size == lock.size) => {
+            Step::CosignLock
+        }
         Job::Lock(..) => Step::Lock,
         Job::Payloads(_) => Step::LatePayloads,
+        Job::Fact(_) => Step::Fact,
     }
 }
