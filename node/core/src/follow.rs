@@ -26,20 +26,23 @@ use crate::limits::{
 };
 use crate::view::Author;
 use hashpact_protocol::checkpoint::SignedCheckpoint;
-use hashpact_protocol::digest::{LogId, NodeHash, Root, leaf_hash};
+use hashpact_protocol::digest::{NodeHash, Root, leaf_hash};
 use hashpact_protocol::keys::PublicKey;
-use hashpact_protocol::leaf::check_commitment;
 use hashpact_protocol::limits::{ENTRY_LEAF_MAX_BYTES, RANGE_BYTES_MAX};
 use hashpact_protocol::merkle::Frontier;
-use hashpact_protocol::wire::{RangeChunk, RangeRequest, Request, WireEntry, WirePayload};
+use hashpact_protocol::wire::{RangeChunk, RangeRequest, Request, WirePayload};
+use judge::{accept_entry, check_place};
 use payloads::MissingPayloads;
 use std::collections::BTreeMap;
 use window::Window;
 
+mod judge;
 mod payloads;
 #[cfg(test)]
 mod tests;
 mod window;
+
+pub use judge::{ChunkError, Fault, HeadError, Heard};
 
 /// One log of another member.
 pub struct FollowedLog {
@@ -130,128 +133,6 @@ pub struct Followed {
     pub completed: Option<(u64, Root)>,
     /// A part that had arrived earlier turned out to break a rule.
     pub fault: Option<Fault>,
-}
-
-/// A peer that sent what breaks a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fault {
-    /// Who.
-    pub peer: Peer,
-    /// The rule.
-    pub error: ChunkError,
-}
-
-/// Why a chunk is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ChunkError {
-    /// Starts elsewhere than asked.
-    #[error("chunk starts at {start}, asked for {asked}")]
-    Start {
-        /// Given.
-        start: u64,
-        /// Asked.
-        asked: u64,
-    },
-    /// No progress.
-    #[error("chunk has no entries")]
-    Empty,
-    /// Goes beyond what was asked for.
-    #[error("chunk ends at {end}, asked for up to {size}")]
-    TooLong {
-        /// Its end.
-        end: u64,
-        /// The end asked for.
-        size: u64,
-    },
-    /// A leaf is longer than any entry may be.
-    #[error("leaf {index} has {len} bytes; at most {ENTRY_LEAF_MAX_BYTES} are allowed")]
-    LeafTooLong {
-        /// Which.
-        index: u64,
-        /// Its length.
-        len: usize,
-    },
-    /// Leaves and cover do not hash to the signed root.
-    #[error("leaves and cover do not hash to the signed root of size {size}")]
-    Root {
-        /// The signed size.
-        size: u64,
-    },
-    /// More payloads than asked for, or none.
-    #[error("{sent} payloads were sent, {asked} asked for")]
-    Payloads {
-        /// Sent.
-        sent: usize,
-        /// Asked for.
-        asked: usize,
-    },
-    /// A payload is not the one that its leaf commits to.
-    #[error("the payload of entry {index} is not the one its leaf commits to")]
-    Payload {
-        /// Which.
-        index: u64,
-    },
-}
-
-impl ChunkError {
-    /// Fixed label for metrics.
-    #[must_use]
-    pub const fn label(&self) -> &'static str {
-        match self {
-            Self::Start { .. } => "chunk_start",
-            Self::Empty => "chunk_empty",
-            Self::TooLong { .. } => "chunk_too_long",
-            Self::LeafTooLong { .. } => "chunk_leaf_too_long",
-            Self::Root { .. } => "chunk_root",
-            Self::Payloads { .. } => "payloads_count",
-            Self::Payload { .. } => "chunk_payload",
-        }
-    }
-}
-
-/// What a verified head says about what is held.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Heard {
-    /// Of a larger size, or of one that nothing is known about yet.
-    Beyond,
-    /// Of our own branch: a size and root that we computed ourselves.
-    Ours(SignedCheckpoint),
-    /// Signed by the same author as `ours`, for the same size, with another root.
-    Contradiction {
-        /// The other note, verbatim.
-        ours: Vec<u8>,
-        /// What was heard.
-        theirs: SignedCheckpoint,
-    },
-    /// Of a smaller size than the note held, to be compared with the tree.
-    Unchecked {
-        /// What was heard.
-        head: SignedCheckpoint,
-        /// The note that covers everything held when it was heard.
-        against: SizedNote,
-    },
-}
-
-/// Why a head is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum HeadError {
-    /// The note does not verify under the log's key and origin.
-    Signature,
-    /// Of the size at which the roster closed the log, with another root.
-    AgainstClosure,
-}
-
-impl HeadError {
-    /// Fixed label for metrics.
-    #[must_use]
-    pub const fn label(&self) -> &'static str {
-        match self {
-            Self::Signature => "head_signature",
-            Self::AgainstClosure => "head_against_closure",
-        }
-    }
 }
 
 impl FollowedLog {
@@ -777,43 +658,4 @@ impl FollowedLog {
             announced: self.best().map_or(self.frontier.size(), |head| head.size),
         })
     }
-}
-
-/// Whether a chunk is an answer to what was asked.
-fn check_place(chunk: &RangeChunk, start: u64, end: u64) -> Result<(), ChunkError> {
-    if chunk.start != start {
-        return Err(ChunkError::Start { start: chunk.start, asked: start });
-    }
-    if chunk.entries.is_empty() {
-        return Err(ChunkError::Empty);
-    }
-    let found = start.saturating_add(chunk.entries.len() as u64);
-    if found > end {
-        return Err(ChunkError::TooLong { end: found, size: end });
-    }
-    Ok(())
-}
-
-/// Takes an entry whose leaf is proven. A payload that is not the committed one is the serving peer's
-/// fault, unless the author itself serves it: then nobody will ever have a better one, and the leaf
-/// must not stop replication. Only the author's word that a payload is withheld or erased is kept; a
-/// relaying peer that says so does not have it, and another may.
-fn accept_entry(
-    log: &LogId,
-    index: u64,
-    entry: WireEntry,
-    from_author: bool,
-) -> Result<StoredEntry, ChunkError> {
-    let WireEntry { leaf, payload } = entry;
-    let payload = match payload {
-        WirePayload::Present { salt, padded } => match check_commitment(&leaf, &salt, &padded) {
-            Ok(()) => StoredPayload::Present { salt, padded },
-            Err(_) if from_author || payloads::is_unreadable(log, index, &leaf) => StoredPayload::NotHere,
-            Err(_) => return Err(ChunkError::Payload { index }),
-        },
-        WirePayload::Withheld if from_author => StoredPayload::Withheld,
-        WirePayload::Erased if from_author => StoredPayload::Erased,
-        WirePayload::Withheld | WirePayload::Erased | WirePayload::NotHere => StoredPayload::NotHere,
-    };
-    Ok(StoredEntry { leaf, payload })
 }

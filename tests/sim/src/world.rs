@@ -12,11 +12,12 @@ use hashpact_core::view::{Author, Status, View};
 use hashpact_core::{Effect, Engine, Event, Opening};
 use hashpact_protocol::digest::{LeafHash, LogId, RecordId};
 use hashpact_protocol::record::{OpinionValue, RetractionReason};
-use hashpact_protocol::wire::{RangeChunk, Request, Response, WirePayload};
+use hashpact_protocol::wire::{Request, Response};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
 mod checks;
+mod faults;
 mod strike;
 
 pub use strike::{Fate, Step};
@@ -233,38 +234,6 @@ impl World {
 
     fn is_up(&self, node: usize) -> bool {
         self.nodes[node].engine.is_some() || self.is_rogue(node)
-    }
-
-    /// The rogue grows one of its histories and asks a witness to cosign one of them.
-    fn misbehave(&mut self, node: usize) {
-        let Some(mut rogue) = self.rogue.take() else { return };
-        rogue.act(&self.founding, &mut self.random, self.now_ms);
-        let witness = self.random.below(node as u64) as usize;
-        let ask = rogue.ask(witness, self.random.below(2) as usize);
-        self.rogue = Some(rogue);
-        if let Some(request) = ask {
-            let peer = self.nodes[witness].member.peer;
-            self.sequence += 1;
-            self.send(node, &peer, self.sequence, request);
-        }
-    }
-
-    /// Parts the members into two groups for a while.
-    fn part(&mut self) {
-        let apart = (0..self.nodes.len()).filter(|_| self.random.once_in(2)).collect();
-        self.partition = (self.now_ms + 1_000 + self.random.below(20_000), apart);
-        for a in 0..self.nodes.len() {
-            for b in a + 1..self.nodes.len() {
-                if self.is_parted(a, b) {
-                    self.cut(a, b);
-                }
-            }
-        }
-    }
-
-    fn is_parted(&self, a: usize, b: usize) -> bool {
-        let (until_ms, apart) = &self.partition;
-        self.now_ms < *until_ms && apart.contains(&a) != apart.contains(&b)
     }
 
     fn submit(&mut self, node: usize) {
@@ -583,14 +552,6 @@ impl World {
                 }
                 Effect::Stop(reason) => panic!("member {node} stopped: {reason}"),
                 Effect::Admitted { .. } | Effect::View(_) | Effect::Folded { .. } | Effect::Health(_) => {}
-            }
-        }
-    }
-
-    fn lay_bare(&mut self, chunk: &mut RangeChunk) {
-        for entry in &mut chunk.entries {
-            if self.faults.bare > 0 && self.random.once_in(self.faults.bare) {
-                entry.payload = WirePayload::NotHere;
             }
         }
     }

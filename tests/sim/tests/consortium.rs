@@ -85,7 +85,7 @@ fn every_equivocation_is_found_and_nobody_else_is_accused() {
         contested += report.contested;
         runs += 1;
     }
-    assert!(2 * forks > runs && contested > forks, "{forks} forks in {runs} runs, {contested} contested");
+    assert!(3 * forks > runs && contested > forks, "{forks} forks in {runs} runs, {contested} contested");
 }
 
 #[test]

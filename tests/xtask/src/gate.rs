@@ -40,7 +40,7 @@ const STAGES: [(&str, &[&str]); 3] = [
             "tests/xtask",
         ],
     ),
-    ("shells", &["node", "client", "tests/bench", "tests/bench/quality"]),
+    ("shells", &["node", "client", "tests/bench", "tests/bench/audit", "tests/bench/quality"]),
     ("whole", &["tests"]),
 ];
 
