@@ -201,7 +201,10 @@ impl Engine {
             card: config.card,
         };
         let peers = Peers::new(config.peer, hello);
-        let is_witness = current.witnesses.contains(&config.member);
+        // A recovered node holds a new cosigner key, which the roster may not list yet.
+        let listed = current.member(&config.member).and_then(|member| member.cosigner_key);
+        let is_witness =
+            current.witnesses.contains(&config.member) && listed == Some(config.cosigner_key.public());
         let cosigner = is_witness.then(|| {
             Cosigner::new(current.witness_name(&config.member), config.cosigner_key, facts.cosigned)
         });

@@ -96,10 +96,12 @@ pub(super) fn recover(config: &Config, arguments: &RecoverArguments) -> Result<(
     )?;
     retire(&config.lock_file(), &format!("signed.lock.{}", logs.former))?;
     change_key(config, roster, &logs, arguments.spare_key.as_deref())?;
-    // Never lower than anything signed before, in whichever of the two places it is still known.
-    let generation = lock.as_ref().map_or(0, |lock| lock.generation).max(store.generation()?) + 1;
+    // What this node cosigned since the database's last generation may be forgotten: that key signs no more.
+    retire(&key_path(&config.keys_dir(), KeyRole::Cosigner), &format!("cosigner-{}.key.retired", logs.former))?;
+    create_key(&key_path(&config.keys_dir(), KeyRole::Cosigner), KeyRole::Cosigner)?;
     let fresh = LockState {
-        generation,
+        // Log and cosigner key are new: neither has signed anything that this database does not know.
+        generation: store.generation()?,
         origin: logs.next_origin.clone(),
         size: 0,
         root: empty_root(),

@@ -20,7 +20,7 @@ const END: &str = "<!-- end of figures -->";
 
 /// Tables in the order of the page: a title and the beginning of the metrics that follow the label of a count.
 const TABLES: [(&str, &[&str]); 6] = [
-    ("Single queries", &["single.p", "single.all", "single.hits", "single.peer"]),
+    ("Single queries", &["single."]),
     ("Batches", &["batch"]),
     ("Memory and building", &["memory", "build"]),
     ("Changes, and readers beside them", &["insert", "visibility", "reader", "removed"]),
