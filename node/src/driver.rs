@@ -13,9 +13,10 @@ use crate::network::{NetworkEvent, NetworkHandle, NetworkStopped};
 use crate::service::{CosignAsk, Submission};
 use crate::storage::{LockFile, Store, StoreError};
 use hashpact_core::effect::{
-    FactWrite, LockState, PayloadBatch, PublishedHead, SubmitError, Timer, WriteBatch, WriteId,
+    FactWrite, ForkedLog, LockState, PayloadBatch, PublishedHead, SubmitError, Timer, WriteBatch, WriteId,
 };
 use hashpact_core::event::Submit;
+use hashpact_core::health::Health;
 use hashpact_core::{Effect, Engine, Event, StopReason};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::wire::{ConsistencyAnswer, CosignAnswer, Refusal, Response};
@@ -298,16 +299,7 @@ impl Driver {
                     }
                 }
                 Effect::Cosigned(head) => self.lookup.set_cosigned(head),
-                Effect::Evidence(forked) => {
-                    error!(
-                        log.origin = forked.origin,
-                        first = forked.notes[0].0,
-                        second = forked.notes[1].0,
-                        diverges_at = forked.diverges_at,
-                        "a log is frozen: its author signed two histories; the roster must close it"
-                    );
-                    self.lookup.set_forked(forked);
-                }
+                Effect::Evidence(forked) => self.show_fork(forked),
                 Effect::Publish(head) => self.publish(&head),
                 Effect::Send { peer, request_id, request } => {
                     heard(self.network.send(peer, request_id, request).await)?
@@ -349,21 +341,7 @@ impl Driver {
                 }
                 Effect::View(changes) => self.lookup.apply(&changes),
                 Effect::Folded { log, counts } => self.lookup.set_counts(log, counts),
-                Effect::Health(health) => {
-                    info!(
-                        state = %health.completeness,
-                        peers = health.peers.len(),
-                        append = health.append_blocked.unwrap_or("open"),
-                        "health changed"
-                    );
-                    if health.append_blocked.is_none()
-                        && let Some(host) = self.host.take()
-                    {
-                        // Compared with the other members: from now on this machine is the known one.
-                        host.remember();
-                    }
-                    self.lookup.set_health(health);
-                }
+                Effect::Health(health) => self.show_health(health),
                 Effect::Misbehaviour { peer, rule } => {
                     warn!(peer.id = %peer, rule, "a peer broke a rule");
                     self.metrics.count_misbehaviour(rule);
@@ -375,6 +353,33 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    fn show_fork(&self, forked: ForkedLog) {
+        error!(
+            log.origin = forked.origin,
+            first = forked.notes[0].0,
+            second = forked.notes[1].0,
+            diverges_at = forked.diverges_at,
+            "a log is frozen: its author signed two histories; the roster must close it"
+        );
+        self.lookup.set_forked(forked);
+    }
+
+    fn show_health(&mut self, health: Health) {
+        info!(
+            state = %health.completeness,
+            peers = health.peers.len(),
+            append = health.append_blocked.unwrap_or("open"),
+            "health changed"
+        );
+        if health.append_blocked.is_none()
+            && let Some(host) = self.host.take()
+        {
+            // Compared with the other members: from now on this machine is the known one.
+            host.remember();
+        }
+        self.lookup.set_health(health);
     }
 
     fn job(&self, job: Job) -> Result<(), StopReason> {

@@ -30,7 +30,7 @@ use vector_writer::{Vector, compare_or_update};
 use wire_samples::{
     CONSORTIUM, ORIGIN, Raw, Refused, accepted_requests, accepted_responses, chunk, head, hello, payloads,
     payloads_request, range, raw, raw_payloads, raw_range, refused_encodings, refused_requests,
-    refused_responses, unchecked,
+    refused_responses, refused_witness_requests, unchecked,
 };
 
 fn all_vectors() -> Vec<Vector> {
@@ -52,7 +52,13 @@ fn all_vectors() -> Vec<Vector> {
         .chain(wire_witness::responses())
         .map(|(name, reason, message)| (name, reason, encode_response(&message).unwrap(), "response"));
     let mut vectors: Vec<Vector> = requests.chain(responses).map(accept).collect();
-    vectors.extend(refused_encodings().into_iter().chain(refused_requests()).map(reject("request")));
+    vectors.extend(
+        refused_encodings()
+            .into_iter()
+            .chain(refused_requests())
+            .chain(refused_witness_requests())
+            .map(reject("request")),
+    );
     vectors.extend(refused_responses().into_iter().map(reject("response")));
     vectors
 }

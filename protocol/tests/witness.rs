@@ -34,10 +34,10 @@ fn witness_vectors() {
 fn ask(vector: &VectorFile, cosigner: &SecretKey) -> Result<(), String> {
     let request = AddCheckpoint::parse(&vector.body).map_err(|error| format!("{error:?}"))?;
     assert_eq!(request.encode(), vector.body, "{}: encode is the inverse of parse", vector.name);
-    let cosigned = match vector.get("cosigned").split_once(' ') {
-        Some((size, root)) => Some((size.parse().unwrap(), Root::from_hex(root).unwrap())),
-        None => None,
-    };
+    let cosigned = vector
+        .get("cosigned")
+        .split_once(' ')
+        .map(|(size, root)| (size.parse().unwrap(), Root::from_hex(root).unwrap()));
     let signed = check(&request, vector.get("origin"), &log_key(vector), cosigned)
         .map_err(|error| format!("{error:?}"))?;
     // The bytes of the answer are those of the second implementation, and read back to its time.

@@ -97,7 +97,10 @@ pub(super) fn recover(config: &Config, arguments: &RecoverArguments) -> Result<(
     retire(&config.lock_file(), &format!("signed.lock.{}", logs.former))?;
     change_key(config, roster, &logs, arguments.spare_key.as_deref())?;
     // What this node cosigned since the database's last generation may be forgotten: that key signs no more.
-    retire(&key_path(&config.keys_dir(), KeyRole::Cosigner), &format!("cosigner-{}.key.retired", logs.former))?;
+    retire(
+        &key_path(&config.keys_dir(), KeyRole::Cosigner),
+        &format!("cosigner-{}.key.retired", logs.former),
+    )?;
     create_key(&key_path(&config.keys_dir(), KeyRole::Cosigner), KeyRole::Cosigner)?;
     let fresh = LockState {
         // Log and cosigner key are new: neither has signed anything that this database does not know.

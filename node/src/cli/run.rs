@@ -13,7 +13,7 @@ use crate::lookup::replay::{IndexOrigin, Replayed, replay};
 use crate::lookup::snapshot::SnapshotPlace;
 use crate::lookup::{LogExtent, Lookup, SnapshotKeeper, SnapshotTimes};
 use crate::metrics::Metrics;
-use crate::network::{Network, NetworkConfig, NetworkLimits};
+use crate::network::{Network, NetworkConfig, NetworkEvent, NetworkHandle, NetworkLimits};
 use crate::service::{Identity, SUBMISSIONS_QUEUED_MAX, Service};
 use crate::storage::{LockFile, Store};
 use crate::tokens::Tokens;
@@ -24,6 +24,7 @@ use hashpact_core::recover::OwnDisk;
 use hashpact_core::view::Author;
 use hashpact_core::{Engine, EngineConfig, Opening, StopReason};
 use hashpact_protocol::digest::LogId;
+use hashpact_protocol::keys::SecretKey;
 use hashpact_protocol::leaf::{EntryLeaf, read_leaf};
 use hashpact_protocol::limits::NODE_CARD_LIFETIME_MAX_S;
 use hashpact_protocol::merkle::Frontier;
@@ -108,15 +109,7 @@ pub async fn run(
     let service =
         Service::new(identity, submit, Arc::clone(&lookup), Arc::clone(&store), Arc::clone(&metrics));
     let cosign_asks = service.cosign_asks();
-    if tokens.is_empty() {
-        tracing::warn!("no bearer tokens exist; create one with `hashpact-node token create`");
-    }
-    let server =
-        crate::http::Server::bind(&config, service.clone(), tokens).await.map_err(anyhow::Error::from)?;
-    if let Some(listening) = listening {
-        let _ = listening.send(server.address());
-    }
-    info!(address = %server.address(), "the API is up");
+    let server = bind(&config, service.clone(), tokens, listening).await?;
     service.set_holder(Holder { chain: chain.clone(), member: config.member.clone(), card: keys.card });
     let (http_stop, http_stopped) = watch::channel(false);
     let http = tokio::spawn(server.serve(http_stopped));
@@ -147,16 +140,8 @@ pub async fn run(
     };
     lookup.set_loaded();
     let keeper = keep_snapshots(&config, place, &lookup, &metrics, &origin)?;
-    let limits =
-        NetworkLimits { established_inbound_max: config.network.connections_max, ..NetworkLimits::default() };
-    let network = NetworkConfig {
-        peer_key: &keys.peer,
-        listen: config.network.listen.clone(),
-        bootstrap: config.network.peers.clone(),
-        limits,
-    };
-    let (network, network_events) = Network::start(network).map_err(anyhow::Error::from)?;
-    let parts = Parts {
+    let (network, network_events) = start_network(&config, &keys.peer)?;
+    let driver = Driver::new(Parts {
         engine,
         store,
         lock,
@@ -167,9 +152,8 @@ pub async fn run(
         submissions,
         cosign_asks,
         host,
-    };
-    let driver = Driver::new(parts).context("storage thread")?;
-    let outcome = driver.run(effects, shutdown).await;
+    });
+    let outcome = driver.context("storage thread")?.run(effects, shutdown).await;
     if outcome.is_ok() {
         // The loop has ended: what is written now is what the next start finds.
         let _ = tokio::task::spawn_blocking(move || keeper.finish()).await;
@@ -178,6 +162,37 @@ pub async fn run(
     let _ = tokio::time::timeout(Duration::from_secs(5), http).await;
     info!("stopped");
     Ok(outcome?)
+}
+
+async fn bind(
+    config: &Config,
+    service: Service,
+    tokens: Tokens,
+    listening: Option<oneshot::Sender<SocketAddr>>,
+) -> anyhow::Result<crate::http::Server> {
+    if tokens.is_empty() {
+        tracing::warn!("no bearer tokens exist; create one with `hashpact-node token create`");
+    }
+    let server = crate::http::Server::bind(config, service, tokens).await?;
+    if let Some(listening) = listening {
+        let _ = listening.send(server.address());
+    }
+    info!(address = %server.address(), "the API is up");
+    Ok(server)
+}
+
+fn start_network(
+    config: &Config,
+    peer_key: &SecretKey,
+) -> anyhow::Result<(NetworkHandle, mpsc::Receiver<NetworkEvent>)> {
+    let limits =
+        NetworkLimits { established_inbound_max: config.network.connections_max, ..NetworkLimits::default() };
+    Ok(Network::start(NetworkConfig {
+        peer_key,
+        listen: config.network.listen.clone(),
+        bootstrap: config.network.peers.clone(),
+        limits,
+    })?)
 }
 
 /// Whether the data folder was last used on another machine, and nobody vouches for it.

@@ -253,14 +253,6 @@ pub(crate) fn refused_requests() -> Vec<Refused> {
             "In the second list.",
             raw(2).byte(0).byte(1).text("o\t").byte(0),
         ),
-        ("request-cosign-empty", "None", "A cosign request without a body.", raw(6).byte(0)),
-        (
-            "request-consistency-backwards",
-            "EmptyRange",
-            "From size 2 to size 2.",
-            raw(7).repeat(&[0x11], 32).bytes(&[2, 2]),
-        ),
-        ("request-evidence-empty", "None", "Evidence of nothing.", raw(8).byte(0)),
         ("range-empty", "EmptyRange", "Start is size.", raw_range(&[9, 9, 1, 1])),
         ("range-backwards", "EmptyRange", "Start is above size.", raw_range(&[9, 8, 1, 1])),
         ("range-of-nothing", "EmptyRange", "The tree is empty.", raw_range(&[0, 0, 1, 1])),
@@ -302,6 +294,20 @@ pub(crate) fn refused_requests() -> Vec<Refused> {
                 .bytes(&(0..257_u64).flat_map(|index| unchecked(&index)).collect::<Vec<_>>())
                 .byte(1),
         ),
+    ]
+}
+
+/// The same of requests about cosigning and forks.
+pub(crate) fn refused_witness_requests() -> Vec<Refused> {
+    vec![
+        ("request-cosign-empty", "None", "A cosign request without a body.", raw(6).byte(0)),
+        (
+            "request-consistency-backwards",
+            "EmptyRange",
+            "From size 2 to size 2.",
+            raw(7).repeat(&[0x11], 32).bytes(&[2, 2]),
+        ),
+        ("request-evidence-empty", "None", "Evidence of nothing.", raw(8).byte(0)),
     ]
 }
 

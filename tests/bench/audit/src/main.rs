@@ -6,6 +6,7 @@
 #[path = "../../../../client/tests/it/packed.rs"]
 mod packed;
 #[path = "../../../../protocol/tests/bundle/world.rs"]
+#[expect(dead_code, reason = "tests use the rest")]
 mod world;
 
 use std::path::PathBuf;
