@@ -30,7 +30,7 @@ const CROWD: usize = 8 * MANY;
 /// Queries that join at a time.
 const JOINED: usize = 4;
 /// Candidates between the prefetch of a code and its judgement.
-const WAITING: usize = 16;
+const WAITING: usize = 32;
 /// Candidates kept before they are judged: 8 MiB, and as much again while they are put in order.
 const KEPT_MAX: usize = 1 << 20;
 /// Groups of a region: 1 MiB of codes, of which the judging reads half.
@@ -306,7 +306,10 @@ impl WithKernel for Judge<'_> {
                 prefetch(std::ptr::from_ref(&queries[query as usize]).cast());
             }
             hamming.codes.judge::<K>(group, &queries[query as usize], radius, &mut same);
-            found.extend(same.drain(..).map(|(number, distance)| (query, number, distance)));
+            // Hardly ever; an empty drain for each candidate would be a call of its own.
+            if !same.is_empty() {
+                found.extend(same.drain(..).map(|(number, distance)| (query, number, distance)));
+            }
         }
     }
 }
