@@ -12,7 +12,7 @@
 //! come first in any case, so that no record matches for a moment that was withdrawn long ago; the view
 //! does not mind the order.
 
-use super::numbers::Numbers;
+use super::rows::table_key;
 use super::restored::{LogExtent, Restored, for_each_leaf};
 use super::snapshot::{SnapshotPlace, Unusable};
 use super::tag::Tag;
@@ -20,7 +20,7 @@ use super::{Contradiction, Lookup};
 use crate::driver::now_ms;
 use crate::storage::Store;
 use anyhow::Context as _;
-use hashpact_core::view::{View, withdrawn_record};
+use hashpact_core::view::{Numbers, View, withdrawn_record};
 use hashpact_index::{MatchIndex, SnapshotError};
 use hashpact_protocol::digest::LogId;
 use std::collections::BTreeMap;
@@ -147,7 +147,7 @@ fn fold_all(
 ) -> anyhow::Result<View> {
     let position =
         |extent: &LogExtent| positions.get(&extent.author.log).copied().unwrap_or(0).min(extent.size);
-    let mut view = View::new(now_ms());
+    let mut view = View::with_key(now_ms(), table_key());
     for extent in logs {
         fold_retractions(store, lookup, &mut view, extent)?;
     }
