@@ -235,7 +235,7 @@ fn make_room<T>(held: &mut Vec<T>, lacking: usize) {
     }
 }
 
-impl Held<'_> {
+impl<'a> Held<'a> {
     /// The record id.
     pub(super) fn id(&self) -> RecordId {
         self.row.id
@@ -262,7 +262,7 @@ impl Held<'_> {
     }
 
     /// Who stated it originally, and a pair of numbers that two records share only if it is the same.
-    pub(super) fn source(&self) -> (&str, (u32, LogId)) {
+    pub(super) fn source(&self) -> (&'a str, (u32, LogId)) {
         let name = self.description.organisation().unwrap_or(self.author.member.as_str());
         (name, (self.row.description, self.author.log))
     }

@@ -101,8 +101,8 @@ pub struct Contested {
 }
 
 impl View {
-    /// An empty view at a moment; records that expired before it never stand. Where ids are grinded to
-    /// slow a node down, use [`Self::with_key`].
+    /// An empty view at a moment; records that expired before it never stand. A node, to which others send
+    /// ids of their choice, uses [`Self::with_key`].
     #[must_use]
     pub fn new(now_ms: u64) -> Self {
         Self::with_key(now_ms, [0; 16])

@@ -47,6 +47,8 @@ impl Block {
 pub struct Numbers {
     blocks: Vec<Block>,
     by_block: BTreeMap<Block, u64>,
+    /// The block that was asked for last.
+    last: usize,
 }
 
 impl Numbers {
@@ -61,7 +63,7 @@ impl Numbers {
                 return Err(usize::try_from(number).unwrap_or(usize::MAX));
             }
         }
-        Ok(Self { blocks, by_block })
+        Ok(Self { blocks, by_block, last: 0 })
     }
 
     /// The blocks in the order of their numbers.
@@ -73,11 +75,16 @@ impl Numbers {
     /// The number of a place; hands a block out if it lies in a new one.
     pub fn assign(&mut self, log: LogId, index: u64) -> u64 {
         let block = Block::of(log, index);
-        let number = *self.by_block.entry(block).or_insert_with(|| {
-            self.blocks.push(block);
-            self.blocks.len() as u64 - 1
-        });
-        number << OFFSET_BITS | index & (BLOCK_ENTRIES - 1)
+        // Entries of one log arrive in runs.
+        if self.blocks.get(self.last) != Some(&block) {
+            let next = self.blocks.len();
+            let number = *self.by_block.entry(block).or_insert(next as u64);
+            self.last = usize::try_from(number).unwrap_or(next);
+            if self.last == next {
+                self.blocks.push(block);
+            }
+        }
+        Self::join(self.last as u64, index & (BLOCK_ENTRIES - 1))
     }
 
     /// The place with this number, if its block was handed out.
@@ -85,13 +92,6 @@ impl Numbers {
     pub fn place(&self, number: u64) -> Option<(LogId, u64)> {
         let block = self.blocks.get(usize::try_from(number >> OFFSET_BITS).ok()?)?;
         Some((block.log, block.high << OFFSET_BITS | number & (BLOCK_ENTRIES - 1)))
-    }
-
-    /// The number of a place, if its block was handed out.
-    #[must_use]
-    pub fn get(&self, log: &LogId, index: u64) -> Option<u64> {
-        let number = self.by_block.get(&Block::of(*log, index))?;
-        Some(number << OFFSET_BITS | index & (BLOCK_ENTRIES - 1))
     }
 
     /// Block and offset of a number, as positions.

@@ -51,13 +51,11 @@ impl Records {
 
     /// Adds the record at a place; its number.
     pub(super) fn insert(&mut self, author: &Author, index: u64, id: RecordId) -> u64 {
-        if !self.authors.contains_key(&author.log) {
-            self.authors.insert(author.log, author.clone());
-        }
         let number = self.numbers.assign(author.log, index);
         let (block, offset) = Numbers::split(number);
         if self.columns.len() <= block {
             self.columns.resize_with(block + 1, Vec::new);
+            self.authors.entry(author.log).or_insert_with(|| author.clone());
         }
         if let Some(column) = self.columns.get_mut(block) {
             if column.len() <= offset {
