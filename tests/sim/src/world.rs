@@ -279,7 +279,7 @@ impl World {
         let records: Vec<RecordId> = engine
             .view()
             .records()
-            .filter(|record| (record.member == *member) == own && record.status != Status::Retracted)
+            .filter(|record| (record.author.member == *member) == own && record.status() != Status::Retracted)
             .map(|record| record.id)
             .collect();
         let at = self.random.below(records.len() as u64) as usize;

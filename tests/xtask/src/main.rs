@@ -90,6 +90,8 @@ enum Benchmark {
     Quality,
     /// From a contribution at one member to a match at another
     Propagate,
+    /// Memory of a record beyond the index; fold and replay
+    View,
 }
 
 fn main() -> Result<ExitCode> {

@@ -20,6 +20,7 @@ pub(crate) fn run(workspace: &Workspace, name: Benchmark, json: bool, options: &
         Benchmark::Http => whole(workspace, "bench-http", json),
         Benchmark::Propagate => whole(workspace, "bench-propagate", json),
         Benchmark::Quality => quality::run(workspace, json),
+        Benchmark::View => whole(workspace, "bench-view", json),
     }
 }
 

@@ -137,8 +137,8 @@ impl World {
             assert!(log.is_frozen(), "frozen at {}", node.member.id);
             let floor = engine.cosigned().get(&member.log).filter(|head| head.quorum);
             let from = shared.max(floor.map_or(0, |head| head.size));
-            for record in engine.view().records().filter(|record| record.log == member.log) {
-                let is_contested = matches!(record.status, Status::Contested | Status::Disowned);
+            for record in engine.view().records().filter(|record| record.author.log == member.log) {
+                let is_contested = matches!(record.status(), Status::Contested | Status::Disowned);
                 assert_eq!(is_contested, record.index >= from, "entry {} of {from}", record.index);
                 contested += u64::from(is_contested);
                 assert!(rogue.leaf(0, record.index).is_some() || rogue.leaf(1, record.index).is_some());
@@ -160,10 +160,10 @@ fn standing(node: &Node, except: Option<&Member>) -> BTreeMap<RecordId, (Status,
     engine
         .view()
         .records()
-        .filter(|record| except.is_none_or(|member| member.log != record.log))
+        .filter(|record| except.is_none_or(|member| member.log != record.author.log))
         .map(|record| {
-            let opinions = record.opinions();
-            (record.id, (record.status, opinions.agree, opinions.disagree))
+            let opinions = record.standing.opinions();
+            (record.id, (record.status(), opinions.agree, opinions.disagree))
         })
         .collect()
 }
