@@ -292,6 +292,14 @@ pub(crate) fn vectors() -> Vec<Vector> {
             "member governance ",
         ),
         (
+            "member-id-none",
+            "ReservedId",
+            14,
+            "a witness of this id could not stand in a tlog-policy",
+            "member east ",
+            "member none ",
+        ),
+        (
             "member-status",
             "Value",
             20,
