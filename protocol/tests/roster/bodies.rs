@@ -271,7 +271,7 @@ pub(crate) fn vectors() -> Vec<Vector> {
             &format!("{many_taxonomies}taxonomy cg-taxonomy/1\n"),
         ),
     ];
-    let members: [Case<'_>; 27] = [
+    let members: [Case<'_>; 28] = [
         ("retention-zero", "Number", 12, "payloads destroyed at once", "retention 90", "retention 0"),
         ("hold-zero", "Number", 13, "no time to stop an erasure by a stolen key", "hold 72", "hold 0"),
         ("member-id-upper", "Value", 20, "an id in upper case", "member north ", "member North "),
