@@ -250,7 +250,7 @@ fn kind(name: &str) -> String {
 fn one_flipped_bit_in_any_region_of_any_sort_of_member_is_located() {
     let mut world = World::new(270, 3600);
     world.evidence = vec![world.fork(2), world.fork(1)];
-    for (scope, sorts) in [(Scope::All, 16), (Scope::Member(member_id(1)), 17)] {
+    for (scope, sorts) in [(Scope::All, 13), (Scope::Member(member_id(1)), 14)] {
         let archive = world.bundle(scope, 0);
         let (mut at, mut offsets) = (0, Vec::new());
         let mut met: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();

@@ -108,7 +108,7 @@ fn a_log_full_of_poison_and_of_what_is_newer_stops_nobody() -> Result<()> {
     let told = node.hashpact_ok(&["audit", "verify", "all.tar", "--trust", &trust, "--json"])?;
     let found: Value = told.json_lines()?.pop().context("findings")?;
     let cedar = found["logs"].as_array().and_then(|logs| {
-        logs.iter().find(|found| found["origin"].as_str() == Some(log.checkpoint.origin.as_str()))
+        logs.iter().find(|found| found["log"].as_str() == Some(log.checkpoint.origin.as_str()))
     });
     let cedar = cedar.with_context(|| format!("no log of cedar in {found:#}"))?;
     ensure!(cedar["entries"] == log.checkpoint.size, "{cedar:#}");

@@ -56,7 +56,7 @@ struct Both {
 /// Appends everything to a store, if one is given; in any case knows what there must be.
 fn write(store: Option<&Store>) -> Both {
     let (mut own, mut other) = (TestLog::new("north"), TestLog::new("south"));
-    let mut put = |log: &mut TestLog, size: u64, is_own: bool| {
+    let put = |log: &mut TestLog, size: u64, is_own: bool| {
         let start = log.frontier.size();
         let entries = (start..size).map(|index| entry(log, index)).collect();
         let mut batch = log.batch_of(entries);
