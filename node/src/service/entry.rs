@@ -5,8 +5,8 @@ use super::{Inner, ServiceError};
 use hashpact_core::effect::{StoredEntry, StoredPayload};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId};
-use hashpact_protocol::leaf::{EntryLeaf, Leaf, VoidReason, check_commitment, read_leaf, unpad};
-use hashpact_protocol::record::{Payload, read_payload};
+use hashpact_protocol::leaf::{EntryLeaf, Leaf, VoidReason, check_commitment, read_leaf};
+use hashpact_protocol::record::{Payload, read_padded};
 
 /// What an entry is to this version, and why.
 enum Verdict {
@@ -54,8 +54,8 @@ fn judge(entry: &StoredEntry, log: &LogId, index: u64) -> (Option<Leaf>, Option<
         EntryLeaf::Void(why) => return (None, Some(Verdict::Void(why.to_string()))),
     };
     let StoredPayload::Present { salt, padded } = &entry.payload else { return (Some(leaf), None) };
-    let payload = match check_commitment(&entry.leaf, salt, padded).and_then(|()| unpad(padded)) {
-        Ok(cbor) => read_payload(&leaf, cbor),
+    let payload = match check_commitment(&entry.leaf, salt, padded) {
+        Ok(()) => read_padded(&leaf, padded),
         Err(error) => Payload::Void(VoidReason::Padding(error)),
     };
     let verdict = match payload {
