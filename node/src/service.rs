@@ -25,10 +25,13 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 mod audit;
+mod entry;
 mod matching;
+mod roster_log;
 
 pub use audit::{AuditRequest, AuditStream};
 pub use matching::BulkState;
+pub use roster_log::RosterLog;
 
 /// Submissions waiting for the loop.
 pub const SUBMISSIONS_QUEUED_MAX: usize = 256;
@@ -203,12 +206,15 @@ impl Service {
         api::EvidenceResponse { evidence }
     }
 
-    /// One record with who said what, or an entry that is not a record.
+    /// One record with who said what, or an entry that this version cannot read or that breaks a rule.
     ///
     /// # Errors
     /// Storage failed.
     pub async fn record(&self, id: RecordId) -> Result<Option<api::RecordJson>, ServiceError> {
-        Ok(self.inner.lookup.record(&id).map(|record| self.inner.show(&record)))
+        if let Some(record) = self.inner.lookup.record(&id) {
+            return Ok(Some(self.inner.show(&record)));
+        }
+        self.blocking(move |inner| inner.unread_entry(&id)).await
     }
 
     /// A page of records.

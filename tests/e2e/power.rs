@@ -3,7 +3,7 @@
 //! The node runs with `power/shim.rs` loaded before its C library; [`Layer::cut`] kills it and puts every
 //! file back to what its last sync left. See `crash.rs` for a consortium that lives through such cuts.
 
-use crate::evidence::{fsck_clean, leaves};
+use crate::evidence::{Dice, fsck_clean, leaves};
 use crate::http::{Api, record};
 use anyhow::{Context as _, Result, ensure};
 use hashpact_tests::consortium::path;
@@ -50,14 +50,25 @@ impl Layer {
     /// Cuts the power: the process is gone, and with it every byte that was not synced. Gives back how many
     /// bytes that were.
     pub(crate) fn cut(&self, node: &mut Node) -> Result<u64> {
+        self.cut_to(node, |synced, _| synced.to_vec())
+    }
+
+    /// Cuts the power in the middle of the writes that were not synced yet: some part of them is on disk.
+    pub(crate) fn tear(&self, node: &mut Node, dice: &mut Dice) -> Result<u64> {
+        self.cut_to(node, |synced, cached| torn(synced, cached, dice))
+    }
+
+    /// Kills the node and leaves of each file what `left` makes of its synced and its latest content.
+    fn cut_to(&self, node: &mut Node, mut left: impl FnMut(&[u8], &[u8]) -> Vec<u8>) -> Result<u64> {
         node.kill()?;
         let mut forgotten = 0;
         for file in files(&self.data)? {
             let about = std::fs::metadata(&file)?;
             let synced = std::fs::read(self.shadow.join(about.ino().to_string())).unwrap_or_default();
+            let cached = std::fs::read(&file)?;
             forgotten += about.len().saturating_sub(synced.len() as u64);
             // In place, so that the inode stays the one that the layer knows.
-            std::fs::write(&file, &synced).with_context(|| file.display().to_string())?;
+            std::fs::write(&file, left(&synced, &cached)).with_context(|| file.display().to_string())?;
         }
         Ok(forgotten)
     }
@@ -75,6 +86,23 @@ impl Layer {
         }
         Ok(counts)
     }
+}
+
+/// What may be on disk between two syncs. Of a file that grew, any part of what was added, perhaps with blocks
+/// behind it that were allocated and never written; of one that was overwritten in place, any of the sectors.
+fn torn(synced: &[u8], cached: &[u8], dice: &mut Dice) -> Vec<u8> {
+    const SECTOR: usize = 512;
+    if let Some(added) = cached.strip_prefix(synced) {
+        let kept = usize::try_from(dice.below(added.len() as u64 + 1)).unwrap_or(0);
+        let zeros = [0, 0, 100, 4096][usize::try_from(dice.below(4)).unwrap_or(0)];
+        let zeros = if kept < added.len() { zeros } else { 0 };
+        return [synced, &added[..kept], &vec![0; zeros]].concat();
+    }
+    if synced.len() != cached.len() {
+        return synced.to_vec();
+    }
+    let sectors = synced.chunks(SECTOR).zip(cached.chunks(SECTOR));
+    sectors.flat_map(|(old, new)| if dice.below(2) == 0 { old } else { new }.to_vec()).collect()
 }
 
 fn files(dir: &Path) -> Result<Vec<PathBuf>> {

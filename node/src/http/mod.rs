@@ -39,7 +39,7 @@ pub use error::ApiError;
 pub use server::{BindError, Server};
 
 /// Patterns of all routes, as metrics name them.
-const ENDPOINTS: [&str; 20] = [
+const ENDPOINTS: [&str; 23] = [
     "/v1/match",
     "/v1/match/bulk",
     "/v1/records",
@@ -53,6 +53,9 @@ const ENDPOINTS: [&str; 20] = [
     "/v1/audit/export",
     "/v1/evidence",
     "/witness/add-checkpoint",
+    "/logs/roster/checkpoint",
+    "/logs/roster/tile/{*path}",
+    "/logs/{member}/policy",
     "/logs/{member}/{n}/checkpoint",
     "/logs/{member}/{n}/checkpoint/cosigned",
     "/logs/{member}/{n}/tile/{*path}",
@@ -137,6 +140,9 @@ pub fn router(api: Api) -> Router {
         .route("/v1/audit/export", get(audit::export))
         .route("/v1/evidence", get(witness::evidence))
         .route("/witness/add-checkpoint", post(witness::add_checkpoint))
+        .route("/logs/roster/checkpoint", get(logs::roster_checkpoint))
+        .route("/logs/roster/tile/{*path}", get(logs::roster_tile))
+        .route("/logs/{member}/policy", get(logs::policy))
         .route("/logs/{member}/{n}/checkpoint", get(logs::checkpoint))
         .route("/logs/{member}/{n}/checkpoint/cosigned", get(witness::cosigned))
         .route("/logs/{member}/{n}/tile/{*path}", get(logs::tile))
