@@ -1,90 +1,11 @@
-//! A layer under the database and the lock file that forgets what was not synced, as a power cut does.
-//!
-//! The node runs with `power/shim.rs` loaded before its C library; [`Layer::cut`] kills it and puts every
-//! file back to what its last sync left. See `crash.rs` for a consortium that lives through such cuts.
+//! What is left after a power cut, with a layer that forgets unsynced bytes ([`Layer`]); see `crash.rs` for a
+//! consortium that lives through such cuts.
 
 use crate::evidence::{fsck_clean, leaves};
 use crate::http::{Api, record};
-use anyhow::{Context as _, Result, ensure};
-use hashpact_tests::consortium::path;
-use hashpact_tests::node::run;
-use hashpact_tests::{Consortium, Node};
-use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-/// The layer under one node.
-pub(crate) struct Layer {
-    data: PathBuf,
-    shadow: PathBuf,
-}
-
-impl Layer {
-    /// Compiles the layer into a folder.
-    pub(crate) fn compile(into: &Path) -> Result<PathBuf> {
-        let library = into.join("libpower.so");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/power/shim.rs");
-        let compiler = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
-        let mut compile = Command::new(compiler);
-        compile.args(["--edition", "2024", "--crate-type", "cdylib", "--crate-name", "power", "-O"]);
-        run(compile.arg("-o").arg(&library).arg(source))?;
-        Ok(library)
-    }
-
-    /// Lays it under a node that is not running. What is on the disk now is taken as synced.
-    pub(crate) fn under(node: &mut Node, library: &Path) -> Result<Self> {
-        let layer = Self { data: node.dir.join("data").canonicalize()?, shadow: node.dir.join("shadow") };
-        std::fs::create_dir(&layer.shadow)?;
-        for file in files(&layer.data)? {
-            std::fs::copy(&file, layer.shadow.join(std::fs::metadata(&file)?.ino().to_string()))?;
-        }
-        node.environment = vec![
-            ("LD_PRELOAD".to_owned(), path(library)?.to_owned()),
-            ("HASHPACT_POWER_DATA".to_owned(), path(&layer.data)?.to_owned()),
-            ("HASHPACT_POWER_SHADOW".to_owned(), path(&layer.shadow)?.to_owned()),
-        ];
-        Ok(layer)
-    }
-
-    /// Cuts the power: the process is gone, and with it every byte that was not synced. Gives back how many
-    /// bytes that were.
-    pub(crate) fn cut(&self, node: &mut Node) -> Result<u64> {
-        node.kill()?;
-        let mut forgotten = 0;
-        for file in files(&self.data)? {
-            let about = std::fs::metadata(&file)?;
-            let synced = std::fs::read(self.shadow.join(about.ino().to_string())).unwrap_or_default();
-            forgotten += about.len().saturating_sub(synced.len() as u64);
-            // In place, so that the inode stays the one that the layer knows.
-            std::fs::write(&file, &synced).with_context(|| file.display().to_string())?;
-        }
-        Ok(forgotten)
-    }
-
-    /// Syncs so far, by kind of file.
-    fn syncs(&self) -> Result<BTreeMap<&'static str, u64>> {
-        let mut counts = BTreeMap::new();
-        for line in std::fs::read_to_string(self.shadow.join("syncs"))?.lines() {
-            let kind = match line.rsplit('/').next().unwrap_or_default() {
-                "signed.lock" => "lock",
-                name if name.ends_with(".log") => "wal",
-                _ => "other",
-            };
-            *counts.entry(kind).or_insert(0) += 1;
-        }
-        Ok(counts)
-    }
-}
-
-fn files(dir: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.is_dir() { found.extend(files(&path)?) } else { found.push(path) }
-    }
-    Ok(found)
-}
+use anyhow::{Result, ensure};
+use hashpact_tests::Consortium;
+use hashpact_tests::power::Layer;
 
 #[test]
 fn an_acknowledged_batch_costs_three_syncs_and_survives_what_they_promise() -> Result<()> {

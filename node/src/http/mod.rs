@@ -20,6 +20,7 @@ mod records;
 mod request;
 mod server;
 mod stream;
+mod threads;
 #[cfg(test)]
 mod tests;
 mod witness;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::ApiError;
+pub use threads::HttpThreads;
 pub use server::{BindError, Server};
 
 /// Patterns of all routes, as metrics name them.
