@@ -1,6 +1,6 @@
 //! Measurements of the whole program.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::Command;
 
@@ -16,7 +16,8 @@ pub(crate) fn whole(bin_dir: &Path, program: &str, json: bool, options: &[OsStri
         command.arg("--json");
     }
     // This tool answers --help itself.
-    command.args(options.iter().map(|option| if option == "--help-all" { "--help".as_ref() } else { option.as_os_str() }));
+    let help = OsStr::new("--help");
+    command.args(options.iter().map(|option| if option == "--help-all" { help } else { option }));
     let status = command.status().with_context(|| format!("cannot start {}", program.display()))?;
     ensure!(status.success(), "the benchmark ended with {status}");
     Ok(())

@@ -2,8 +2,8 @@
 
 use crate::records;
 use crate::report::{Line, Report, percentile};
-use anyhow::Result;
-use hashpact_protocol::digest::{LogId, leaf_hash, node_hash, sha256};
+use anyhow::{Result, ensure};
+use hashpact_protocol::digest::{LogId, NodeHash, leaf_hash, node_hash, sha256};
 use hashpact_protocol::keys::SecretKey;
 use hashpact_protocol::leaf::{LeafHeader, check_commitment, seal};
 use hashpact_protocol::record::Record;
@@ -66,9 +66,9 @@ fn hashing(count: u64, report: Report) -> Result<Vec<Entry>> {
     report.line(&Line::new("limit.seal_records", rate, "1/s").note("one thread"));
     let started = Instant::now();
     for entry in &sealed {
-        let leaf = leaf_hash(&entry.leaf);
-        black_box(node_hash(&leaf.into(), &leaf.into()));
-        check_commitment(&entry.leaf, &entry.salt, &entry.padded)?;
+        let leaf = NodeHash::from(leaf_hash(&entry.leaf));
+        black_box(node_hash(&leaf, &leaf));
+        ensure!(check_commitment(&entry.leaf, &entry.salt, &entry.padded).is_ok(), "a sealed entry");
     }
     let rate = count as f64 / started.elapsed().as_secs_f64();
     report.line(&Line::new("limit.verify_records", rate, "1/s").note("leaf, node and commitment hashed, one thread"));
@@ -127,7 +127,7 @@ fn rocksdb_alone(sealed: &[Entry], count: u64) -> Result<f64> {
             let mut key = [7; 40];
             key[32..].copy_from_slice(&index.to_be_bytes());
             batch.put_cf(leaves, key, entry.leaf);
-            batch.put_cf(payloads, key, [&[0; 12], &entry.salt[..], &entry.padded].concat());
+            batch.put_cf(payloads, key, [&[0; 12][..], &entry.salt[..], &entry.padded[..]].concat());
             let mut place = [7; 72];
             place[..32].copy_from_slice(&sha256(&[&key]));
             place[64..].copy_from_slice(&index.to_be_bytes());
