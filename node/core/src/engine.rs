@@ -405,8 +405,11 @@ impl Engine {
         let appended = self.own.lock_written(now_ms, &mut self.out)?;
         let author = self.own.author().clone();
         // Look-ups see the record before its author is answered: the view change goes right after
-        // publication, ahead of the receipts.
+        // publication, ahead of the receipts. The next batch goes before it: the disk need not wait for it.
         let rest = self.out.effects.split_off(mark + 1);
+        let (next, rest): (Vec<_>, Vec<_>) =
+            rest.into_iter().partition(|effect| matches!(effect, Effect::Write(_)));
+        self.out.effects.extend(next);
         let entries: Vec<_> = (appended.start..).zip(appended.entries).collect();
         self.fold(&author, &entries, View::fold);
         self.out.effects.extend(rest);

@@ -24,7 +24,7 @@ const TARGET: f64 = 60_000.0;
 /// Records of one call, as `hashpact import` sends them.
 const RECORDS_PER_CALL: u64 = 2_000;
 /// Calls under way.
-const CONNECTIONS: usize = 4;
+const CONNECTIONS: usize = 8;
 /// Calls over the layer that counts syncs.
 const COUNTED_CALLS: u64 = 40;
 
@@ -51,6 +51,8 @@ fn alone() -> Result<Consortium> {
 
 /// Calls, taken by whichever connection is free.
 struct Calls {
+    /// Begins their idempotency keys.
+    name: String,
     bodies: Vec<Vec<u8>>,
     next: AtomicUsize,
     latencies_ms: Mutex<Vec<f64>>,
@@ -60,7 +62,11 @@ impl Calls {
     fn of(list: u64, count: u64) -> Result<Self> {
         let starts = (0..count).step_by(RECORDS_PER_CALL as usize);
         let bodies = starts.map(|first| records::body(list, first..count.min(first + RECORDS_PER_CALL)));
-        Ok(Self { bodies: bodies.collect::<Result<_>>()?, next: AtomicUsize::default(), latencies_ms: Mutex::default() })
+        Ok(Self::named(format!("list-{list}"), bodies.collect::<Result<_>>()?))
+    }
+
+    fn named(name: String, bodies: Vec<Vec<u8>>) -> Self {
+        Self { name, bodies, next: AtomicUsize::default(), latencies_ms: Mutex::default() }
     }
 
     /// Sends all of them and waits for every receipt; seconds.
@@ -86,8 +92,9 @@ impl Calls {
             let nth = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(body) = self.bodies.get(nth) else { return Ok(()) };
             let head = format!(
-                "POST /v1/records HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {token}\r\nidempotency-key: call-{nth}\r\n\
+                "POST /v1/records HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {token}\r\nidempotency-key: {}-{nth}\r\n\
                  content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                self.name,
                 body.len()
             );
             let started = Instant::now();
@@ -183,12 +190,9 @@ fn syncs(report: Report) -> Result<()> {
     node.start()?;
     node.wait_until_open()?;
     let before = layer.syncs()?;
-    for first in 0..COUNTED_CALLS {
-        let mut call = Calls::of(3, 0)?;
-        call.bodies = vec![records::body(3, first * 10..first * 10 + 10)?];
-        call.next = AtomicUsize::new(0);
-        let call = Arc::new(call);
-        call.send(node)?;
+    for nth in 0..COUNTED_CALLS {
+        let body = records::body(3, nth * 10..nth * 10 + 10)?;
+        Arc::new(Calls::named(format!("counted-{nth}"), vec![body])).send(node)?;
     }
     let after = layer.syncs()?;
     for kind in ["wal", "lock"] {

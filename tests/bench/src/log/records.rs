@@ -7,6 +7,7 @@
 use anyhow::{Context as _, Result};
 use hashpact_protocol::api::{ContributeRequest, LabelsJson, NewRecord, NewSignal};
 use hashpact_protocol::digest::{hex_encode, sha256};
+use hashpact_protocol::limits::RECORDS_PER_CALL_MAX;
 use hashpact_protocol::record::Record;
 use std::fmt::Write as _;
 
@@ -39,9 +40,14 @@ pub(crate) fn new_record(list: u64, nth: u64) -> NewRecord {
 
 /// Records as the node makes them from a request.
 pub(crate) fn records(list: u64, numbers: std::ops::Range<u64>) -> Result<Vec<Record>> {
-    let records = numbers.map(|nth| new_record(list, nth)).collect();
-    let checked = ContributeRequest { records }.to_records().context("the bench's own records")?;
-    Ok(checked.into_iter().map(Record::Content).collect())
+    let mut checked = Vec::new();
+    for first in numbers.clone().step_by(RECORDS_PER_CALL_MAX) {
+        let end = numbers.end.min(first + RECORDS_PER_CALL_MAX as u64);
+        let records = (first..end).map(|nth| new_record(list, nth)).collect();
+        let some = ContributeRequest { records }.to_records().context("the bench's own records")?;
+        checked.extend(some.into_iter().map(Record::Content));
+    }
+    Ok(checked)
 }
 
 /// The body of one call of `POST /v1/records`.
