@@ -352,7 +352,8 @@ mod tests {
             );
             assert_eq!(journal.identity(), if expected.is_some() { "id" } else { "other" });
             // And it goes on from there.
-            if let Some(pending) = journal.pending().next().cloned() {
+            let pending = journal.pending().next().cloned();
+            if let Some(pending) = pending {
                 journal.done(done(pending.last_line)).unwrap();
             }
             journal.begin(begin(10, 12)).unwrap();

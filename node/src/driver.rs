@@ -431,7 +431,8 @@ impl Driver {
             let _ = self.network.reply(channel, Response::Refused(Refusal::Busy)).await;
             return;
         };
-        let (store, network, ranges) = (Arc::clone(&self.store), self.network.clone(), Arc::clone(&self.ranges));
+        let (store, network, ranges) =
+            (Arc::clone(&self.store), self.network.clone(), Arc::clone(&self.ranges));
         tokio::spawn(async move {
             // Nobody closes it.
             let Ok(turn) = ranges.acquire_owned().await else { return };

@@ -93,8 +93,8 @@ fn batches_that_were_under_way_together_are_sent_again_and_stated_once() {
             let batches: Vec<_> =
                 (0..4).map(|_| importer.next_batch(&mut |_| {}).unwrap().unwrap()).collect();
             // The last one never reached the node, the third did before the others.
-            let receipts =
-                [2, 0, 1].map(|nth: usize| (nth, ledger.contribute(&batches[nth].key, &batches[nth].records)));
+            let receipts = [2, 0, 1]
+                .map(|nth: usize| (nth, ledger.contribute(&batches[nth].key, &batches[nth].records)));
             for (batch, number) in batches.iter().zip(0..confirmed) {
                 let (_, receipts) = receipts.iter().find(|(nth, _)| *nth == number).unwrap();
                 importer.confirm(batch, receipts).unwrap();

@@ -20,8 +20,8 @@ use crate::follow::{Closure, FollowedLog, FollowedStart};
 use crate::forks::Forks;
 use crate::health::{Completeness, Health};
 use crate::limits::{
-    ANNOUNCE_INTERVAL_MS, CLEARANCE_WAIT_MS, FETCHES_MAX, FETCHES_PER_LOG_MAX, FETCHES_PER_SERVER_MAX, ISOLATION_GRACE_MS,
-    TICK_INTERVAL_MS,
+    ANNOUNCE_INTERVAL_MS, CLEARANCE_WAIT_MS, FETCHES_MAX, FETCHES_PER_LOG_MAX, FETCHES_PER_SERVER_MAX,
+    ISOLATION_GRACE_MS, TICK_INTERVAL_MS,
 };
 use crate::recover::{OwnDisk, recover};
 use crate::stop::StopReason;

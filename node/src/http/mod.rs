@@ -20,9 +20,9 @@ mod records;
 mod request;
 mod server;
 mod stream;
-mod threads;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod witness;
 
 use crate::config::Config;
@@ -37,8 +37,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::ApiError;
-pub use threads::HttpThreads;
 pub use server::{BindError, Server};
+pub use threads::HttpThreads;
 
 /// Patterns of all routes, as metrics name them.
 const ENDPOINTS: [&str; 20] = [

@@ -110,7 +110,9 @@ fn main() -> Result<()> {
             arguments.requests,
             report,
         )),
-        Some(Part::Paced) => alone()?.block_on(json::paced(data, *port, token, (arguments.rate, arguments.lagging), report)),
+        Some(Part::Paced) => {
+            alone()?.block_on(json::paced(data, *port, token, (arguments.rate, arguments.lagging), report))
+        }
         None => all(&arguments, report),
     }
 }

@@ -72,23 +72,21 @@ fn batches_written_together_are_as_if_one_after_the_other_and_refused_together()
     let leaves = store.write_together(&[&first, &second, &third]).expect("each fits behind the one before");
     assert!(leaves[0].iter().eq(first.entries.iter().map(|entry| &entry.leaf)));
     assert_eq!((leaves.len(), leaves[1].len(), leaves[2].len()), (3, 0, 0));
-    let sizes = |store: &Store| {
-        let size = |log| store.stored_size(log).expect("stored");
-        (size(&north.log), size(&south.log))
-    };
-    assert_eq!(sizes(&store), (320, 5));
+    let (north_log, south_log) = (north.log, south.log);
+    let sizes = |store: &Store| [north_log, south_log].map(|log| store.stored_size(&log).expect("stored"));
+    assert_eq!(sizes(&store), [320, 5]);
     let before = store.heads().expect("heads");
     let mut wrong = north.batch(1);
     wrong.start += 1;
     let good = south.batch(1);
     assert!(matches!(store.write_together(&[&good, &wrong]), Err(StoreError::Start { .. })));
-    assert_eq!((store.heads().expect("heads"), sizes(&store)), (before, (320, 5)));
+    assert_eq!((store.heads().expect("heads"), sizes(&store)), (before, [320, 5]));
     store.write(&good).expect("nothing was in doubt");
 
     let image = dir.path().join("image");
     crash_image(&dir.path().join("db"), &image);
     let after = Store::open(&image).expect("recovers");
-    assert_eq!(sizes(&after), (320, 6));
+    assert_eq!(sizes(&after), [320, 6]);
     assert_eq!(after.entries(&north.log, 300, 320).expect("entries"), third.entries);
 }
 

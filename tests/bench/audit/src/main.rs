@@ -116,6 +116,8 @@ fn flip(path: &Path, mut bytes: Vec<u8>, trust: &Root, flips: u64, report: Repor
         ensure!(!found.is_clean(), "byte {offset} was flipped and the bundle holds");
         widest = widest.max(place.end - place.start);
     }
-    report.line(&Line::new("audit.flips_located", flips as f64, "flips").note(format!("within {widest} bytes")));
+    report.line(
+        &Line::new("audit.flips_located", flips as f64, "flips").note(format!("within {widest} bytes")),
+    );
     Ok(())
 }

@@ -61,7 +61,10 @@ pub(crate) fn start_relay(world: &mut World) -> Result<()> {
 type Seen = Vec<(f64, u64)>;
 
 /// Looks at the status until `found` gives something.
-pub(crate) fn wait<T>(node: &Node, mut found: impl FnMut(&hashpact_protocol::api::StatusResponse) -> Option<T>) -> Result<T> {
+pub(crate) fn wait<T>(
+    node: &Node,
+    mut found: impl FnMut(&hashpact_protocol::api::StatusResponse) -> Option<T>,
+) -> Result<T> {
     let until = Instant::now() + DEADLINE;
     while Instant::now() < until {
         if let Ok(status) = node.status()
@@ -102,17 +105,27 @@ fn one(world: &mut World, name: &str, limits: Limits, report: Report) -> Result<
         Some(limit) => storage.peer("RocksDB alone", limit),
         None => storage,
     });
-    report.line(&Line::new(format!("catch_up.{name}.sync"), took, "s").note("start to complete answers, view and index included"));
+    report.line(
+        &Line::new(format!("catch_up.{name}.sync"), took, "s")
+            .note("start to complete answers, view and index included"),
+    );
     let scaled = Line::new(format!("catch_up.{name}.sync_10m"), took * SYNC_RECORDS / records as f64, "s");
     let scaled = scaled.target(SYNC_MAX_S);
-    report.line(&if records < SYNC_RECORDS as u64 { scaled.note("extrapolated in proportion") } else { scaled });
+    report.line(&if records < SYNC_RECORDS as u64 {
+        scaled.note("extrapolated in proportion")
+    } else {
+        scaled
+    });
     let spent = (process::seconds(relay)? - relay_before) * 1e6 / records as f64;
     report.line(&Line::new(format!("catch_up.{name}_cpu_relay"), spent, "µs/record"));
     let spent = process::seconds(pid)? * 1e6 / records as f64;
     report.line(&Line::new(format!("catch_up.{name}_cpu_newcomer"), spent, "µs/record"));
     threads(&format!("catch_up.{name}"), pid, &std::collections::BTreeMap::new(), records, report)?;
     let bytes = process::peak_bytes(pid)? / records as f64;
-    report.line(&Line::new(format!("catch_up.{name}.memory_peak"), bytes, "B/record").note("the new member's process, index included"));
+    report.line(
+        &Line::new(format!("catch_up.{name}.memory_peak"), bytes, "B/record")
+            .note("the new member's process, index included"),
+    );
     Ok(())
 }
 
@@ -139,6 +152,10 @@ fn disk(world: &mut World, report: Report) -> Result<()> {
     drop(Store::open(&dir)?);
     let after = process::folder_bytes(&dir)? as f64 / records;
     ensure!(after < before * 1.2, "compaction made it larger: {before} to {after}");
-    report.line(&Line::new("disk.after_compaction", after, "B/record").target(DISK_MAX_BYTES).note(format!("in {took:.0} s")));
+    report.line(
+        &Line::new("disk.after_compaction", after, "B/record")
+            .target(DISK_MAX_BYTES)
+            .note(format!("in {took:.0} s")),
+    );
     Ok(())
 }

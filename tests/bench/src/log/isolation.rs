@@ -71,7 +71,9 @@ pub(crate) fn run(arguments: &Arguments, report: Report) -> Result<()> {
     let bytes = exported.load(Ordering::Relaxed) as f64 / 1e6;
     report.line(&Line::new("isolation.exported", bytes, "MB").note("bundles meanwhile"));
     let compacted = compactions(node)? - compactions_before;
-    report.line(&Line::new("isolation.compactions", compacted as f64, "jobs").note("compactions finished meanwhile"));
+    report.line(
+        &Line::new("isolation.compactions", compacted as f64, "jobs").note("compactions finished meanwhile"),
+    );
     Ok(())
 }
 
@@ -103,7 +105,15 @@ fn data() -> Data {
 fn paced(node: &Node, rate: u64) -> Result<Command> {
     let program = std::env::current_exe()?.with_file_name("bench-http");
     let mut command = Command::new(program);
-    command.args(["paced", "--json", "--lagging", "--port", &node.http_port.to_string(), "--token", node.token()?]);
+    command.args([
+        "paced",
+        "--json",
+        "--lagging",
+        "--port",
+        &node.http_port.to_string(),
+        "--token",
+        node.token()?,
+    ]);
     command.args(["--count", &HELD_BEFORE.to_string(), "--rate", &rate.to_string()]);
     Ok(command)
 }
@@ -137,7 +147,11 @@ fn export_until(stop: &AtomicBool, exported: &AtomicU64, port: u16, token: &str)
         let mut first = true;
         while !stop.load(Ordering::Relaxed) {
             let count = stream.read(&mut bytes)?;
-            ensure!(!first || bytes.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&bytes[..count]));
+            ensure!(
+                !first || bytes.starts_with(b"HTTP/1.1 200"),
+                "{}",
+                String::from_utf8_lossy(&bytes[..count])
+            );
             first = false;
             exported.fetch_add(count as u64, Ordering::Relaxed);
             if count == 0 {

@@ -61,7 +61,8 @@ fn hashing(count: u64, report: Report) -> Result<Vec<Entry>> {
     let log = LogId::of_origin("bench/limits/1");
     let records = records::records(0, 0..count)?;
     let started = Instant::now();
-    let sealed = (0..).zip(&records).map(|(index, record)| entry(log, index, record)).collect::<Result<Vec<_>>>()?;
+    let sealed =
+        (0..).zip(&records).map(|(index, record)| entry(log, index, record)).collect::<Result<Vec<_>>>()?;
     let rate = count as f64 / started.elapsed().as_secs_f64();
     report.line(&Line::new("limit.seal_records", rate, "1/s").note("one thread"));
     let started = Instant::now();
@@ -71,7 +72,9 @@ fn hashing(count: u64, report: Report) -> Result<Vec<Entry>> {
         ensure!(check_commitment(&entry.leaf, &entry.salt, &entry.padded).is_ok(), "a sealed entry");
     }
     let rate = count as f64 / started.elapsed().as_secs_f64();
-    report.line(&Line::new("limit.verify_records", rate, "1/s").note("leaf, node and commitment hashed, one thread"));
+    report.line(
+        &Line::new("limit.verify_records", rate, "1/s").note("leaf, node and commitment hashed, one thread"),
+    );
     Ok(sealed)
 }
 

@@ -48,7 +48,10 @@ fn figures(lines: &[Line]) -> Result<String> {
         if rows.is_empty() {
             continue;
         }
-        writeln!(text, "\n### {title}\n\n| metric | measured | target | limit | of it | note |\n|---|---|---|---|---|---|")?;
+        writeln!(
+            text,
+            "\n### {title}\n\n| metric | measured | target | limit | of it | note |\n|---|---|---|---|---|---|"
+        )?;
         for line in rows {
             writeln!(text, "{}", row(line))?;
         }
@@ -75,13 +78,16 @@ mod tests {
 
     #[test]
     fn figures_replace_what_is_between_the_marks_and_nothing_else() {
-        let line = Line::new("disk.after_compaction", 300.0, "B/record").target(400.0).peer("the floor", 250.0);
+        let line =
+            Line::new("disk.after_compaction", 300.0, "B/record").target(400.0).peer("the floor", 250.0);
         let page = format!("before\n{BEGIN}\nold\n{END}\nbehind\n");
         let written = replaced(&page, &figures(&[line]).expect("text")).expect("both marks");
-        assert!(written.starts_with("before\n") && written.ends_with("\nbehind\n") && !written.contains("old"));
         assert!(
-            written.contains("| `disk.after_compaction` | 300 B/record | 400, met | 250 | 0.8333 | limit: the floor |")
+            written.starts_with("before\n") && written.ends_with("\nbehind\n") && !written.contains("old")
         );
+        assert!(written.contains(
+            "| `disk.after_compaction` | 300 B/record | 400, met | 250 | 0.8333 | limit: the floor |"
+        ));
         assert!(replaced("no marks", "").is_err());
     }
 
