@@ -1,9 +1,10 @@
 //! A hash list in batches: each line stated once, whatever is killed when.
 //!
 //! [`Importer::next_batch`] reads until a batch is full, journals it and hands it out;
-//! the caller sends it with the batch's key and tells [`Importer::confirm`]. The order on disk is
-//! always: batch begun, batch sent, batch done, so a kill between any two steps leaves at most one
-//! batch in doubt, and that one is sent again with the same lines and the same key.
+//! the caller sends it with the batch's key and tells [`Importer::confirm`], in the order of the batches, of which
+//! up to [`UNDER_WAY_MAX`] may be under way. The order on disk is always: batch begun, batch sent, batch done, so
+//! a kill between any two steps leaves those under way in doubt, and they are sent again with the same lines
+//! and the same keys.
 //!
 //! What "once" means: records that are equal in every field are stated once per list (the digests of
 //! those seen are kept in memory, about 40 bytes for each distinct line), and the keys depend on
@@ -17,7 +18,7 @@
 //! one in the journal. Lines that were *appended* to a finished list are stated by running the import
 //! again.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::io::BufRead;
 
 use hashpact_protocol::api::{NewRecord, Receipt};
@@ -26,6 +27,7 @@ use hashpact_protocol::limits::RECORDS_PER_CALL_MAX;
 use hashpact_protocol::record::Record;
 use thiserror::Error;
 
+pub use crate::journal::UNDER_WAY_MAX;
 use crate::journal::{Begin, Done, Journal, JournalError};
 use crate::list::{BadLine, Defaults, Format, ListError, ListReader, ReadOptions, Step};
 
@@ -111,6 +113,8 @@ pub struct Importer<R> {
     seen: HashSet<[u8; 16]>,
     totals: Totals,
     resumed: bool,
+    /// Batches that a killed run began, to be sent again.
+    begun: VecDeque<Begin>,
 }
 
 impl<R: BufRead> Importer<R> {
@@ -134,6 +138,7 @@ impl<R: BufRead> Importer<R> {
             seen: HashSet::new(),
             totals: Totals::default(),
             resumed: false,
+            begun: VecDeque::new(),
         }
     }
 
@@ -157,9 +162,10 @@ impl<R: BufRead> Importer<R> {
         if !self.resumed {
             self.resumed = true;
             self.pass_over_done(report)?;
-            if let Some(begun) = self.journal.as_ref().and_then(Journal::pending).cloned() {
-                return self.begun_batch(&begun, report).map(Some);
-            }
+            self.begun = self.journal.iter().flat_map(Journal::pending).cloned().collect();
+        }
+        if let Some(begun) = self.begun.pop_front() {
+            return self.begun_batch(&begun, report).map(Some);
         }
         let first_line = self.reader.line() + 1;
         let Collected { records, digests, last_line, chain } = self.collect(self.batch_max, None, report)?;
@@ -179,7 +185,7 @@ impl<R: BufRead> Importer<R> {
         Ok(Some(Batch { first_line, last_line, records, key, again: false }))
     }
 
-    /// Notes that `batch` was acknowledged with `receipts`; on disk when this returns.
+    /// Notes that `batch`, the first of those under way, was acknowledged with `receipts`; on disk when this returns.
     ///
     /// # Errors
     /// The receipts are not about this batch, or the journal cannot be written.

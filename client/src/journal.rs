@@ -8,16 +8,18 @@
 //! {"done":{"last_line":2001,"records":2000,"log":"<origin>","index_first":0,"index_last":1999}}
 //! ```
 //!
-//! `begin` is on disk before a batch is sent, `done` before the next one begins. A kill leaves one
-//! of three things behind: a batch that never began (it begins), a batch that began (it is sent
-//! again *with the same lines and the same key*, so a node that had already stated it answers with
-//! the receipts of the first time), or a batch that is done (it is passed over). A half-written
+//! `begin` is on disk before a batch is sent. Up to [`UNDER_WAY_MAX`] batches are under way at once, because a node
+//! makes those durable together that arrive together; they are done in the order in which they began. A kill leaves
+//! of each one of three things behind: it never began (it begins), it began (it is sent again *with the same lines
+//! and the same key*, so a node that had already stated it answers with the receipts of the first time), or it
+//! is done (it is passed over). A half-written
 //! last line is one that was never synced; it is cut off when the journal is opened.
 //!
 //! The journal holds digests, line numbers and log positions, never a signal or a label. Whoever
 //! can write it can make the import skip or repeat lines; whoever deletes it loses nothing but the
 //! place: the keys depend on the list alone, so the node recognises the batches.
 
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -27,6 +29,9 @@ use thiserror::Error;
 
 /// The largest journal that is opened, in bytes: some 150 million lines at the usual batch size.
 const JOURNAL_MAX_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Batches that may be under way at once.
+pub const UNDER_WAY_MAX: usize = 8;
 
 /// How every journal begins.
 const HEADER_START: &[u8] = b"{\"hashpact_import\":1,";
@@ -127,7 +132,7 @@ pub struct Journal {
     file: File,
     identity: String,
     acknowledged: Option<Begin>,
-    pending: Option<Begin>,
+    pending: VecDeque<Begin>,
     records_done: u64,
 }
 
@@ -172,7 +177,7 @@ impl Journal {
             file,
             identity: identity.to_owned(),
             acknowledged: None,
-            pending: None,
+            pending: VecDeque::new(),
             records_done: 0,
         };
         journal.replay(&bytes[..kept_bytes], settings)?;
@@ -203,16 +208,17 @@ impl Journal {
             }
             match serde_json::from_slice(line).map_err(|_| damaged())? {
                 Entry::Begin(begin) => {
-                    let after = self.acknowledged.as_ref().map_or(0, |done| done.last_line);
-                    if self.pending.is_some()
+                    let before = self.pending.back().or(self.acknowledged.as_ref());
+                    let after = before.map_or(0, |begun| begun.last_line);
+                    if self.pending.len() == UNDER_WAY_MAX
                         || begin.first_line <= after
                         || begin.last_line < begin.first_line
                     {
                         return Err(damaged());
                     }
-                    self.pending = Some(begin);
+                    self.pending.push_back(begin);
                 }
-                Entry::Done(done) => match self.pending.take() {
+                Entry::Done(done) => match self.pending.pop_front() {
                     Some(begin) if begin.last_line == done.last_line => {
                         self.records_done += done.records;
                         self.acknowledged = Some(begin);
@@ -234,9 +240,9 @@ impl Journal {
         self.acknowledged.as_ref()
     }
 
-    /// A batch that began and may or may not have reached the node.
-    pub fn pending(&self) -> Option<&Begin> {
-        self.pending.as_ref()
+    /// Batches that began and may or may not have reached the node, in their order.
+    pub fn pending(&self) -> impl ExactSizeIterator<Item = &Begin> {
+        self.pending.iter()
     }
 
     /// Records acknowledged so far, over all runs.
@@ -250,24 +256,24 @@ impl Journal {
     /// Writing failed; the batch must not be sent.
     ///
     /// # Panics
-    /// When another batch is under way.
+    /// When too many are under way.
     pub fn begin(&mut self, begin: Begin) -> Result<(), JournalError> {
-        assert!(self.pending.is_none(), "one batch is under way at a time");
+        assert!(self.pending.len() < UNDER_WAY_MAX, "at most {UNDER_WAY_MAX} batches are under way");
         self.append(&Entry::Begin(begin.clone()))?;
-        self.pending = Some(begin);
+        self.pending.push_back(begin);
         Ok(())
     }
 
-    /// Notes that the batch under way was acknowledged; on disk when this returns.
+    /// Notes that the first batch under way was acknowledged; on disk when this returns.
     ///
     /// # Errors
     /// Writing failed; the next batch must not begin.
     ///
     /// # Panics
-    /// When `done` is not about the batch under way.
+    /// When `done` is not about the first batch under way.
     pub fn done(&mut self, done: Done) -> Result<(), JournalError> {
-        let begin = self.pending.take().expect("a batch is done only after it began");
-        assert_eq!(begin.last_line, done.last_line, "the receipt is about the batch under way");
+        let begin = self.pending.pop_front().expect("a batch is done only after it began");
+        assert_eq!(begin.last_line, done.last_line, "the receipt is about the first batch under way");
         self.records_done += done.records;
         self.append(&Entry::Done(done))?;
         self.acknowledged = Some(begin);
@@ -322,7 +328,7 @@ mod tests {
                 sizes.push((
                     std::fs::metadata(&path).unwrap().len(),
                     j.acknowledged.clone(),
-                    j.pending.clone(),
+                    j.pending.front().cloned(),
                 ))
             };
             note(&journal);
@@ -340,18 +346,19 @@ mod tests {
             let expected = sizes.iter().rev().find(|(size, ..)| *size <= cut as u64);
             let (acknowledged, pending) = expected.map_or((None, None), |(_, a, p)| (a.clone(), p.clone()));
             assert_eq!(
-                (journal.acknowledged().cloned(), journal.pending().cloned()),
+                (journal.acknowledged().cloned(), journal.pending().next().cloned()),
                 (acknowledged, pending),
                 "cut at {cut}"
             );
             assert_eq!(journal.identity(), if expected.is_some() { "id" } else { "other" });
             // And it goes on from there.
-            if let Some(pending) = journal.pending().cloned() {
+            let pending = journal.pending().next().cloned();
+            if let Some(pending) = pending {
                 journal.done(done(pending.last_line)).unwrap();
             }
             journal.begin(begin(10, 12)).unwrap();
             drop(journal);
-            assert_eq!(Journal::open(&path, "x", "set").unwrap().pending(), Some(&begin(10, 12)));
+            assert_eq!(Journal::open(&path, "x", "set").unwrap().pending().next(), Some(&begin(10, 12)));
         }
     }
 

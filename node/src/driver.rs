@@ -28,8 +28,13 @@ use tracing::{debug, error, info, warn};
 
 /// Writes waiting for the storage thread.
 const WRITES_QUEUED_MAX: usize = 64;
-/// Range requests read at once.
+/// Batches that are stored with one sync.
+const WRITES_TOGETHER_MAX: usize = 16;
+/// Ranges and payloads read for peers at once; each holds a message of up to two megabytes.
 const RANGES_MAX: usize = 8;
+/// Requests for them that may wait for their turn; a peer that catches up with many logs asks for two parts
+/// of each. Beyond it they are told to come back.
+const RANGES_QUEUED_MAX: usize = 128;
 
 /// Milliseconds since 1970, from the system clock.
 #[must_use]
@@ -61,6 +66,7 @@ pub struct Driver {
     done: mpsc::Receiver<Event>,
     report: mpsc::Sender<Event>,
     ranges: Arc<Semaphore>,
+    ranges_queue: Arc<Semaphore>,
     timers: BTreeMap<Timer, u64>,
     answers: HashMap<u64, oneshot::Sender<Result<hashpact_core::effect::Receipts, SubmitError>>>,
     batch_started: Option<Instant>,
@@ -146,6 +152,7 @@ impl Driver {
             done,
             report,
             ranges: Arc::new(Semaphore::new(RANGES_MAX)),
+            ranges_queue: Arc::new(Semaphore::new(RANGES_MAX + RANGES_QUEUED_MAX)),
             timers: BTreeMap::new(),
             answers: HashMap::new(),
             batch_started: None,
@@ -238,13 +245,10 @@ impl Driver {
             }
         };
         let mut salts = vec![[0u8; 32]; drafts.len()];
-        for salt in &mut salts {
-            if getrandom::fill(salt).is_err() {
-                error!("the operating system gave no random bytes; the submission is refused");
-                let _ =
-                    answer.send(Err(SubmitError::Unavailable("the operating system gave no random bytes")));
-                return None;
-            }
+        if getrandom::fill(salts.as_flattened_mut()).is_err() {
+            error!("the operating system gave no random bytes; the submission is refused");
+            let _ = answer.send(Err(SubmitError::Unavailable("the operating system gave no random bytes")));
+            return None;
         }
         self.last_request += 1;
         self.answers.insert(self.last_request, answer);
@@ -422,13 +426,16 @@ impl Driver {
         channel: u64,
         read: impl FnOnce(&Store) -> Result<Response, StoreError> + Send + 'static,
     ) {
-        let Ok(permit) = Arc::clone(&self.ranges).try_acquire_owned() else {
+        let Ok(place) = Arc::clone(&self.ranges_queue).try_acquire_owned() else {
             // A stopped network is noticed at the next effect that needs it.
             let _ = self.network.reply(channel, Response::Refused(Refusal::Busy)).await;
             return;
         };
-        let (store, network) = (Arc::clone(&self.store), self.network.clone());
+        let (store, network, ranges) =
+            (Arc::clone(&self.store), self.network.clone(), Arc::clone(&self.ranges));
         tokio::spawn(async move {
+            // Nobody closes it.
+            let Ok(turn) = ranges.acquire_owned().await else { return };
             let response = match tokio::task::spawn_blocking(move || read(&store)).await {
                 Ok(Ok(response)) => response,
                 Ok(Err(error)) => {
@@ -438,7 +445,7 @@ impl Driver {
                 Err(_) => Response::Refused(Refusal::Busy),
             };
             let _ = network.reply(channel, response).await;
-            drop(permit);
+            drop((turn, place));
         });
     }
 }
@@ -448,39 +455,69 @@ fn heard(sent: Result<(), NetworkStopped>) -> Result<(), StopReason> {
     sent.map_err(|_| StopReason::Internal("the network task has ended"))
 }
 
-/// The storage thread: one job after the other, each synced before it is reported.
+/// The storage thread: one job after the other, each synced before it is reported. Batches that wait one behind
+/// the other share a sync.
 fn write_loop(
     store: &Store,
     mut lock: LockFile,
     inbox: &std::sync::mpsc::Receiver<Job>,
     report: &mpsc::Sender<Event>,
 ) {
-    while let Ok(job) = inbox.recv() {
-        let event = match job {
-            Job::Write(batch) => match store.write(&batch) {
-                Ok(read_back) => Event::Written { write: batch.id, read_back },
-                Err(error) => Event::WriteFailed { write: batch.id, detail: error.to_string() },
-            },
-            Job::Fact(fact) => match store.write_fact(&fact) {
-                Ok(()) => Event::Written { write: fact.id, read_back: Vec::new() },
-                Err(error) => Event::WriteFailed { write: fact.id, detail: error.to_string() },
-            },
-            Job::Lock(write, state) => match lock.write(&state) {
-                Ok(()) => Event::LockWritten { write },
-                Err(error) => Event::WriteFailed { write, detail: error.to_string() },
-            },
-            Job::Payloads(batch) => match store.write_payloads(&batch) {
-                Ok(()) => Event::Written { write: batch.id, read_back: Vec::new() },
-                Err(error) => Event::WriteFailed { write: batch.id, detail: error.to_string() },
-            },
-            Job::Missing { log, after, count_max } => match store.missing(&log, after, count_max) {
-                Ok(found) => Event::Missing { log, found },
-                Err(error) => Event::WriteFailed { write: 0, detail: error.to_string() },
-            },
+    let mut next = None;
+    while let Some(job) = next.take().or_else(|| inbox.recv().ok()) {
+        let events = match job {
+            Job::Write(first) => {
+                let mut batches = vec![first];
+                while batches.len() < WRITES_TOGETHER_MAX && next.is_none() {
+                    match inbox.try_recv() {
+                        Ok(Job::Write(batch)) => batches.push(batch),
+                        Ok(other) => next = Some(other),
+                        Err(_) => break,
+                    }
+                }
+                write_together(store, &batches)
+            }
+            other => vec![perform_job(store, &mut lock, other)],
         };
-        let failed = matches!(event, Event::WriteFailed { .. });
-        if report.blocking_send(event).is_err() || failed {
-            return;
+        for event in events {
+            let failed = matches!(event, Event::WriteFailed { .. });
+            if report.blocking_send(event).is_err() || failed {
+                return;
+            }
         }
+    }
+}
+
+fn write_together(store: &Store, batches: &[WriteBatch]) -> Vec<Event> {
+    match store.write_together(&batches.iter().collect::<Vec<_>>()) {
+        Ok(read_back) => batches
+            .iter()
+            .zip(read_back)
+            .map(|(batch, read_back)| Event::Written { write: batch.id, read_back })
+            .collect(),
+        Err(error) => {
+            let write = batches.first().map_or(0, |batch| batch.id);
+            vec![Event::WriteFailed { write, detail: error.to_string() }]
+        }
+    }
+}
+
+fn perform_job(store: &Store, lock: &mut LockFile, job: Job) -> Event {
+    let (write, done) = match job {
+        Job::Write(batch) => return write_together(store, &[batch]).remove(0),
+        Job::Missing { log, after, count_max } => match store.missing(&log, after, count_max) {
+            Ok(found) => return Event::Missing { log, found },
+            Err(error) => (0, Err(error.to_string())),
+        },
+        Job::Lock(write, state) => match lock.write(&state) {
+            Ok(()) => return Event::LockWritten { write },
+            Err(error) => (write, Err(error.to_string())),
+        },
+        Job::Fact(fact) => (fact.id, store.write_fact(&fact).map_err(|error| error.to_string())),
+        Job::Payloads(batch) => (batch.id, store.write_payloads(&batch).map_err(|error| error.to_string())),
+    };
+    match done {
+        Ok(()) => Event::Written { write, read_back: Vec::new() },
+        Err(detail) => Event::WriteFailed { write, detail },
     }
 }

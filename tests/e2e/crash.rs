@@ -13,10 +13,10 @@ use crate::evidence::{
     Dice, all_records, checkpoint, fsck_clean, leaves, log_identity, roots_at, wait_until,
 };
 use crate::http::{Answer, Api, record, value};
-use crate::power::Layer;
 use anyhow::{Context as _, Result, bail, ensure};
 use hashpact_protocol::digest::Root;
 use hashpact_protocol::keys::PublicKey;
+use hashpact_tests::power::Layer;
 use hashpact_tests::{Consortium, Node};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,7 +75,7 @@ impl Cut {
         match self {
             Self::Kill => node.kill(),
             Self::Power(layers) => layers[at].cut(node).map(drop),
-            Self::Torn(layers) => layers[at].tear(node, dice).map(drop),
+            Self::Torn(layers) => layers[at].tear(node, |bound| dice.below(bound)).map(drop),
         }
     }
 }

@@ -8,6 +8,7 @@
 pub mod consortium;
 pub mod node;
 pub mod pictures;
+pub mod power;
 
 pub use consortium::Consortium;
 pub use node::{Node, Outcome};

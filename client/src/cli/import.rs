@@ -4,20 +4,23 @@
 //! batches, and reports. Unusable lines go to standard error (the first hundred) and to the
 //! `--errors` file (all of them), and do not stop the rest.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::ValueEnum;
-use hashpact_client::import::{BATCH_DEFAULT, Batch, Importer, Totals, settings_digest};
+use hashpact_client::import::{BATCH_DEFAULT, Batch, Importer, Totals, UNDER_WAY_MAX, settings_digest};
 use hashpact_client::journal::Journal;
 use hashpact_client::list::{BadLine, Format, ListReader, ReadOptions};
-use hashpact_protocol::api::Ack;
+use hashpact_client::{Client, ClientError};
+use hashpact_protocol::api::{Ack, Receipt};
 use hashpact_protocol::digest::hex_encode;
 use hashpact_protocol::limits::RECORDS_PER_CALL_MAX;
 use indicatif::ProgressBar;
 use serde::Serialize;
+use tokio::task::JoinHandle;
 
 use super::connect::NodeArgs;
 use super::contribute::parse_ack;
@@ -111,6 +114,17 @@ struct Summary {
     index_last: Option<u64>,
 }
 
+impl Summary {
+    fn stated(&mut self, batch: &Batch, receipts: &[Receipt]) {
+        self.stated_now += batch.records.len() as u64;
+        if let (Some(first), Some(last)) = (receipts.first(), receipts.last()) {
+            self.log.get_or_insert_with(|| first.log.clone());
+            self.index_first = Some(self.index_first.map_or(first.index, |index| index.min(first.index)));
+            self.index_last = self.index_last.max(Some(last.index));
+        }
+    }
+}
+
 /// Where unusable lines are reported.
 struct Reporter {
     output: Output,
@@ -139,19 +153,23 @@ pub(crate) async fn run(args: &Args, node: &NodeArgs, output: Output) -> anyhow:
     let batch_max = usize::try_from(args.batch).unwrap_or(BATCH_DEFAULT);
     let mut importer = Importer::new(ListReader::new(input, options), journal, &identity, batch_max);
     let mut summary = Summary { dry_run: args.dry_run, ..Summary::default() };
-    while let Some(batch) = importer.next_batch(&mut |bad| reporter.report(bad))? {
-        if let Some(client) = &client {
-            let receipts = client
-                .contribute(&batch.records, &batch.key, args.ack)
-                .await
-                .with_context(|| stopped_at(&batch, args, &summary))?;
+    let mut under_way = VecDeque::new();
+    loop {
+        let batch = importer.next_batch(&mut |bad| reporter.report(bad))?;
+        let is_last = batch.is_none();
+        if let (Some(batch), Some(client)) = (batch, &client) {
+            under_way.push_back(send(client.clone(), batch, args.ack));
+        }
+        // All under way are waited for at the end; before that, the first of them when there is no more room.
+        while under_way.len() >= UNDER_WAY_MAX || is_last {
+            let Some(sent) = under_way.pop_front() else { break };
+            let (batch, receipts) = sent.await.context("sending a batch")?;
+            let receipts = receipts.with_context(|| stopped_at(&batch, args, &summary))?;
             importer.confirm(&batch, &receipts)?;
-            summary.stated_now += batch.records.len() as u64;
-            if let (Some(first), Some(last)) = (receipts.first(), receipts.last()) {
-                summary.log.get_or_insert_with(|| first.log.clone());
-                summary.index_first.get_or_insert(first.index);
-                summary.index_last = Some(last.index);
-            }
+            summary.stated(&batch, &receipts);
+        }
+        if is_last {
+            break;
         }
         bar.set_position(importer.bytes());
         bar.set_message(counted(importer.totals().records, "record", "records"));
@@ -159,6 +177,14 @@ pub(crate) async fn run(args: &Args, node: &NodeArgs, output: Output) -> anyhow:
     bar.finish_and_clear();
     reporter.finish()?;
     Ok(conclude(importer.totals(), summary, output))
+}
+
+/// Sends a batch, while the list is read on.
+fn send(client: Client, batch: Batch, ack: Ack) -> JoinHandle<(Batch, Result<Vec<Receipt>, ClientError>)> {
+    tokio::spawn(async move {
+        let receipts = client.contribute(&batch.records, &batch.key, ack).await;
+        (batch, receipts)
+    })
 }
 
 /// What a person needs to know when the node stops in the middle of a list.

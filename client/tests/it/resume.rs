@@ -80,6 +80,34 @@ fn stated(ledger: &Ledger) -> Vec<String> {
 }
 
 #[test]
+fn batches_that_were_under_way_together_are_sent_again_and_stated_once() {
+    let (text, expected) = list();
+    for confirmed in 0..3 {
+        let folder = folder();
+        let path = folder.path().join("journal");
+        let mut ledger = Ledger::default();
+        {
+            let journal = Journal::open(&path, "list", "settings").unwrap();
+            let reader = ListReader::new(text.as_bytes(), ReadOptions::default());
+            let mut importer = Importer::new(reader, Some(journal), "unused", 2);
+            let batches: Vec<_> =
+                (0..4).map(|_| importer.next_batch(&mut |_| {}).unwrap().unwrap()).collect();
+            // The last one never reached the node, the third did before the others.
+            let receipts = [2, 0, 1]
+                .map(|nth: usize| (nth, ledger.contribute(&batches[nth].key, &batches[nth].records)));
+            for (batch, number) in batches.iter().zip(0..confirmed) {
+                let (_, receipts) = receipts.iter().find(|(nth, _)| *nth == number).unwrap();
+                importer.confirm(batch, receipts).unwrap();
+            }
+        }
+        let totals = finish(&text, &path, 3, &mut ledger);
+        let mut stated = stated(&ledger);
+        stated.sort();
+        assert_eq!((stated, totals.done_before), (expected.clone(), 2 * confirmed as u64), "{confirmed}");
+    }
+}
+
+#[test]
 fn a_kill_between_any_two_steps_and_in_any_write() {
     let (text, expected) = list();
     let folder = folder();

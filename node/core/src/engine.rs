@@ -20,8 +20,8 @@ use crate::follow::{Closure, FollowedLog, FollowedStart};
 use crate::forks::Forks;
 use crate::health::{Completeness, Health};
 use crate::limits::{
-    ANNOUNCE_INTERVAL_MS, CLEARANCE_WAIT_MS, FETCHES_MAX, FETCHES_PER_LOG_MAX, ISOLATION_GRACE_MS,
-    TICK_INTERVAL_MS,
+    ANNOUNCE_INTERVAL_MS, CLEARANCE_WAIT_MS, FETCHES_MAX, FETCHES_PER_LOG_MAX, FETCHES_PER_SERVER_MAX,
+    ISOLATION_GRACE_MS, TICK_INTERVAL_MS,
 };
 use crate::recover::{OwnDisk, recover};
 use crate::stop::StopReason;
@@ -331,10 +331,8 @@ impl Engine {
                 self.out.push(Effect::SetTimer { timer: Timer::Tick, at_ms: now_ms + TICK_INTERVAL_MS });
                 self.own.tick(now_ms, &mut self.out);
                 self.peers.tick(now_ms, &mut self.out);
-                let behind = self.logs.values().filter(|log| !log.is_caught_up()).count().max(1);
-                let fetches_max = (FETCHES_MAX / behind).clamp(1, FETCHES_PER_LOG_MAX);
+                self.share_fetches();
                 for log in self.logs.values_mut() {
-                    log.allow(fetches_max);
                     log.poll(now_ms, &mut self.out);
                 }
                 self.collect(now_ms);
@@ -345,6 +343,22 @@ impl Engine {
                     self.announce(now_ms);
                 }
             }
+        }
+    }
+
+    /// Shares what may be in hand at once among the logs that are behind. With fewer places than logs the first
+    /// in order have one each and the others none; logs that catch up make room.
+    fn share_fetches(&mut self) {
+        let behind = || self.logs.values().filter(|log| !log.is_caught_up());
+        let servers: BTreeSet<&Peer> = behind().flat_map(FollowedLog::servers).collect();
+        let mut places = FETCHES_MAX.min(servers.len() * FETCHES_PER_SERVER_MAX);
+        let each = (places / behind().count().max(1)).clamp(1, FETCHES_PER_LOG_MAX);
+        for log in self.logs.values_mut() {
+            let fetches_max = if log.is_caught_up() { 1 } else { each.min(places) };
+            if !log.is_caught_up() {
+                places -= fetches_max;
+            }
+            log.allow(fetches_max);
         }
     }
 
@@ -391,8 +405,11 @@ impl Engine {
         let appended = self.own.lock_written(now_ms, &mut self.out)?;
         let author = self.own.author().clone();
         // Look-ups see the record before its author is answered: the view change goes right after
-        // publication, ahead of the receipts.
+        // publication, ahead of the receipts. The next batch goes before it: the disk need not wait for it.
         let rest = self.out.effects.split_off(mark + 1);
+        let (next, rest): (Vec<_>, Vec<_>) =
+            rest.into_iter().partition(|effect| matches!(effect, Effect::Write(_)));
+        self.out.effects.extend(next);
         let entries: Vec<_> = (appended.start..).zip(appended.entries).collect();
         self.fold(&author, &entries, View::fold);
         self.out.effects.extend(rest);

@@ -245,7 +245,13 @@ impl FollowedLog {
             .max_by_key(|head| head.size)
     }
 
-    /// How many parts may be in hand at once.
+    /// Peers that can serve more than is held.
+    pub(crate) fn servers(&self) -> impl Iterator<Item = &Peer> {
+        let size = self.frontier.size();
+        self.sources.iter().filter(move |(_, source)| source.head.size > size).map(|(peer, _)| peer)
+    }
+
+    /// How many parts may be in hand at once; none to wait for other logs.
     pub(crate) fn allow(&mut self, fetches_max: usize) {
         self.fetches_max = fetches_max;
     }
@@ -406,9 +412,9 @@ impl FollowedLog {
         self.choose_target(now_ms);
         while let Some((start, end)) = self.window.next_open() {
             let in_hand = self.window.in_hand() + usize::from(self.writing.is_some());
-            // The part that all others wait for may always be asked for.
-            let may_ask =
-                in_hand < self.fetches_max || (self.writing.is_none() && self.window.is_first(start));
+            // The part that all others wait for may be asked for beside those that have arrived.
+            let is_next = self.fetches_max > 0 && self.writing.is_none() && self.window.is_first(start);
+            let may_ask = in_hand < self.fetches_max || is_next;
             let Some(target) = self.window.target().filter(|_| may_ask) else { break };
             let size = target.size;
             let Some(peer) = self.pick(size, now_ms) else { break };
@@ -450,7 +456,7 @@ impl FollowedLog {
     }
 
     /// Who is asked for the next part of the tree of `size`: who failed least, then who is asked for the
-    /// least, then the author.
+    /// least, then the author, then whom this log falls to, so that many logs do not all fall to the same peer.
     fn pick(&self, size: u64, now_ms: u64) -> Option<Peer> {
         self.sources
             .iter()
@@ -461,13 +467,10 @@ impl FollowedLog {
             .filter(|(_, source, pause, asked)| {
                 source.head.size >= size && pause.until_ms <= now_ms && *asked < FETCHES_PER_PEER_MAX
             })
-            .max_by_key(|(_, source, pause, asked)| {
-                (
-                    std::cmp::Reverse(pause.failures),
-                    std::cmp::Reverse(*asked),
-                    source.is_author,
-                    source.head.size,
-                )
+            .max_by_key(|(peer, source, pause, asked)| {
+                let (failures, asked) = (std::cmp::Reverse(pause.failures), std::cmp::Reverse(*asked));
+                let mine = peer.as_bytes().iter().zip(self.author.log.as_bytes()).map(|(a, b)| a ^ b);
+                (failures, asked, source.is_author, source.head.size, mine.take(8).collect::<Vec<u8>>())
             })
             .map(|(peer, ..)| peer)
     }

@@ -41,10 +41,13 @@ pub const RETRY_FIRST_MS: u64 = 200;
 pub const RETRY_MAX_MS: u64 = 15_000;
 /// Parts of one log fetched at once, from one peer or several; what has arrived and waits counts too.
 pub const FETCHES_PER_LOG_MAX: usize = 4;
-/// Parts of all logs in hand, shared among the logs that are behind; each may always have one.
+/// Parts of all logs in hand, shared among the logs that are behind.
 pub const FETCHES_MAX: usize = 64;
 /// Parts of one log that one peer is asked for at once.
 pub const FETCHES_PER_PEER_MAX: usize = 2;
+/// Parts of all logs that are in hand for each peer that serves what is lacking: with the largest parts still
+/// below what one peer may have in flight. Logs beyond it wait until others have caught up.
+pub const FETCHES_PER_SERVER_MAX: usize = 12;
 /// First rest after all peers were asked for missing payloads, in milliseconds; doubles while nothing comes.
 pub const MISSING_REST_FIRST_MS: u64 = 5_000;
 /// Longest rest between two rounds of asking for missing payloads, in milliseconds.

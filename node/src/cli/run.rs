@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::driver::{Driver, Parts, now_ms};
 use crate::export::Holder;
 use crate::host::Host;
+use crate::http::HttpThreads;
 use crate::keystore::KeyStore;
 use crate::lookup::replay::{IndexOrigin, Replayed, replay};
 use crate::lookup::snapshot::SnapshotPlace;
@@ -109,10 +110,13 @@ pub async fn run(
     let service =
         Service::new(identity, submit, Arc::clone(&lookup), Arc::clone(&store), Arc::clone(&metrics));
     let cosign_asks = service.cosign_asks();
-    let server = bind(&config, service.clone(), tokens, listening).await?;
+    let threads = HttpThreads::start().context("threads for HTTP")?;
+    let (for_http, api) = (config.clone(), service.clone());
+    let bound = threads.spawn(async move { bind(&for_http, api, tokens, listening).await });
+    let server = bound.await.context("binding the API")??;
     service.set_holder(Holder { chain: chain.clone(), member: config.member.clone(), card: keys.card });
     let (http_stop, http_stopped) = watch::channel(false);
-    let http = tokio::spawn(server.serve(http_stopped));
+    let http = threads.spawn(server.serve(http_stopped));
 
     let own_log = LogId::of_origin(&lock_state.origin);
     let place = SnapshotPlace::new(config.snapshot_file(), &config.member, own_log, chain.version());

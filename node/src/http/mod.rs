@@ -22,6 +22,7 @@ mod server;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod witness;
 
 use crate::config::Config;
@@ -37,6 +38,7 @@ use std::time::Duration;
 
 pub use error::ApiError;
 pub use server::{BindError, Server};
+pub use threads::HttpThreads;
 
 /// Patterns of all routes, as metrics name them.
 const ENDPOINTS: [&str; 23] = [

@@ -16,7 +16,7 @@ use hashpact_protocol::limits::ENTRY_LEAF_MAX_BYTES;
 /// Name of the column family.
 pub(super) const FAMILY: &str = "leaves";
 /// How it is laid out on disk.
-pub(super) const SHAPE: Shape = Shape::Dense;
+pub(super) const SHAPE: Shape = Shape::Compressible;
 
 /// Whether a leaf has a length that any log may hold.
 pub(super) fn is_leaf_length(len_bytes: usize) -> bool {

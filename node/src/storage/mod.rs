@@ -29,6 +29,7 @@
 
 mod cards;
 mod codec;
+mod compact;
 mod error;
 mod facts;
 pub mod fsck;

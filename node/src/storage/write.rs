@@ -52,16 +52,33 @@ impl Store {
     /// process must stop: [`StoreError::OutcomeUnknown`], [`StoreError::Poisoned`], and anything
     /// that reading back reports.
     pub fn write(&self, batch: &WriteBatch) -> Result<Vec<Vec<u8>>, StoreError> {
+        Ok(self.write_together(&[batch])?.pop().unwrap_or_default())
+    }
+
+    /// Stores batches that follow one another with one sync; leaves for each, in their order.
+    ///
+    /// # Errors
+    /// As [`Store::write`]; one that is refused refuses all of them.
+    pub fn write_together(&self, batches: &[&WriteBatch]) -> Result<Vec<Vec<Vec<u8>>>, StoreError> {
         let mut writer = self.writer()?;
-        let held = writer.logs.get(&batch.log);
-        let mut state = held.cloned().unwrap_or_else(LogState::empty);
-        let rows = self.rows(batch, &mut state)?;
+        let mut rows = rocksdb::WriteBatch::default();
+        let mut states: BTreeMap<LogId, LogState> = BTreeMap::new();
+        for batch in batches {
+            let held = || writer.logs.get(&batch.log).cloned().unwrap_or_else(LogState::empty);
+            self.add_rows(batch, states.entry(batch.log).or_insert_with(held), &mut rows)?;
+        }
         self.commit(&mut writer, rows)?;
-        let size = state.frontier.size();
-        writer.logs.insert(batch.log, state);
-        self.sizes.write().unwrap_or_else(PoisonError::into_inner).insert(batch.log, size);
-        drop(writer);
-        if batch.read_back { self.read_leaves(&batch.log, batch.start, size) } else { Ok(Vec::new()) }
+        let mut sizes = self.sizes.write().unwrap_or_else(PoisonError::into_inner);
+        for (log, state) in states {
+            sizes.insert(log, state.frontier.size());
+            writer.logs.insert(log, state);
+        }
+        drop((sizes, writer));
+        let read_back = |batch: &&WriteBatch| match batch.read_back {
+            true => self.read_leaves(&batch.log, batch.start, batch.start + batch.entries.len() as u64),
+            false => Ok(Vec::new()),
+        };
+        batches.iter().map(read_back).collect()
     }
 
     /// Takes the writer's place, unless an earlier write is in doubt.
@@ -123,10 +140,14 @@ impl Store {
         rightmost_tiles(size).into_iter().map(|id| id.map_or_else(|| Ok(Vec::new()), load)).collect()
     }
 
-    /// Checks a batch and turns it into rows; `state` advances to behind it.
-    fn rows(&self, batch: &WriteBatch, state: &mut LogState) -> Result<rocksdb::WriteBatch, StoreError> {
+    /// Checks a batch and adds its rows; `state` advances to behind it.
+    fn add_rows(
+        &self,
+        batch: &WriteBatch,
+        state: &mut LogState,
+        rows: &mut rocksdb::WriteBatch,
+    ) -> Result<(), StoreError> {
         check_start(batch, state)?;
-        let mut rows = rocksdb::WriteBatch::default();
         for (index, entry) in (batch.start..).zip(&batch.entries) {
             if !leaves::is_leaf_length(entry.leaf.len()) {
                 return Err(StoreError::LeafTooLong {
@@ -170,8 +191,7 @@ impl Store {
             let value = idempotency::encode(&batch.log, entry)?;
             rows.put_cf(self.family(idempotency::FAMILY), entry.key, value);
         }
-        self.raise(&mut rows, batch.generation)?;
-        Ok(rows)
+        self.raise(rows, batch.generation)
     }
 }
 

@@ -67,6 +67,9 @@ struct Arguments {
     port: u16,
     #[arg(long, hide = true, default_value = "")]
     token: String,
+    /// Answers may say that they are not complete
+    #[arg(long, hide = true)]
+    lagging: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -107,7 +110,9 @@ fn main() -> Result<()> {
             arguments.requests,
             report,
         )),
-        Some(Part::Paced) => alone()?.block_on(json::paced(data, *port, token, arguments.rate, report)),
+        Some(Part::Paced) => {
+            alone()?.block_on(json::paced(data, *port, token, (arguments.rate, arguments.lagging), report))
+        }
         None => all(&arguments, report),
     }
 }

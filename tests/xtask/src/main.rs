@@ -72,7 +72,7 @@ enum Task {
         /// Print one JSON object a line: metric, value, unit
         #[arg(long)]
         json: bool,
-        /// Options of the benchmark itself, for `index`; `cargo xtask bench index --help-all` lists them
+        /// Options of the benchmark itself, for `index` and `log`; `cargo xtask bench index --help-all` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
@@ -95,6 +95,8 @@ enum Benchmark {
     Index,
     /// Look-ups over HTTP: in bulk, one by one, and while records are imported
     Http,
+    /// Durable appends, catching up, bytes on disk, and look-ups beside all of it
+    Log,
     /// What matching finds and what it matches wrongly, on photographs
     Quality,
     /// From a contribution at one member to a match at another

@@ -12,19 +12,21 @@ use crate::workspace::Workspace;
 use crate::{Benchmark, bench, index, pdq, quality, setup};
 
 pub(crate) fn run(workspace: &Workspace, name: Benchmark, json: bool, options: &[OsString]) -> Result<()> {
-    ensure!(options.is_empty() || name == Benchmark::Index, "{name:?} takes no {}", options[0].display());
+    let takes_options = matches!(name, Benchmark::Index | Benchmark::Log);
+    ensure!(options.is_empty() || takes_options, "{name:?} takes no {}", options[0].display());
     match name {
         Benchmark::Audit => bench::audit(workspace, json),
         Benchmark::Pdq => pdq::run(workspace, json),
         Benchmark::Index => index::run(workspace, json, options),
-        Benchmark::Http => whole(workspace, "bench-http", json),
-        Benchmark::Propagate => whole(workspace, "bench-propagate", json),
+        Benchmark::Http => whole(workspace, "bench-http", json, &[]),
+        Benchmark::Log => whole(workspace, "bench-log", json, options),
+        Benchmark::Propagate => whole(workspace, "bench-propagate", json, &[]),
         Benchmark::Quality => quality::run(workspace, json),
         Benchmark::View => whole(workspace, "bench-view", json),
     }
 }
 
-fn whole(workspace: &Workspace, program: &str, json: bool) -> Result<()> {
+fn whole(workspace: &Workspace, program: &str, json: bool, options: &[OsString]) -> Result<()> {
     setup::run(workspace)?;
-    bench::whole(&workspace.build_binaries()?, program, json)
+    bench::whole(&workspace.build_binaries()?, program, json, options)
 }

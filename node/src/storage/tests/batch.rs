@@ -64,6 +64,49 @@ fn acknowledged_batches_survive_a_crash() {
 }
 
 #[test]
+fn batches_written_together_are_as_if_one_after_the_other_and_refused_together() {
+    let (dir, store) = fresh();
+    let (mut north, mut south) = (TestLog::new("north"), TestLog::new("south"));
+    let (mut first, second, third) = (north.batch(300), south.batch(5), north.batch(20));
+    first.read_back = true;
+    let leaves = store.write_together(&[&first, &second, &third]).expect("each fits behind the one before");
+    assert!(leaves[0].iter().eq(first.entries.iter().map(|entry| &entry.leaf)));
+    assert_eq!((leaves.len(), leaves[1].len(), leaves[2].len()), (3, 0, 0));
+    let (north_log, south_log) = (north.log, south.log);
+    let sizes = |store: &Store| [north_log, south_log].map(|log| store.stored_size(&log).expect("stored"));
+    assert_eq!(sizes(&store), [320, 5]);
+    let before = store.heads().expect("heads");
+    let mut wrong = north.batch(1);
+    wrong.start += 1;
+    let good = south.batch(1);
+    assert!(matches!(store.write_together(&[&good, &wrong]), Err(StoreError::Start { .. })));
+    assert_eq!((store.heads().expect("heads"), sizes(&store)), (before, [320, 5]));
+    store.write(&good).expect("nothing was in doubt");
+
+    let image = dir.path().join("image");
+    crash_image(&dir.path().join("db"), &image);
+    let after = Store::open(&image).expect("recovers");
+    assert_eq!(sizes(&after), [320, 6]);
+    assert_eq!(after.entries(&north.log, 300, 320).expect("entries"), third.entries);
+}
+
+#[test]
+fn compaction_keeps_everything() {
+    let (_dir, store) = fresh();
+    let mut north = TestLog::new("north");
+    let batches = [north.batch(300), north.batch(77)];
+    for batch in &batches {
+        store.write(batch).expect("written");
+    }
+    let before = store.heads().expect("heads");
+    store.compact().expect("rewritten");
+    assert_eq!(store.heads().expect("heads"), before);
+    let entries: Vec<StoredEntry> = batches.into_iter().flat_map(|batch| batch.entries).collect();
+    assert_eq!(store.entries(&north.log, 0, 377).expect("entries"), entries);
+    store.write(&north.batch(1)).expect("goes on");
+}
+
+#[test]
 fn refused_batches_change_nothing() {
     let (_dir, store) = fresh();
     let mut log = TestLog::new("north");

@@ -57,6 +57,24 @@ fn parts_are_asked_of_several_peers_and_no_more_than_the_bound() {
 }
 
 #[test]
+fn a_log_that_waits_for_others_asks_for_nothing_more() {
+    let author = long_log(SIZE);
+    let mut bench = behind(&author, 1);
+    let asked = bench.asked_ranges();
+    assert_eq!(asked.len(), FETCHES_PER_PEER_MAX);
+    allow(&mut bench, 0);
+    let first = bench.answered(asked[0].0, author.chunk(0, 4_096, SIZE), NOW_MS).expect("proven");
+    assert_eq!(first.expect("what was asked for is stored").start, 0);
+    bench.written(NOW_MS);
+    assert!(bench.asked_ranges().is_empty(), "not even the next part");
+    allow(&mut bench, 1);
+    assert!(bench.asked_ranges().is_empty(), "the part on its way is the one allowed");
+    bench.answered(asked[1].0, author.chunk(4_096, 8_192, SIZE), NOW_MS).expect("proven").expect("a batch");
+    bench.written(NOW_MS);
+    assert_eq!(bench.asked_ranges().len(), 1, "it goes on");
+}
+
+#[test]
 fn a_false_part_is_blamed_on_who_sent_it_and_fetched_elsewhere() {
     let author = long_log(SIZE);
     let mut bench = behind(&author, 2);
