@@ -10,15 +10,18 @@ use crate::host::Host;
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use crate::network::{NetworkEvent, NetworkHandle, NetworkStopped};
-use crate::service::{CosignAsk, Submission};
+use crate::restored::Restored;
+use crate::scrub::{ScrubAsk, Told};
+use crate::service::{BackupAsk, CosignAsk, Submission};
 use crate::storage::{LockFile, Store, StoreError};
 use hashpact_core::effect::{
-    FactWrite, ForkedLog, LockState, PayloadBatch, PublishedHead, SubmitError, Timer, WriteBatch, WriteId,
+    FactWrite, ForkedLog, LockState, PayloadBatch, PublishedHead, RepairBatch, SubmitError, Timer, WriteBatch,
+    WriteId,
 };
 use hashpact_core::event::Submit;
 use hashpact_core::health::Health;
 use hashpact_core::{Effect, Engine, Event, StopReason};
-use hashpact_protocol::digest::LogId;
+use hashpact_protocol::digest::{LogId, NodeHash};
 use hashpact_protocol::wire::{ConsistencyAnswer, CosignAnswer, Refusal, Response};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -43,6 +46,10 @@ enum Job {
     Fact(FactWrite),
     Lock(WriteId, LockState),
     Payloads(PayloadBatch),
+    Repair(RepairBatch),
+    Tiles { log: LogId, wrong: Vec<(u8, u64, Vec<NodeHash>)> },
+    /// Says what was signed last, for a backup that begins now.
+    LockState(oneshot::Sender<LockState>),
     Missing { log: LogId, after: Option<u64>, count_max: usize },
 }
 
@@ -56,6 +63,12 @@ pub struct Driver {
     network_events: mpsc::Receiver<NetworkEvent>,
     submissions: mpsc::Receiver<Submission>,
     cosign_asks: mpsc::Receiver<CosignAsk>,
+    backup_asks: mpsc::Receiver<BackupAsk>,
+    scrub_asks: mpsc::Receiver<ScrubAsk>,
+    /// Where the scrub is told what was healed.
+    scrub_told: Option<std::sync::mpsc::Sender<Told>>,
+    /// Present until a node that came from a backup has caught up.
+    restored: Option<Restored>,
     cosign_answers: HashMap<u64, oneshot::Sender<CosignAnswer>>,
     jobs: std::sync::mpsc::SyncSender<Job>,
     done: mpsc::Receiver<Event>,
@@ -105,6 +118,14 @@ pub struct Parts {
     pub host: Option<Host>,
     /// Local requests to cosign.
     pub cosign_asks: mpsc::Receiver<CosignAsk>,
+    /// Backups that begin.
+    pub backup_asks: mpsc::Receiver<BackupAsk>,
+    /// What the scrub found.
+    pub scrub_asks: mpsc::Receiver<ScrubAsk>,
+    /// Where the scrub is told what was healed; `None` if it is switched off.
+    pub scrub_told: Option<std::sync::mpsc::Sender<Told>>,
+    /// The mark of a data folder that came from a backup.
+    pub restored: Option<Restored>,
 }
 
 impl Driver {
@@ -123,6 +144,10 @@ impl Driver {
             network_events,
             submissions,
             cosign_asks,
+            backup_asks,
+            scrub_asks,
+            scrub_told,
+            restored,
             host,
         } = parts;
         let (jobs, inbox) = std::sync::mpsc::sync_channel(WRITES_QUEUED_MAX);
@@ -141,6 +166,10 @@ impl Driver {
             network_events,
             submissions,
             cosign_asks,
+            backup_asks,
+            scrub_asks,
+            scrub_told,
+            restored,
             cosign_answers: HashMap::new(),
             jobs,
             done,
@@ -185,6 +214,11 @@ impl Driver {
                 }
                 Some(submission) = self.submissions.recv() => self.accept(submission),
                 Some(ask) = self.cosign_asks.recv(), if stopping_until.is_none() => Some(self.accept_cosign(ask)),
+                Some(ask) = self.backup_asks.recv(), if stopping_until.is_none() => {
+                    self.job(Job::LockState(ask.answer))?;
+                    None
+                }
+                Some(ask) = self.scrub_asks.recv() => self.accept_finding(ask)?,
                 Some(event) = self.network_events.recv() => self.translate(event),
                 () = tokio::time::sleep(Duration::from_millis(wait_ms)) => None,
             };
@@ -257,6 +291,13 @@ impl Driver {
         Event::AddCheckpoint { request: self.last_request, body: ask.body }
     }
 
+    fn accept_finding(&self, ask: ScrubAsk) -> Result<Option<Event>, StopReason> {
+        match ask {
+            ScrubAsk::Damage(damage) => Ok(Some(Event::Damaged(damage))),
+            ScrubAsk::Tiles { log, wrong } => self.job(Job::Tiles { log, wrong }).map(|()| None),
+        }
+    }
+
     fn translate(&self, event: NetworkEvent) -> Option<Event> {
         match event {
             NetworkEvent::Listening { address } => {
@@ -318,6 +359,12 @@ impl Driver {
                     .await;
                 }
                 Effect::WritePayloads(batch) => self.job(Job::Payloads(batch))?,
+                Effect::Repair(batch) => self.job(Job::Repair(batch))?,
+                Effect::Healed { log, start, end, payloads_missing } => {
+                    let told = Told::Healed { log, start, end, payloads_missing };
+                    // A scrub that has ended needs no telling.
+                    let _ = self.scrub_told.as_ref().map(|scrub| scrub.send(told));
+                }
                 Effect::FindMissing { log, after, count_max } => {
                     self.job(Job::Missing { log, after, count_max })?;
                 }
@@ -378,6 +425,11 @@ impl Driver {
         {
             // Compared with the other members: from now on this machine is the known one.
             host.remember();
+        }
+        if !health.from_backup
+            && let Some(restored) = self.restored.take()
+        {
+            restored.clear();
         }
         self.lookup.set_health(health);
     }
@@ -473,6 +525,19 @@ fn write_loop(
                 Ok(()) => Event::Written { write: batch.id, read_back: Vec::new() },
                 Err(error) => Event::WriteFailed { write: batch.id, detail: error.to_string() },
             },
+            Job::Repair(batch) => match store.repair(&batch) {
+                Ok(payloads_missing) => Event::Repaired { write: batch.id, payloads_missing },
+                Err(error) => Event::WriteFailed { write: batch.id, detail: error.to_string() },
+            },
+            Job::Tiles { log, wrong } => match store.rewrite_tiles(&log, &wrong) {
+                Ok(()) => continue,
+                Err(error) => Event::WriteFailed { write: 0, detail: error.to_string() },
+            },
+            Job::LockState(answer) => {
+                // Whoever asked may be gone.
+                let _ = answer.send(lock.state().clone());
+                continue;
+            }
             Job::Missing { log, after, count_max } => match store.missing(&log, after, count_max) {
                 Ok(found) => Event::Missing { log, found },
                 Err(error) => Event::WriteFailed { write: 0, detail: error.to_string() },

@@ -124,6 +124,7 @@ impl Lookup {
                 health: Health {
                     completeness: Completeness::Starting,
                     append_blocked: Some("loading"),
+                    from_backup: false,
                     peers: Vec::new(),
                 },
                 loaded: false,

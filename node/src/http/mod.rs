@@ -7,6 +7,7 @@
 //! bodies, queries or tokens.
 
 mod access;
+mod admin;
 mod audit;
 mod body;
 mod budget;
@@ -32,6 +33,7 @@ use axum::middleware;
 use axum::routing::{get, post};
 use budget::Budget;
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +41,7 @@ pub use error::ApiError;
 pub use server::{BindError, Server};
 
 /// Patterns of all routes, as metrics name them.
-const ENDPOINTS: [&str; 20] = [
+const ENDPOINTS: [&str; 21] = [
     "/v1/match",
     "/v1/match/bulk",
     "/v1/records",
@@ -52,6 +54,7 @@ const ENDPOINTS: [&str; 20] = [
     "/v1/status",
     "/v1/audit/export",
     "/v1/evidence",
+    "/v1/admin/backup",
     "/witness/add-checkpoint",
     "/logs/{member}/{n}/checkpoint",
     "/logs/{member}/{n}/checkpoint/cosigned",
@@ -85,9 +88,12 @@ pub struct Parts {
     writes: Budget,
     /// Audit bundles being written.
     exports: Budget,
+    /// Copies of the database being made.
+    backups: Budget,
     /// Bytes of long bodies.
     bodies: Budget,
     timeout: Duration,
+    checkpoints: PathBuf,
     public_logs: bool,
     loopback: bool,
 }
@@ -104,8 +110,10 @@ impl Api {
             bulk: Budget::new("bulk look-ups", config.http.bulk_max),
             writes: Budget::new("requests that write", config.http.requests_max),
             exports: Budget::new("audit exports", EXPORTS_MAX),
+            backups: Budget::new("backups", 1),
             bodies: Budget::new("bytes of long bodies", body::BODIES_MAX_BYTES),
             timeout: Duration::from_millis(config.http.timeout_ms),
+            checkpoints: config.checkpoints_dir(),
             public_logs: config.http.public_logs,
             loopback: config.http_listen.ip().is_loopback(),
         };
@@ -136,6 +144,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/status", get(node::status))
         .route("/v1/audit/export", get(audit::export))
         .route("/v1/evidence", get(witness::evidence))
+        .route("/v1/admin/backup", post(admin::backup))
         .route("/witness/add-checkpoint", post(witness::add_checkpoint))
         .route("/logs/{member}/{n}/checkpoint", get(logs::checkpoint))
         .route("/logs/{member}/{n}/checkpoint/cosigned", get(witness::cosigned))

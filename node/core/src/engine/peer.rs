@@ -124,6 +124,7 @@ impl Engine {
             }
         } else if self.take_cosigned(peer, request, &result, now_ms)
             || self.take_fork_answer(peer, request, &result)
+            || self.take_healing(peer, request, &result, now_ms)
         {
         } else if let Some(log) = self.logs.values_mut().find(|log| log.is_fetching(request)) {
             let (id, target) = (log.author().log, log.target().cloned());
@@ -233,6 +234,8 @@ impl Engine {
         let id = LogId::new(range.log);
         let refusal = match self.served(&id) {
             None => Some(Refusal::UnknownLog),
+            // Some payloads may have been erased since the backup.
+            Some(_) if self.from_backup => Some(Refusal::Busy),
             Some(held) if range.size > held => Some(Refusal::BeyondSize { held }),
             Some(_) if range.start >= range.size || range.entries_max == 0 => Some(Refusal::Malformed),
             Some(_) => None,
@@ -255,6 +258,7 @@ impl Engine {
         let id = LogId::new(log);
         let refusal = match (self.served(&id), indexes.last()) {
             (None, _) => Some(Refusal::UnknownLog),
+            _ if self.from_backup => Some(Refusal::Busy),
             (Some(_), None) => Some(Refusal::Malformed),
             (Some(held), Some(last)) if *last >= held => Some(Refusal::BeyondSize { held }),
             (Some(_), Some(_)) => None,

@@ -200,6 +200,7 @@ fn open_engine(chain: RosterChain, view: View, held: BTreeMap<LogId, HeldLog>) -
         cosigner_key: key(12),
         peer,
         card: sign_card(&card, &key(11)),
+        from_backup: false,
         is_doubtful: false,
     };
     Engine::open(Opening {
@@ -305,7 +306,7 @@ impl Fixture {
         let effects = node.engine.handle(Event::Timer(Timer::Tick), node.now_ms);
         node.perform(effects);
         let complete =
-            Health { completeness: Completeness::Complete, append_blocked: None, peers: Vec::new() };
+            Health { completeness: Completeness::Complete, append_blocked: None, from_backup: false, peers: Vec::new() };
         lookup.set_health(complete);
         if options.loaded {
             lookup.set_loaded();
