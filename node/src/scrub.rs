@@ -23,9 +23,10 @@ use hashpact_core::event::Damage;
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LogId, NodeHash, Root};
 use hashpact_protocol::keys::PublicKey;
+use hashpact_protocol::merkle::Frontier;
 use serde_json::json;
 use state::State;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -327,7 +328,7 @@ impl Scrubbing {
 
     /// The loop stops the node over this; nothing is left to do here.
     fn stop_node(&mut self, head: &PublishedHead, detail: String) -> Result<(), Stopped> {
-        let (log, before, payloads) = (head.log, Default::default(), Default::default());
+        let (log, before, payloads) = (head.log, Frontier::empty(), BTreeSet::new());
         self.ask(ScrubAsk::Damage(Damage { log, start: 0, end: 0, before, payloads, detail }));
         self.wait(HEALING_MAX)
     }

@@ -6,11 +6,13 @@
 //! deadline.
 
 mod audit;
+mod backup;
 mod bad_files;
 mod bad_requests;
 mod bulk;
 mod cosign;
 mod crash;
+mod damage;
 mod evidence;
 mod hostile;
 mod http;

@@ -356,7 +356,10 @@ fn open_engine(
     let own_log = LogId::of_origin(&lock.origin);
     let logs = extents(store, roster.current(), &lock)?;
     let counted: BTreeMap<LogId, u64> = logs.iter().map(|extent| (extent.author.log, extent.size)).collect();
-    let Replayed { view, entries, origin } = replay(store, lookup, &logs, place)?;
+    let Replayed { view, entries, origin } = replay(store, lookup, &logs, place).context(
+        "the logs cannot be read: run `hashpact-node fsck` to see what is damaged; damage of other members' logs is left behind \
+         by `hashpact-node repair` and comes back from them",
+    )?;
     info!(entries, duration_ms = now_ms().saturating_sub(now), "replayed the logs");
     let mut own_frontier = Frontier::empty();
     let mut held = BTreeMap::new();

@@ -9,21 +9,20 @@
 //! Two things have no copy elsewhere, and nothing is salvaged without them: the own log, and what this node cosigned.
 
 use super::error::StoreError;
+use super::fsck::LogKeys;
 use super::{
     PayloadRef, Store, StoredHead, cards, codec, facts, idempotency, leaves, meta, payloads, places, write,
 };
-use hashpact_core::effect::{LockState, SizedNote, StoredEntry, StoredPayload, WriteBatch};
+use hashpact_core::effect::{LockState, StoredEntry, StoredPayload, WriteBatch};
 use hashpact_protocol::checkpoint::SignedCheckpoint;
-use hashpact_protocol::digest::{LogId, NodeHash, leaf_hash};
+use hashpact_protocol::digest::{LogId, NodeHash, Root, leaf_hash};
+use hashpact_protocol::keys::PublicKey;
 use hashpact_protocol::leaf::check_commitment;
 use hashpact_protocol::limits::ENTRY_LEAF_MAX_BYTES;
 use hashpact_protocol::merkle::{Frontier, TILE_WIDTH};
 use rocksdb::IteratorMode;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, RwLock};
-
-use super::fsck::LogKeys;
 
 /// Entries written in one batch.
 const BATCH_ENTRIES: usize = 4_096;
@@ -131,7 +130,16 @@ struct Copying<'a> {
     old: &'a Store,
     new: &'a Store,
     head: &'a StoredHead,
-    key: Option<&'a hashpact_protocol::keys::PublicKey>,
+    key: Option<&'a PublicKey>,
+}
+
+/// How much of a log is whole.
+struct Whole {
+    size: u64,
+    /// The root at the size that was asked for, if it is reached.
+    at_note: Option<Root>,
+    /// Why there is no more.
+    cut: Option<String>,
 }
 
 impl Copying<'_> {
@@ -150,6 +158,7 @@ impl Copying<'_> {
         if self.new.frontier_at(&self.head.log, lock.size)?.root() != lock.root {
             return Err(SalvageError::OwnRoot { origin: origin(), size: lock.size });
         }
+        self.keep_note(log.whole)?;
         Ok(log)
     }
 
@@ -157,12 +166,12 @@ impl Copying<'_> {
     fn other_log(&self) -> Result<SalvagedLog, SalvageError> {
         let signed = self.head.note.as_ref().zip(self.key).and_then(|(note, key)| {
             let signed = SignedCheckpoint::verify(&note.note, &self.head.origin, key).ok()?;
-            Some((note, signed.size(), signed.root()))
+            Some((signed.size(), signed.root()))
         });
-        let Some((note, size, root)) = signed else { return self.copy(self.head.size) };
+        let Some((size, root)) = signed else { return Ok(self.copy(self.head.size)?) };
         // Looked at before it is written: what is written cannot be taken back.
-        let whole = self.whole_up_to(self.head.size)?;
-        if size <= whole.0.size() && whole.1.get(&size).is_some_and(|found| *found != root) {
+        let whole = self.whole(size)?;
+        if whole.at_note.is_some_and(|found| found != root) {
             return Ok(SalvagedLog {
                 origin: self.head.origin.clone(),
                 stored: self.head.size,
@@ -171,32 +180,33 @@ impl Copying<'_> {
                 cut: Some(format!("its leaves do not lead to the root that was signed at size {size}")),
             });
         }
-        let log = self.copy(whole.0.size())?;
-        if size <= log.whole && size > 0 {
-            self.new.keep_note(&self.head.log, &self.head.origin, &SizedNote { size, note: note.note.clone() })?;
-        }
-        let cut = whole.2.or(log.cut);
-        Ok(SalvagedLog { stored: self.head.size, cut, ..log })
+        let log = self.copy(whole.size)?;
+        self.keep_note(log.whole)?;
+        Ok(SalvagedLog { cut: whole.cut.or(log.cut), ..log })
     }
 
-    /// How far the leaves are whole, the root at the note's size, and why no further.
-    fn whole_up_to(
-        &self,
-        end: u64,
-    ) -> Result<(Frontier, BTreeMap<u64, hashpact_protocol::digest::Root>, Option<String>), SalvageError> {
-        let wanted = self.head.note.as_ref().map(|note| note.size);
-        let (mut tree, mut roots) = (Frontier::empty(), BTreeMap::new());
-        let cut = self.each_leaf(end, |_, leaf| {
+    /// How far the leaves are whole, with the root at a size.
+    fn whole(&self, wanted: u64) -> Result<Whole, StoreError> {
+        let (mut tree, mut at_note) = (Frontier::empty(), None);
+        let cut = self.each_leaf(self.head.size, |_, leaf| {
             tree.append(leaf_hash(leaf));
-            if wanted == Some(tree.size()) {
-                roots.insert(tree.size(), tree.root());
+            if tree.size() == wanted {
+                at_note = Some(tree.root());
             }
             Ok(())
         })?;
-        Ok((tree, roots, cut))
+        Ok(Whole { size: tree.size(), at_note, cut })
     }
 
-    fn copy(&self, end: u64) -> Result<SalvagedLog, SalvageError> {
+    /// The newest note, if the entries are there that it speaks of.
+    fn keep_note(&self, whole: u64) -> Result<(), StoreError> {
+        let Some(note) = self.head.note.as_ref().filter(|note| note.size > 0 && note.size <= whole) else {
+            return Ok(());
+        };
+        self.new.keep_note(&self.head.log, &self.head.origin, note).map(drop)
+    }
+
+    fn copy(&self, end: u64) -> Result<SalvagedLog, StoreError> {
         let (mut tree, mut entries, mut payloads_lost) = (Frontier::empty(), Vec::new(), 0);
         let cut = self.each_leaf(end, |index, leaf| {
             tree.append(leaf_hash(leaf));

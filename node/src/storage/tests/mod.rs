@@ -6,6 +6,8 @@ mod fsck;
 mod lock;
 mod missing;
 mod proofs;
+mod salvage;
+mod scrub;
 
 use super::Store;
 use hashpact_core::effect::{
