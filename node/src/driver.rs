@@ -15,8 +15,8 @@ use crate::scrub::{ScrubAsk, Told};
 use crate::service::{BackupAsk, CosignAsk, Submission};
 use crate::storage::{LockFile, Store, StoreError};
 use hashpact_core::effect::{
-    FactWrite, ForkedLog, LockState, PayloadBatch, PublishedHead, RepairBatch, SubmitError, Timer, WriteBatch,
-    WriteId,
+    FactWrite, ForkedLog, LockState, PayloadBatch, PublishedHead, RepairBatch, SubmitError, Timer,
+    WriteBatch, WriteId,
 };
 use hashpact_core::event::Submit;
 use hashpact_core::health::Health;
@@ -47,10 +47,17 @@ enum Job {
     Lock(WriteId, LockState),
     Payloads(PayloadBatch),
     Repair(RepairBatch),
-    Tiles { log: LogId, wrong: Vec<(u8, u64, Vec<NodeHash>)> },
+    Tiles {
+        log: LogId,
+        wrong: Vec<(u8, u64, Vec<NodeHash>)>,
+    },
     /// Says what was signed last, for a backup that begins now.
     LockState(oneshot::Sender<LockState>),
-    Missing { log: LogId, after: Option<u64>, count_max: usize },
+    Missing {
+        log: LogId,
+        after: Option<u64>,
+        count_max: usize,
+    },
 }
 
 /// Everything that the loop joins.
@@ -66,7 +73,7 @@ pub struct Driver {
     backup_asks: mpsc::Receiver<BackupAsk>,
     scrub_asks: mpsc::Receiver<ScrubAsk>,
     /// Where the scrub is told what was healed.
-    scrub_told: Option<std::sync::mpsc::Sender<Told>>,
+    scrub_told: Option<std::sync::mpsc::SyncSender<Told>>,
     /// Present until a node that came from a backup has caught up.
     restored: Option<Restored>,
     cosign_answers: HashMap<u64, oneshot::Sender<CosignAnswer>>,
@@ -123,7 +130,7 @@ pub struct Parts {
     /// What the scrub found.
     pub scrub_asks: mpsc::Receiver<ScrubAsk>,
     /// Where the scrub is told what was healed; `None` if it is switched off.
-    pub scrub_told: Option<std::sync::mpsc::Sender<Told>>,
+    pub scrub_told: Option<std::sync::mpsc::SyncSender<Told>>,
     /// The mark of a data folder that came from a backup.
     pub restored: Option<Restored>,
 }
@@ -363,7 +370,7 @@ impl Driver {
                 Effect::Healed { log, start, end, payloads_missing } => {
                     let told = Told::Healed { log, start, end, payloads_missing };
                     // A scrub that has ended needs no telling.
-                    let _ = self.scrub_told.as_ref().map(|scrub| scrub.send(told));
+                    let _ = self.scrub_told.as_ref().map(|scrub| scrub.try_send(told));
                 }
                 Effect::FindMissing { log, after, count_max } => {
                     self.job(Job::Missing { log, after, count_max })?;

@@ -29,7 +29,7 @@ use state::State;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
@@ -38,6 +38,8 @@ use tracing::{error, info, warn};
 const HEALING_MAX: Duration = Duration::from_secs(600);
 /// How often the place is written down.
 const REMEMBER_INTERVAL: Duration = Duration::from_secs(30);
+/// What it is told and has not heard yet; one thing is under way at a time.
+const TOLD_QUEUED_MAX: usize = 16;
 /// How soon a node that shows nothing yet is looked at again.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -106,7 +108,7 @@ pub struct ScrubParts {
 
 /// The running thread; joined when dropped.
 pub struct Scrub {
-    told: Sender<Told>,
+    told: SyncSender<Told>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -116,7 +118,7 @@ impl Scrub {
     /// # Errors
     /// It cannot be started.
     pub fn start(parts: ScrubParts) -> std::io::Result<Self> {
-        let (told, inbox) = std::sync::mpsc::channel();
+        let (told, inbox) = std::sync::mpsc::sync_channel(TOLD_QUEUED_MAX);
         let state = State::load(&parts.state_file);
         let now = Instant::now();
         let mut scrubbing = Scrubbing { parts, inbox, state, due: now, remembered: now };
@@ -130,7 +132,7 @@ impl Scrub {
 
     /// Where it is told what became of what it asked for.
     #[must_use]
-    pub fn told(&self) -> Sender<Told> {
+    pub fn told(&self) -> SyncSender<Told> {
         self.told.clone()
     }
 }
@@ -250,7 +252,8 @@ impl Scrubbing {
     fn tiles(&mut self, head: &PublishedHead, pass: &Pass) -> Result<(), Stopped> {
         let wrong = pass.wrong_tiles();
         let Some((level, index, _)) = wrong.first() else { return Ok(()) };
-        let detail = format!("hash tile {level}/{index} is not what the leaves lead to ({} in all)", wrong.len());
+        let detail =
+            format!("hash tile {level}/{index} is not what the leaves lead to ({} in all)", wrong.len());
         self.count(head, &detail);
         if head.log == self.parts.own {
             return self.stop_node(head, detail);

@@ -97,7 +97,11 @@ fn a_backup_under_load_comes_back_and_the_log_goes_on_in_the_next() -> Result<()
     ash.kill()?;
     std::fs::remove_dir_all(ash.dir.join("data"))?;
     let done = places.restore(ash, &[])?;
-    ensure!(done.code == Some(0) && done.stdout.contains("it signs in no role") | done.stdout.contains("signs in no role"), "{done:?}");
+    ensure!(
+        done.code == Some(0)
+            && done.stdout.contains("it signs in no role") | done.stdout.contains("signs in no role"),
+        "{done:?}"
+    );
     ensure!(!ash.dir.join("data/signed.lock").exists(), "the old lock file is no lock file");
     refused(&ash.try_command(&["run"])?, 4, "this data folder was restored from a backup taken at")?;
     refused(&ash.try_command(&["run"])?, 4, "the node stopped itself")?;
@@ -153,7 +157,8 @@ fn a_backup_under_load_comes_back_and_the_log_goes_on_in_the_next() -> Result<()
         wait_until("the next log to arrive", || Ok(held(node, "/ash/2")? == 10))?;
         ensure!(all_records(&Api::of(node)?)?.len() as u64 == signed + 10, "{}", node.member);
     }
-    let actions: Vec<Value> = journal(&consortium.nodes[0])?.into_iter().map(|line| line["action"].clone()).collect();
+    let actions: Vec<Value> =
+        journal(&consortium.nodes[0])?.into_iter().map(|line| line["action"].clone()).collect();
     ensure!(actions.contains(&json!("restore")) && actions.contains(&json!("recover")), "{actions:?}");
     for node in &mut consortium.nodes {
         node.stop()?;
@@ -185,7 +190,10 @@ fn check_backup(node: &Node, places: &Places) -> Result<()> {
 fn walk(dir: &Path) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir)? {
-        let (path, name) = { let entry = entry?; (entry.path(), entry.file_name()) };
+        let (path, name) = {
+            let entry = entry?;
+            (entry.path(), entry.file_name())
+        };
         let name = name.to_string_lossy().into_owned();
         if path.is_dir() {
             found.extend(walk(&path)?.into_iter().map(|below| format!("{name}/{below}")));
@@ -241,7 +249,11 @@ fn what_a_person_can_get_wrong_changes_nothing() -> Result<()> {
     let places = Places::of(ash, "backup");
     let out = path(&places.backup)?.to_owned();
 
-    refused(&ash.try_command(&["backup", "--out", &out])?, 1, "the node is running: give a token of scope admin")?;
+    refused(
+        &ash.try_command(&["backup", "--out", &out])?,
+        1,
+        "the node is running: give a token of scope admin",
+    )?;
     let weak = ash.dir.join("weak");
     std::fs::write(&weak, "hpt_0000\n")?;
     let done = ash.try_command(&["backup", "--out", &out, "--token-file", path(&weak)?])?;
@@ -250,7 +262,13 @@ fn what_a_person_can_get_wrong_changes_nothing() -> Result<()> {
     let token = ash.dir.join("token");
     let inside = places.backup.join("keys");
     let done = ash.try_command(&[
-        "backup", "--out", &out, "--keys-out", path(&inside)?, "--token-file", path(&token)?,
+        "backup",
+        "--out",
+        &out,
+        "--keys-out",
+        path(&inside)?,
+        "--token-file",
+        path(&token)?,
     ])?;
     refused(&done, 1, "keys must not be inside the backup")?;
     ensure!(walk(&ash.dir.join("data/checkpoints"))?.is_empty(), "a copy was left behind");

@@ -17,7 +17,11 @@ fn scrub_fast(node: &Node) -> Result<()> {
 }
 
 fn log_of(node: &Node, member: &str) -> Result<LogId> {
-    let origin = node.status()?.logs.iter().find(|log| log.origin.contains(&format!("/{member}/")))
+    let origin = node
+        .status()?
+        .logs
+        .iter()
+        .find(|log| log.origin.contains(&format!("/{member}/")))
         .map(|log| log.origin.clone());
     Ok(LogId::of_origin(&origin.context("a log")?))
 }
@@ -71,7 +75,10 @@ fn a_bad_byte_of_another_log_is_healed_and_one_of_the_own_log_stops_the_node() -
     // A leaf, a salt, and the padded payload of entries in three tiles.
     let ash = &mut consortium.nodes[0];
     ash.stop()?;
-    flip_rows(ash, &[("leaves", theirs, 300, 20), ("payloads", theirs, 5, 10), ("payloads", theirs, 699, 60)])?;
+    flip_rows(
+        ash,
+        &[("leaves", theirs, 300, 20), ("payloads", theirs, 5, 10), ("payloads", theirs, 699, 60)],
+    )?;
     let done = ash.try_command(&["fsck"])?;
     ensure!(done.code == Some(3) && done.stdout.contains("entry 5 does not meet"), "{}", done.stdout);
     scrub_fast(ash)?;
@@ -92,9 +99,11 @@ fn a_bad_byte_of_another_log_is_healed_and_one_of_the_own_log_stops_the_node() -
         let shown = apis[0].get(&format!("/v1/records/{id}"))?.ok()?;
         ensure!(shown["index"] == index && shown["status"] == "active", "{shown}");
     }
-    let healed: Vec<Value> =
-        journal(ash)?.into_iter().filter(|line| line["action"] == "healed").collect();
-    ensure!(healed.len() == 3 && healed.iter().all(|line| line["details"]["payloads_missing"] == 0), "{healed:?}");
+    let healed: Vec<Value> = journal(ash)?.into_iter().filter(|line| line["action"] == "healed").collect();
+    ensure!(
+        healed.len() == 3 && healed.iter().all(|line| line["details"]["payloads_missing"] == 0),
+        "{healed:?}"
+    );
     ash.stop()?;
     fsck_clean(ash)?;
 
@@ -129,9 +138,18 @@ fn a_table_that_cannot_be_read_is_left_behind_by_repair() -> Result<()> {
     ash.stop()?;
     ensure!(flip_on_disk(ash, &leaf)?, "the leaf is in no table");
     let done = ash.try_command(&["run"])?;
-    ensure!(done.code == Some(1) && done.stderr.contains("hashpact-node repair"), "{:?} {}", done.code, done.stderr);
+    ensure!(
+        done.code == Some(1) && done.stderr.contains("hashpact-node repair"),
+        "{:?} {}",
+        done.code,
+        done.stderr
+    );
     let done = ash.try_command(&["fsck"])?;
-    ensure!(done.code == Some(3) && done.stdout.contains("leaves cannot be read at entry"), "{}", done.stdout);
+    ensure!(
+        done.code == Some(3) && done.stdout.contains("leaves cannot be read at entry"),
+        "{}",
+        done.stdout
+    );
     let said = ash.command(&["repair", "--reason", "a bad block, found by the start"])?;
     ensure!(said.contains("/ash/1: 50 of 50 entries are whole"), "{said}");
     ensure!(said.contains("of 3000 entries are whole") && said.contains("cannot be read"), "{said}");

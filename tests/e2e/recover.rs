@@ -34,7 +34,12 @@ pub(crate) fn checkpoints(consortium: &Consortium, holders: &[usize], member: &s
 }
 
 /// Governance drafts the next roster with these arguments, and two of three sign it.
-pub(crate) fn next_roster(consortium: &Consortium, name: &str, join: &Path, closure: &[&str]) -> Result<PathBuf> {
+pub(crate) fn next_roster(
+    consortium: &Consortium,
+    name: &str,
+    join: &Path,
+    closure: &[&str],
+) -> Result<PathBuf> {
     let out = consortium.dir().join(name);
     let governance = consortium.dir().join("governance");
     let mut draft = Command::new(&consortium.programs.node);

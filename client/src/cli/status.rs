@@ -96,9 +96,7 @@ fn catch_up(progress: &CatchUp) -> String {
 fn scrub(scrub: &ScrubStatus) -> String {
     let place = scrub.place.as_ref().map_or_else(
         || "resting".to_owned(),
-        |place| {
-            format!("at {} of {} entries of {}", grouped(place.entries), grouped(place.size), place.log)
-        },
+        |place| format!("at {} of {} entries of {}", grouped(place.entries), grouped(place.size), place.log),
     );
     let whole = scrub.last_whole.as_deref().unwrap_or("never yet");
     format!(

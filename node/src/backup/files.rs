@@ -51,7 +51,9 @@ pub enum BackupError {
         what: String,
     },
     /// The backup of somebody else.
-    #[error("this is the backup of member {found} of {consortium}; the configuration is of member {expected}")]
+    #[error(
+        "this is the backup of member {found} of {consortium}; the configuration is of member {expected}"
+    )]
     Member {
         /// Its member.
         found: String,
@@ -227,8 +229,7 @@ pub(super) fn digest(path: &Path, name: &str) -> Result<FileDigest, BackupError>
 /// Copies a file to a new one (0600), synced; gives length and digest of what was read.
 pub(super) fn copy(from: &Path, to: &Path, name: &str) -> Result<FileDigest, BackupError> {
     let mut options = OpenOptions::new();
-    let mut out =
-        options.write(true).create_new(true).mode(0o600).open(to).map_err(BackupError::io(to))?;
+    let mut out = options.write(true).create_new(true).mode(0o600).open(to).map_err(BackupError::io(to))?;
     let digest = pump(from, name, |bytes| out.write_all(bytes).map_err(BackupError::io(to)))?;
     out.sync_all().map_err(BackupError::io(to))?;
     Ok(digest)

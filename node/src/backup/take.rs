@@ -152,10 +152,8 @@ fn make_folder(path: &Path) -> Result<(), BackupError> {
 
 fn write_manifest(out: &Path, manifest: &Manifest) -> Result<(), BackupError> {
     let path = out.join(MANIFEST);
-    let mut text = serde_json::to_vec_pretty(manifest).map_err(|error| BackupError::Manifest {
-        dir: out.to_owned(),
-        detail: error.to_string(),
-    })?;
+    let mut text = serde_json::to_vec_pretty(manifest)
+        .map_err(|error| BackupError::Manifest { dir: out.to_owned(), detail: error.to_string() })?;
     text.push(b'\n');
     let mut options = fs::OpenOptions::new();
     let mut file =

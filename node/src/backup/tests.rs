@@ -18,7 +18,8 @@ struct Node {
 impl Node {
     fn new() -> Self {
         let dir = tempfile::tempdir().expect("temporary folder");
-        let config = Config::parse("member = \"north\"\ndata_dir = \"data\"", dir.path()).expect("a configuration");
+        let config =
+            Config::parse("member = \"north\"\ndata_dir = \"data\"", dir.path()).expect("a configuration");
         fs::create_dir(&config.data_dir).expect("own folder");
         Store::create(&config.database_dir(), "demo-0011223344556677", "north").expect("fresh");
         LockFile::create(&config.lock_file(), &lock()).expect("fresh");

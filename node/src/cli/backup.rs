@@ -109,7 +109,8 @@ fn copy_running(config: &Config, token_file: Option<&Path>) -> Result<(PathBuf, 
 fn ask(listen: SocketAddr, token: &str) -> Result<BackupResponse> {
     let mut address = listen;
     if address.ip().is_unspecified() {
-        let loopback = if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+        let loopback =
+            if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
         address.set_ip(loopback);
     }
     ensure!(!token.contains(['\r', '\n']), "the token file holds more than one line");

@@ -40,7 +40,8 @@ pub(super) fn repair(config: &Config, arguments: &RepairArguments) -> Result<()>
     };
     let report = check(&Store::open(&new)?, &chain, lock.state(), &mut |_| ())?;
     // What was cosigned beyond a cut is remembered, and comes again with the entries.
-    let is_bad = |problem: &&Problem| problem.is_fault() && !matches!(problem, Problem::CosignedBeyond { .. });
+    let is_bad =
+        |problem: &&Problem| problem.is_fault() && !matches!(problem, Problem::CosignedBeyond { .. });
     if let Some(problem) = report.problems.iter().find(is_bad) {
         remove(&new)?;
         anyhow::bail!("the new database is not clean ({problem}); nothing was changed");
@@ -77,7 +78,10 @@ fn print(salvaged: &Salvaged) {
         println!("{}: {} of {} entries are whole{lost}{cut}", log.origin, log.whole, log.stored);
     }
     if salvaged.rows_lost > 0 {
-        println!("{} rows of small tables were lost; a retried request may be stated a second time", salvaged.rows_lost);
+        println!(
+            "{} rows of small tables were lost; a retried request may be stated a second time",
+            salvaged.rows_lost
+        );
     }
 }
 

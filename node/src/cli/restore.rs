@@ -29,13 +29,8 @@ pub(super) struct RestoreArguments {
 
 pub(super) fn restore(config: &Config, arguments: &RestoreArguments) -> Result<()> {
     let RestoreArguments { from, keys, lock, .. } = arguments;
-    let asked = Restore {
-        config,
-        from: from.clone(),
-        keys: keys.clone(),
-        lock: lock.clone(),
-        now_ms: now_ms(),
-    };
+    let asked =
+        Restore { config, from: from.clone(), keys: keys.clone(), lock: lock.clone(), now_ms: now_ms() };
     let found = put_back(&asked)?;
     let RestoredFrom { manifest, lock, stored } = &found;
     journal::record(

@@ -274,11 +274,7 @@ fn doubts(
     Ok(false)
 }
 
-fn open_lock(
-    config: &Config,
-    roster: &Roster,
-    restored: Option<&Restored>,
-) -> Result<LockFile, StartError> {
+fn open_lock(config: &Config, roster: &Roster, restored: Option<&Restored>) -> Result<LockFile, StartError> {
     let path = config.lock_file();
     if !path.exists() {
         let origin = roster

@@ -45,7 +45,9 @@ pub enum SalvageError {
         needed: u64,
     },
     /// The own log is not the one that was signed.
-    #[error("the own log {origin} has another root at size {size} than was signed; give it up with `hashpact-node recover`")]
+    #[error(
+        "the own log {origin} has another root at size {size} than was signed; give it up with `hashpact-node recover`"
+    )]
     OwnRoot {
         /// The log.
         origin: String,
@@ -62,7 +64,9 @@ pub enum SalvageError {
         detail: String,
     },
     /// The list of logs cannot be read.
-    #[error("the list of logs cannot be read ({detail}): move the database away and give the log up with `hashpact-node recover`")]
+    #[error(
+        "the list of logs cannot be read ({detail}): move the database away and give the log up with `hashpact-node recover`"
+    )]
     Heads {
         /// RocksDB's words.
         detail: String,
@@ -261,7 +265,9 @@ impl Copying<'_> {
     fn payload(&self, index: u64, leaf: &[u8]) -> (StoredPayload, bool) {
         let key = codec::entry_key(&self.head.log, index);
         let family = self.old.family(payloads::FAMILY);
-        let Ok(Some(row)) = self.old.db.get_pinned_cf(family, key) else { return (StoredPayload::NotHere, true) };
+        let Ok(Some(row)) = self.old.db.get_pinned_cf(family, key) else {
+            return (StoredPayload::NotHere, true);
+        };
         match payloads::decode(&row) {
             Ok(PayloadRef::Present { salt, padded })
                 if places::named_place(leaf).is_some() && check_commitment(leaf, &salt, padded).is_err() =>

@@ -164,7 +164,8 @@ impl Pass {
             return Err(Finding::Rows { end, payloads: read.bad_payloads, detail });
         }
         if let Some((size, found, wanted)) = read.off {
-            let detail = format!("the leaves lead to root {found} at size {size}, shown or signed is {wanted}");
+            let detail =
+                format!("the leaves lead to root {found} at size {size}, shown or signed is {wanted}");
             return Err(Finding::Root { size, detail });
         }
         (self.frontier, self.tiles) = (read.frontier, read.tiles);

@@ -38,8 +38,8 @@ pub use matching::{
     QuerySignal,
 };
 pub use node::{
-    BackupResponse, CatchUp, CosignedStatus, ErrorBody, ErrorDetail, EvidenceJson, EvidenceResponse, LogJson, LogStatus,
-    LogsResponse, MemberJson, MembersResponse, PeerStatus, ReadyResponse, ScrubPlace, ScrubStatus,
+    BackupResponse, CatchUp, CosignedStatus, ErrorBody, ErrorDetail, EvidenceJson, EvidenceResponse, LogJson,
+    LogStatus, LogsResponse, MemberJson, MembersResponse, PeerStatus, ReadyResponse, ScrubPlace, ScrubStatus,
     StatusResponse,
 };
 pub use records::{

@@ -159,12 +159,7 @@ impl Healing {
     }
 
     /// What was sent is on disk; of so many entries the payload is not.
-    pub(crate) fn written(
-        &mut self,
-        log: &mut FollowedLog,
-        payloads_missing: u64,
-        out: &mut Out,
-    ) -> Mended {
+    pub(crate) fn written(&mut self, log: &mut FollowedLog, payloads_missing: u64, out: &mut Out) -> Mended {
         let Stage::Writing { entries, after, .. } = std::mem::replace(&mut self.stage, Stage::Waiting) else {
             return Mended { entries: Vec::new(), is_done: false };
         };

@@ -305,8 +305,12 @@ impl Fixture {
         node.perform(first);
         let effects = node.engine.handle(Event::Timer(Timer::Tick), node.now_ms);
         node.perform(effects);
-        let complete =
-            Health { completeness: Completeness::Complete, append_blocked: None, from_backup: false, peers: Vec::new() };
+        let complete = Health {
+            completeness: Completeness::Complete,
+            append_blocked: None,
+            from_backup: false,
+            peers: Vec::new(),
+        };
         lookup.set_health(complete);
         if options.loaded {
             lookup.set_loaded();

@@ -107,7 +107,9 @@ pub enum Problem {
         not_here: u64,
     },
     /// A payload that is not here is not on the list of what is asked for.
-    #[error("{origin}: the payload of entry {index} is not here, and not listed as missing: nobody would be asked for it")]
+    #[error(
+        "{origin}: the payload of entry {index} is not here, and not listed as missing: nobody would be asked for it"
+    )]
     NotListed {
         /// The log.
         origin: String,
@@ -127,7 +129,9 @@ pub enum Problem {
         detail: String,
     },
     /// What this node cosigned is not what it holds.
-    #[error("{origin}: this node cosigned root {cosigned} at size {size}, the leaves lead to {computed}; do not start it")]
+    #[error(
+        "{origin}: this node cosigned root {cosigned} at size {size}, the leaves lead to {computed}; do not start it"
+    )]
     CosignedRoot {
         /// The log.
         origin: String,

@@ -3,6 +3,7 @@
 mod batch;
 mod damage;
 mod fsck;
+mod fsck_facts;
 mod lock;
 mod missing;
 mod proofs;

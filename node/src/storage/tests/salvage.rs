@@ -39,7 +39,10 @@ impl Damaged {
     }
 
     /// Closes the database and copies it.
-    fn salvage(self) -> (Result<crate::storage::salvage::Salvaged, SalvageError>, tempfile::TempDir, LockState, LogKeys) {
+    fn salvage(
+        self,
+    ) -> (Result<crate::storage::salvage::Salvaged, SalvageError>, tempfile::TempDir, LockState, LogKeys)
+    {
         let keys = [&self.north, &self.south].map(|log| (log.log, log.key.public())).into_iter().collect();
         let (lock, dir) = (self.north.lock(), self.dir);
         drop(self.store);
@@ -72,7 +75,8 @@ fn a_replica_is_cut_where_it_is_damaged_and_everything_else_is_kept() {
     damaged.flip(payloads::FAMILY, &codec::entry_key(&south, 7), 60);
     let (done, dir, lock, keys) = damaged.salvage();
     let salvaged = done.expect("the own log is whole");
-    let of = |log: &str| salvaged.logs.iter().find(|found| found.origin.contains(log)).expect("there").clone();
+    let of =
+        |log: &str| salvaged.logs.iter().find(|found| found.origin.contains(log)).expect("there").clone();
     assert_eq!((of("north").whole, of("north").cut), (300, None));
     let cut = of("south");
     assert_eq!((cut.stored, cut.whole, cut.payloads_lost), (600, 520, 1));
@@ -92,7 +96,11 @@ fn a_replica_is_cut_where_it_is_damaged_and_everything_else_is_kept() {
 fn damaged_tiles_cost_nothing_that_the_leaves_have() {
     let damaged = Damaged::new();
     let south = damaged.south.log;
-    damaged.store.db.delete_cf(damaged.store.family(tiles::FAMILY), tiles::key(&south, 0, 2)).expect("meddling");
+    damaged
+        .store
+        .db
+        .delete_cf(damaged.store.family(tiles::FAMILY), tiles::key(&south, 0, 2))
+        .expect("meddling");
     damaged.flip(tiles::FAMILY, &tiles::key(&south, 1, 0), 3);
     let (done, dir, lock, keys) = damaged.salvage();
     assert!(done.expect("whole").logs.iter().all(|log| log.cut.is_none() && log.whole == log.stored));

@@ -216,7 +216,10 @@ fn a_block_that_cannot_be_read_is_a_finding() {
     assert!(hit, "the leaf is in a table");
     let mut pass = kept.pass(0);
     let found = kept.walk(&mut pass);
-    assert!(matches!(&found, Err(Finding::Unreadable { detail }) if detail.contains("orruption")), "{found:?}");
+    assert!(
+        matches!(&found, Err(Finding::Unreadable { detail }) if detail.contains("orruption")),
+        "{found:?}"
+    );
     assert_eq!(pass.position() % 256, 0);
     let faults = kept.faults();
     assert!(faults.iter().any(|fault| fault.contains("leaves cannot be read at entry")), "{faults:?}");

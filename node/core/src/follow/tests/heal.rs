@@ -66,8 +66,7 @@ fn a_run_is_fetched_from_its_author_first_and_stored_again() {
     assert_eq!(repair(&mut bench).expect("a batch").payloads, []);
     assert!(healing.written(&mut bench.log, 0, &mut bench.out).is_done);
     bench.absorb();
-    let healed =
-        bench.effects.iter().any(|effect| matches!(effect, Effect::Healed { start: 4, end: 8, .. }));
+    let healed = bench.effects.iter().any(|effect| matches!(effect, Effect::Healed { start: 4, end: 8, .. }));
     assert!(healed, "{:?}", bench.effects);
 }
 
