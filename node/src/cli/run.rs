@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 use crate::network::{Network, NetworkConfig, NetworkEvent, NetworkHandle, NetworkLimits};
 use crate::restored::Restored;
 use crate::scrub::{Scrub, ScrubAsk, ScrubPace, ScrubParts, Shown};
-use crate::service::{Identity, SUBMISSIONS_QUEUED_MAX, Service};
+use crate::service::{Identity, SUBMISSIONS_QUEUED_MAX, Service, Submission};
 use crate::storage::{LockFile, Store};
 use crate::tokens::Tokens;
 use anyhow::Context as _;
@@ -95,26 +95,13 @@ pub async fn run(
     let restored = Restored::find(&config.restored_file()).context("the mark of a restored data folder")?;
     let lock = open_lock(&config, chain.current(), restored.as_ref())?;
     let lock_state = lock.state().clone();
-    if let Some(repair) = lock.repair() {
-        tracing::warn!(?repair, "one slot of the lock file was damaged and has been written again");
-    }
     let card = node_card(&config, &keys, chain.current())?;
     let host = Host::find(config.host_file());
     let is_doubtful = doubts(&config, host.as_ref(), restored.as_ref(), &options)?;
 
-    let lookup = Arc::new(Lookup::new(chain.version()));
-    if restored.is_some() {
-        lookup.set_health(hidden());
-    }
+    let lookup = new_lookup(&chain, restored.is_some());
     let metrics = Arc::new(Metrics::default());
-    let (submit, submissions) = mpsc::channel(SUBMISSIONS_QUEUED_MAX);
-    let identity = Identity {
-        member: config.member.to_string(),
-        roster: chain.current_shared().clone(),
-        started: Instant::now(),
-    };
-    let service =
-        Service::new(identity, submit, Arc::clone(&lookup), Arc::clone(&store), Arc::clone(&metrics));
+    let (service, submissions) = new_service(&config, &chain, &lookup, &store, &metrics);
     let (cosign_asks, backup_asks) = (service.cosign_asks(), service.backup_asks());
     let server = bind(&config, service.clone(), tokens, listening).await?;
     let log_keys = chain.current().logs().map(|log| (log.log_id, *log.key)).collect();
@@ -181,6 +168,33 @@ pub async fn run(
     Ok(outcome?)
 }
 
+/// What look-ups read; of a node that came from a backup they read nothing before the loop has begun.
+fn new_lookup(chain: &RosterChain, from_backup: bool) -> Arc<Lookup> {
+    let lookup = Lookup::new(chain.version());
+    if from_backup {
+        let (completeness, append_blocked) = (Completeness::Starting, Some("loading"));
+        lookup.set_health(Health { completeness, append_blocked, from_backup, peers: Vec::new() });
+    }
+    Arc::new(lookup)
+}
+
+fn new_service(
+    config: &Config,
+    chain: &RosterChain,
+    lookup: &Arc<Lookup>,
+    store: &Arc<Store>,
+    metrics: &Arc<Metrics>,
+) -> (Service, mpsc::Receiver<Submission>) {
+    let (submit, submissions) = mpsc::channel(SUBMISSIONS_QUEUED_MAX);
+    let identity = Identity {
+        member: config.member.to_string(),
+        roster: chain.current_shared().clone(),
+        started: Instant::now(),
+    };
+    let (lookup, store, metrics) = (Arc::clone(lookup), Arc::clone(store), Arc::clone(metrics));
+    (Service::new(identity, submit, lookup, store, metrics), submissions)
+}
+
 async fn bind(
     config: &Config,
     service: Service,
@@ -210,12 +224,6 @@ fn start_network(
         bootstrap: config.network.peers.clone(),
         limits,
     })?)
-}
-
-/// What look-ups know of a node that came from a backup, before the loop has begun.
-fn hidden() -> Health {
-    let (completeness, append_blocked) = (Completeness::Starting, Some("loading"));
-    Health { completeness, append_blocked, from_backup: true, peers: Vec::new() }
 }
 
 /// Starts to read again what is stored, unless that is switched off.
@@ -287,7 +295,11 @@ fn open_lock(config: &Config, roster: &Roster, restored: Option<&Restored>) -> R
         };
         return Err(stop.into());
     }
-    Ok(LockFile::open(&path).with_context(|| format!("lock file {}", path.display()))?)
+    let lock = LockFile::open(&path).with_context(|| format!("lock file {}", path.display()))?;
+    if let Some(repair) = lock.repair() {
+        tracing::warn!(?repair, "one slot of the lock file was damaged and has been written again");
+    }
+    Ok(lock)
 }
 
 /// Writes index snapshots from now on; counts where the index came from.
