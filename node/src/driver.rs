@@ -22,7 +22,7 @@ use hashpact_core::event::Submit;
 use hashpact_core::health::Health;
 use hashpact_core::{Effect, Engine, Event, StopReason};
 use hashpact_protocol::digest::{LogId, NodeHash};
-use hashpact_protocol::wire::{ConsistencyAnswer, CosignAnswer, Refusal, Response};
+use hashpact_protocol::wire::{ConsistencyAnswer, CosignAnswer, RangeChunk, Refusal, Response, WirePayload};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -353,9 +353,10 @@ impl Driver {
                     heard(self.network.send(peer, request_id, request).await)?
                 }
                 Effect::Reply { channel, response } => heard(self.network.reply(channel, response).await)?,
-                Effect::ServeRange { channel, log, start, size, entries_max, bytes_max } => {
+                Effect::ServeRange { channel, log, start, size, entries_max, bytes_max, shows_payloads } => {
                     self.serve(channel, move |store| {
-                        store.range(&log, start, size, entries_max, bytes_max).map(Response::Range)
+                        let chunk = store.range(&log, start, size, entries_max, bytes_max)?;
+                        Ok(Response::Range(if shows_payloads { chunk } else { hidden(chunk) }))
                     })
                     .await;
                 }
@@ -500,6 +501,14 @@ impl Driver {
             drop(permit);
         });
     }
+}
+
+/// The leaves alone.
+fn hidden(mut chunk: RangeChunk) -> RangeChunk {
+    for entry in &mut chunk.entries {
+        entry.payload = WirePayload::NotHere;
+    }
+    chunk
 }
 
 /// A network that has ended leaves this node deaf: stop, rather than sign on unheard.

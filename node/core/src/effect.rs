@@ -62,6 +62,8 @@ pub enum Effect {
         entries_max: u32,
         /// Most bytes of leaves and payloads to send (one entry always goes).
         bytes_max: u32,
+        /// Whether payloads are shown; else each is *not here*.
+        shows_payloads: bool,
     },
     /// Answer an inbound request for payloads from the database: what stands beside the first of these
     /// leaves, in this order, within the bound (one always goes). All are below the published size.

@@ -234,8 +234,6 @@ impl Engine {
         let id = LogId::new(range.log);
         let refusal = match self.served(&id) {
             None => Some(Refusal::UnknownLog),
-            // Some payloads may have been erased since the backup.
-            Some(_) if self.from_backup => Some(Refusal::Busy),
             Some(held) if range.size > held => Some(Refusal::BeyondSize { held }),
             Some(_) if range.start >= range.size || range.entries_max == 0 => Some(Refusal::Malformed),
             Some(_) => None,
@@ -249,6 +247,8 @@ impl Engine {
                 size: range.size,
                 entries_max: range.entries_max,
                 bytes_max: range.bytes_max,
+                // Some may have been erased since the backup. Leaves go on, or two restored nodes would wait for one another.
+                shows_payloads: !self.from_backup,
             }),
         }
     }
