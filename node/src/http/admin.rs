@@ -20,5 +20,5 @@ pub(super) async fn backup(
     let caller = api.allow(&headers, &[Scope::Admin])?;
     let _slot = api.backups.enter(caller.id)?;
     // Not within the time of a request: whoever makes a copy waits for it.
-    Ok(Json(api.service.checkpoint(&api.checkpoints).await?))
+    Ok(Json(api.service.copy_database(&api.checkpoints).await?))
 }

@@ -39,7 +39,7 @@ impl Service {
     ///
     /// # Errors
     /// The node is loading or stopping, or the disk refused.
-    pub async fn checkpoint(&self, dir: &Path) -> Result<api::BackupResponse, ServiceError> {
+    pub async fn copy_database(&self, dir: &Path) -> Result<api::BackupResponse, ServiceError> {
         let asks = self.inner.backup_asks.get().filter(|_| self.inner.lookup.is_loaded());
         let (answer, answered) = oneshot::channel();
         let asked = asks.ok_or(ServiceError::Loading)?.send(BackupAsk { answer }).await;
