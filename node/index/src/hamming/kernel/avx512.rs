@@ -89,9 +89,24 @@ impl Kernel for Avx512Popcnt {
     #[inline(always)]
     unsafe fn line_within<const T: u32>(line: *const u8, fingerprint: u16) -> u32 {
         // SAFETY: 64 readable bytes and AVX-512BITALG are the caller's promise.
+        unsafe { counted_at_most::<T>(differences(line, fingerprint)) }
+    }
+
+    #[inline(always)]
+    unsafe fn line_within_each<const T: u32>(
+        line: *const u8,
+        queries: &[[Asking; FEW]],
+        within: &mut [[u32; FEW]],
+    ) {
+        // SAFETY: 64 readable bytes and AVX-512BITALG are the caller's promise. Words are broadcast by the load alone.
         unsafe {
-            let counts = _mm512_popcnt_epi16(differences(line, fingerprint));
-            _mm512_cmple_epu16_mask(counts, _mm512_set1_epi16(T as i16))
+            let line = _mm512_loadu_si512(line.cast());
+            for (queries, within) in queries.iter().zip(within) {
+                for (query, within) in queries.iter().zip(within) {
+                    let fingerprint = _mm512_set1_epi32(query.fingerprint_twice.cast_signed());
+                    *within = counted_at_most::<T>(_mm512_xor_si512(line, fingerprint));
+                }
+            }
         }
     }
 
@@ -131,6 +146,16 @@ unsafe fn at_most<const T: u32>(mut lanes: __m512i) -> u32 {
             _ => _mm512_testn_epi16_mask(lanes, _mm512_add_epi16(lanes, ones)),
         }
     }
+}
+
+/// [`at_most`] by counting.
+///
+/// # Safety
+/// The processor has AVX-512 BW and BITALG.
+#[inline(always)]
+unsafe fn counted_at_most<const T: u32>(lanes: __m512i) -> u32 {
+    // SAFETY: the caller's promise.
+    unsafe { _mm512_cmple_epu16_mask(_mm512_popcnt_epi16(lanes), _mm512_set1_epi16(T as i16)) }
 }
 
 /// # Safety
