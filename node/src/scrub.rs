@@ -217,7 +217,7 @@ impl Scrubbing {
             let stepped = match pass.step(&store) {
                 Err(first) => pass.step(&store).inspect(|_| {
                     let detail = first.detail();
-                    warn!(log.origin = head.origin, detail, "a finding was not confirmed; check the memory");
+                    warn!(origin = head.origin, detail, "a finding was not confirmed; check the memory");
                 }),
                 stepped => stepped,
             };
@@ -300,7 +300,7 @@ impl Scrubbing {
         }
         let (Finding::Rows { end, payloads, detail }, Some(pass)) = (finding, pass) else {
             warn!(
-                log.origin = head.origin,
+                origin = head.origin,
                 "this cannot be healed while the node runs: stop it and run `hashpact-node repair`"
             );
             return Ok(false);
@@ -310,21 +310,21 @@ impl Scrubbing {
         let (payloads, said) = (payloads.clone(), detail.clone());
         self.ask(ScrubAsk::Damage(Damage { log: head.log, start, end, before, payloads, detail: said }));
         let Some(payloads_missing) = self.wait_for_healing(head.log, start)? else {
-            warn!(log.origin = head.origin, start, end, "no peer could help with damaged entries yet");
+            warn!(origin = head.origin, start, end, "no peer could help with damaged entries yet");
             return Ok(false);
         };
         let details = json!({
             "log": head.origin, "start": start, "end": end, "found": detail, "payloads_missing": payloads_missing,
         });
         self.journal("healed", &details);
-        info!(log.origin = head.origin, start, end, payloads_missing, "damaged entries were fetched again");
+        info!(origin = head.origin, start, end, payloads_missing, "damaged entries were fetched again");
         self.parts.metrics.scrub.healed.inc();
         self.parts.shown.healed(&head.origin);
         Ok(true)
     }
 
     fn count(&self, head: &PublishedHead, detail: &str) {
-        error!(log.origin = head.origin, detail, "stored bytes are not what they were: check the disk");
+        error!(origin = head.origin, detail, "stored bytes are not what they were: check the disk");
         self.parts.metrics.scrub.problems.inc();
         self.parts.shown.problem(&head.origin, detail);
     }

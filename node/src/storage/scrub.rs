@@ -139,8 +139,8 @@ impl Pass {
         let end = self.size.min(start - start % u64::from(TILE_WIDTH) + u64::from(TILE_WIDTH));
         let mut read = Read::new(self.frontier.clone(), self.tiles.clone(), &self.pins);
         read.entries(store, &self.log, start, end)?;
-        let touched = read.tiles.finish();
-        for (level, index, hashes) in touched {
+        let mut wrong = Vec::new();
+        for (level, index, hashes) in read.tiles.finish() {
             let stored = match store.load_tile(&self.log, level, index) {
                 Ok(stored) => stored,
                 Err(StoreError::TileLength { .. }) => Vec::new(),
@@ -154,9 +154,8 @@ impl Pass {
                 let differs = stored.iter().zip(&hashes).position(|(stored, computed)| stored != computed);
                 let first = index * u64::from(TILE_WIDTH) + differs.unwrap_or(stored.len()) as u64;
                 read.bad.insert(first, "leaf and hash tile differ".to_owned());
-            } else if self.wrong_tiles.len() < WRONG_TILES_MAX {
-                self.wrong_tiles.retain(|wrong| (wrong.0, wrong.1) != (level, index));
-                self.wrong_tiles.push((level, index, hashes));
+            } else {
+                wrong.push((level, index, hashes));
             }
         }
         if let Some((index, what)) = read.bad.first_key_value() {
@@ -167,6 +166,13 @@ impl Pass {
             let detail =
                 format!("the leaves lead to root {found} at size {size}, shown or signed is {wanted}");
             return Err(Finding::Root { size, detail });
+        }
+        // Only now: what damaged leaves lead to is no tile.
+        for tile in wrong {
+            self.wrong_tiles.retain(|before| (before.0, before.1) != (tile.0, tile.1));
+            if self.wrong_tiles.len() < WRONG_TILES_MAX {
+                self.wrong_tiles.push(tile);
+            }
         }
         (self.frontier, self.tiles) = (read.frontier, read.tiles);
         Ok(Stepped { bytes: read.bytes, is_done: end == self.size })
