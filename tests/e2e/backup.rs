@@ -64,30 +64,8 @@ fn a_backup_under_load_comes_back_and_the_log_goes_on_in_the_next() -> Result<()
     let mut consortium = Consortium::found(&["ash", "birch", "cedar"])?;
     consortium.start()?;
     let api = Api::of(&consortium.nodes[0])?;
-    let mut receipts = replicated(&api, 0..300, "before")?;
     let places = Places::of(&consortium.nodes[0], "backup");
-    let is_done = AtomicBool::new(false);
-    let meanwhile = std::thread::scope(|threads| -> Result<Vec<Value>> {
-        let writer = threads.spawn(|| -> Result<Vec<Value>> {
-            let mut stated = Vec::new();
-            for round in 0.. {
-                let from = 1_000 + round * 20;
-                stated.extend(replicated(&api, from..from + 20, &format!("meanwhile-{round}"))?);
-                if is_done.load(Ordering::Relaxed) {
-                    break;
-                }
-            }
-            Ok(stated)
-        });
-        let taken = places.take(&consortium.nodes[0]);
-        is_done.store(true, Ordering::Relaxed);
-        let stated = writer.join().map_err(|_| anyhow::anyhow!("the writer panicked"))?;
-        let said = taken?;
-        ensure!(said.contains("verified: ") && said.contains("keep them apart"), "{said}");
-        stated
-    })?;
-    ensure!(meanwhile.len() >= 20, "appends went on");
-    receipts.extend(meanwhile);
+    let mut receipts = backed_up_under_load(&consortium, &api, &places)?;
     check_backup(&consortium.nodes[0], &places)?;
     receipts.extend(replicated(&api, 5_000..5_100, "after")?);
     let signed = receipts.len() as u64;
@@ -113,17 +91,7 @@ fn a_backup_under_load_comes_back_and_the_log_goes_on_in_the_next() -> Result<()
     }
     let ash = &mut consortium.nodes[0];
     ash.start()?;
-    ash.wait_for("the API", |status| status.ready && status.restored)?;
-    let api = Api::of(ash)?;
-    for target in ["/v1/records", "/v1/audit/export"] {
-        let answer = api.get(target)?;
-        ensure!(answer.status == 503 && answer.json()?["error"]["code"] == "restored", "{}", answer.text());
-    }
-    let query = json!({ "items": [{ "signals": [{ "type": "md5", "value": "00".repeat(16) }] }] });
-    let answer = api.post("/v1/match", &query)?;
-    ensure!(answer.status == 503, "no answer is no silent \"no\": {} {}", answer.status, answer.text());
-    ensure!(ash.dir.join("data/restored").exists(), "the mark stays");
-
+    shows_no_payload(ash)?;
     for node in &mut consortium.nodes[1..] {
         node.start()?;
     }
@@ -140,6 +108,63 @@ fn a_backup_under_load_comes_back_and_the_log_goes_on_in_the_next() -> Result<()
     for node in &consortium.nodes {
         node.wait_until_open()?;
     }
+    goes_on_in_the_next(&consortium, &receipts)?;
+    let actions: Vec<Value> =
+        journal(&consortium.nodes[0])?.into_iter().map(|line| line["action"].clone()).collect();
+    ensure!(actions.contains(&json!("restore")) && actions.contains(&json!("recover")), "{actions:?}");
+    for node in &mut consortium.nodes {
+        node.stop()?;
+        fsck_clean(node)?;
+    }
+    Ok(())
+}
+
+/// A backup while records are stated; gives the receipts of all of them.
+fn backed_up_under_load(consortium: &Consortium, api: &Api, places: &Places) -> Result<Vec<Value>> {
+    let mut receipts = replicated(api, 0..300, "before")?;
+    let is_done = AtomicBool::new(false);
+    let meanwhile = std::thread::scope(|threads| -> Result<Vec<Value>> {
+        let writer = threads.spawn(|| -> Result<Vec<Value>> {
+            let mut stated = Vec::new();
+            for round in 0.. {
+                let from = 1_000 + round * 20;
+                stated.extend(replicated(api, from..from + 20, &format!("meanwhile-{round}"))?);
+                if is_done.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+            Ok(stated)
+        });
+        let taken = places.take(&consortium.nodes[0]);
+        is_done.store(true, Ordering::Relaxed);
+        let stated = writer.join().map_err(|_| anyhow::anyhow!("the writer panicked"))?;
+        let said = taken?;
+        ensure!(said.contains("verified: ") && said.contains("keep them apart"), "{said}");
+        stated
+    })?;
+    ensure!(meanwhile.len() >= 20, "appends went on");
+    receipts.extend(meanwhile);
+    Ok(receipts)
+}
+
+/// A restored node that has met nobody answers nothing that follows from payloads.
+fn shows_no_payload(node: &Node) -> Result<()> {
+    node.wait_for("the API", |status| status.ready && status.restored)?;
+    let api = Api::of(node)?;
+    for target in ["/v1/records", "/v1/audit/export"] {
+        let answer = api.get(target)?;
+        ensure!(answer.status == 503 && answer.json()?["error"]["code"] == "restored", "{}", answer.text());
+    }
+    let query = json!({ "items": [{ "signals": [{ "type": "md5", "value": "00".repeat(16) }] }] });
+    let answer = api.post("/v1/match", &query)?;
+    ensure!(answer.status == 503, "no answer is no silent \"no\": {} {}", answer.status, answer.text());
+    ensure!(node.dir.join("data/restored").exists(), "the mark stays");
+    Ok(())
+}
+
+/// Nothing acknowledged is lost, and the next log takes entries.
+fn goes_on_in_the_next(consortium: &Consortium, receipts: &[Value]) -> Result<()> {
+    let signed = receipts.len() as u64;
     let api = Api::of(&consortium.nodes[0])?;
     for (index, receipt) in receipts.iter().enumerate() {
         let id = receipt["record"].as_str().context("record")?;
@@ -148,17 +173,10 @@ fn a_backup_under_load_comes_back_and_the_log_goes_on_in_the_next() -> Result<()
     }
     let next = api.contribute(&(9_000..9_010).map(record).collect::<Vec<_>>())?;
     ensure!(next[0]["index"] == 0, "a new log begins at 0: {}", next[0]);
-    agree(&consortium, "ash", signed)?;
+    agree(consortium, "ash", signed)?;
     for node in &consortium.nodes {
         wait_until("the next log to arrive", || Ok(held(node, "/ash/2")? == 10))?;
         ensure!(all_records(&Api::of(node)?)?.len() as u64 == signed + 10, "{}", node.member);
-    }
-    let actions: Vec<Value> =
-        journal(&consortium.nodes[0])?.into_iter().map(|line| line["action"].clone()).collect();
-    ensure!(actions.contains(&json!("restore")) && actions.contains(&json!("recover")), "{actions:?}");
-    for node in &mut consortium.nodes {
-        node.stop()?;
-        fsck_clean(node)?;
     }
     Ok(())
 }
