@@ -50,11 +50,23 @@ impl Kernel for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn marked(words: &[u32; MANY], mask: u32) -> u32 {
-        // SAFETY: AVX-512F is the caller's promise; the array has sixteen words.
+    unsafe fn marked(
+        words: &[u32; MANY],
+        count: usize,
+        mask: u32,
+        first: u32,
+        numbers: &mut [u32; MANY],
+    ) -> usize {
+        // SAFETY: AVX-512F is the caller's promise; both arrays have sixteen words.
         unsafe {
             let words = _mm512_loadu_si512(words.as_ptr().cast());
-            u32::from(_mm512_test_epi32_mask(words, _mm512_set1_epi32(mask.cast_signed())))
+            let marked = _mm512_test_epi32_mask(words, _mm512_set1_epi32(mask.cast_signed()))
+                & (1u32 << count.min(MANY)).wrapping_sub(1) as u16;
+            let each = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+            let each = _mm512_add_epi32(each, _mm512_set1_epi32(first.cast_signed()));
+            let together = _mm512_maskz_compress_epi32(marked, each);
+            _mm512_storeu_si512(numbers.as_mut_ptr().cast(), together);
+            marked.count_ones() as usize
         }
     }
 
@@ -111,9 +123,15 @@ impl Kernel for Avx512Popcnt {
     }
 
     #[inline(always)]
-    unsafe fn marked(words: &[u32; MANY], mask: u32) -> u32 {
+    unsafe fn marked(
+        words: &[u32; MANY],
+        count: usize,
+        mask: u32,
+        first: u32,
+        numbers: &mut [u32; MANY],
+    ) -> usize {
         // SAFETY: the caller's promise covers the smaller instruction set.
-        unsafe { Avx512::marked(words, mask) }
+        unsafe { Avx512::marked(words, count, mask, first, numbers) }
     }
 
     #[inline(always)]
