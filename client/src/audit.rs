@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hashpact_protocol::bundle::Scope;
+use hashpact_protocol::digest::{Sha256Parts, hex_encode};
 use reqwest::header::RANGE;
 use reqwest::{Method, StatusCode};
 
@@ -11,6 +12,9 @@ use crate::error::ClientError;
 
 /// How long a transfer may take; one that stands still is ended by the node.
 const TRANSFER_TIMEOUT: Duration = Duration::from_secs(7 * 86_400);
+
+/// The node's code for a transfer that cannot be taken up, because the bundle does not begin any more with what arrived.
+pub const OTHER_BEGINNING: &str = "other_beginning";
 
 /// Which bundle.
 #[derive(Debug, Clone)]
@@ -21,6 +25,23 @@ pub struct AuditFetch {
     pub payloads: bool,
     /// Heads and moment (seconds since 1970 UTC) of an earlier answer, to get the same bytes again.
     pub resume: Option<(String, u64)>,
+}
+
+/// What has arrived of a bundle.
+#[derive(Debug, Clone, Default)]
+pub struct Arrived {
+    /// Bytes.
+    pub len: u64,
+    /// Their SHA-256.
+    pub digest: Sha256Parts,
+}
+
+impl Arrived {
+    /// Takes the next bytes.
+    pub fn take(&mut self, bytes: &[u8]) {
+        self.len += bytes.len() as u64;
+        self.digest.update(bytes);
+    }
 }
 
 /// A bundle that is arriving.
@@ -35,12 +56,12 @@ pub struct AuditAnswer {
 }
 
 impl Client {
-    /// Asks for an audit bundle as a plain archive, from some byte on. Bytes before the first answer's end are the same
-    /// for the same heads and moment, unless a payload was erased meanwhile.
+    /// Asks for an audit bundle as a plain archive, or for what follows the bytes that have arrived of it. The node
+    /// refuses with the code [`OTHER_BEGINNING`] when the bundle does not begin with them any more.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn audit_export(&self, asked: &AuditFetch, from: u64) -> Result<AuditAnswer, ClientError> {
+    pub async fn audit_export(&self, asked: &AuditFetch, had: &Arrived) -> Result<AuditAnswer, ClientError> {
         let url = self.url("v1/audit/export");
         let mut query = vec![
             ("scope", asked.scope.text()),
@@ -52,8 +73,10 @@ impl Client {
             query.push(("begun", begun_s.to_string()));
         }
         let mut request = self.request(Method::GET, &url).query(&query).timeout(TRANSFER_TIMEOUT);
-        if from > 0 {
-            request = request.header(RANGE, format!("bytes={from}-"));
+        if had.len > 0 {
+            request = request
+                .header(RANGE, format!("bytes={}-", had.len))
+                .header("Hashpact-Beginning", hex_encode(&had.digest.digest()));
         }
         let sent = request.send().await;
         let response = sent.map_err(|error| ClientError::Unreachable {
@@ -61,7 +84,7 @@ impl Client {
             attempts: 1,
             reason: chain(&error),
         })?;
-        let expected = if from > 0 { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+        let expected = if had.len > 0 { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
         if response.status() != expected {
             return Err(refusal_of(&url, response).await);
         }

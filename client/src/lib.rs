@@ -20,6 +20,6 @@ pub mod journal;
 pub mod list;
 pub mod retry;
 
-pub use audit::{AuditAnswer, AuditFetch};
+pub use audit::{Arrived, AuditAnswer, AuditFetch, OTHER_BEGINNING};
 pub use client::{ANSWER_MAX_BYTES, Client, DEFAULT_URL};
 pub use error::ClientError;

@@ -14,6 +14,11 @@ use std::path::{Path, PathBuf};
 /// Longest time between two index snapshots, in seconds: a week.
 const SNAPSHOT_INTERVAL_MAX_S: u64 = 7 * 86_400;
 
+/// Fastest scrub, in megabytes a second: faster than disks are.
+const SCRUB_RATE_MAX_MB_S: u32 = 10_000;
+/// Longest time between two passes of the scrub, in seconds: a year.
+const SCRUB_INTERVAL_MAX_S: u64 = 366 * 86_400;
+
 /// The file as written.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +36,9 @@ pub struct RawConfig {
     /// The match index.
     #[serde(default)]
     pub index: RawIndex,
+    /// Reading again what is stored.
+    #[serde(default)]
+    pub scrub: RawScrub,
     /// Logging.
     #[serde(default)]
     pub log: RawLog,
@@ -112,6 +120,22 @@ impl Default for RawIndex {
     }
 }
 
+/// `[scrub]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawScrub {
+    /// Megabytes a second that are read again at most; 0: nothing is.
+    pub rate_mb_s: u32,
+    /// Least time between the beginnings of two passes over everything, in seconds.
+    pub interval_s: u64,
+}
+
+impl Default for RawScrub {
+    fn default() -> Self {
+        Self { rate_mb_s: 2, interval_s: 86_400 }
+    }
+}
+
 /// `[log]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -153,6 +177,8 @@ pub struct Config {
     pub http: RawHttp,
     /// `[index]`
     pub index: RawIndex,
+    /// `[scrub]`
+    pub scrub: RawScrub,
     /// `[log]`
     pub log: RawLog,
 }
@@ -250,6 +276,14 @@ impl Config {
             let rule = format!("must be 0 to {SNAPSHOT_INTERVAL_MAX_S}");
             return Err(value("index.snapshot_interval_s", &given, &rule));
         }
+        if raw.scrub.rate_mb_s > SCRUB_RATE_MAX_MB_S {
+            let given = raw.scrub.rate_mb_s.to_string();
+            return Err(value("scrub.rate_mb_s", &given, &format!("must be 0 to {SCRUB_RATE_MAX_MB_S}")));
+        }
+        if raw.scrub.interval_s > SCRUB_INTERVAL_MAX_S {
+            let given = raw.scrub.interval_s.to_string();
+            return Err(value("scrub.interval_s", &given, &format!("must be 0 to {SCRUB_INTERVAL_MAX_S}")));
+        }
         for (field, addresses, role) in [
             ("network.listen", &raw.network.listen, AddressRole::Listen),
             ("network.advertise", &raw.network.advertise, AddressRole::Dial),
@@ -266,6 +300,7 @@ impl Config {
             http_listen,
             http: raw.http,
             index: raw.index,
+            scrub: raw.scrub,
             log: raw.log,
         })
     }
@@ -324,6 +359,24 @@ impl Config {
         self.data_dir.join("card")
     }
 
+    /// Where the scrub stands: derived, safe to delete.
+    #[must_use]
+    pub fn scrub_file(&self) -> PathBuf {
+        self.data_dir.join("scrub")
+    }
+
+    /// Copies of the database that a running node makes for `backup`.
+    #[must_use]
+    pub fn checkpoints_dir(&self) -> PathBuf {
+        self.data_dir.join("checkpoints")
+    }
+
+    /// Says that this data folder came from a backup, until the node has caught up.
+    #[must_use]
+    pub fn restored_file(&self) -> PathBuf {
+        self.data_dir.join("restored")
+    }
+
     /// Hashes of the API's bearer tokens.
     #[must_use]
     pub fn tokens_file(&self) -> PathBuf {
@@ -357,6 +410,7 @@ mod tests {
         assert_eq!(format!("{:?}", sample.network), format!("{:?}", bare.network));
         assert_eq!(format!("{:?}", sample.http), format!("{:?}", bare.http));
         assert_eq!(format!("{:?}", sample.index), format!("{:?}", bare.index));
+        assert_eq!(format!("{:?}", sample.scrub), format!("{:?}", bare.scrub));
         assert_eq!(format!("{:?}", sample.log), format!("{:?}", bare.log));
     }
 
@@ -377,6 +431,8 @@ mod tests {
                 "index.snapshot_interval_s = \"604801\": must be 0 to 604800",
             ),
             ("member = \"acme\"\ndata_dir = \"d\"\n[index]\nevery = 1", "unknown field `every`"),
+            ("member = \"acme\"\ndata_dir = \"d\"\n[scrub]\nrate_mb_s = 10001", "must be 0 to 10000"),
+            ("member = \"acme\"\ndata_dir = \"d\"\n[scrub]\ninterval_s = 99999999", "scrub.interval_s"),
             ("member = \"acme\"\ndata_dir = \"d\"\n[log]\nformat = \"xml\"", "xml"),
         ];
         for (text, expected) in cases {

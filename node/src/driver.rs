@@ -10,16 +10,19 @@ use crate::host::Host;
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use crate::network::{NetworkEvent, NetworkHandle, NetworkStopped};
-use crate::service::{CosignAsk, Submission};
+use crate::restored::Restored;
+use crate::scrub::{ScrubAsk, Told};
+use crate::service::{BackupAsk, CosignAsk, Submission};
 use crate::storage::{LockFile, Store, StoreError};
 use hashpact_core::effect::{
-    FactWrite, ForkedLog, LockState, PayloadBatch, PublishedHead, SubmitError, Timer, WriteBatch, WriteId,
+    FactWrite, ForkedLog, LockState, PayloadBatch, PublishedHead, RepairBatch, SubmitError, Timer,
+    WriteBatch, WriteId,
 };
 use hashpact_core::event::Submit;
 use hashpact_core::health::Health;
 use hashpact_core::{Effect, Engine, Event, StopReason};
-use hashpact_protocol::digest::LogId;
-use hashpact_protocol::wire::{ConsistencyAnswer, CosignAnswer, Refusal, Response};
+use hashpact_protocol::digest::{LogId, NodeHash};
+use hashpact_protocol::wire::{ConsistencyAnswer, CosignAnswer, RangeChunk, Refusal, Response, WirePayload};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -48,7 +51,18 @@ enum Job {
     Fact(FactWrite),
     Lock(WriteId, LockState),
     Payloads(PayloadBatch),
-    Missing { log: LogId, after: Option<u64>, count_max: usize },
+    Repair(RepairBatch),
+    Tiles {
+        log: LogId,
+        wrong: Vec<(u8, u64, Vec<NodeHash>)>,
+    },
+    /// Says what was signed last, for a backup that begins now.
+    LockState(oneshot::Sender<LockState>),
+    Missing {
+        log: LogId,
+        after: Option<u64>,
+        count_max: usize,
+    },
 }
 
 /// Everything that the loop joins.
@@ -61,6 +75,12 @@ pub struct Driver {
     network_events: mpsc::Receiver<NetworkEvent>,
     submissions: mpsc::Receiver<Submission>,
     cosign_asks: mpsc::Receiver<CosignAsk>,
+    backup_asks: mpsc::Receiver<BackupAsk>,
+    scrub_asks: mpsc::Receiver<ScrubAsk>,
+    /// Where the scrub is told what was healed.
+    scrub_told: Option<std::sync::mpsc::SyncSender<Told>>,
+    /// Present until a node that came from a backup has caught up.
+    restored: Option<Restored>,
     cosign_answers: HashMap<u64, oneshot::Sender<CosignAnswer>>,
     jobs: std::sync::mpsc::SyncSender<Job>,
     done: mpsc::Receiver<Event>,
@@ -111,6 +131,14 @@ pub struct Parts {
     pub host: Option<Host>,
     /// Local requests to cosign.
     pub cosign_asks: mpsc::Receiver<CosignAsk>,
+    /// Backups that begin.
+    pub backup_asks: mpsc::Receiver<BackupAsk>,
+    /// What the scrub found.
+    pub scrub_asks: mpsc::Receiver<ScrubAsk>,
+    /// Where the scrub is told what was healed; `None` if it is switched off.
+    pub scrub_told: Option<std::sync::mpsc::SyncSender<Told>>,
+    /// The mark of a data folder that came from a backup.
+    pub restored: Option<Restored>,
 }
 
 impl Driver {
@@ -129,6 +157,10 @@ impl Driver {
             network_events,
             submissions,
             cosign_asks,
+            backup_asks,
+            scrub_asks,
+            scrub_told,
+            restored,
             host,
         } = parts;
         let (jobs, inbox) = std::sync::mpsc::sync_channel(WRITES_QUEUED_MAX);
@@ -147,6 +179,10 @@ impl Driver {
             network_events,
             submissions,
             cosign_asks,
+            backup_asks,
+            scrub_asks,
+            scrub_told,
+            restored,
             cosign_answers: HashMap::new(),
             jobs,
             done,
@@ -192,6 +228,11 @@ impl Driver {
                 }
                 Some(submission) = self.submissions.recv() => self.accept(submission),
                 Some(ask) = self.cosign_asks.recv(), if stopping_until.is_none() => Some(self.accept_cosign(ask)),
+                Some(ask) = self.backup_asks.recv(), if stopping_until.is_none() => {
+                    self.job(Job::LockState(ask.answer))?;
+                    None
+                }
+                Some(ask) = self.scrub_asks.recv() => self.accept_finding(ask)?,
                 Some(event) = self.network_events.recv() => self.translate(event),
                 () = tokio::time::sleep(Duration::from_millis(wait_ms)) => None,
             };
@@ -261,6 +302,13 @@ impl Driver {
         Event::AddCheckpoint { request: self.last_request, body: ask.body }
     }
 
+    fn accept_finding(&self, ask: ScrubAsk) -> Result<Option<Event>, StopReason> {
+        match ask {
+            ScrubAsk::Damage(damage) => Ok(Some(Event::Damaged(damage))),
+            ScrubAsk::Tiles { log, wrong } => self.job(Job::Tiles { log, wrong }).map(|()| None),
+        }
+    }
+
     fn translate(&self, event: NetworkEvent) -> Option<Event> {
         match event {
             NetworkEvent::Listening { address } => {
@@ -309,9 +357,10 @@ impl Driver {
                     heard(self.network.send(peer, request_id, request).await)?
                 }
                 Effect::Reply { channel, response } => heard(self.network.reply(channel, response).await)?,
-                Effect::ServeRange { channel, log, start, size, entries_max, bytes_max } => {
+                Effect::ServeRange { channel, log, start, size, entries_max, bytes_max, shows_payloads } => {
                     self.serve(channel, move |store| {
-                        store.range(&log, start, size, entries_max, bytes_max).map(Response::Range)
+                        let chunk = store.range(&log, start, size, entries_max, bytes_max)?;
+                        Ok(Response::Range(if shows_payloads { chunk } else { hidden(chunk) }))
                     })
                     .await;
                 }
@@ -322,6 +371,12 @@ impl Driver {
                     .await;
                 }
                 Effect::WritePayloads(batch) => self.job(Job::Payloads(batch))?,
+                Effect::Repair(batch) => self.job(Job::Repair(batch))?,
+                Effect::Healed { log, start, end, payloads_missing } => {
+                    let told = Told::Healed { log, start, end, payloads_missing };
+                    // A scrub that has ended needs no telling.
+                    let _ = self.scrub_told.as_ref().map(|scrub| scrub.try_send(told));
+                }
                 Effect::FindMissing { log, after, count_max } => {
                     self.job(Job::Missing { log, after, count_max })?;
                 }
@@ -382,6 +437,11 @@ impl Driver {
         {
             // Compared with the other members: from now on this machine is the known one.
             host.remember();
+        }
+        if !health.from_backup
+            && let Some(restored) = self.restored.take()
+        {
+            restored.clear();
         }
         self.lookup.set_health(health);
     }
@@ -450,6 +510,14 @@ impl Driver {
     }
 }
 
+/// The leaves alone.
+fn hidden(mut chunk: RangeChunk) -> RangeChunk {
+    for entry in &mut chunk.entries {
+        entry.payload = WirePayload::NotHere;
+    }
+    chunk
+}
+
 /// A network that has ended leaves this node deaf: stop, rather than sign on unheard.
 fn heard(sent: Result<(), NetworkStopped>) -> Result<(), StopReason> {
     sent.map_err(|_| StopReason::Internal("the network task has ended"))
@@ -477,7 +545,7 @@ fn write_loop(
                 }
                 write_together(store, &batches)
             }
-            other => vec![perform_job(store, &mut lock, other)],
+            other => perform_job(store, &mut lock, other).into_iter().collect(),
         };
         for event in events {
             let failed = matches!(event, Event::WriteFailed { .. });
@@ -502,22 +570,34 @@ fn write_together(store: &Store, batches: &[WriteBatch]) -> Vec<Event> {
     }
 }
 
-fn perform_job(store: &Store, lock: &mut LockFile, job: Job) -> Event {
+/// What the loop must hear of a job, if anything.
+fn perform_job(store: &Store, lock: &mut LockFile, job: Job) -> Option<Event> {
+    let written = |write, read_back| Event::Written { write, read_back };
     let (write, done) = match job {
-        Job::Write(batch) => return write_together(store, &[batch]).remove(0),
-        Job::Missing { log, after, count_max } => match store.missing(&log, after, count_max) {
-            Ok(found) => return Event::Missing { log, found },
-            Err(error) => (0, Err(error.to_string())),
-        },
-        Job::Lock(write, state) => match lock.write(&state) {
-            Ok(()) => return Event::LockWritten { write },
-            Err(error) => (write, Err(error.to_string())),
-        },
-        Job::Fact(fact) => (fact.id, store.write_fact(&fact).map_err(|error| error.to_string())),
-        Job::Payloads(batch) => (batch.id, store.write_payloads(&batch).map_err(|error| error.to_string())),
+        Job::Write(batch) => return write_together(store, &[batch]).pop(),
+        Job::Missing { log, after, count_max } => {
+            (0, store.missing(&log, after, count_max).map(|found| Some(Event::Missing { log, found })))
+        }
+        Job::Lock(write, state) => {
+            let done = lock.write(&state).map(|()| Event::LockWritten { write });
+            return Some(
+                done.unwrap_or_else(|error| Event::WriteFailed { write, detail: error.to_string() }),
+            );
+        }
+        Job::LockState(answer) => {
+            // Whoever asked may be gone.
+            let _ = answer.send(lock.state().clone());
+            return None;
+        }
+        Job::Fact(fact) => (fact.id, store.write_fact(&fact).map(|()| Some(written(fact.id, Vec::new())))),
+        Job::Payloads(batch) => {
+            (batch.id, store.write_payloads(&batch).map(|()| Some(written(batch.id, Vec::new()))))
+        }
+        Job::Repair(batch) => {
+            let repaired = |payloads_missing| Some(Event::Repaired { write: batch.id, payloads_missing });
+            (batch.id, store.repair(&batch).map(repaired))
+        }
+        Job::Tiles { log, wrong } => (0, store.rewrite_tiles(&log, &wrong).map(|()| None)),
     };
-    match done {
-        Ok(()) => Event::Written { write, read_back: Vec::new() },
-        Err(detail) => Event::WriteFailed { write, detail },
-    }
+    done.unwrap_or_else(|error| Some(Event::WriteFailed { write, detail: error.to_string() }))
 }

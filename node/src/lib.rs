@@ -8,6 +8,7 @@
 //! The node accepts no media on any interface: there is no request, message or file of ours with a
 //! field that could hold any.
 
+pub mod backup;
 pub mod cli;
 pub mod config;
 pub mod driver;
@@ -19,6 +20,8 @@ pub mod keystore;
 pub mod lookup;
 pub mod metrics;
 pub mod network;
+pub mod restored;
+pub mod scrub;
 pub mod service;
 pub mod storage;
 pub mod telemetry;

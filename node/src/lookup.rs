@@ -123,6 +123,7 @@ impl Lookup {
                 health: Health {
                     completeness: Completeness::Starting,
                     append_blocked: Some("loading"),
+                    from_backup: false,
                     peers: Vec::new(),
                 },
                 loaded: false,

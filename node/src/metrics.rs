@@ -54,6 +54,56 @@ pub struct LogLabel {
     pub log: String,
 }
 
+/// What the scrub counts.
+#[derive(Default)]
+pub struct ScrubMetrics {
+    /// Bytes read.
+    pub bytes: Counter,
+    /// Passes that came to their end.
+    pub passes: Counter,
+    /// Findings: alarm when it grows.
+    pub problems: Counter,
+    /// Findings that were healed.
+    pub healed: Counter,
+    position: Gauge,
+    pass_seconds: Gauge<f64, AtomicU64>,
+    whole_time: Gauge<f64, AtomicU64>,
+}
+
+impl ScrubMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.register("scrub_bytes", "Bytes that the scrub has read again", self.bytes.clone());
+        registry.register("scrub_passes", "Passes of the scrub over everything stored", self.passes.clone());
+        registry.register("scrub_problems", "Findings of the scrub", self.problems.clone());
+        registry.register("scrub_healed", "Findings that were fetched again from peers", self.healed.clone());
+        registry.register(
+            "scrub_position",
+            "Entries that the scrub has found whole in this pass, all logs together",
+            self.position.clone(),
+        );
+        registry.register("scrub_pass_seconds", "Time that the last pass took", self.pass_seconds.clone());
+        registry.register(
+            "scrub_whole_timestamp_seconds",
+            "When a pass last found everything whole, in seconds since 1970; 0 if never since the start",
+            self.whole_time.clone(),
+        );
+    }
+
+    /// More entries were found whole.
+    pub fn advanced(&self, entries: u64) {
+        self.position.inc_by(i64::try_from(entries).unwrap_or(i64::MAX));
+    }
+
+    /// A pass ended.
+    pub fn ended(&self, whole: bool, took: Duration) {
+        self.position.set(0);
+        self.pass_seconds.set(took.as_secs_f64());
+        if whole {
+            self.whole_time.set(seconds_since_1970(SystemTime::now()));
+        }
+    }
+}
+
 /// All metrics of this process.
 pub struct Metrics {
     registry: Registry,
@@ -83,6 +133,8 @@ pub struct Metrics {
     log_cosigned_size: Family<LogLabel, Gauge>,
     log_cosigned_time: Family<LogLabel, Gauge>,
     log_forked: Family<LogLabel, Gauge>,
+    /// The scrub.
+    pub scrub: ScrubMetrics,
     peers: Gauge,
     complete: Gauge,
     records: Gauge,
@@ -110,6 +162,7 @@ impl Default for Metrics {
             log_cosigned_size: Family::default(),
             log_cosigned_time: Family::default(),
             log_forked: Family::default(),
+            scrub: ScrubMetrics::default(),
             peers: Gauge::default(),
             complete: Gauge::default(),
             records: Gauge::default(),
@@ -136,6 +189,7 @@ impl Default for Metrics {
         registry.register("records", "Records known, whatever their status", metrics.records.clone());
         metrics.register_witness(&mut registry);
         metrics.register_index(&mut registry);
+        metrics.scrub.register(&mut registry);
         Self { registry, ..metrics }
     }
 }

@@ -4,12 +4,12 @@
 //! Reads go to [`Lookup`] and to published entries of the store on blocking threads; nothing beyond a
 //! log's published size can be read here, whatever the database already holds.
 
-use crate::export::{HeadsError, Holder};
+use crate::export::{HeadsError, Holder, OtherBeginning};
 use crate::lookup::{Cursor, Lookup, RecordsFilter, opinions};
 use crate::metrics::Metrics;
+use crate::scrub::Shown;
 use crate::storage::{Store, StoreError};
-use hashpact_core::effect::CosignedHead;
-use hashpact_core::effect::{PublishedHead, Receipts, StoredPayload, SubmitError};
+use hashpact_core::effect::{CosignedHead, LockState, PublishedHead, Receipts, StoredPayload, SubmitError};
 use hashpact_core::event::{Ack, Draft};
 use hashpact_core::view::{RecordView, StatusReason};
 use hashpact_protocol::api;
@@ -25,6 +25,7 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 mod audit;
+pub(crate) mod backup;
 mod entry;
 mod matching;
 mod roster_log;
@@ -61,6 +62,15 @@ pub struct CosignAsk {
     pub answer: oneshot::Sender<CosignAnswer>,
 }
 
+/// Backups that wait for the loop.
+const BACKUP_ASKS_QUEUED_MAX: usize = 1;
+
+/// A backup that begins, on its way to the loop.
+pub struct BackupAsk {
+    /// Where what was signed last goes.
+    pub answer: oneshot::Sender<LockState>,
+}
+
 /// Facts that do not change while the node runs.
 pub struct Identity {
     /// Member id.
@@ -82,6 +92,9 @@ struct Inner {
     submissions: mpsc::Sender<Submission>,
     /// Set once the loop runs.
     cosign_asks: OnceLock<mpsc::Sender<CosignAsk>>,
+    backup_asks: OnceLock<mpsc::Sender<BackupAsk>>,
+    /// Set if the scrub is switched on.
+    scrub: OnceLock<Arc<Shown>>,
     lookup: Arc<Lookup>,
     store: Arc<Store>,
     metrics: Arc<Metrics>,
@@ -104,12 +117,24 @@ pub enum ServiceError {
     /// The logs are still being read.
     #[error("the node is still loading its logs")]
     Loading,
+    /// The node came from a backup.
+    #[error(
+        "this node was put back from a backup and shows no payloads before it has caught up with more than two thirds of the \
+         other members: some may have been erased since"
+    )]
+    Restored,
     /// Heads that cannot be exported.
     #[error(transparent)]
     Heads(#[from] HeadsError),
     /// A bundle could not be written; the cause is in the log.
     #[error("the bundle could not be written")]
     Export(String),
+    /// The database could not be copied; the cause is in the log.
+    #[error("the database could not be copied; the operator's log says why")]
+    Backup(String),
+    /// A transfer that cannot be taken up.
+    #[error("{0}; begin the transfer again")]
+    OtherBeginning(OtherBeginning),
     /// A list that this node does not have.
     #[error("there is no list {0:?} at this node")]
     UnknownList(String),
@@ -127,9 +152,21 @@ impl Service {
     ) -> Self {
         let log_names = identity.roster.logs().map(|log| (log.log_id, log.origin)).collect();
         let matching = matching::Matching::default();
-        let (cosign_asks, holder) = (OnceLock::new(), OnceLock::new());
-        let inner =
-            Inner { identity, submissions, cosign_asks, lookup, store, metrics, matching, log_names, holder };
+        let (cosign_asks, backup_asks) = (OnceLock::new(), OnceLock::new());
+        let (scrub, holder) = (OnceLock::new(), OnceLock::new());
+        let inner = Inner {
+            identity,
+            submissions,
+            cosign_asks,
+            backup_asks,
+            scrub,
+            lookup,
+            store,
+            metrics,
+            matching,
+            log_names,
+            holder,
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -441,6 +478,8 @@ impl Inner {
             uptime_s: self.identity.started.elapsed().as_secs(),
             appending: health.append_blocked.is_none(),
             append_blocked: health.append_blocked.map(str::to_owned),
+            restored: health.from_backup,
+            scrub: self.scrub.get().map(|scrub| scrub.status()),
             catch_up: self.lookup.catch_up(),
             logs: roster
                 .logs()

@@ -178,6 +178,23 @@ pub fn sha256(parts: &[&[u8]]) -> [u8; DIGEST_BYTES] {
     hasher.finalize().into()
 }
 
+/// SHA-256 of bytes that arrive in parts; the same as [`sha256`] of all of them.
+#[derive(Debug, Clone, Default)]
+pub struct Sha256Parts(Sha256);
+
+impl Sha256Parts {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of everything taken so far.
+    #[must_use]
+    pub fn digest(&self) -> [u8; DIGEST_BYTES] {
+        self.0.clone().finalize().into()
+    }
+}
+
 /// RFC 6962 §2.1: the hash of a log entry.
 #[must_use]
 pub fn leaf_hash(leaf: &[u8]) -> LeafHash {

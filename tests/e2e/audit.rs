@@ -3,7 +3,7 @@
 
 use crate::http::{Api, call, record};
 use anyhow::{Context as _, Result, ensure};
-use hashpact_protocol::digest::leaf_hash;
+use hashpact_protocol::digest::{hex_encode, leaf_hash, sha256};
 use hashpact_protocol::roster::SignedRoster;
 use hashpact_tests::Consortium;
 use serde_json::{Value, json};
@@ -86,22 +86,29 @@ fn a_broken_transfer_is_taken_up_and_wrong_questions_change_nothing() -> Result<
     let whole = api.get("/v1/audit/export?format=tar&at=1.600&begun=1800000000")?;
     ensure!(whole.status == 200, "{}", whole.text());
     let bearer = api.bearer();
-    for from in [1, 512, 70_001, whole.body.len() - 1] {
-        let headers = [("Authorization", bearer.as_str()), ("Range", &format!("bytes={from}-"))];
+    // Up to the statement at the end, which names the time at which this one was written.
+    let until = whole.body.len() - 2048;
+    for from in [1, 512, 70_001, until] {
+        let digest = hex_encode(&sha256(&[&whole.body[..from]]));
+        let range = format!("bytes={from}-");
+        let headers = [("Authorization", &*bearer), ("Range", &range), ("Hashpact-Beginning", &digest)];
         let rest =
             call(api.port, "GET", "/v1/audit/export?format=tar&at=1.600&begun=1800000000", &headers, b"")?;
         ensure!(rest.status == 206, "{from}: {} {}", rest.status, rest.text());
-        // The statement at the end names the time at which this one was written.
-        let until = whole.body.len() - 2048;
         ensure!(rest.body.len() == whole.body.len() - from, "{from}: {}", rest.body.len());
-        ensure!(from > until || rest.body[..until - from] == whole.body[from..until], "{from}");
+        ensure!(rest.body[..until - from] == whole.body[from..until], "{from}");
     }
-    let range = |range: &str| {
-        let headers = [("Authorization", bearer.as_str()), ("Range", range)];
+    let range = |range: &str, digest: &str| {
+        let headers = [("Authorization", &*bearer), ("Range", range), ("Hashpact-Beginning", digest)];
         call(api.port, "GET", "/v1/audit/export?format=tar&at=1.600&begun=1800000000", &headers, b"")
     };
-    ensure!(range("bytes=99999999-")?.status == 416, "beyond the end");
-    ensure!(range("bytes=x-")?.status == 400 && range("bytes=0-5")?.status == 200, "forms of ranges");
+    let other = range("bytes=512-", &hex_encode(&sha256(&[b"another beginning"])))?;
+    ensure!(other.status == 412 && other.json()?["error"]["code"] == "other_beginning", "{}", other.text());
+    let none = range("bytes=512-", "")?;
+    ensure!(none.status == 400 && none.text().contains("Hashpact-Beginning"), "{}", none.text());
+    let all = hex_encode(&sha256(&[b""]));
+    ensure!(range("bytes=99999999-", &all)?.status == 416, "beyond the end");
+    ensure!(range("bytes=x-", &all)?.status == 400 && range("bytes=0-5", &all)?.status == 200, "forms");
     for (query, status) in [
         ("scope=everything", 400),
         ("scope=member+nobody", 400),
@@ -136,6 +143,46 @@ fn a_broken_transfer_is_taken_up_and_wrong_questions_change_nothing() -> Result<
     node.hashpact_ok(&["audit", "report", "again.tar", "--trust", &trust, "--html", "report.html"])?;
     ensure!(std::fs::read_to_string(node.dir.join("report.html"))?.contains("Audit report"), "a report");
     Ok(())
+}
+
+/// A transfer that broke off in the annex, before a retraction was stated and cosigned: more notes are kept now.
+#[test]
+fn a_transfer_that_no_longer_fits_begins_again() -> Result<()> {
+    let mut consortium = Consortium::found(&["ash", "birch"])?;
+    consortium.start()?;
+    let node = &consortium.nodes[0];
+    let api = Api::of(node)?;
+    api.contribute(&(0..300).map(record).collect::<Vec<_>>())?;
+    let target = "/v1/audit/export?format=tar&at=1.300.0&begun=1800000000";
+    let first = api.get(target)?;
+    ensure!(first.status == 200, "{}", first.text());
+    let core = position(&first.body, b"annex/").context("an annex")?;
+    let payloads = position(&first.body, b"annex/payloads/").context("payloads")?;
+
+    api.contribute(&(300..310).map(record).collect::<Vec<_>>())?;
+    let second = api.get(target)?;
+    ensure!(second.body[..core] == first.body[..core], "the core follows from the heads");
+    ensure!(second.body != first.body, "another note is kept");
+
+    let trust = trust(&consortium)?;
+    for (name, broke_off_at, says) in [("core", core, false), ("annex", payloads + 1_000, true)] {
+        let (out, part) = (format!("{name}.tar"), node.dir.join(format!("{name}.tar.part")));
+        std::fs::write(&part, &first.body[..broke_off_at])?;
+        std::fs::write(node.dir.join(format!("{name}.tar.part.state")), "1.300.0\n1800000000\nall\ntrue\n")?;
+        let told = node.hashpact_ok(&["audit", "fetch", "--out", &out])?;
+        ensure!(told.stderr.contains("begins again") == says, "{name}: {}", told.stderr);
+        let told = node.hashpact(&["audit", "verify", &out, "--trust", &trust, "--json"])?;
+        ensure!(told.code == Some(0), "{name}: {}{}", told.stdout, told.stderr);
+        let found = told.json_lines()?.pop().context("a report")?;
+        // From the core on it is the bundle that was begun; begun again, it is of the newest heads.
+        ensure!(found["logs"][0]["entries"] == if says { 310 } else { 300 }, "{name}: {found:#}");
+    }
+    Ok(())
+}
+
+/// Where some bytes first stand in others.
+fn position(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
 /// The id of some record.

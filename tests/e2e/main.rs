@@ -6,12 +6,14 @@
 //! deadline.
 
 mod audit;
+mod backup;
 mod bad_files;
 mod bad_requests;
 mod bulk;
 mod c2sp;
 mod cosign;
 mod crash;
+mod damage;
 mod evidence;
 mod hostile;
 mod http;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// States records and waits until two other members have them.
-fn replicated(api: &Api, numbers: std::ops::Range<u64>, key: &str) -> Result<Vec<Value>> {
+pub(crate) fn replicated(api: &Api, numbers: std::ops::Range<u64>, key: &str) -> Result<Vec<Value>> {
     let body = json!({ "records": numbers.map(record).collect::<Vec<_>>() });
     let headers = [("Idempotency-Key", key)];
     let answer = api.post_with("/v1/records?ack=replicated:2", &body, &headers)?.ok()?;
@@ -20,7 +20,7 @@ fn replicated(api: &Api, numbers: std::ops::Range<u64>, key: &str) -> Result<Vec
 }
 
 /// The newest checkpoints of a member's first log that these nodes hold, as files.
-fn checkpoints(consortium: &Consortium, holders: &[usize], member: &str) -> Result<Vec<PathBuf>> {
+pub(crate) fn checkpoints(consortium: &Consortium, holders: &[usize], member: &str) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for holder in holders {
         let node = &consortium.nodes[*holder];
@@ -34,7 +34,12 @@ fn checkpoints(consortium: &Consortium, holders: &[usize], member: &str) -> Resu
 }
 
 /// Governance drafts the next roster with these arguments, and two of three sign it.
-fn next_roster(consortium: &Consortium, name: &str, join: &Path, closure: &[&str]) -> Result<PathBuf> {
+pub(crate) fn next_roster(
+    consortium: &Consortium,
+    name: &str,
+    join: &Path,
+    closure: &[&str],
+) -> Result<PathBuf> {
     let out = consortium.dir().join(name);
     let governance = consortium.dir().join("governance");
     let mut draft = Command::new(&consortium.programs.node);
@@ -49,18 +54,18 @@ fn next_roster(consortium: &Consortium, name: &str, join: &Path, closure: &[&str
 }
 
 /// Installs a roster at a node and starts it again.
-fn install(node: &mut Node, roster: &Path) -> Result<()> {
+pub(crate) fn install(node: &mut Node, roster: &Path) -> Result<()> {
     node.stop()?;
     node.command(&["roster", "install", path(roster)?])?;
     node.start()
 }
 
-fn journal(node: &Node) -> Result<Vec<Value>> {
+pub(crate) fn journal(node: &Node) -> Result<Vec<Value>> {
     let text = std::fs::read_to_string(node.dir.join("data/journal"))?;
     text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
 }
 
-fn held(node: &Node, log: &str) -> Result<u64> {
+pub(crate) fn held(node: &Node, log: &str) -> Result<u64> {
     Ok(node.status()?.logs.iter().find(|held| held.origin.ends_with(log)).map_or(0, |held| held.size))
 }
 

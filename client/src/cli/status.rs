@@ -1,7 +1,7 @@
 //! `hashpact status`: how the node is, in a few lines.
 
 use hashpact_client::Client;
-use hashpact_protocol::api::{CatchUp, LogStatus, StatusResponse};
+use hashpact_protocol::api::{CatchUp, LogStatus, ScrubStatus, StatusResponse};
 
 use super::exit::Outcome;
 use super::output::{Output, grouped, printable};
@@ -39,10 +39,17 @@ fn show(status: &StatusResponse, output: Output) {
         ("complete", complete),
         ("appending", appending),
         ("catch-up", status.catch_up.as_ref().map_or("done".to_owned(), catch_up)),
+        ("scrub", status.scrub.as_ref().map_or("off".to_owned(), scrub)),
         ("signals", if signals.is_empty() { "none".to_owned() } else { signals.join(", ") }),
     ];
     for (name, value) in fields {
         output.line(&format!("{name:<10} {}", printable(&value)));
+    }
+    for problem in status.scrub.iter().flat_map(|scrub| &scrub.problems) {
+        output.line(&format!("{:<10} DAMAGED: {}", "", printable(problem)));
+    }
+    if status.restored {
+        output.line("restored from a backup: no payloads are shown before the node has caught up");
     }
     output.line("");
     let logs: Vec<Vec<String>> = status
@@ -83,6 +90,21 @@ fn catch_up(progress: &CatchUp) -> String {
     let (held, offered) = (grouped(progress.entries_held), grouped(progress.entries_offered));
     let percent = u128::from(progress.entries_held) * 100 / u128::from(progress.entries_offered.max(1));
     format!("{held} of {offered} entries ({percent} %), {remaining}")
+}
+
+/// What reading everything again has found.
+fn scrub(scrub: &ScrubStatus) -> String {
+    let place = scrub.place.as_ref().map_or_else(
+        || "resting".to_owned(),
+        |place| format!("at {} of {} entries of {}", grouped(place.entries), grouped(place.size), place.log),
+    );
+    let whole = scrub.last_whole.as_deref().unwrap_or("never yet");
+    format!(
+        "{} found, {} healed; all whole {whole}; {place}, {} passes",
+        grouped(scrub.found),
+        grouped(scrub.healed),
+        grouped(scrub.passes)
+    )
 }
 
 /// How far witnesses vouch for a log, how old that is, and how many faults it tolerates.

@@ -61,6 +61,8 @@ pub enum Effect {
         entries_max: u32,
         /// Most bytes of leaves and payloads to send (one entry always goes).
         bytes_max: u32,
+        /// Whether payloads are shown; else each is *not here*.
+        shows_payloads: bool,
     },
     /// Answer an inbound request for payloads from the database: what stands beside the first of these
     /// leaves, in this order, within the bound (one always goes). All are below the published size.
@@ -77,6 +79,19 @@ pub enum Effect {
     /// Store these payloads beside their leaves with a sync, then report `Event::Written`. A row that
     /// is no longer one of a missing payload stays as it is.
     WritePayloads(PayloadBatch),
+    /// Store these entries again in the place of damaged ones with a sync, then report `Event::Repaired`.
+    Repair(RepairBatch),
+    /// Damaged entries of `[start, end)` are stored again, all of them.
+    Healed {
+        /// The log.
+        log: LogId,
+        /// First leaf index.
+        start: u64,
+        /// Behind the last one.
+        end: u64,
+        /// Of how many the payload is still to be had.
+        payloads_missing: u64,
+    },
     /// Say which entries of a log lack their payload, then report `Event::Missing`.
     FindMissing {
         /// The log.
@@ -281,6 +296,21 @@ pub struct PayloadBatch {
     /// The log.
     pub log: LogId,
     /// Leaf indexes, and what now stands there; checked against the leaves' commitments.
+    pub payloads: Vec<(u64, StoredPayload)>,
+}
+
+/// Entries to be stored in the place of damaged ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepairBatch {
+    /// Echoed in `Event::Repaired`.
+    pub id: WriteId,
+    /// The log.
+    pub log: LogId,
+    /// Leaf index of the first leaf.
+    pub start: u64,
+    /// Leaves, in order; proven under a signed root.
+    pub leaves: Vec<Vec<u8>>,
+    /// What stands beside those whose payload was bad, unless the stored one is what the leaf commits to.
     pub payloads: Vec<(u64, StoredPayload)>,
 }
 

@@ -5,6 +5,7 @@
 //! look-ups report.
 
 mod cosign;
+mod damage;
 mod forks;
 mod peer;
 
@@ -16,7 +17,7 @@ use crate::effect::{
     Timer, ViewChange, WriteId,
 };
 use crate::event::{Ack, Channel, Event, Peer, Submit};
-use crate::follow::{Closure, FollowedLog, FollowedStart};
+use crate::follow::{Closure, FollowedLog, FollowedStart, Healing};
 use crate::forks::Forks;
 use crate::health::{Completeness, Health};
 use crate::limits::{
@@ -79,6 +80,8 @@ pub struct EngineConfig {
     pub peer: Peer,
     /// Our signed node card.
     pub card: Vec<u8>,
+    /// Whether this node was put back from a backup and has not caught up since: payloads in it may have been erased.
+    pub from_backup: bool,
     /// Whether something about this node's disk or machine calls for more than the usual comparison
     /// with other members before it appends, and nobody has overridden it.
     pub is_doubtful: bool,
@@ -130,6 +133,9 @@ pub struct Engine {
     suspicions: BTreeMap<RequestId, forks::Suspicion>,
     reads: BTreeMap<u64, ReadFor>,
     facts_writing: BTreeSet<WriteId>,
+    /// Damaged entries that are being fetched again.
+    healing: Option<Healing>,
+    from_backup: bool,
     view: View,
     started_ms: u64,
     caught_up_once: bool,
@@ -222,6 +228,9 @@ impl Engine {
             suspicions: BTreeMap::new(),
             reads: BTreeMap::new(),
             facts_writing: BTreeSet::new(),
+            healing: None,
+            // A sole member has nobody who could know of an order that it does not.
+            from_backup: config.from_backup && !sole,
             view,
             started_ms: now_ms,
             caught_up_once: sole,
@@ -256,6 +265,7 @@ impl Engine {
             return vec![Effect::Stop(reason)];
         }
         self.clear_to_append(now_ms);
+        self.clear_backup();
         self.report_health(now_ms);
         self.out.take()
     }
@@ -286,6 +296,8 @@ impl Engine {
                 }
             }
             Event::LockWritten { write } => self.lock_written(write, now_ms)?,
+            Event::Repaired { write, payloads_missing } => self.repaired(write, payloads_missing, now_ms),
+            Event::Damaged(damage) => self.damaged(damage, now_ms)?,
             Event::WriteFailed { detail, .. } => return Err(StopReason::WriteFailed { detail }),
         }
         Ok(())
@@ -337,6 +349,7 @@ impl Engine {
                 }
                 self.collect(now_ms);
                 self.spread_evidence();
+                self.heal(now_ms);
                 let expired = self.view.expire(now_ms);
                 self.out.view(expired);
                 if self.announce_due {
@@ -490,12 +503,22 @@ impl Engine {
         }
     }
 
+    /// A node that was put back from a backup shows payloads again once it has caught up with more than two thirds of
+    /// the other members: it then has every order to erase that a quorum has.
+    fn clear_backup(&mut self) {
+        let enough = self.peers.members_told_heads() > 2 * self.own.other_members() / 3;
+        if self.from_backup && enough && self.logs.values().all(FollowedLog::is_caught_up) {
+            self.from_backup = false;
+        }
+    }
+
     fn report_health(&mut self, now_ms: u64) {
         let caught_up = self.logs.values().all(FollowedLog::is_caught_up);
         self.caught_up_once |= caught_up && self.peers.all_told_heads();
         let health = Health {
             completeness: self.completeness(now_ms),
             append_blocked: self.own.blocked(),
+            from_backup: self.from_backup,
             peers: self.peers.health(),
         };
         if self.health.as_ref() != Some(&health) {
@@ -516,7 +539,7 @@ impl Engine {
         } else if others && self.peers.admitted().next().is_none() {
             let young = now_ms.saturating_sub(self.started_ms) < ISOLATION_GRACE_MS;
             if young && !self.caught_up_once { Completeness::Starting } else { Completeness::Isolated }
-        } else if !self.caught_up_once {
+        } else if !self.caught_up_once || self.from_backup {
             Completeness::Starting
         } else if !lagging.is_empty() {
             Completeness::Lagging { logs: lagging }

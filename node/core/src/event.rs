@@ -7,8 +7,10 @@
 use crate::effect::{RequestId, Timer, WriteId};
 use hashpact_protocol::digest::{LeafHash, LogId, RecordId};
 use hashpact_protocol::keys::PublicKey;
+use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::record::{Content, OpinionValue, Reason, RetractionReason};
 use hashpact_protocol::wire::{ConsistencyAnswer, Request, Response};
+use std::collections::BTreeSet;
 
 /// A remote node, named by its Ed25519 peer key (the key of its libp2p identity).
 pub type Peer = PublicKey;
@@ -81,6 +83,16 @@ pub enum Event {
         /// The entries, ascending; none when the end of the list is reached.
         found: Vec<MissingEntry>,
     },
+    /// Stored bytes are not what they were. Of the own log this stops the node; of another one the entries are
+    /// fetched again, and [`crate::Effect::Healed`] tells when they are stored.
+    Damaged(Damage),
+    /// The entries of [`crate::Effect::Repair`] are synced to disk.
+    Repaired {
+        /// The batch's id.
+        write: WriteId,
+        /// Of how many of them no payload is here now.
+        payloads_missing: u64,
+    },
     /// The lock file of [`crate::Effect::WriteLock`] is synced to disk.
     LockWritten {
         /// The write's id.
@@ -102,6 +114,23 @@ pub struct MissingEntry {
     pub index: u64,
     /// Leaf bytes, against whose commitment the payload is checked.
     pub leaf: Vec<u8>,
+}
+
+/// Entries of a log that are not readable, or do not belong where they stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The log.
+    pub log: LogId,
+    /// First leaf index concerned.
+    pub start: u64,
+    /// Behind the last one.
+    pub end: u64,
+    /// The tree before `start`, from leaves that were found whole.
+    pub before: Frontier,
+    /// Whose payloads are bad; the others' stay as they are.
+    pub payloads: BTreeSet<u64>,
+    /// What was found, for the operator.
+    pub detail: String,
 }
 
 /// Why a request of ours has no response.

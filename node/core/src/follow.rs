@@ -36,12 +36,14 @@ use payloads::MissingPayloads;
 use std::collections::BTreeMap;
 use window::Window;
 
+mod heal;
 mod judge;
 mod payloads;
 #[cfg(test)]
 mod tests;
 mod window;
 
+pub(crate) use heal::Healing;
 pub use judge::{ChunkError, Fault, HeadError, Heard};
 
 /// One log of another member.

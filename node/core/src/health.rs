@@ -54,6 +54,9 @@ pub struct Health {
     pub completeness: Completeness,
     /// Why the own log takes no entries, or `None` when it does.
     pub append_blocked: Option<&'static str>,
+    /// Whether this node was put back from a backup and has not yet caught up with enough peers: until then it
+    /// shows no payload to anybody, for some may have been erased since.
+    pub from_backup: bool,
     /// Admitted and connected peers.
     pub peers: Vec<PeerHealth>,
 }

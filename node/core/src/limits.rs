@@ -52,6 +52,8 @@ pub const FETCHES_PER_SERVER_MAX: usize = 12;
 pub const MISSING_REST_FIRST_MS: u64 = 5_000;
 /// Longest rest between two rounds of asking for missing payloads, in milliseconds.
 pub const MISSING_REST_MAX_MS: u64 = 10 * 60 * 1_000;
+/// How soon all peers are asked again for entries that are damaged here, in milliseconds.
+pub const HEAL_RETRY_MS: u64 = 5_000;
 /// Peers tracked at once, connected or not yet admitted.
 pub const PEERS_MAX: usize = 512;
 /// Statements about one subject that are kept per member.

@@ -17,6 +17,30 @@ pub enum StopReason {
         /// The log.
         origin: String,
     },
+    /// No lock file, because the data folder came from a backup.
+    #[error(
+        "this data folder was restored from a backup taken at {taken}, and nobody can know what this node signed for {origin} \
+         since. Give this log up with `hashpact-node recover`; the other members have what the backup lacks. Never put the \
+         backup's own lock file in its place. If the machine's newest lock file survived, empty the data folder and restore again with `--lock FILE`"
+    )]
+    Restored {
+        /// The log.
+        origin: String,
+        /// When the backup was taken, RFC 3339.
+        taken: String,
+    },
+    /// Bytes of the own log changed on the disk.
+    #[error(
+        "the own log {origin} is damaged on this disk: {detail}. Nothing was signed over it. Check the disk and the memory, \
+         then put back database and lock file of one backup with which nothing is lost, or give this log up with `hashpact-node recover` (see \
+         RECOVERY.md, \"Damaged bytes\"); the other members have their copies"
+    )]
+    OwnLogDamaged {
+        /// The log.
+        origin: String,
+        /// What was found where.
+        detail: String,
+    },
     /// The lock belongs to another log.
     #[error(
         "the lock file is for {locked}, but the database and roster say {expected}: files of two nodes were mixed. \

@@ -42,6 +42,11 @@ fn parse_scope(text: &str) -> Result<Scope, String> {
 pub(super) fn export(config: &Config, arguments: &ExportArguments) -> anyhow::Result<()> {
     let out = &arguments.out;
     ensure!(!out.exists(), "{} exists; an export never overwrites a file", out.display());
+    ensure!(
+        arguments.no_payloads || !config.restored_file().exists(),
+        "this data folder was restored from a backup: payloads in it may have been erased since. Run the node until it has caught up, \
+         or give --no-payloads"
+    );
     let keys = KeyStore::open(&config.keys_dir()).context("keys")?;
     let (chain, _) = super::init::load_roster(&config.roster_file(), None)?;
     let store = Store::open(&config.database_dir())

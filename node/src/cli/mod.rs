@@ -3,10 +3,13 @@
 //! Exit codes: 0 done; 1 failed, with the reason on standard error; 2 wrong usage; 3 `fsck` found
 //! problems; 4 the node stopped itself because its own state may be wrong.
 
+mod backup;
 mod export;
 mod fsck;
 mod init;
 mod recover;
+mod repair;
+mod restore;
 mod roster;
 mod run;
 mod token;
@@ -43,6 +46,12 @@ enum Command {
     Roster(roster::RosterCommand),
     /// Verify everything on disk from the leaves up; the node must not be running.
     Fsck(fsck::FsckArguments),
+    /// Copy what is whole of a damaged database to a new one; the node must not be running, and its own log must be whole.
+    Repair(repair::RepairArguments),
+    /// Write a verified backup, of a running node or a stopped one.
+    Backup(backup::BackupArguments),
+    /// Put a backup back into an empty data folder.
+    Restore(restore::RestoreArguments),
     /// Write an audit bundle that anybody can verify offline; the node must not be running.
     Export(export::ExportArguments),
     /// Manage bearer tokens of the HTTP API.
@@ -74,6 +83,9 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Command::Roster(command) => roster::roster(command).map(|()| ExitCode::SUCCESS),
         Command::Fsck(fsck) => fsck::fsck(&load()?, &fsck),
+        Command::Repair(repair) => repair::repair(&load()?, &repair).map(|()| ExitCode::SUCCESS),
+        Command::Backup(backup) => backup::backup(&load()?, &backup).map(|()| ExitCode::SUCCESS),
+        Command::Restore(restore) => restore::restore(&load()?, &restore).map(|()| ExitCode::SUCCESS),
         Command::Export(export) => export::export(&load()?, &export).map(|()| ExitCode::SUCCESS),
         Command::Token(command) => token::token(&load()?, command).map(|()| ExitCode::SUCCESS),
     }

@@ -15,17 +15,20 @@ use crate::lookup::snapshot::SnapshotPlace;
 use crate::lookup::{LogExtent, Lookup, SnapshotKeeper, SnapshotTimes};
 use crate::metrics::Metrics;
 use crate::network::{Network, NetworkConfig, NetworkEvent, NetworkHandle, NetworkLimits};
-use crate::service::{Identity, SUBMISSIONS_QUEUED_MAX, Service};
+use crate::restored::Restored;
+use crate::scrub::{Scrub, ScrubAsk, ScrubPace, ScrubParts, Shown};
+use crate::service::{Identity, SUBMISSIONS_QUEUED_MAX, Service, Submission};
 use crate::storage::{LockFile, Store};
 use crate::tokens::Tokens;
 use anyhow::Context as _;
 use hashpact_core::effect::LockState;
 use hashpact_core::engine::HeldLog;
+use hashpact_core::health::{Completeness, Health};
 use hashpact_core::recover::OwnDisk;
 use hashpact_core::view::Author;
 use hashpact_core::{Engine, EngineConfig, Opening, StopReason};
 use hashpact_protocol::digest::LogId;
-use hashpact_protocol::keys::SecretKey;
+use hashpact_protocol::keys::{PublicKey, SecretKey};
 use hashpact_protocol::leaf::{EntryLeaf, read_leaf};
 use hashpact_protocol::limits::NODE_CARD_LIFETIME_MAX_S;
 use hashpact_protocol::merkle::Frontier;
@@ -90,29 +93,21 @@ pub async fn run(
     let tokens = Tokens::load(&config.tokens_file()).map_err(anyhow::Error::from)?;
     let (chain, _) = super::init::load_roster(&config.roster_file(), None)?;
     let store = Arc::new(Store::open(&config.database_dir()).context("database (was `init --roster` run?)")?);
-    let lock = open_lock(&config, chain.current())?;
+    let restored = Restored::find(&config.restored_file()).context("the mark of a restored data folder")?;
+    let lock = open_lock(&config, chain.current(), restored.as_ref())?;
     let lock_state = lock.state().clone();
-    if let Some(repair) = lock.repair() {
-        tracing::warn!(?repair, "one slot of the lock file was damaged and has been written again");
-    }
     let card = node_card(&config, &keys, chain.current())?;
     let host = Host::find(config.host_file());
-    let is_doubtful = doubts(&config, host.as_ref(), &options)?;
+    let is_doubtful = doubts(&config, host.as_ref(), restored.as_ref(), &options)?;
 
-    let lookup = Arc::new(Lookup::new(chain.version()));
+    let lookup = new_lookup(&chain, restored.is_some());
     let metrics = Arc::new(Metrics::default());
-    let (submit, submissions) = mpsc::channel(SUBMISSIONS_QUEUED_MAX);
-    let identity = Identity {
-        member: config.member.to_string(),
-        roster: chain.current_shared().clone(),
-        started: Instant::now(),
-    };
-    let service =
-        Service::new(identity, submit, Arc::clone(&lookup), Arc::clone(&store), Arc::clone(&metrics));
-    let cosign_asks = service.cosign_asks();
+    let (service, submissions) = new_service(&config, &chain, &lookup, &store, &metrics);
+    let (cosign_asks, backup_asks) = (service.cosign_asks(), service.backup_asks());
     let threads = HttpThreads::start().context("threads for HTTP")?;
     let bound = threads.spawn(bind(config.clone(), service.clone(), tokens, listening));
     let server = bound.await.context("binding the API")??;
+    let log_keys = chain.current().logs().map(|log| (log.log_id, *log.key)).collect();
     service.set_holder(Holder { chain: chain.clone(), member: config.member.clone(), card: keys.card });
     let (http_stop, http_stopped) = watch::channel(false);
     let http = threads.spawn(server.serve(http_stopped));
@@ -128,6 +123,7 @@ pub async fn run(
             cosigner_key: keys.cosigner,
             peer: keys.peer.public(),
             card,
+            from_backup: restored.is_some(),
             is_doubtful,
         };
         tokio::task::spawn_blocking(move || open_engine(&store, &lookup, &place, chain, lock_state, seeds))
@@ -144,6 +140,8 @@ pub async fn run(
     lookup.set_loaded();
     let keeper = keep_snapshots(&config, place, &lookup, &metrics, &origin)?;
     let (network, network_events) = start_network(&config, &keys.peer)?;
+    let (found, scrub_asks) = mpsc::channel(1);
+    let scrub = start_scrub(&config, &service, (&store, &metrics), (log_keys, own_log), found)?;
     let driver = Driver::new(Parts {
         engine,
         store,
@@ -154,9 +152,15 @@ pub async fn run(
         network_events,
         submissions,
         cosign_asks,
+        backup_asks,
+        scrub_asks,
+        scrub_told: scrub.as_ref().map(Scrub::told),
+        restored,
         host,
     });
     let outcome = driver.context("storage thread")?.run(effects, shutdown).await;
+    // It waits for nobody now but itself: a step ends within a fraction of a second.
+    tokio::task::block_in_place(|| drop(scrub));
     if outcome.is_ok() {
         // The loop has ended: what is written now is what the next start finds.
         let _ = tokio::task::spawn_blocking(move || keeper.finish()).await;
@@ -165,6 +169,33 @@ pub async fn run(
     let _ = tokio::time::timeout(Duration::from_secs(5), http).await;
     info!("stopped");
     Ok(outcome?)
+}
+
+/// What look-ups read; of a node that came from a backup they read nothing before the loop has begun.
+fn new_lookup(chain: &RosterChain, from_backup: bool) -> Arc<Lookup> {
+    let lookup = Lookup::new(chain.version());
+    if from_backup {
+        let (completeness, append_blocked) = (Completeness::Starting, Some("loading"));
+        lookup.set_health(Health { completeness, append_blocked, from_backup, peers: Vec::new() });
+    }
+    Arc::new(lookup)
+}
+
+fn new_service(
+    config: &Config,
+    chain: &RosterChain,
+    lookup: &Arc<Lookup>,
+    store: &Arc<Store>,
+    metrics: &Arc<Metrics>,
+) -> (Service, mpsc::Receiver<Submission>) {
+    let (submit, submissions) = mpsc::channel(SUBMISSIONS_QUEUED_MAX);
+    let identity = Identity {
+        member: config.member.to_string(),
+        roster: chain.current_shared().clone(),
+        started: Instant::now(),
+    };
+    let (lookup, store, metrics) = (Arc::clone(lookup), Arc::clone(store), Arc::clone(metrics));
+    (Service::new(identity, submit, lookup, store, metrics), submissions)
 }
 
 async fn bind(
@@ -198,8 +229,46 @@ fn start_network(
     })?)
 }
 
-/// Whether the data folder was last used on another machine, and nobody vouches for it.
-fn doubts(config: &Config, host: Option<&Host>, options: &RunOptions) -> anyhow::Result<bool> {
+/// Starts to read again what is stored, unless that is switched off.
+fn start_scrub(
+    config: &Config,
+    service: &Service,
+    (store, metrics): (&Arc<Store>, &Arc<Metrics>),
+    (keys, own): (BTreeMap<LogId, PublicKey>, LogId),
+    asks: mpsc::Sender<ScrubAsk>,
+) -> anyhow::Result<Option<Scrub>> {
+    if config.scrub.rate_mb_s == 0 {
+        tracing::warn!("scrub.rate_mb_s is 0: damage on the disk is found only when it is read");
+        return Ok(None);
+    }
+    let pace = ScrubPace {
+        bytes_per_s: u64::from(config.scrub.rate_mb_s) * 1_000_000,
+        interval: Duration::from_secs(config.scrub.interval_s),
+    };
+    let shown = Arc::new(Shown::default());
+    shown.begin(pace.bytes_per_s);
+    service.set_scrub(Arc::clone(&shown));
+    let parts = ScrubParts {
+        store: Arc::clone(store),
+        metrics: Arc::clone(metrics),
+        shown,
+        pace,
+        state_file: config.scrub_file(),
+        journal_file: config.journal_file(),
+        keys,
+        own,
+        asks,
+    };
+    Ok(Some(Scrub::start(parts).context("scrub thread")?))
+}
+
+/// Whether the data folder was last used on another machine or came from a backup, and nobody vouches for it.
+fn doubts(
+    config: &Config,
+    host: Option<&Host>,
+    restored: Option<&Restored>,
+    options: &RunOptions,
+) -> anyhow::Result<bool> {
     let has_changed = host.is_some_and(Host::has_changed);
     let Some(reason) = &options.override_doubt else {
         if has_changed {
@@ -208,24 +277,32 @@ fn doubts(config: &Config, host: Option<&Host>, options: &RunOptions) -> anyhow:
                  members have told their heads. If no other copy of this node can be running, `--override-doubt` ends this"
             );
         }
-        return Ok(has_changed);
+        return Ok(has_changed || restored.is_some());
     };
     anyhow::ensure!(!reason.trim().is_empty(), "--override-doubt needs a reason");
-    let details = serde_json::json!({ "reason": reason, "machine_changed": has_changed });
+    let details = serde_json::json!({ "reason": reason, "machine_changed": has_changed, "restored": restored.is_some() });
     crate::journal::record(&config.journal_file(), "override-doubt", &details)?;
     Ok(false)
 }
 
-fn open_lock(config: &Config, roster: &Roster) -> Result<LockFile, StartError> {
+fn open_lock(config: &Config, roster: &Roster, restored: Option<&Restored>) -> Result<LockFile, StartError> {
     let path = config.lock_file();
     if !path.exists() {
         let origin = roster
             .member(&config.member)
             .and_then(|member| member.logs.iter().find(|log| log.status == LogStatus::Open))
             .map_or_else(|| config.member.to_string(), |log| roster.origin(&config.member, log.n));
-        return Err(StopReason::LockMissing { origin }.into());
+        let stop = match restored {
+            Some(restored) => StopReason::Restored { origin, taken: restored.taken().to_owned() },
+            None => StopReason::LockMissing { origin },
+        };
+        return Err(stop.into());
     }
-    Ok(LockFile::open(&path).with_context(|| format!("lock file {}", path.display()))?)
+    let lock = LockFile::open(&path).with_context(|| format!("lock file {}", path.display()))?;
+    if let Some(repair) = lock.repair() {
+        tracing::warn!(?repair, "one slot of the lock file was damaged and has been written again");
+    }
+    Ok(lock)
 }
 
 /// Writes index snapshots from now on; counts where the index came from.
@@ -290,7 +367,10 @@ fn open_engine(
     let own_log = LogId::of_origin(&lock.origin);
     let logs = extents(store, roster.current(), &lock)?;
     let counted: BTreeMap<LogId, u64> = logs.iter().map(|extent| (extent.author.log, extent.size)).collect();
-    let Replayed { view, entries, origin } = replay(store, lookup, &logs, place)?;
+    let Replayed { view, entries, origin } = replay(store, lookup, &logs, place).context(
+        "the logs cannot be read: run `hashpact-node fsck` to see what is damaged; damage of other members' logs is left behind \
+         by `hashpact-node repair` and comes back from them",
+    )?;
     info!(entries, duration_ms = now_ms().saturating_sub(now), "replayed the logs");
     let mut own_frontier = Frontier::empty();
     let mut held = BTreeMap::new();

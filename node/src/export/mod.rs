@@ -5,13 +5,14 @@
 //! about payloads is what the database says while it is written.
 //!
 //! Nothing is spooled: a copy of payloads on disk would outlive their erasure. Whoever resumes a transfer has
-//! the bundle written again from its start and gets what comes behind the place where it stopped.
+//! the bundle written again from its start and gets what comes behind the place where it stopped, if the bundle still
+//! begins with what was sent: notes, payloads and erasures that came meanwhile change its annex.
 
 mod heads;
 mod sink;
 
 pub use heads::{HeadsError, Held};
-pub use sink::{Compressed, Portion};
+pub use sink::{Beginning, Compressed, OtherBeginning, Portion};
 
 use crate::storage::{PayloadRef, Store, StoreError};
 use hashpact_core::effect::{HeldFacts, StoredPayload};

@@ -1,6 +1,7 @@
 //! Where the bytes of a bundle go: into compressed blocks, or as they are from some byte on.
 
 use hashpact_protocol::bundle::{BlockHeader, Section, Sink};
+use hashpact_protocol::digest::{DIGEST_BYTES, Sha256Parts};
 use hashpact_protocol::limits::BUNDLE_BLOCK_MAX_BYTES;
 use std::io::{self, Write};
 
@@ -72,18 +73,33 @@ impl<W: Write> Sink for Compressed<W> {
     }
 }
 
-/// Passes on the archive from some byte on.
+/// The caller's first bytes are not those of the archive as it is now.
+#[derive(Debug, thiserror::Error)]
+#[error("what was received before is not how the bundle begins now")]
+pub struct OtherBeginning;
+
+/// What a caller has of an archive.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Beginning {
+    /// Bytes.
+    pub len: u64,
+    /// Their SHA-256.
+    pub digest: [u8; DIGEST_BYTES],
+}
+
+/// Passes on the archive behind what the caller has, and only if that is how the archive begins.
 pub struct Portion<W> {
     writer: W,
-    skip: u64,
+    beginning: Beginning,
+    passed: Sha256Parts,
     /// Bytes of the archive so far.
     pub seen: u64,
 }
 
 impl<W: Write> Portion<W> {
-    /// Leaves out the first `skip` bytes.
-    pub const fn new(writer: W, skip: u64) -> Self {
-        Self { writer, skip, seen: 0 }
+    /// Leaves out what the caller has.
+    pub fn new(writer: W, beginning: Beginning) -> Self {
+        Self { writer, beginning, passed: Sha256Parts::default(), seen: 0 }
     }
 
     /// Gives the writer back.
@@ -96,16 +112,25 @@ impl<W: Write> Sink for Portion<W> {
     type Error = io::Error;
 
     fn write(&mut self, _section: Section, bytes: &[u8]) -> io::Result<()> {
-        let before = self.skip.saturating_sub(self.seen).min(bytes.len() as u64);
+        let lacking = self.beginning.len.saturating_sub(self.seen);
+        let before = lacking.min(bytes.len() as u64);
         self.seen += bytes.len() as u64;
         let from = usize::try_from(before).map_err(io::Error::other)?;
-        self.writer.write_all(bytes.get(from..).unwrap_or_default())
+        let (had, new) = bytes.split_at(from.min(bytes.len()));
+        if lacking > 0 {
+            self.passed.update(had);
+            if before == lacking && self.passed.digest() != self.beginning.digest {
+                return Err(io::Error::other(OtherBeginning));
+            }
+        }
+        self.writer.write_all(new)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hashpact_protocol::digest::sha256;
 
     #[test]
     fn parts_are_cut_at_their_bound_and_at_the_annex() {
@@ -121,15 +146,23 @@ mod tests {
     }
 
     #[test]
-    fn a_portion_leaves_out_what_the_caller_has() {
-        for skip in [0, 1, 3, 4, 9, 10, 11] {
-            let mut portion = Portion::new(Vec::new(), skip);
-            for part in [&b"abc"[..], b"defg", b"hij"] {
-                portion.write(Section::Core, part).expect("memory");
-            }
-            assert_eq!(portion.seen, 10);
-            let from = usize::try_from(skip).expect("small").min(10);
-            assert_eq!(portion.into_inner(), b"abcdefghij"[from..], "{skip}");
+    fn a_portion_leaves_out_what_the_caller_has_and_nothing_else() {
+        let write = |beginning: Beginning| {
+            let mut portion = Portion::new(Vec::new(), beginning);
+            let parts = [&b"abc"[..], b"defg", b"hij"];
+            let written = parts.iter().try_for_each(|part| portion.write(Section::Core, part));
+            written.map(|()| (portion.seen, portion.into_inner()))
+        };
+        for len in [0, 1, 3, 4, 9, 10, 11] {
+            let from = usize::try_from(len).expect("small").min(10);
+            let digest = sha256(&[&b"abcdefghij"[..from]]);
+            let (seen, rest) = write(Beginning { len, digest }).expect("the same beginning");
+            assert_eq!((seen, rest.as_slice()), (10, &b"abcdefghij"[from..]), "{len}");
+        }
+        for len in [1, 3, 4, 9, 10] {
+            let other = Beginning { len, digest: sha256(&[b"another beginning"]) };
+            let error = write(other).expect_err("another beginning");
+            assert!(error.get_ref().is_some_and(|cause| cause.is::<OtherBeginning>()), "{error}");
         }
     }
 }

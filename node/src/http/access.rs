@@ -12,6 +12,13 @@ pub(super) struct Caller {
 }
 
 impl Api {
+    /// The caller of what shows payloads or what follows from them.
+    pub(super) fn allow_payloads(&self, headers: &HeaderMap, scopes: &[Scope]) -> Result<Caller, ApiError> {
+        let caller = self.allow(headers, scopes)?;
+        self.service.check_shows_payloads()?;
+        Ok(caller)
+    }
+
     /// The caller, if its token allows any of `scopes`.
     pub(super) fn allow(&self, headers: &HeaderMap, scopes: &[Scope]) -> Result<Caller, ApiError> {
         let unauthorised = |message| ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message);

@@ -1,32 +1,35 @@
 //! `GET /v1/audit/export`: an audit bundle (SPEC §12), written while it is sent.
 //!
-//! Compressed by default. As a plain archive (`format=tar`) it can be taken up again: with `at` and `begun`
-//! from the headers of the first answer the same bytes come again, and a `Range` that starts at some byte leaves out
-//! what the caller has. Payloads that were erased meanwhile make the rest another; then the holder's statement does
-//! not fit what was received first, which the verifier says, and the annex must be fetched anew.
+//! Compressed by default. As a plain archive (`format=tar`) it can be taken up again: with `at` and `begun` from the
+//! headers of the first answer, a `Range` that starts where the caller stopped, and in `Hashpact-Beginning` the SHA-256 of
+//! what the caller has. The bundle is written again from its start; if it still begins with exactly those bytes, what
+//! follows is sent, so that both parts are one bundle. If not (a note, a payload or an erasure came meanwhile and
+//! changed the annex before that place), the answer is 412 and the transfer must begin again.
 
 use super::budget::Slot;
 use super::request::read_query;
 use super::{Api, ApiError};
+use crate::export::Beginning;
 use crate::service::{AuditRequest, AuditStream};
 use crate::tokens::Scope;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::header::{
-    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE,
+    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures::stream::{Stream, StreamExt as _};
 use hashpact_protocol::api::ErrorBody;
 use hashpact_protocol::bundle;
-use hashpact_protocol::digest::{hex_encode, sha256};
+use hashpact_protocol::digest::{hex_array, hex_encode};
 use hashpact_protocol::limits::TIME_S_MAX;
 use serde::Deserialize;
 
 static HEADS: HeaderName = HeaderName::from_static("hashpact-heads");
 static BEGUN: HeaderName = HeaderName::from_static("hashpact-begun");
+static BEGINNING: HeaderName = HeaderName::from_static("hashpact-beginning");
 
 /// What to export.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -47,7 +50,8 @@ pub(super) struct AuditQuery {
 
 /// An audit bundle: logs, rosters and all that vouches for them, to be verified offline.
 #[utoipa::path(get, path = "/v1/audit/export", tag = "logs", security(("token" = ["audit"])),
-    params(AuditQuery, ("Range" = Option<String>, Header, description = "bytes=N-; with format=tar, at and begun only")),
+    params(AuditQuery, ("Range" = Option<String>, Header, description = "bytes=N-; with format=tar, at and begun only"),
+        ("Hashpact-Beginning" = Option<String>, Header, description = "with Range: SHA-256 of the N bytes that the caller has")),
     responses((status = 200, content((Vec<u8> = "application/zstd"), (Vec<u8> = "application/x-tar"))),
         (status = 206, body = Vec<u8>, content_type = "application/x-tar"),
         (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
@@ -56,15 +60,15 @@ pub(super) async fn export(
     query: Result<Query<AuditQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let caller = api.allow(&headers, &[Scope::Audit])?;
+    let caller = api.allow_payloads(&headers, &[Scope::Audit])?;
     let query = read_query(query)?;
     let is_archive = query.is_archive()?;
     let can_resume = is_archive && query.at.is_some() && query.begun.is_some();
-    let from = if can_resume { first_byte(&headers)? } else { 0 };
-    let request = query.request(from)?;
+    let beginning = if can_resume { beginning(&headers)? } else { Beginning::default() };
+    let request = query.request(beginning)?;
     let slot = api.exports.enter(caller.id)?;
     let started = api.service.audit_export(request).await?;
-    answer(started, is_archive, from, slot)
+    answer(started, is_archive, beginning.len, slot)
 }
 
 impl AuditQuery {
@@ -76,7 +80,7 @@ impl AuditQuery {
         }
     }
 
-    fn request(self, from: u64) -> Result<AuditRequest, ApiError> {
+    fn request(self, beginning: Beginning) -> Result<AuditRequest, ApiError> {
         let is_archive = self.is_archive()?;
         let scope = bundle::Scope::parse(self.scope.as_deref().unwrap_or("all"));
         let scope = scope.ok_or_else(|| {
@@ -88,16 +92,24 @@ impl AuditQuery {
             return Err(invalid("begun: must be seconds since 1970"));
         }
         let (at, begun_s, shows_payloads) = (self.at, self.begun, self.payloads.unwrap_or(true));
-        Ok(AuditRequest { scope, at, begun_s, shows_payloads, is_archive, from })
+        Ok(AuditRequest { scope, at, begun_s, shows_payloads, is_archive, beginning })
     }
 }
 
-/// The first byte of `Range: bytes=N-`; other ranges are passed over, as HTTP allows.
-fn first_byte(headers: &HeaderMap) -> Result<u64, ApiError> {
-    let Some(range) = headers.get(RANGE) else { return Ok(0) };
-    let first = range.to_str().ok().and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-'));
-    let Some(first) = first else { return Ok(0) };
-    first.parse().map_err(|_| invalid("Range: must be bytes=N-"))
+/// What the caller says it has: `Range: bytes=N-` and the digest of the N bytes. Other ranges are passed over, as HTTP
+/// allows.
+fn beginning(headers: &HeaderMap) -> Result<Beginning, ApiError> {
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let first = text(&RANGE).and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-'));
+    let Some(first) = first else { return Ok(Beginning::default()) };
+    let len = first.parse().map_err(|_| invalid("Range: must be bytes=N-"))?;
+    if len == 0 {
+        return Ok(Beginning::default());
+    }
+    let digest = text(&BEGINNING).and_then(|digest| hex_array(digest).ok()).ok_or_else(|| {
+        invalid("Hashpact-Beginning: with Range it must hold the SHA-256 (64 hex digits) of the bytes received before")
+    })?;
+    Ok(Beginning { len, digest })
 }
 
 fn invalid(message: &str) -> ApiError {
@@ -112,14 +124,12 @@ fn answer(stream: AuditStream, is_archive: bool, from: u64, slot: Slot) -> Resul
     };
     let (media, ending) =
         if is_archive { ("application/x-tar", "tar") } else { ("application/zstd", "tar.zst") };
-    let tag = sha256(&[&core, &begun_s.to_be_bytes(), ending.as_bytes()]);
     let name = format!("attachment; filename=\"hashpact-audit-{}.{ending}\"", &hex_encode(&core)[..16]);
     let body = Body::from_stream(held_open(parts, slot));
     let mut response = (StatusCode::OK, body).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
     headers.insert(CONTENT_DISPOSITION, header(name)?);
-    headers.insert(ETAG, header(format!("\"{}\"", &hex_encode(&tag)[..32]))?);
     headers.insert(&HEADS, header(heads)?);
     headers.insert(&BEGUN, header(begun_s.to_string())?);
     if is_archive {

@@ -137,7 +137,7 @@ pub(super) async fn match_bulk(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let caller = api.allow(&headers, &[Scope::Lookup])?;
+    let caller = api.allow_payloads(&headers, &[Scope::Lookup])?;
     let query = read_query(query)?;
     let radius = query.pdq_distance(&MatchLimits::default())?;
     let lists = query.lists()?;

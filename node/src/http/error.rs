@@ -83,6 +83,14 @@ impl From<ServiceError> for ApiError {
                 tracing::error!(cause, "an audit bundle could not be written; run fsck");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "storage", message)
             }
+            ServiceError::Restored => Self::later(StatusCode::SERVICE_UNAVAILABLE, "restored", message),
+            ServiceError::Backup(cause) => {
+                tracing::error!(cause, "the database could not be copied for a backup");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "storage", message)
+            }
+            ServiceError::OtherBeginning(_) => {
+                Self::new(StatusCode::PRECONDITION_FAILED, "other_beginning", message)
+            }
             ServiceError::UnknownList(_) => Self::bad_request("unknown_list", message),
         }
     }

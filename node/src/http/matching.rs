@@ -24,7 +24,7 @@ struct Checked {
     responses((status = 200, body = MatchResponse), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
 pub(super) async fn match_signals(State(api): State<Api>, request: Request) -> Result<Response, ApiError> {
     let (Head { headers, .. }, body) = request.into_parts();
-    let caller = api.allow(&headers, &[Scope::Lookup])?;
+    let caller = api.allow_payloads(&headers, &[Scope::Lookup])?;
     let read = read_json(&api, &caller, &headers, body, BODY_MAX_BYTES, check).await?;
     let (Checked { queries, radius, lists }, _body) = read;
     // A cheap look-up takes less than finding out whether there is room for it, so it always has.

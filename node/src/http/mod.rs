@@ -7,6 +7,7 @@
 //! bodies, queries or tokens.
 
 mod access;
+mod admin;
 mod audit;
 mod body;
 mod budget;
@@ -33,6 +34,7 @@ use axum::middleware;
 use axum::routing::{get, post};
 use budget::Budget;
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +43,7 @@ pub use server::{BindError, Server};
 pub use threads::HttpThreads;
 
 /// Patterns of all routes, as metrics name them.
-const ENDPOINTS: [&str; 23] = [
+const ENDPOINTS: [&str; 24] = [
     "/v1/match",
     "/v1/match/bulk",
     "/v1/records",
@@ -54,6 +56,7 @@ const ENDPOINTS: [&str; 23] = [
     "/v1/status",
     "/v1/audit/export",
     "/v1/evidence",
+    "/v1/admin/backup",
     "/witness/add-checkpoint",
     "/logs/roster/checkpoint",
     "/logs/roster/tile/{*path}",
@@ -90,9 +93,12 @@ pub struct Parts {
     writes: Budget,
     /// Audit bundles being written.
     exports: Budget,
+    /// Copies of the database being made.
+    backups: Budget,
     /// Bytes of long bodies.
     bodies: Budget,
     timeout: Duration,
+    checkpoints: PathBuf,
     public_logs: bool,
     loopback: bool,
 }
@@ -109,8 +115,10 @@ impl Api {
             bulk: Budget::new("bulk look-ups", config.http.bulk_max),
             writes: Budget::new("requests that write", config.http.requests_max),
             exports: Budget::new("audit exports", EXPORTS_MAX),
+            backups: Budget::new("backups", 1),
             bodies: Budget::new("bytes of long bodies", body::BODIES_MAX_BYTES),
             timeout: Duration::from_millis(config.http.timeout_ms),
+            checkpoints: config.checkpoints_dir(),
             public_logs: config.http.public_logs,
             loopback: config.http_listen.ip().is_loopback(),
         };
@@ -141,6 +149,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/status", get(node::status))
         .route("/v1/audit/export", get(audit::export))
         .route("/v1/evidence", get(witness::evidence))
+        .route("/v1/admin/backup", post(admin::backup))
         .route("/witness/add-checkpoint", post(witness::add_checkpoint))
         .route("/logs/roster/checkpoint", get(logs::roster_checkpoint))
         .route("/logs/roster/tile/{*path}", get(logs::roster_tile))

@@ -23,6 +23,7 @@ use utoipa::{Modify, OpenApi};
         super::node::logs,
         super::node::status,
         super::audit::export,
+        super::admin::backup,
         super::node::healthz,
         super::node::readyz,
         super::node::metrics,

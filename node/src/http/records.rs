@@ -61,7 +61,7 @@ pub(super) async fn list(
     query: Result<Query<RecordsQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Json<RecordsPage>, ApiError> {
-    let caller = api.allow(&headers, &[Scope::Lookup, Scope::Audit])?;
+    let caller = api.allow_payloads(&headers, &[Scope::Lookup, Scope::Audit])?;
     let query = read_query(query)?;
     let invalid = |field: &str, value: &str| {
         ApiError::bad_request("invalid_field", format!("{field}: {value:?} is not a value of this parameter"))
@@ -111,7 +111,7 @@ pub(super) async fn show(
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Json<RecordJson>, ApiError> {
-    let caller = api.allow(&headers, &[Scope::Lookup, Scope::Audit])?;
+    let caller = api.allow_payloads(&headers, &[Scope::Lookup, Scope::Audit])?;
     let id = parse_id(path)?;
     let _slot = api.reads.enter(caller.id)?;
     let record = api.within(api.service.record(id)).await?;
@@ -127,7 +127,7 @@ pub(super) async fn proof(
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let caller = api.allow(&headers, &[Scope::Lookup, Scope::Audit])?;
+    let caller = api.allow_payloads(&headers, &[Scope::Lookup, Scope::Audit])?;
     let id = parse_id(path)?;
     let _slot = api.reads.enter(caller.id)?;
     match api.within(api.service.proof(id)).await? {

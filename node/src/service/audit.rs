@@ -2,8 +2,8 @@
 
 use super::{Inner, Service, ServiceError};
 use crate::driver::now_ms;
-use crate::export::{Compressed, Export, Held, Holder, Portion};
-use hashpact_protocol::bundle::Scope;
+use crate::export::{Beginning, Compressed, Export, ExportError, Held, Holder, OtherBeginning, Portion};
+use hashpact_protocol::bundle::{Scope, WriteError};
 use hashpact_protocol::digest::LogId;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -28,8 +28,8 @@ pub struct AuditRequest {
     pub shows_payloads: bool,
     /// Whether the plain archive is asked for.
     pub is_archive: bool,
-    /// First byte of the archive to send.
-    pub from: u64,
+    /// What the caller has of the archive; what follows it is sent.
+    pub beginning: Beginning,
 }
 
 /// A bundle that is being written.
@@ -65,7 +65,8 @@ impl Service {
             .blocking(move |inner| {
                 let held = inner.held_logs();
                 let export = inner.export(&held, &request, begun_s)?;
-                let total = if request.from > 0 { Some(length(&export)?) } else { None };
+                let begun = request.beginning;
+                let total = if begun.len > 0 { Some(length(&export, begun)?) } else { None };
                 // The heads are settled here; what is written below must be of these and no later ones.
                 let heads = export.at();
                 Ok((heads, export.manifest().core_digest(), total, request))
@@ -101,7 +102,7 @@ impl Inner {
         let export = self.export(&held, request, begun_s)?;
         let now_s = || now_ms() / 1000;
         if request.is_archive {
-            export.write(Portion::new(&mut *parts, request.from), now_s)?.into_inner().flush()?;
+            export.write(Portion::new(&mut *parts, request.beginning), now_s)?.into_inner().flush()?;
         } else {
             export.write(Compressed::new(&mut *parts)?, now_s)?.finish()?;
         }
@@ -120,10 +121,17 @@ impl Inner {
     }
 }
 
-/// Bytes of the archive, by writing it to nowhere.
-fn length(export: &Export<'_>) -> Result<u64, ServiceError> {
-    let written = export.write(Portion::new(io::sink(), 0), || now_ms() / 1000);
-    Ok(written.map_err(|error| ServiceError::Export(error.to_string()))?.seen)
+/// Bytes of the archive, by writing it to nowhere; it must begin with what the caller has.
+fn length(export: &Export<'_>, beginning: Beginning) -> Result<u64, ServiceError> {
+    let written = export.write(Portion::new(io::sink(), beginning), || now_ms() / 1000);
+    written.map(|portion| portion.seen).map_err(|error| match error {
+        ExportError::Write(WriteError::Sink(cause))
+            if cause.get_ref().is_some_and(|cause| cause.is::<OtherBeginning>()) =>
+        {
+            ServiceError::OtherBeginning(OtherBeginning)
+        }
+        error => ServiceError::Export(error.to_string()),
+    })
 }
 
 /// Collects small writes to parts for the network.

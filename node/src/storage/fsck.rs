@@ -2,8 +2,10 @@
 //!
 //! Every leaf is hashed again; tiles, frontier and root are recomputed from the leaves and compared;
 //! notes are verified under the roster's keys and their roots compared with the recomputed ones;
-//! payloads are held against their commitments, the place index against the leaves, idempotency
-//! entries and the lock file against the heads. What fsck deliberately does not do: repair, or decide
+//! payloads are held against their commitments, the place index against the leaves, the list of missing payloads
+//! against their rows, idempotency entries and the lock file against the heads, what was cosigned against the
+//! recomputed roots; evidence is verified, cards are decoded. A block that RocksDB cannot read is a fault like any
+//! other, named with the place where reading ended. What fsck deliberately does not do: repair, or decide
 //! what counts (the engine folds entries anew at every start).
 //!
 //! It streams: one chunk of leaf hashes is in memory at a time, whatever the size of the database,
@@ -125,12 +127,18 @@ pub fn fsck_with_keys(
     let heads = store.heads()?;
     let own = LogId::of_origin(&lock.origin);
     check_lock(store, &heads, lock, &mut report)?;
+    let facts = tables::facts(store, &mut report);
     for head in &heads {
-        let pin = (head.log == own).then_some((lock.size, lock.root));
-        let log = log::check(store, head, keys.get(&head.log), pin, &mut report, progress)?;
+        let said = log::Said {
+            key: keys.get(&head.log),
+            lock: (head.log == own).then_some((lock.size, lock.root)),
+            cosigned: facts.cosigned.get(&head.log).copied(),
+            quorum: facts.quorum_heads.get(&head.log),
+        };
+        let log = log::check(store, head, &said, &mut report, progress)?;
         report.logs.push(log);
     }
-    tables::check(store, &heads, &mut report)?;
+    tables::check(store, &heads, &facts, keys, &mut report)?;
     Ok(report)
 }
 

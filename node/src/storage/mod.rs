@@ -28,6 +28,7 @@
 //! members can tell (they hold a larger checkpoint of this node).
 
 mod cards;
+mod checkpoint;
 mod codec;
 mod compact;
 mod error;
@@ -46,6 +47,9 @@ mod places;
 mod proofs;
 mod published;
 mod read;
+mod repair;
+pub mod salvage;
+pub mod scrub;
 mod tiles;
 mod write;
 
@@ -55,7 +59,7 @@ mod tests;
 pub use error::StoreError;
 pub use fsck::{FsckReport, Problem, fsck};
 pub use heads::{ORIGIN_MAX_BYTES, StoredHead};
-pub use lock::{LockError, LockFile};
+pub use lock::{LOCK_FILE_BYTES, LockError, LockFile};
 pub use meta::{Identity, SCHEMA_VERSION};
 pub use payloads::PayloadRef;
 

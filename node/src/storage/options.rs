@@ -142,3 +142,19 @@ pub(super) fn short_walk(end: Vec<u8>) -> ReadOptions {
     options.set_iterate_upper_bound(end);
     options
 }
+
+/// For reading again what is stored, a little at a time: leaves the block cache to look-ups, stops before `end`.
+pub(super) fn scrub(end: Vec<u8>) -> ReadOptions {
+    let mut options = scrub_all();
+    options.set_iterate_upper_bound(end);
+    options
+}
+
+/// The same, to the end of the column family.
+pub(super) fn scrub_all() -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.fill_cache(false);
+    options.set_total_order_seek(true);
+    options.set_verify_checksums(true);
+    options
+}

@@ -27,6 +27,15 @@ pub(super) struct Writer {
     logs: BTreeMap<LogId, LogState>,
 }
 
+impl Writer {
+    /// Takes the growing tiles of a log as they are stored now.
+    pub(super) fn renew_tiles(&mut self, log: &LogId, tiles: TileWriter) {
+        if let Some(state) = self.logs.get_mut(log) {
+            state.tiles = tiles;
+        }
+    }
+}
+
 /// Where one log ends.
 #[derive(Clone)]
 struct LogState {
@@ -126,7 +135,7 @@ impl Store {
     }
 
     /// The partial tile of every level at `size`.
-    fn rightmost(&self, log: &LogId, size: u64) -> Result<Vec<Vec<NodeHash>>, StoreError> {
+    pub(super) fn rightmost(&self, log: &LogId, size: u64) -> Result<Vec<Vec<NodeHash>>, StoreError> {
         let load = |id: hashpact_protocol::merkle::TileId| {
             let mut hashes = self.load_tile(log, id.level, id.index)?;
             let needed = usize::from(id.width);

@@ -38,8 +38,9 @@ pub use matching::{
     QuerySignal,
 };
 pub use node::{
-    CatchUp, CosignedStatus, ErrorBody, ErrorDetail, EvidenceJson, EvidenceResponse, LogJson, LogStatus,
-    LogsResponse, MemberJson, MembersResponse, PeerStatus, ReadyResponse, StatusResponse,
+    BackupResponse, CatchUp, CosignedStatus, ErrorBody, ErrorDetail, EvidenceJson, EvidenceResponse, LogJson,
+    LogStatus, LogsResponse, MemberJson, MembersResponse, PeerStatus, ReadyResponse, ScrubPlace, ScrubStatus,
+    StatusResponse,
 };
 pub use records::{
     ContributeQuery, ContributeRequest, NewRecord, NewSignal, Receipt, Receipts, RecordJson, RecordsPage,

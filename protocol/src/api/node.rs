@@ -95,6 +95,12 @@ pub struct StatusResponse {
     /// Why not, when `appending` is false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub append_blocked: Option<String>,
+    /// Whether the node was put back from a backup and shows no payloads until it has caught up.
+    #[serde(default)]
+    pub restored: bool,
+    /// The scrub, which reads everything stored again; absent when it is switched off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scrub: Option<ScrubStatus>,
     /// How far catching up is, while peers offer more than this node holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catch_up: Option<CatchUp>,
@@ -106,6 +112,59 @@ pub struct StatusResponse {
     pub peers: Vec<PeerStatus>,
     /// Signals in the match index by signal type.
     pub index: BTreeMap<String, u64>,
+}
+
+/// What the scrub has read and found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ScrubStatus {
+    /// Bytes a second that it reads at most.
+    pub bytes_per_s: u64,
+    /// Passes over everything that came to their end.
+    pub passes: u64,
+    /// Bytes read since the start.
+    pub bytes: u64,
+    /// Where it is, while it reads a log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<ScrubPlace>,
+    /// Seconds that the last pass took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_pass_s: Option<u64>,
+    /// When a pass last ended with everything whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_whole: Option<String>,
+    /// Findings since the start.
+    pub found: u64,
+    /// Findings that were healed since the start.
+    pub healed: u64,
+    /// What is still wrong, as far as it is known: reason for an alarm.
+    pub problems: Vec<String>,
+}
+
+/// A place in a log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ScrubPlace {
+    /// Log origin.
+    pub log: String,
+    /// Entries found whole in this pass.
+    pub entries: u64,
+    /// Entries that it has.
+    pub size: u64,
+}
+
+/// What a backup of a running node begins with: a copy of the database beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BackupResponse {
+    /// Name of the folder in `data/checkpoints`.
+    pub checkpoint: String,
+    /// Origin of the own log.
+    pub log: String,
+    /// Size that was signed last when it was made.
+    pub size: u64,
+    /// When it was made.
+    pub taken: String,
 }
 
 /// How far a node that is behind has come, over all logs.

@@ -129,6 +129,7 @@ impl Founding {
             cosigner_key: SecretKey::from_seed(*member.cosigner_key.seed()),
             peer: member.peer,
             card: sign_card(&card, &member.card_key),
+            from_backup: false,
             is_doubtful: false,
         }
     }

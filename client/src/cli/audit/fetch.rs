@@ -1,14 +1,16 @@
 //! `hashpact audit fetch`: a bundle from the node, resumable.
 //!
 //! The plain archive is asked for, since only that can be taken up again. What has arrived lies beside the file,
-//! with the heads and the moment that make the node write the same bytes again. Nothing is judged here.
+//! with the heads and the moment that make the node write the same bundle again. The node sends the rest only if that bundle
+//! begins with exactly what has arrived; if a note, a payload or an erasure changed it, the transfer begins
+//! again. Nothing is judged here.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use hashpact_client::{AuditFetch, Client};
+use hashpact_client::{Arrived, AuditFetch, Client, ClientError, OTHER_BEGINNING};
 use hashpact_protocol::bundle::Scope;
 
 use super::{Outcome, Output};
@@ -41,15 +43,22 @@ pub(crate) async fn run(args: &Args, client: &Client, output: Output) -> anyhow:
     let asked = AuditFetch { scope: args.scope.clone(), payloads: !args.no_payloads, resume: None };
     let mut asked = taken_up(asked, &part, &state)?;
     let mut file = OpenOptions::new().create(true).append(true).open(&part).with_context(shown)?;
-    if asked.resume.is_none() {
+    let mut had = if asked.resume.is_some() { read(&part).with_context(shown)? } else { Arrived::default() };
+    if had.len == 0 {
         file.set_len(0).with_context(shown)?;
     }
     let bar = progress::bar(output, "fetching", None, progress::Unit::Bytes);
-    let mut had = file.metadata().with_context(shown)?.len();
     for attempt in 1.. {
-        let mut answer = match client.audit_export(&asked, had).await {
+        let mut answer = match client.audit_export(&asked, &had).await {
             Ok(answer) => answer,
-            Err(error) if attempt >= 3 || had == 0 => return Err(error.into()),
+            Err(error) if had.len > 0 && begins_otherwise(&error) => {
+                output.warn("the bundle has changed since; the transfer begins again");
+                asked.resume = None;
+                had = Arrived::default();
+                file.set_len(0).with_context(shown)?;
+                continue;
+            }
+            Err(error) if attempt >= 3 || had.len == 0 => return Err(error.into()),
             Err(_) => continue,
         };
         let text =
@@ -60,8 +69,8 @@ pub(crate) async fn run(args: &Args, client: &Client, output: Output) -> anyhow:
             match answer.next().await {
                 Ok(Some(bytes)) => {
                     file.write_all(&bytes).with_context(shown)?;
-                    had += bytes.len() as u64;
-                    bar.set_position(had);
+                    had.take(&bytes);
+                    bar.set_position(had.len);
                 }
                 Ok(None) => break None,
                 Err(error) => break Some(error),
@@ -83,10 +92,26 @@ pub(crate) async fn run(args: &Args, client: &Client, output: Output) -> anyhow:
     output.note(&format!(
         "{}: {} bytes; now: hashpact audit verify {} --trust ROOT",
         shown(),
-        grouped(had),
+        grouped(had.len),
         shown()
     ));
     Ok(Outcome::Done)
+}
+
+/// Whether the node says that what has arrived is not how the bundle begins now.
+fn begins_otherwise(error: &ClientError) -> bool {
+    matches!(error, ClientError::Refused { code, .. } if code == OTHER_BEGINNING || code == "range")
+}
+
+/// What an earlier run received.
+fn read(part: &Path) -> std::io::Result<Arrived> {
+    let (mut file, mut bytes, mut arrived) = (File::open(part)?, vec![0; 1 << 20], Arrived::default());
+    loop {
+        match file.read(&mut bytes)? {
+            0 => return Ok(arrived),
+            count => arrived.take(bytes.get(..count).unwrap_or_default()),
+        }
+    }
 }
 
 /// What an earlier run left, if it asked for the same.

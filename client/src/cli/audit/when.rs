@@ -8,7 +8,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use hashpact_client::AuditFetch;
+use hashpact_client::{Arrived, AuditFetch};
 use hashpact_protocol::api::time::{rfc3339, rfc3339_seconds};
 use hashpact_protocol::bundle::{Cosigned, Entry, Scope, Visitor};
 use hashpact_protocol::digest::{RecordId, Root};
@@ -161,7 +161,7 @@ async fn fetch(args: &Args, node: &NodeArgs, output: Output) -> anyhow::Result<P
         }
     };
     let asked = AuditFetch { scope: Scope::Record(args.record), payloads: false, resume: None };
-    let mut answer = node.client(output)?.audit_export(&asked, 0).await?;
+    let mut answer = node.client(output)?.audit_export(&asked, &Arrived::default()).await?;
     let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
     while let Some(bytes) = answer.next().await? {
         file.write_all(&bytes)?;

@@ -53,7 +53,8 @@ impl Engine {
         let size = signed.size();
         let not_yet = CosignAnswer::NotYet { held: log.size(), retry_after_s: COSIGN_NOT_YET_S };
         // A node that has not been compared with anybody since its start signs in no role.
-        if log.size() < size || self.own.blocked() == Some(WAITING_FOR_HEADS) {
+        let is_uncompared = self.own.blocked() == Some(WAITING_FOR_HEADS) || self.from_backup;
+        if log.size() < size || is_uncompared {
             return Err(not_yet);
         }
         let stage = match log.known_root(size) {

@@ -124,6 +124,7 @@ impl Engine {
             }
         } else if self.take_cosigned(peer, request, &result, now_ms)
             || self.take_fork_answer(peer, request, &result)
+            || self.take_healing(peer, request, &result, now_ms)
         {
         } else if let Some(log) = self.logs.values_mut().find(|log| log.is_fetching(request)) {
             let (id, target) = (log.author().log, log.target().cloned());
@@ -246,6 +247,8 @@ impl Engine {
                 size: range.size,
                 entries_max: range.entries_max,
                 bytes_max: range.bytes_max,
+                // Some may have been erased since the backup. Leaves go on, or two restored nodes would wait for one another.
+                shows_payloads: !self.from_backup,
             }),
         }
     }
@@ -255,6 +258,7 @@ impl Engine {
         let id = LogId::new(log);
         let refusal = match (self.served(&id), indexes.last()) {
             (None, _) => Some(Refusal::UnknownLog),
+            _ if self.from_backup => Some(Refusal::Busy),
             (Some(_), None) => Some(Refusal::Malformed),
             (Some(held), Some(last)) if *last >= held => Some(Refusal::BeyondSize { held }),
             (Some(_), Some(_)) => None,

@@ -13,6 +13,7 @@ use hashpact_protocol::wire::WireEntry;
 
 mod chunks;
 mod heads;
+mod heal;
 mod late;
 mod parallel;
 

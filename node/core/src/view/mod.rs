@@ -179,8 +179,31 @@ impl View {
             // Neither counts, with or without a payload.
             EntryLeaf::Opaque(_) | EntryLeaf::Void(_) => return Vec::new(),
         };
+        if self.records.find(&leaf_hash(leaf)).is_some() {
+            // Its payload was lost from the disk after it had been folded, and is back.
+            return Vec::new();
+        }
         let counted = field(self.counts.entry(author.log).or_default());
         *counted = counted.saturating_sub(1);
+        self.fold(author, index, leaf, payload)
+    }
+
+    /// Folds in a record that was damaged on disk when it was folded, and counted as void for it. One that is known is
+    /// left alone; what else was damaged (an opinion, an entry that was taken for another kind) is seen at the next start.
+    pub fn mend(
+        &mut self,
+        author: &Author,
+        index: u64,
+        leaf: &[u8],
+        payload: &StoredPayload,
+    ) -> Vec<ViewChange> {
+        let is_lost = self.records.find(&leaf_hash(leaf)).is_none()
+            && read_record(author, index, leaf, payload, self.expired_until_ms).is_some();
+        let counts = self.counts.entry(author.log).or_default();
+        if !is_lost || counts.void == 0 {
+            return Vec::new();
+        }
+        counts.void -= 1;
         self.fold(author, index, leaf, payload)
     }
 

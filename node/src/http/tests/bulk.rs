@@ -144,7 +144,12 @@ async fn parts_of_any_size_make_the_same_answer() {
 async fn an_incomplete_node_says_so_in_both_forms() {
     let World { node, .. } = world();
     let lagging = Completeness::Lagging { logs: vec!["x/east/1".to_owned()] };
-    node.lookup.set_health(Health { completeness: lagging, append_blocked: None, peers: Vec::new() });
+    node.lookup.set_health(Health {
+        completeness: lagging,
+        append_blocked: None,
+        from_backup: false,
+        peers: Vec::new(),
+    });
     let answer = ask(&node, "", Body::from(vec![0; 64])).await;
     let incomplete = Some(Incomplete::Lagging);
     assert_eq!(answer.last, Frame::End(EndFrame { items: 2, matched: 0, incomplete, same_view: true }));

@@ -201,6 +201,7 @@ fn open_engine(chain: RosterChain, view: View, held: BTreeMap<LogId, HeldLog>) -
         cosigner_key: key(12),
         peer,
         card: sign_card(&card, &key(11)),
+        from_backup: false,
         is_doubtful: false,
     };
     Engine::open(Opening {
@@ -310,8 +311,12 @@ impl Fixture {
         node.perform(first);
         let effects = node.engine.handle(Event::Timer(Timer::Tick), node.now_ms);
         node.perform(effects);
-        let complete =
-            Health { completeness: Completeness::Complete, append_blocked: None, peers: Vec::new() };
+        let complete = Health {
+            completeness: Completeness::Complete,
+            append_blocked: None,
+            from_backup: false,
+            peers: Vec::new(),
+        };
         lookup.set_health(complete);
         if options.loaded {
             lookup.set_loaded();

@@ -249,7 +249,12 @@ async fn a_node_that_cannot_know_says_so_and_why() {
     ];
     let body = json!({"items": [{"id": "u1", "signals": [pdq(SHARED, &[])]}]});
     for (completeness, expected) in cases {
-        node.lookup.set_health(Health { completeness, append_blocked: None, peers: Vec::new() });
+        node.lookup.set_health(Health {
+            completeness,
+            append_blocked: None,
+            from_backup: false,
+            peers: Vec::new(),
+        });
         let answer = node.post("/v1/match", &body).await.ok();
         assert_eq!((&answer["complete"], &answer["results"][0]["total"]), (&json!(false), &json!(3)));
         assert!(answer["reason"].as_str().is_some_and(|reason| reason.contains(expected)), "{answer}");

@@ -1,7 +1,9 @@
 //! What the node says of itself, while loading and after; and that metrics say nothing else.
 
 use super::*;
+use crate::tokens::Scope;
 use fixture::Stated;
+use hashpact_core::health::{Completeness, Health};
 use std::collections::BTreeMap;
 
 #[tokio::test]
@@ -43,6 +45,40 @@ async fn members_logs_and_status_name_the_roster() {
         (&json!("north"), &json!(true), &json!(true))
     );
     assert_eq!(status["peers"].as_array().map(Vec::len), Some(2));
+}
+
+#[tokio::test]
+async fn a_restored_node_shows_no_payload_before_it_has_caught_up() {
+    let node = Fixture::new();
+    let health = |from_backup| Health {
+        completeness: if from_backup { Completeness::Starting } else { Completeness::Complete },
+        append_blocked: None,
+        from_backup,
+        peers: Vec::new(),
+    };
+    let match_one = json!({"items": [{"id": "u", "signals": [{"type": "md5", "value": hex(&[1; 16])}]}]});
+    let record = format!("/v1/records/{}", "0".repeat(64));
+    node.lookup.set_health(health(true));
+    for path in ["/v1/records", &record, &format!("{record}/proof"), "/v1/audit/export"] {
+        let message = node.get(path).await.refused(503, "restored");
+        assert!(message.contains("two thirds of the other members"), "{path}: {message}");
+    }
+    for path in ["/v1/match", "/v1/match/bulk"] {
+        node.post(path, &match_one).await.refused(503, "restored");
+    }
+    let status = node.get("/v1/status").await.ok();
+    assert_eq!((&status["restored"], &status["complete"]), (&json!(true), &json!(false)));
+    node.get("/v1/logs").await.ok();
+    node.lookup.set_health(health(false));
+    assert_eq!(node.post("/v1/match", &match_one).await.ok()["complete"], true);
+    assert_eq!(node.get("/v1/status").await.ok()["restored"], false);
+}
+
+#[tokio::test]
+async fn a_backup_of_a_node_that_is_not_ready_is_refused() {
+    let node = Fixture::start(Options { loaded: false, ..Options::default() }, Stated::default());
+    let admin = request(&Method::POST, "/v1/admin/backup", Some(node.token(Scope::Admin)), None);
+    node.send(admin).await.refused(503, "loading");
 }
 
 #[tokio::test]

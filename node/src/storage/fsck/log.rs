@@ -4,8 +4,8 @@ use super::problem::Problem;
 use super::{FsckReport, LogReport, Progress};
 use crate::storage::error::StoreError;
 use crate::storage::read::row_at;
-use crate::storage::{PayloadRef, Store, StoredHead, codec, leaves, payloads, places, tiles};
-use hashpact_core::effect::Place;
+use crate::storage::{PayloadRef, Store, StoredHead, codec, leaves, missing, payloads, places, tiles};
+use hashpact_core::effect::{Place, SizedNote};
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LeafHash, NodeHash, Root, leaf_hash};
 use hashpact_protocol::keys::PublicKey;
@@ -25,20 +25,40 @@ struct Pass<'a> {
     tiles: TileWriter,
     /// Payloads that somebody else may have.
     not_here: u64,
+    /// Those of them that are listed.
+    listed: u64,
+    /// Whether payloads could be read so far.
+    payloads_readable: bool,
     /// Sizes at which the root is wanted, and the root once it was passed.
     pins: Vec<(u64, Option<Root>)>,
 }
 
-/// Checks one log. `lock` is what the lock file says about it, if it is the own log.
+/// What else is said about one log.
+pub(super) struct Said<'a> {
+    /// Its author's key.
+    pub(super) key: Option<&'a PublicKey>,
+    /// What the lock file says, if it is the own log.
+    pub(super) lock: Option<(u64, Root)>,
+    /// What this node cosigned last.
+    pub(super) cosigned: Option<(u64, Root)>,
+    /// The largest note that a quorum cosigned.
+    pub(super) quorum: Option<&'a SizedNote>,
+}
+
+/// Checks one log.
 pub(super) fn check(
     store: &Store,
     head: &StoredHead,
-    key: Option<&PublicKey>,
-    lock: Option<(u64, Root)>,
+    said: &Said<'_>,
     report: &mut FsckReport,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<LogReport, StoreError> {
-    let wanted = [head.note.as_ref().map(|note| note.size), lock.map(|lock| lock.0)];
+    let wanted = [
+        head.note.as_ref().map(|note| note.size),
+        said.lock.map(|lock| lock.0),
+        said.cosigned.map(|cosigned| cosigned.0),
+        said.quorum.map(|note| note.size),
+    ];
     let mut pass = Pass {
         store,
         head,
@@ -47,21 +67,20 @@ pub(super) fn check(
         frontier: Frontier::empty(),
         tiles: TileWriter::new(0, Vec::new())?,
         not_here: 0,
+        listed: 0,
+        payloads_readable: true,
         pins: wanted.into_iter().flatten().map(|size| (size, None)).collect(),
     };
     pass.pin();
     let is_whole = pass.walk(progress)?;
     pass.strays()?;
     if is_whole {
-        let listed = store.missing_count(&head.log, u64::MAX)?;
-        if listed != pass.not_here {
-            let (origin, not_here) = (head.origin.clone(), pass.not_here);
-            pass.add(Problem::MissingCount { origin, listed, not_here });
-        }
+        pass.missing()?;
         pass.widths()?;
-        pass.roots(lock);
+        pass.roots(said.lock);
+        pass.cosigned(said);
     }
-    pass.note(key);
+    pass.note(said.key);
     Ok(pass.log)
 }
 
@@ -82,7 +101,15 @@ impl Pass<'_> {
         let mut chunk = Vec::new();
         for index in 0..head.size {
             let key = codec::entry_key(&head.log, index);
-            let Some(leaf) = row_at(&leaf_rows, &key)? else {
+            let leaf = match row_at(&leaf_rows, &key) {
+                Ok(leaf) => leaf,
+                Err(error) => {
+                    self.end_chunk(&mut chunk, progress)?;
+                    self.unreadable(leaves::FAMILY, format!("entry {index}"), &error);
+                    return Ok(false);
+                }
+            };
+            let Some(leaf) = leaf else {
                 self.end_chunk(&mut chunk, progress)?;
                 self.add(Problem::LeafMissing { origin: head.origin.clone(), index, size: head.size });
                 return Ok(false);
@@ -92,10 +119,18 @@ impl Pass<'_> {
             self.tiles.append(hash);
             self.pin();
             // A missing payload leaves its iterator at a later row: it waits there.
-            let payload = row_at(&payload_rows, &key)?;
-            self.payload(index, leaf, payload);
-            if payload.is_some() {
-                payload_rows.next();
+            match row_at(&payload_rows, &key) {
+                Ok(payload) => {
+                    self.payload(index, leaf, payload);
+                    if payload.is_some() {
+                        payload_rows.next();
+                    }
+                }
+                Err(_) if !self.payloads_readable => {}
+                Err(error) => {
+                    self.payloads_readable = false;
+                    self.unreadable(payloads::FAMILY, format!("entry {index}"), &error);
+                }
             }
             leaf_rows.next();
             chunk.push(hash);
@@ -108,7 +143,8 @@ impl Pass<'_> {
     }
 
     fn payload(&mut self, index: u64, leaf: &[u8], row: Option<&[u8]>) {
-        let origin = || self.head.origin.clone();
+        let head = self.head;
+        let origin = || head.origin.clone();
         let problem = match row.map(payloads::decode) {
             None => Some(Problem::PayloadMissing { origin: origin(), index }),
             Some(Err(error)) => {
@@ -124,13 +160,70 @@ impl Pass<'_> {
             }
             Some(Ok(payload)) => {
                 self.log.payloads_absent += 1;
-                self.not_here += u64::from(payload == PayloadRef::NotHere);
-                None
+                (payload == PayloadRef::NotHere).then(|| self.is_unlisted(index)).flatten()
             }
         };
         if let Some(problem) = problem {
             self.add(problem);
         }
+    }
+
+    /// Whether a payload that is not here is asked for.
+    fn is_unlisted(&mut self, index: u64) -> Option<Problem> {
+        self.not_here += 1;
+        let family = self.store.family(missing::FAMILY);
+        let row = self.store.db.get_pinned_cf(family, codec::entry_key(&self.head.log, index));
+        // A table that cannot be read is found as such.
+        if row.is_ok_and(|row| row.is_none()) {
+            return Some(Problem::NotListed { origin: self.origin(), index });
+        }
+        self.listed += 1;
+        None
+    }
+
+    /// The list of missing payloads has no more rows than there are such payloads.
+    fn missing(&mut self) -> Result<(), StoreError> {
+        let listed = self.store.missing_count(&self.head.log, u64::MAX)?;
+        if listed != self.listed && self.payloads_readable {
+            let (origin, not_here) = (self.origin(), self.not_here);
+            self.add(Problem::MissingCount { origin, listed, not_here });
+        }
+        Ok(())
+    }
+
+    fn unreadable(&mut self, family: &'static str, place: String, error: &StoreError) {
+        let (origin, detail) = (self.origin(), error.to_string());
+        self.add(Problem::Unreadable { origin, family, place, detail });
+    }
+
+    /// What this node and a quorum vouched for, against the recomputed roots.
+    fn cosigned(&mut self, said: &Said<'_>) {
+        let stored = self.head.size;
+        if let Some((size, cosigned)) = said.cosigned {
+            match self.root_at(size) {
+                Some(computed) if computed != cosigned => {
+                    self.add(Problem::CosignedRoot { origin: self.origin(), size, cosigned, computed });
+                }
+                None if size > stored => {
+                    self.add(Problem::CosignedBeyond { origin: self.origin(), size, stored })
+                }
+                _ => {}
+            }
+        }
+        let (Some(note), Some(key)) = (said.quorum, said.key) else { return };
+        let signed = SignedCheckpoint::verify(&note.note, &self.head.origin, key);
+        let detail = match signed {
+            Err(error) => error.to_string(),
+            Ok(signed) if signed.size() != note.size => format!("it signs size {}", signed.size()),
+            Ok(_) if note.size > stored => format!("{stored} entries are stored"),
+            Ok(signed) => match self.root_at(note.size) {
+                Some(computed) if computed != signed.root() => {
+                    format!("it signs root {}, the leaves lead to {computed}", signed.root())
+                }
+                _ => return,
+            },
+        };
+        self.add(Problem::QuorumHead { origin: self.origin(), size: note.size, detail });
     }
 
     /// Remembers the root if somebody signed this size.
@@ -164,9 +257,14 @@ impl Pass<'_> {
         let store = self.store;
         let rows = store.db.batched_multi_get_cf(store.family(places::FAMILY), &keys, true);
         for (place, row) in places.iter().zip(rows) {
-            if row?.is_none() {
-                let (index, leaf) = (place.index, place.leaf);
-                self.add(Problem::PlaceMissing { origin: self.origin(), index, leaf });
+            let (index, leaf) = (place.index, place.leaf);
+            match row {
+                Ok(Some(_)) => {}
+                Ok(None) => self.add(Problem::PlaceMissing { origin: self.origin(), index, leaf }),
+                Err(error) => {
+                    self.unreadable(places::FAMILY, format!("entry {index}"), &error.into());
+                    break;
+                }
             }
         }
         chunk.clear();
@@ -184,7 +282,10 @@ impl Pass<'_> {
                 self.add(Problem::Value { origin, detail: error.to_string() });
                 return Ok(());
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                self.unreadable(tiles::FAMILY, format!("tile {level}/{index}"), &error);
+                return Ok(());
+            }
         };
         if stored.is_empty() {
             self.add(Problem::TileMissing { origin, level, index });
@@ -229,10 +330,12 @@ impl Pass<'_> {
     /// Rows of this log beyond its head.
     fn strays(&mut self) -> Result<(), StoreError> {
         let (store, log, size) = (self.store, self.head.log, self.head.size);
-        for family in [leaves::FAMILY, payloads::FAMILY] {
+        for family in [leaves::FAMILY, payloads::FAMILY, missing::FAMILY] {
             let mut rows = store.db.raw_iterator_cf(store.family(family));
             rows.seek(codec::entry_key(&log, size));
-            rows.status()?;
+            if let Err(error) = rows.status() {
+                self.unreadable(family, format!("entry {size}"), &error.into());
+            }
             if let Some((_, index)) = rows.key().and_then(codec::parse_entry_key).filter(|key| key.0 == log) {
                 self.add(Problem::Stray { origin: self.origin(), family, index, size });
             }
@@ -242,7 +345,9 @@ impl Pass<'_> {
         for level in 0..=u8::MAX {
             let hashes = size.checked_shr(8 * u32::from(level)).unwrap_or(0);
             rows.seek(tiles::key(&log, level, hashes.div_ceil(256)));
-            rows.status()?;
+            if let Err(error) = rows.status() {
+                self.unreadable(tiles::FAMILY, format!("level {level}"), &error.into());
+            }
             let found = rows.key().and_then(tiles::parse_key).filter(|key| key.0 == log);
             if let Some((_, _, index)) = found.filter(|key| key.1 == level || hashes == 0) {
                 self.add(Problem::Stray { origin: self.origin(), family: tiles::FAMILY, index, size });

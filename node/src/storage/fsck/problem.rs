@@ -106,6 +106,70 @@ pub enum Problem {
         /// Payload rows that say *not here*.
         not_here: u64,
     },
+    /// A payload that is not here is not on the list of what is asked for.
+    #[error(
+        "{origin}: the payload of entry {index} is not here, and not listed as missing: nobody would be asked for it"
+    )]
+    NotListed {
+        /// The log.
+        origin: String,
+        /// Leaf index.
+        index: u64,
+    },
+    /// RocksDB cannot read a block: nothing behind it in this table and log was checked.
+    #[error("{origin}: {family} cannot be read at {place} and behind it: {detail}")]
+    Unreadable {
+        /// The log, or the table once more.
+        origin: String,
+        /// Column family.
+        family: &'static str,
+        /// Where reading ended.
+        place: String,
+        /// RocksDB's words.
+        detail: String,
+    },
+    /// What this node cosigned is not what it holds.
+    #[error(
+        "{origin}: this node cosigned root {cosigned} at size {size}, the leaves lead to {computed}; do not start it"
+    )]
+    CosignedRoot {
+        /// The log.
+        origin: String,
+        /// Tree size.
+        size: u64,
+        /// Root cosigned.
+        cosigned: Root,
+        /// Root recomputed.
+        computed: Root,
+    },
+    /// What this node cosigned is more than it holds.
+    #[error("{origin}: this node cosigned size {size}, {stored} entries are stored; do not start it")]
+    CosignedBeyond {
+        /// The log.
+        origin: String,
+        /// Size cosigned.
+        size: u64,
+        /// Entries stored.
+        stored: u64,
+    },
+    /// The note that a quorum cosigned is not one of this log.
+    #[error("{origin}: the note that a quorum cosigned at size {size} is wrong: {detail}")]
+    QuorumHead {
+        /// The log.
+        origin: String,
+        /// Size it is kept for.
+        size: u64,
+        /// What is wrong.
+        detail: String,
+    },
+    /// Evidence that proves nothing.
+    #[error("{origin}: the evidence kept does not verify: {detail}")]
+    Evidence {
+        /// The log.
+        origin: String,
+        /// What the check said.
+        detail: String,
+    },
     /// A payload row does not decode.
     #[error("{origin}: the payload row of entry {index} does not decode: {detail}")]
     PayloadValue {

@@ -1,23 +1,86 @@
 //! The checks across logs: rows without a head, the size of the place index, idempotency entries.
 
-use super::FsckReport;
 use super::problem::Problem;
+use super::{FsckReport, LogKeys};
 use crate::storage::error::StoreError;
 use crate::storage::{
     Store, StoredHead, idempotency, leaves, missing, notes, options, payloads, places, tiles,
 };
+use hashpact_core::effect::HeldFacts;
 use hashpact_protocol::digest::{DIGEST_BYTES, LogId};
+use hashpact_protocol::evidence::Evidence;
 use rocksdb::IteratorMode;
 use std::collections::BTreeMap;
 
-/// Checks what no single log can tell.
-pub(super) fn check(store: &Store, heads: &[StoredHead], report: &mut FsckReport) -> Result<(), StoreError> {
+/// What is kept beside the logs, as far as it can be read.
+pub(super) fn facts(store: &Store, report: &mut FsckReport) -> HeldFacts {
+    store.facts().unwrap_or_else(|error| {
+        let origin = "facts beside the logs".to_owned();
+        report.add(Problem::Value { origin, detail: error.to_string() });
+        HeldFacts::default()
+    })
+}
+
+/// Checks what no single log can tell. A table that cannot be read does not keep the others from being checked.
+pub(super) fn check(
+    store: &Store,
+    heads: &[StoredHead],
+    facts: &HeldFacts,
+    keys: &LogKeys,
+    report: &mut FsckReport,
+) -> Result<(), StoreError> {
     let sizes: BTreeMap<LogId, u64> = heads.iter().map(|head| (head.log, head.size)).collect();
     for family in [notes::FAMILY, leaves::FAMILY, payloads::FAMILY, missing::FAMILY, tiles::FAMILY] {
-        orphans(store, family, &sizes, report)?;
+        let checked = orphans(store, family, &sizes, report);
+        note_unreadable(family, checked, report);
     }
-    count_places(store, &sizes, report)?;
-    check_idempotency(store, &sizes, report)
+    // A witness may have vouched for an empty log, of which nothing is stored.
+    let cosigned = facts.cosigned.iter().filter(|(_, (size, _))| *size > 0).map(|(log, _)| log);
+    for (family, logs) in [
+        (super::super::facts::COSIGNED, cosigned.collect::<Vec<_>>()),
+        (super::super::facts::QUORUM, facts.quorum_heads.keys().collect()),
+    ] {
+        for log in logs.into_iter().filter(|log| !sizes.contains_key(*log)) {
+            report.add(Problem::Orphan { family, log: *log });
+        }
+    }
+    check_evidence(heads, facts, keys, report);
+    let checked = count_places(store, &sizes, report);
+    note_unreadable(places::FAMILY, checked, report);
+    let checked = check_idempotency(store, &sizes, report);
+    note_unreadable(idempotency::FAMILY, checked, report);
+    if let Err(error) = store.cards() {
+        report.add(Problem::Value { origin: "cards".to_owned(), detail: error.to_string() });
+    }
+    Ok(())
+}
+
+fn note_unreadable(family: &'static str, checked: Result<(), StoreError>, report: &mut FsckReport) {
+    if let Err(error) = checked {
+        let (origin, place, detail) = (family.to_owned(), "some row".to_owned(), error.to_string());
+        report.add(Problem::Unreadable { origin, family, place, detail });
+    }
+}
+
+/// Evidence proves what it says, offline and by itself.
+fn check_evidence(heads: &[StoredHead], facts: &HeldFacts, keys: &LogKeys, report: &mut FsckReport) {
+    for (log, bytes) in &facts.evidence {
+        let origin = heads.iter().find(|head| head.log == *log).map(|head| head.origin.clone());
+        let shown = origin.unwrap_or_else(|| log.to_hex());
+        let claimed = match Evidence::parse(bytes) {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                report.add(Problem::Evidence { origin: shown, detail: error.to_string() });
+                continue;
+            }
+        };
+        let (named, key) = (claimed.origin().unwrap_or_default(), keys.get(log));
+        if LogId::of_origin(&named) != *log {
+            report.add(Problem::Evidence { origin: shown, detail: format!("it is about {named:?}") });
+        } else if let Some(Err(error)) = key.map(|key| claimed.verify(&named, key)) {
+            report.add(Problem::Evidence { origin: shown, detail: error.to_string() });
+        }
+    }
 }
 
 /// Skips from log to log, so that the cost does not depend on their sizes.

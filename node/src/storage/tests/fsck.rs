@@ -10,15 +10,15 @@ use hashpact_protocol::merkle::Frontier;
 const ENTRIES: u64 = 700;
 
 /// A sound database of two logs, its lock file's state and the keys.
-struct Sound {
+pub(super) struct Sound {
     _dir: tempfile::TempDir,
-    store: Store,
-    north: TestLog,
-    south: TestLog,
+    pub(super) store: Store,
+    pub(super) north: TestLog,
+    pub(super) south: TestLog,
 }
 
 impl Sound {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (dir, store) = fresh();
         let (mut north, mut south) = (TestLog::new("north"), TestLog::new("south"));
         let mut batch = north.batch(ENTRIES);
@@ -40,15 +40,15 @@ impl Sound {
         fsck_with_keys(&self.store, &self.keys(), lock, &mut |_| ()).expect("readable")
     }
 
-    fn fsck(&self) -> FsckReport {
+    pub(super) fn fsck(&self) -> FsckReport {
         self.fsck_with(&self.north.lock())
     }
 
-    fn put(&self, family: &str, key: &[u8], value: &[u8]) {
+    pub(super) fn put(&self, family: &str, key: &[u8], value: &[u8]) {
         self.store.db.put_cf(self.store.family(family), key, value).expect("meddling");
     }
 
-    fn delete(&self, family: &str, key: &[u8]) {
+    pub(super) fn delete(&self, family: &str, key: &[u8]) {
         self.store.db.delete_cf(self.store.family(family), key).expect("meddling");
     }
 
@@ -66,7 +66,7 @@ impl Sound {
 
 /// Runs fsck and compares its messages with the expected beginnings, one for each.
 #[track_caller]
-fn check(report: &FsckReport, expected: &[String]) {
+pub(super) fn check(report: &FsckReport, expected: &[String]) {
     let found: Vec<String> = report.problems.iter().map(Problem::to_string).collect();
     let fits = found.len() == expected.len()
         && found.iter().zip(expected).all(|(found, expected)| found.starts_with(expected));

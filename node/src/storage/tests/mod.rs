@@ -3,11 +3,14 @@
 mod batch;
 mod damage;
 mod fsck;
+mod fsck_facts;
 mod lock;
 mod missing;
 mod older;
 mod proofs;
 mod rot;
+mod salvage;
+mod scrub;
 
 use super::Store;
 use hashpact_core::effect::{

@@ -41,6 +41,7 @@ pub(crate) async fn run(data: Data) -> Result<()> {
     lookup.set_health(Health {
         completeness: Completeness::Complete,
         append_blocked: None,
+        from_backup: false,
         peers: Vec::new(),
     });
     lookup.set_loaded();

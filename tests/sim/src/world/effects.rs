@@ -74,6 +74,7 @@ impl World {
                     assert!(self.is_rogue(other), "member {node} accuses honest member {other} of {rule}");
                 }
                 Effect::Stop(reason) => panic!("member {node} stopped: {reason}"),
+                Effect::Repair(_) | Effect::Healed { .. } => panic!("nothing is damaged here"),
                 Effect::Admitted { .. } | Effect::View(_) | Effect::Folded { .. } | Effect::Health(_) => {}
             }
         }
