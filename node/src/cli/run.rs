@@ -111,9 +111,8 @@ pub async fn run(
         Service::new(identity, submit, Arc::clone(&lookup), Arc::clone(&store), Arc::clone(&metrics));
     let cosign_asks = service.cosign_asks();
     let threads = HttpThreads::start().context("threads for HTTP")?;
-    let (for_http, api) = (config.clone(), service.clone());
-    let bound = threads.spawn(async move { bind(&for_http, api, tokens, listening).await });
-    let server = bound.await.context("binding the API")??;
+    let server = threads.spawn(bind(config.clone(), service.clone(), tokens, listening));
+    let server = server.await.context("binding the API")??;
     service.set_holder(Holder { chain: chain.clone(), member: config.member.clone(), card: keys.card });
     let (http_stop, http_stopped) = watch::channel(false);
     let http = threads.spawn(server.serve(http_stopped));
@@ -169,7 +168,7 @@ pub async fn run(
 }
 
 async fn bind(
-    config: &Config,
+    config: Config,
     service: Service,
     tokens: Tokens,
     listening: Option<oneshot::Sender<SocketAddr>>,
@@ -177,7 +176,7 @@ async fn bind(
     if tokens.is_empty() {
         tracing::warn!("no bearer tokens exist; create one with `hashpact-node token create`");
     }
-    let server = crate::http::Server::bind(config, service, tokens).await?;
+    let server = crate::http::Server::bind(&config, service, tokens).await?;
     if let Some(listening) = listening {
         let _ = listening.send(server.address());
     }
