@@ -9,10 +9,9 @@
 //! Queries are neither stored nor logged.
 
 mod bulk;
-mod ids;
 mod keeper;
 mod matching;
-mod numbers;
+mod packed;
 mod progress;
 mod proof;
 pub mod replay;
@@ -25,22 +24,22 @@ mod tests;
 
 pub use bulk::{NamedRecord, ValueMatches};
 pub use keeper::{SnapshotKeeper, SnapshotTimes};
-pub use matching::NearRecord;
+pub use matching::{Near, NearRecord};
 pub use proof::Contradiction;
 pub use restored::LogExtent;
 
-use hashpact_core::effect::{CosignedHead, ForkedLog, PublishedHead, ViewChange};
+use hashpact_core::effect::{CosignedHead, ForkedLog, IndexChange, PublishedHead, ViewChange};
 use hashpact_core::health::{Completeness, Health};
-use hashpact_core::view::{FoldCounts, RecordView};
+use hashpact_core::view::{Block, FoldCounts, Numbers, RecordView, Standing};
 use hashpact_index::{IndexStats, MatchIndex};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId, hex_encode, sha256};
 use hashpact_protocol::record::{SignalType, Vocabulary as _};
-use numbers::{Block, Numbers};
 use progress::Progress;
 use proof::index_changes;
 use restored::Restored;
-use rows::Rows;
+use rows::{Held, Rows};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
@@ -141,17 +140,25 @@ impl Lookup {
     /// Applies view changes in order. Rows come before index entries, so that whatever the index
     /// names has a row; a row that no longer stands hides its index entries until they are gone, too.
     pub fn apply(&self, changes: &[ViewChange]) {
-        let mut numbers = Vec::with_capacity(changes.len());
+        let Source { index, restored } = self.source();
+        let mut told = Vec::with_capacity(changes.len());
         for some in changes.chunks(CHANGES_PER_LOCK) {
             let mut rows = write(&self.rows);
-            numbers.extend(some.iter().map(|change| rows.put(&change.record)));
+            for change in some {
+                let number = rows.put(change);
+                let means = restored.as_ref().map_or(change.index, |restored| restored.index_change(change));
+                if means == IndexChange::Keep {
+                    continue;
+                }
+                let signals = match &change.stated {
+                    Some(stated) => Cow::Borrowed(stated.content.signals.as_slice()),
+                    None => rows.get(number).map_or_else(Cow::default, |record| record.signals().collect()),
+                };
+                told.push((number, means, signals));
+            }
         }
-        let Source { index, restored } = self.source();
         // One call for all: the writer's lock is taken once.
-        index.apply(changes.iter().zip(numbers).flat_map(|(change, number)| {
-            let means = restored.as_ref().map_or(change.index, |restored| restored.index_change(change));
-            index_changes(&change.record, number, means)
-        }));
+        index.apply(told.iter().flat_map(|(number, means, signals)| index_changes(signals, *number, *means)));
     }
 
     /// Serves from a snapshot's index until [`Self::confirm_index`].
@@ -282,8 +289,9 @@ impl Lookup {
 
     /// A record by id.
     #[must_use]
-    pub fn record(&self, id: &RecordId) -> Option<Arc<RecordView>> {
-        read(&self.rows).by_id(id).cloned()
+    pub fn record(&self, id: &RecordId) -> Option<RecordView> {
+        let rows = read(&self.rows);
+        rows.by_id(id).map(|record| rows.view(&record))
     }
 
     /// A page of records in the order of (log, index), and where the next page starts.
@@ -293,23 +301,24 @@ impl Lookup {
         filter: &RecordsFilter,
         after: Option<Cursor>,
         limit: usize,
-    ) -> (Vec<Arc<RecordView>>, Option<Cursor>) {
+    ) -> (Vec<RecordView>, Option<Cursor>) {
         let (mut from, first) = match after {
             Some(Cursor { log, index }) => (Block::of(log, index), Some((log, index))),
             None => (Block::of(LogId::new([0; 32]), 0), None),
         };
-        let mut page: Vec<Arc<RecordView>> = Vec::new();
+        let mut page: Vec<RecordView> = Vec::new();
         loop {
             // A filter may pass few records: the rows are let go after each block.
             let rows = read(&self.rows);
             let Some((block, records)) = rows.block_at_or_after(from) else { return (page, None) };
-            for (_, record) in records.filter(|(_, record)| Some((record.log, record.index)) > first) {
+            for record in records.filter(|record| Some((record.author.log, record.index)) > first) {
                 if page.len() == limit {
-                    let last = page.last().map_or(first, |last| Some((last.log, last.index)));
+                    let last = page.last().map(|last| &last.known);
+                    let last = last.map_or(first, |last| Some((last.author.log, last.index)));
                     return (page, last.map(|(log, index)| Cursor { log, index }));
                 }
-                if filter.accepts(record) {
-                    page.push(Arc::clone(record));
+                if filter.accepts(&record) {
+                    page.push(rows.view(&record));
                 }
             }
             from = block.next();
@@ -318,23 +327,21 @@ impl Lookup {
 }
 
 impl RecordsFilter {
-    fn accepts(&self, record: &RecordView) -> bool {
-        self.member.as_ref().is_none_or(|member| record.member.as_str() == member)
-            && self
-                .signal_type
-                .is_none_or(|kind| record.content.signals.iter().any(|signal| signal.kind() == kind))
+    fn accepts(&self, record: &Held<'_>) -> bool {
+        self.member.as_ref().is_none_or(|member| record.author.member.as_str() == member)
+            && self.signal_type.is_none_or(|kind| record.has(kind))
             && match &self.status {
-                Some(status) => record.status.name() == status,
-                None => record.stands(),
+                Some(status) => record.status().name() == status,
+                None => record.status().stands(),
             }
-            && self.review_min.is_none_or(|min| record.content.review.get().code() >= min.code())
+            && self.review_min.is_none_or(|min| record.description.review.get().code() >= min.code())
     }
 }
 
 /// Latest opinions as the API shows them.
 #[must_use]
-pub fn opinions(record: &RecordView) -> api::OpinionCounts {
-    let counts = record.opinions();
+pub fn opinions(standing: &Standing) -> api::OpinionCounts {
+    let counts = standing.opinions();
     api::OpinionCounts {
         agree: counts.agree,
         disagree: counts.disagree,

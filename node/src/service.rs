@@ -25,10 +25,13 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 mod audit;
+mod entry;
 mod matching;
+mod roster_log;
 
 pub use audit::{AuditRequest, AuditStream};
 pub use matching::BulkState;
+pub use roster_log::RosterLog;
 
 /// Submissions waiting for the loop.
 pub const SUBMISSIONS_QUEUED_MAX: usize = 256;
@@ -203,12 +206,15 @@ impl Service {
         api::EvidenceResponse { evidence }
     }
 
-    /// One record with who said what, or an entry that is not a record.
+    /// One record with who said what, or an entry that this version cannot read or that breaks a rule.
     ///
     /// # Errors
     /// Storage failed.
     pub async fn record(&self, id: RecordId) -> Result<Option<api::RecordJson>, ServiceError> {
-        Ok(self.inner.lookup.record(&id).map(|record| self.inner.show(&record)))
+        if let Some(record) = self.inner.lookup.record(&id) {
+            return Ok(Some(self.inner.show(&record)));
+        }
+        self.blocking(move |inner| inner.unread_entry(&id)).await
     }
 
     /// A page of records.
@@ -364,19 +370,19 @@ impl Inner {
     }
 
     fn show(&self, record: &RecordView) -> api::RecordJson {
+        let RecordView { known, stated } = record;
+        let statements = known.standing.statements.iter();
         api::RecordJson {
-            record: record.id.to_hex(),
-            member: record.member.to_string(),
-            log: self.origin(&record.log),
-            index: record.index,
-            kind: record.kind.name().to_owned(),
-            time: api::time::rfc3339(record.time_ms),
-            status: record.status.name().to_owned(),
-            reason: record.reason.as_ref().map(reason_text),
-            opinions: opinions(record),
-            statements: record
-                .statements
-                .iter()
+            record: known.id.to_hex(),
+            member: known.author.member.to_string(),
+            log: self.origin(&known.author.log),
+            index: known.index,
+            kind: stated.kind.name().to_owned(),
+            time: api::time::rfc3339(stated.time_ms),
+            status: known.status().name().to_owned(),
+            reason: known.standing.reason.as_ref().map(reason_text),
+            opinions: opinions(&known.standing),
+            statements: statements
                 .map(|(member, statement)| api::StatementJson {
                     member: member.to_string(),
                     opinion: statement.opinion.name().to_owned(),
@@ -385,10 +391,10 @@ impl Inner {
                     record: None,
                 })
                 .collect(),
-            proof: format!("/v1/records/{}/proof", record.id.to_hex()),
+            proof: format!("/v1/records/{}/proof", known.id.to_hex()),
             ..api::RecordJson::default()
         }
-        .with_content(&record.content)
+        .with_content(&stated.content)
     }
 
     fn cosigned(&self, log: &LogRef<'_>, head: Option<&CosignedHead>) -> api::CosignedStatus {

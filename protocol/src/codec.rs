@@ -15,9 +15,12 @@
 //!
 //! SPEC §7.1.
 
+mod cursor;
+
 use std::collections::BTreeMap;
 
 use crate::limits::{CBOR_DEPTH_MAX, PAYLOAD_CBOR_MAX_BYTES};
+pub(crate) use cursor::Cursor;
 
 /// An integer of either sign, as CBOR holds it: 64 bits of magnitude.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

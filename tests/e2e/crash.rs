@@ -16,8 +16,8 @@ use crate::http::{Answer, Api, record, value};
 use anyhow::{Context as _, Result, bail, ensure};
 use hashpact_protocol::digest::Root;
 use hashpact_protocol::keys::PublicKey;
-use hashpact_tests::Consortium;
 use hashpact_tests::power::Layer;
+use hashpact_tests::{Consortium, Node};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -43,20 +43,50 @@ struct Run {
 #[test]
 fn nothing_acknowledged_is_lost_whenever_a_node_is_killed() -> Result<()> {
     let mut consortium = Consortium::found(&MEMBERS)?;
-    live_through(&mut consortium, &[], seeds(0..50)?)
+    live_through(&mut consortium, &Cut::Kill, seeds(0..50)?)
 }
 
 #[test]
 fn nothing_acknowledged_is_lost_in_power_cuts() -> Result<()> {
     let mut consortium = Consortium::found(&MEMBERS)?;
-    let library = Layer::compile(consortium.dir())?;
-    let layers: Vec<Layer> =
-        consortium.nodes.iter_mut().map(|node| Layer::under(node, &library)).collect::<Result<_>>()?;
-    live_through(&mut consortium, &layers, seeds(1_000..1_020)?)
+    let cut = Cut::Power(layers(&mut consortium)?);
+    live_through(&mut consortium, &cut, seeds(1_000..1_020)?)
 }
 
-/// Kills nodes by these seeds; with layers, as a power cut would. Then checks every promise.
-fn live_through(consortium: &mut Consortium, layers: &[Layer], seeds: std::ops::Range<u64>) -> Result<()> {
+#[test]
+fn nothing_acknowledged_is_lost_when_the_last_writes_are_torn() -> Result<()> {
+    let mut consortium = Consortium::found(&MEMBERS)?;
+    let cut = Cut::Torn(layers(&mut consortium)?);
+    live_through(&mut consortium, &cut, seeds(2_000..2_015)?)
+}
+
+/// How a node ends.
+enum Cut {
+    /// By a signal: the page cache survives.
+    Kill,
+    /// With every byte that was not synced.
+    Power(Vec<Layer>),
+    /// With some of the bytes that were not synced.
+    Torn(Vec<Layer>),
+}
+
+impl Cut {
+    fn end(&self, node: &mut Node, at: usize, dice: &mut Dice) -> Result<()> {
+        match self {
+            Self::Kill => node.kill(),
+            Self::Power(layers) => layers[at].cut(node).map(drop),
+            Self::Torn(layers) => layers[at].tear(node, |bound| dice.below(bound)).map(drop),
+        }
+    }
+}
+
+fn layers(consortium: &mut Consortium) -> Result<Vec<Layer>> {
+    let library = Layer::compile(consortium.dir())?;
+    consortium.nodes.iter_mut().map(|node| Layer::under(node, &library)).collect()
+}
+
+/// Ends nodes by these seeds. Then checks every promise.
+fn live_through(consortium: &mut Consortium, cut: &Cut, seeds: std::ops::Range<u64>) -> Result<()> {
     let started = Instant::now();
     consortium.start()?;
     let apis = consortium.nodes.iter().map(Api::of).collect::<Result<Vec<_>>>()?;
@@ -77,7 +107,7 @@ fn live_through(consortium: &mut Consortium, layers: &[Layer], seeds: std::ops::
         }
         workers.push(threads.spawn(|| watch(&run)));
         let outcome = seeds.clone().try_for_each(|seed| {
-            repetition(consortium, layers, &run, seed).with_context(|| format!("crash seed {seed}"))
+            repetition(consortium, cut, &run, seed).with_context(|| format!("crash seed {seed}"))
         });
         run.stop.store(true, Ordering::SeqCst);
         for worker in workers {
@@ -106,12 +136,11 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// One kill, one restart, and what can be checked cheaply.
-fn repetition(consortium: &mut Consortium, layers: &[Layer], run: &Run, seed: u64) -> Result<()> {
-    let kill = |consortium: &mut Consortium, at: usize| match layers.get(at) {
-        Some(layer) => layer.cut(&mut consortium.nodes[at]).map(drop),
-        None => consortium.nodes[at].kill(),
-    };
+fn repetition(consortium: &mut Consortium, cut: &Cut, run: &Run, seed: u64) -> Result<()> {
     let mut dice = Dice::new(seed);
+    let mut tears = Dice::new(!seed);
+    let mut kill =
+        |consortium: &mut Consortium, at: usize| cut.end(&mut consortium.nodes[at], at, &mut tears);
     let victim = usize::try_from(dice.below(3))?;
     let before_ms = dice.below(400);
     let other = (victim + 1 + usize::try_from(dice.below(2))?) % MEMBERS.len();

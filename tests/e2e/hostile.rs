@@ -6,6 +6,7 @@
 
 mod attacker;
 mod member;
+mod poison;
 
 use crate::evidence::wait_until;
 use crate::http::{Api, record};

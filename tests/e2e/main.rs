@@ -9,6 +9,7 @@ mod audit;
 mod bad_files;
 mod bad_requests;
 mod bulk;
+mod c2sp;
 mod cosign;
 mod crash;
 mod evidence;

@@ -56,14 +56,29 @@ impl Layer {
     /// # Errors
     /// Files cannot be put back.
     pub fn cut(&self, node: &mut Node) -> Result<u64> {
+        self.cut_to(node, |synced, _| synced.to_vec())
+    }
+
+    /// Cuts the power in the middle of the writes that were not synced yet: some part of them is on disk. `below`
+    /// gives a number below the one it is given.
+    ///
+    /// # Errors
+    /// As for [`Self::cut`].
+    pub fn tear(&self, node: &mut Node, mut below: impl FnMut(u64) -> u64) -> Result<u64> {
+        self.cut_to(node, |synced, cached| torn(synced, cached, &mut below))
+    }
+
+    /// Kills the node and leaves of each file what `left` makes of its synced and its latest content.
+    fn cut_to(&self, node: &mut Node, mut left: impl FnMut(&[u8], &[u8]) -> Vec<u8>) -> Result<u64> {
         node.kill()?;
         let mut forgotten = 0;
         for file in files(&self.data)? {
             let about = std::fs::metadata(&file)?;
             let synced = std::fs::read(self.shadow.join(about.ino().to_string())).unwrap_or_default();
+            let cached = std::fs::read(&file)?;
             forgotten += about.len().saturating_sub(synced.len() as u64);
             // In place, so that the inode stays the one that the layer knows.
-            std::fs::write(&file, &synced).with_context(|| file.display().to_string())?;
+            std::fs::write(&file, left(&synced, &cached)).with_context(|| file.display().to_string())?;
         }
         Ok(forgotten)
     }
@@ -84,6 +99,23 @@ impl Layer {
         }
         Ok(counts)
     }
+}
+
+/// What may be on disk between two syncs. Of a file that grew, any part of what was added, perhaps with blocks
+/// behind it that were allocated and never written; of one that was overwritten in place, any of the sectors.
+fn torn(synced: &[u8], cached: &[u8], mut below: impl FnMut(u64) -> u64) -> Vec<u8> {
+    const SECTOR: usize = 512;
+    if let Some(added) = cached.strip_prefix(synced) {
+        let kept = usize::try_from(below(added.len() as u64 + 1)).unwrap_or(0);
+        let zeros = [0, 0, 100, 4096][usize::try_from(below(4)).unwrap_or(0)];
+        let zeros = if kept < added.len() { zeros } else { 0 };
+        return [synced, &added[..kept], &vec![0; zeros]].concat();
+    }
+    if synced.len() != cached.len() {
+        return synced.to_vec();
+    }
+    let sectors = synced.chunks(SECTOR).zip(cached.chunks(SECTOR));
+    sectors.flat_map(|(old, new)| if below(2) == 0 { old } else { new }.to_vec()).collect()
 }
 
 fn files(dir: &Path) -> Result<Vec<PathBuf>> {

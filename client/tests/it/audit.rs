@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use std::rc::Rc;
 
 use hashpact_client::bundle::{FileFindings, verify_file};
-use hashpact_protocol::bundle::Scope;
+use hashpact_protocol::bundle::{BLOCK_HEADER_BYTES, Scope};
 
 use crate::packed::Packed;
 use crate::world::{World, member_id};
@@ -107,6 +107,29 @@ fn one_flipped_byte_of_a_file_is_found_and_located() {
                     .any(|problem| (problem.start..problem.end).contains(&offset));
             assert!(!found.is_clean() && (in_file || in_archive), "{name}, byte {offset}: {found:#?}");
         }
+    }
+}
+
+/// Every byte of every block's header, and both ends and the middle of its frame, core and annex alike.
+#[test]
+fn one_flipped_byte_of_any_block_is_found_and_located() {
+    let files = Files::new(700);
+    let packed = files.packed(Scope::All);
+    let (mut at, mut blocks, mut offsets) = (0, 0, Vec::new());
+    while at < packed.len() {
+        let frame = u32::from_be_bytes(packed[at + 24..at + 28].try_into().unwrap()) as usize;
+        offsets.extend(at..at + BLOCK_HEADER_BYTES);
+        let from = at + BLOCK_HEADER_BYTES;
+        offsets.extend([from, from + 4, from + 5, from + frame / 2, from + frame - 1]);
+        (at, blocks) = (from + frame, blocks + 1);
+    }
+    assert!(blocks >= 3, "{blocks} blocks");
+    for (nth, offset) in offsets.into_iter().enumerate() {
+        let mut changed = packed.clone();
+        changed[offset] ^= 1 << (nth % 8);
+        let found = files.verify(&files.write("a.tar.zst", &changed));
+        let located = found.damage.iter().any(|damage| (damage.start..damage.end).contains(&(offset as u64)));
+        assert!(!found.is_clean() && located, "byte {offset}: {:?}", found.damage);
     }
 }
 

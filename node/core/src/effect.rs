@@ -5,12 +5,11 @@
 
 use crate::event::{Ack, Channel, Peer};
 use crate::health::Health;
-use crate::view::{FoldCounts, RecordView};
+use crate::view::{FoldCounts, KnownRecord, Stated};
 use hashpact_protocol::digest::{LeafHash, LogId, NodeHash, RecordId, Root};
 use hashpact_protocol::roster::MemberId;
 use hashpact_protocol::wire::{CosignAnswer, Request, Response};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Names one request of ours to a peer.
 pub type RequestId = u64;
@@ -372,7 +371,9 @@ pub struct PublishedHead {
 #[derive(Debug, Clone)]
 pub struct ViewChange {
     /// The record as it now stands.
-    pub record: Arc<RecordView>,
+    pub record: KnownRecord,
+    /// What it states: with its first change, and never again.
+    pub stated: Option<Box<Stated>>,
     /// What it means for the match index.
     pub index: IndexChange,
 }

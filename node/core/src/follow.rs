@@ -645,9 +645,18 @@ impl FollowedLog {
             self.fetch_failed(request, now_ms, out);
             return None;
         }
-        let fault = self.missing.answered(payloads, out);
+        let shared = self.missing.asked_peer().map_or(0, |peer| self.shared_with(peer));
+        let fault = self.missing.answered(payloads, shared, out);
         self.poll(now_ms, out);
         fault
+    }
+
+    /// How many leaves a peer is known to hold as they are held here: those under a head that it offered and
+    /// whose root was computed here as well.
+    fn shared_with(&self, peer: &Peer) -> u64 {
+        let head = self.sources.get(peer).map(|source| &source.head);
+        let known = head.filter(|head| self.known_root(head.size) == Some(head.root));
+        known.map_or(0, |head| head.size)
     }
 
     fn published(&self) -> Effect {

@@ -4,7 +4,7 @@
 //! yields `review` only (DESIGN: Matching). Nothing here reads origin labels: origin and evidence of
 //! origin never change an outcome.
 
-use crate::view::RecordView;
+use crate::view::{RecordView, Status};
 use std::collections::BTreeSet;
 
 #[cfg(test)]
@@ -31,23 +31,26 @@ impl Outcome {
     }
 }
 
-/// The built-in list's outcome for the records that one item matched.
+/// The built-in list's outcome for the records that one item matched, by their status.
 #[must_use]
-pub fn outcome<'a>(matched: impl IntoIterator<Item = &'a RecordView>) -> Option<Outcome> {
-    matched.into_iter().find(|record| record.stands()).map(|_| Outcome::Review)
+pub fn outcome(matched: impl IntoIterator<Item = Status>) -> Option<Outcome> {
+    matched.into_iter().any(Status::stands).then_some(Outcome::Review)
 }
 
-/// Number of independent original sources among records that carry the same signal: the
-/// organisation named in `source`, else the member. Importers of one list are one source.
+/// Who stated a record originally: the organisation named in its `source`, else the member.
 #[must_use]
-pub fn independent_sources<'a>(records: impl IntoIterator<Item = &'a RecordView>) -> u32 {
-    let sources: BTreeSet<&str> = records
-        .into_iter()
-        .filter(|record| record.stands())
-        .map(|record| match &record.content.source {
-            Some(source) => source.organisation.as_str(),
-            None => record.member.as_str(),
-        })
-        .collect();
+pub fn original_source(record: &RecordView) -> &str {
+    match &record.stated.content.source {
+        Some(source) => source.organisation.as_str(),
+        None => record.known.author.member.as_str(),
+    }
+}
+
+/// Number of independent original sources among records that carry the same signal, each with its status and
+/// its [`original_source`]. Importers of one list are one source; what does not stand corroborates nothing.
+#[must_use]
+pub fn independent_sources<'a>(records: impl IntoIterator<Item = (Status, &'a str)>) -> u32 {
+    let standing = records.into_iter().filter(|(status, _)| status.stands());
+    let sources: BTreeSet<&str> = standing.map(|(_, source)| source).collect();
     u32::try_from(sources.len()).unwrap_or(u32::MAX)
 }

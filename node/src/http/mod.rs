@@ -41,7 +41,7 @@ pub use server::{BindError, Server};
 pub use threads::HttpThreads;
 
 /// Patterns of all routes, as metrics name them.
-const ENDPOINTS: [&str; 20] = [
+const ENDPOINTS: [&str; 23] = [
     "/v1/match",
     "/v1/match/bulk",
     "/v1/records",
@@ -55,6 +55,9 @@ const ENDPOINTS: [&str; 20] = [
     "/v1/audit/export",
     "/v1/evidence",
     "/witness/add-checkpoint",
+    "/logs/roster/checkpoint",
+    "/logs/roster/tile/{*path}",
+    "/logs/{member}/policy",
     "/logs/{member}/{n}/checkpoint",
     "/logs/{member}/{n}/checkpoint/cosigned",
     "/logs/{member}/{n}/tile/{*path}",
@@ -139,6 +142,9 @@ pub fn router(api: Api) -> Router {
         .route("/v1/audit/export", get(audit::export))
         .route("/v1/evidence", get(witness::evidence))
         .route("/witness/add-checkpoint", post(witness::add_checkpoint))
+        .route("/logs/roster/checkpoint", get(logs::roster_checkpoint))
+        .route("/logs/roster/tile/{*path}", get(logs::roster_tile))
+        .route("/logs/{member}/policy", get(logs::policy))
         .route("/logs/{member}/{n}/checkpoint", get(logs::checkpoint))
         .route("/logs/{member}/{n}/checkpoint/cosigned", get(witness::cosigned))
         .route("/logs/{member}/{n}/tile/{*path}", get(logs::tile))

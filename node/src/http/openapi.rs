@@ -29,6 +29,9 @@ use utoipa::{Modify, OpenApi};
         document,
         super::logs::checkpoint,
         super::logs::tile,
+        super::logs::policy,
+        super::logs::roster_checkpoint,
+        super::logs::roster_tile,
         super::witness::cosigned,
         super::witness::add_checkpoint,
         super::witness::evidence

@@ -1,6 +1,7 @@
 //! `POST /witness/add-checkpoint` (C2SP tlog-witness) and what witnesses and members found out about logs.
 
 use super::body::{media_type, read_whole, unsupported};
+use super::logs::checkpoint_answer;
 use super::request::read_path;
 use super::{Api, ApiError};
 use crate::tokens::Scope;
@@ -8,7 +9,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hashpact_protocol::api::{ErrorBody, EvidenceResponse};
@@ -20,7 +21,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Cosigns a checkpoint of another member's log, once every leaf below its size is held here: the body and
 /// the answers of C2SP tlog-witness. A size in the answer 409 is what was cosigned last.
-#[utoipa::path(post, path = "/witness/add-checkpoint", tag = "logs", security(("token" = ["audit"])),
+#[utoipa::path(post, path = "/witness/add-checkpoint", tag = "logs", security((), ("token" = ["audit"])),
     request_body(content = String, content_type = "text/plain", description = "old size, proof lines, an empty line, the signed checkpoint"),
     responses((status = 200, body = String, content_type = "text/plain", description = "signature lines of this witness"),
         (status = 409, body = String, content_type = "text/x.tlog.size", description = "the size cosigned last"),
@@ -30,7 +31,7 @@ pub(super) async fn add_checkpoint(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let caller = api.allow(&headers, &[Scope::Audit])?;
+    let caller = api.log_reader(&headers)?;
     // The specification names no type; what a body of another kind could be is not guessed.
     let essence = media_type(&headers);
     if !matches!(essence.as_str(), "" | "text/plain" | "application/octet-stream") {
@@ -89,7 +90,7 @@ pub(super) async fn cosigned(
     let note = note.ok_or_else(|| {
         ApiError::not_found(format!("no checkpoint of {origin} is cosigned by a quorum yet"))
     })?;
-    Ok(([(CONTENT_TYPE, TEXT), (CACHE_CONTROL, "no-cache")], note).into_response())
+    Ok(checkpoint_answer(note))
 }
 
 /// Logs whose authors signed two histories, with the evidence.

@@ -4,12 +4,10 @@
 //! read, no text is made. What counts as a match, its order and its bound are those of
 //! [`Lookup::match_queries`]; a test compares the two.
 
-use super::{Lookup, NearRecord, read};
+use super::{Lookup, Near, NearRecord, read};
 use hashpact_core::health::Completeness;
-use hashpact_core::verdict;
 use hashpact_protocol::api::frames::{FrameOutcome, Incomplete};
 use hashpact_protocol::digest::RecordId;
-use hashpact_protocol::limits::MATCHES_PER_ITEM_MAX;
 use hashpact_protocol::record::Vocabulary as _;
 
 /// What is known about one value.
@@ -21,7 +19,7 @@ pub struct ValueMatches {
     pub outcome: FrameOutcome,
     /// Matching records in all.
     pub total: u32,
-    /// The closest of them, at most [`MATCHES_PER_ITEM_MAX`].
+    /// The closest of them, at most [`MATCHES_PER_ITEM_MAX`](hashpact_protocol::limits::MATCHES_PER_ITEM_MAX).
     pub records: Vec<NamedRecord>,
 }
 
@@ -43,7 +41,7 @@ impl Lookup {
     #[must_use]
     pub fn match_values(&self, values: &[[u8; 32]], radius: u16) -> Vec<ValueMatches> {
         let near = self.near(values, radius).into_iter();
-        near.filter_map(|(position, records)| name(position, &records)).collect()
+        near.filter_map(|(position, near)| name(position, &near)).collect()
     }
 
     /// Why "no match" proves nothing now, if that is so.
@@ -64,17 +62,17 @@ impl Lookup {
 }
 
 /// What one value's records come to.
-fn name(position: usize, near: &[NearRecord]) -> Option<ValueMatches> {
-    let outcome = verdict::outcome(near.iter().map(|(_, record)| record.as_ref()))?;
+fn name(position: usize, near: &Near) -> Option<ValueMatches> {
+    let outcome = near.outcome?;
     let named = |(distance, record): &NearRecord| NamedRecord {
-        id: record.id,
+        id: record.known.id,
         distance: *distance,
-        review: record.content.review.get().code(),
+        review: record.stated.content.review.get().code(),
     };
     Some(ValueMatches {
         position,
         outcome: FrameOutcome::parse(outcome.name()).expect("every outcome has its byte"),
-        total: u32::try_from(near.len()).unwrap_or(u32::MAX),
-        records: near.iter().take(MATCHES_PER_ITEM_MAX).map(named).collect(),
+        total: u32::try_from(near.total).unwrap_or(u32::MAX),
+        records: near.closest.iter().map(named).collect(),
     })
 }

@@ -1,10 +1,10 @@
 //! Answering a match request: values to record numbers, numbers to records, records to one outcome.
 
 use super::restored::Restored;
-use super::rows::Rows;
+use super::rows::{Held, Rows};
 use super::{Lookup, Source, opinions, read};
-use hashpact_core::verdict::{self, BUILT_IN_LIST};
-use hashpact_core::view::{Reach, RecordView, reach};
+use hashpact_core::verdict::{self, BUILT_IN_LIST, Outcome};
+use hashpact_core::view::{Reach, RecordView, Stated, reach};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::limits::MATCHES_PER_ITEM_MAX;
@@ -25,9 +25,24 @@ fn keep_best(best: &mut Best, record: u64, way: Way) {
     best.entry(record).and_modify(|held| *held = (*held).min(way)).or_insert(way);
 }
 
-pub(super) struct Found {
-    record: Arc<RecordView>,
-    way: Way,
+/// What stands among the hits of one item.
+#[derive(Default)]
+struct Found {
+    outcome: Option<Outcome>,
+    total: usize,
+    /// The closest, then by place; at most [`MATCHES_PER_ITEM_MAX`].
+    closest: Vec<(Way, Arc<RecordView>)>,
+}
+
+/// The standing records near one value.
+#[derive(Debug)]
+pub struct Near {
+    /// What the lists make of them.
+    pub outcome: Option<Outcome>,
+    /// How many there are.
+    pub total: usize,
+    /// The closest, then by place; at most [`MATCHES_PER_ITEM_MAX`].
+    pub closest: Vec<NearRecord>,
 }
 
 impl Lookup {
@@ -58,12 +73,12 @@ impl Lookup {
     }
 
     /// The standing records within `radius` bits of each PDQ value that has any: the position of the
-    /// value, and its records with their least distance, closest first, then by place. What counts is
+    /// value, and its records with their least distance. What counts is
     /// what [`Self::match_queries`] counts. A value without a match costs its index queries alone.
     /// Works on the caller's thread and further ones, and reads the disk as long as
     /// [`Self::is_loaded`] is false: not for the async runtime.
     #[must_use]
-    pub fn near(&self, values: &[[u8; 32]], radius: u16) -> Vec<(usize, Vec<NearRecord>)> {
+    pub fn near(&self, values: &[[u8; 32]], radius: u16) -> Vec<(usize, Near)> {
         let source = self.source();
         let mut records = Records::new(&self.rows, source.restored.clone());
         let hits =
@@ -81,8 +96,9 @@ impl Lookup {
             }
             let asked = || std::iter::once((SignalType::Pdq, 0, value.as_slice()));
             let found = records.found(best, |record| best_way(record, asked(), radius));
-            let near = found.into_iter().map(|found| (found.way.0, found.record)).collect::<Vec<_>>();
-            (!near.is_empty()).then_some((position, near))
+            let Found { outcome, total, closest } = found;
+            let closest = closest.into_iter().map(|(way, record)| (way.0, record)).collect();
+            (total > 0).then_some((position, Near { outcome, total, closest }))
         })
         .collect()
     }
@@ -92,7 +108,7 @@ impl Lookup {
 pub type NearRecord = (u16, Arc<RecordView>);
 
 /// All hits per query item, best hit of each record, closest first.
-fn find(source: &Source, records: &mut Records<'_>, queries: &[api::Query], radius: u16) -> Vec<Vec<Found>> {
+fn find(source: &Source, records: &mut Records<'_>, queries: &[api::Query], radius: u16) -> Vec<Found> {
     let mut values: Vec<[u8; 32]> = Vec::new();
     let mut owners: Vec<(usize, u8)> = Vec::new();
     let mut best = vec![Best::new(); queries.len()];
@@ -150,7 +166,7 @@ fn best_way<'a>(
     radius: u16,
 ) -> Option<Way> {
     let ways = asked.flat_map(|(kind, variant, value)| {
-        let held = record.content.signals.iter().filter(move |signal| signal.kind() == kind);
+        let held = record.stated.content.signals.iter().filter(move |signal| signal.kind() == kind);
         held.filter_map(move |signal| {
             let distance = match reach(signal) {
                 Reach::Near(held) => {
@@ -181,134 +197,160 @@ impl<'a> Records<'a> {
         Self { rows, restored, unreplayed, carried, now_ms: crate::driver::now_ms() }
     }
 
-    /// The records that stand among these, in their order.
-    fn standing(&mut self, numbers: &[u64]) -> Vec<Option<Arc<RecordView>>> {
+    /// The standing records among the hits of one item. `computed` is the way in which a record itself
+    /// answers it.
+    fn found(&mut self, best: Best, computed: impl Fn(&RecordView) -> Option<Way>) -> Found {
+        let Some(restored) = self.restored.clone() else { return found_among(&read(self.rows), best) };
+        let numbers: Vec<u64> = best.keys().copied().collect();
+        // An index from a snapshot is believed once the replay has confirmed it; until then the record itself
+        // must say why it is a hit.
+        let mut closest: Vec<(Way, Arc<RecordView>)> = self
+            .standing_or_read(&restored, &numbers)
+            .into_iter()
+            .filter_map(|record| Some((computed(&record)?, record)))
+            .collect();
+        closest.sort_unstable_by_key(|(way, record)| (way.0, record.known.author.log, record.known.index));
+        let outcome = verdict::outcome(closest.iter().map(|(_, record)| record.known.status()));
+        let total = closest.len();
+        closest.truncate(MATCHES_PER_ITEM_MAX);
+        Found { outcome, total, closest }
+    }
+
+    /// The records that stand among these, rows or not.
+    fn standing_or_read(&mut self, restored: &Restored, numbers: &[u64]) -> Vec<Arc<RecordView>> {
         let mut records: Vec<Option<Arc<RecordView>>> = Vec::with_capacity(numbers.len());
         let mut unread = Vec::new();
         {
             let rows = read(self.rows);
             for number in numbers {
                 let row = rows.get(*number);
-                if row.is_none() && self.restored.is_some() {
+                if row.is_none() {
                     unread.push((records.len(), *number, rows.numbers().place(*number)));
                 }
-                records.push(row.filter(|record| record.stands()).cloned());
+                let row = row.filter(|record| record.status().stands());
+                records.push(row.map(|record| Arc::new(rows.view(&record))));
             }
         }
         // Never under the lock: this reads the disk.
-        if let Some(restored) = &self.restored {
-            for (at, number, place) in unread {
-                let read = || place.and_then(|(log, index)| restored.read(&log, index, self.now_ms));
-                records[at] = self.unreplayed.entry(number).or_insert_with(read).clone();
-            }
+        for (at, number, place) in unread {
+            let read = || place.and_then(|(log, index)| restored.read(&log, index, self.now_ms));
+            records[at] = self.unreplayed.entry(number).or_insert_with(read).clone();
         }
-        records
+        records.into_iter().flatten().collect()
     }
 
-    /// The standing records among the hits of one item, closest first, then by place. `computed` is
-    /// the way in which a record itself answers it.
-    fn found(&mut self, best: Best, computed: impl Fn(&RecordView) -> Option<Way>) -> Vec<Found> {
-        let numbers: Vec<u64> = best.keys().copied().collect();
-        let standing = self.standing(&numbers);
-        let is_proven = self.restored.is_none();
-        let mut found: Vec<Found> = standing
-            .into_iter()
-            .zip(best.into_values())
-            .filter_map(|(record, way)| {
-                let record = record?;
-                // An index from a snapshot is believed once the replay has confirmed it; until then
-                // the record itself must say why it is a hit.
-                let way = if is_proven { way } else { computed(&record)? };
-                Some(Found { record, way })
-            })
-            .collect();
-        let place = |found: &Found| (found.way.0, found.record.log, found.record.index);
-        found.sort_unstable_by_key(place);
-        found
+    /// What the standing records say together that carry one of this record's signals of the matched type,
+    /// byte for byte.
+    fn carried_by(&mut self, numbers: &[u64], record: &RecordView, kind: SignalType) -> Carried {
+        let Some(restored) = self.restored.clone() else { return carried_among(&read(self.rows), numbers) };
+        let own = || record.stated.content.signals.iter().filter(|signal| signal.kind() == kind);
+        let mut carriers = self.standing_or_read(&restored, numbers);
+        // As with hits: the record itself must carry it.
+        carriers.retain(|other| {
+            let mut held = other.stated.content.signals.iter();
+            held.any(|held| own().any(|signal| signal.same_value(held)))
+        });
+        let source = |other: &Arc<RecordView>| (other.known.status(), verdict::original_source(other));
+        Carried {
+            first_ms: carriers.iter().map(|other| other.stated.time_ms).min(),
+            sources: verdict::independent_sources(carriers.iter().map(source)),
+        }
     }
+}
+
+/// The hits that stand, from rows that are complete.
+fn found_among(rows: &Rows, best: Best) -> Found {
+    let standing = |(number, way)| {
+        let record = rows.get(number).filter(|record| record.status().stands())?;
+        Some((way, record))
+    };
+    let mut hits: Vec<(Way, Held<'_>)> = best.into_iter().filter_map(standing).collect();
+    hits.sort_unstable_by_key(|(way, record)| (way.0, record.author.log, record.index));
+    let outcome = verdict::outcome(hits.iter().map(|(_, record)| record.status()));
+    let closest = hits.iter().take(MATCHES_PER_ITEM_MAX);
+    let closest = closest.map(|(way, record)| (*way, Arc::new(rows.view(record)))).collect();
+    Found { outcome, total: hits.len(), closest }
+}
+
+/// What those of these records that stand say together, from rows that are complete.
+fn carried_among(rows: &Rows, numbers: &[u64]) -> Carried {
+    let standing = numbers.iter().filter_map(|number| rows.get(*number));
+    let standing = standing.filter(|record| record.status().stands());
+    let (mut first_ms, mut sources) = (None::<u64>, BTreeMap::new());
+    for record in standing {
+        first_ms = Some(first_ms.map_or(record.time_ms(), |first_ms| first_ms.min(record.time_ms())));
+        // Of a flood of one value, nearly all have the same source: names are compared once each.
+        let (name, key) = record.source();
+        sources.entry(key).or_insert((record.status(), name));
+    }
+    Carried { first_ms, sources: verdict::independent_sources(sources.into_values()) }
 }
 
 fn judge(
     source: &Source,
     records: &mut Records<'_>,
     id: String,
-    found: &[Found],
+    found: &Found,
     origins: &dyn Fn(&LogId) -> String,
 ) -> api::MatchResult {
-    let outcome = verdict::outcome(found.iter().map(|found| found.record.as_ref()));
-    let total = found.len() as u64;
-    let shown = found.iter().take(MATCHES_PER_ITEM_MAX);
-    let matches = shown.map(|found| show(source, records, found, origins)).collect();
-    api::MatchResult { id, outcome: outcome.map(|outcome| outcome.name().to_owned()), total, matches }
+    let shown = found.closest.iter().map(|(way, record)| show(source, records, *way, record, origins));
+    api::MatchResult {
+        id,
+        outcome: found.outcome.map(|outcome| outcome.name().to_owned()),
+        total: found.total as u64,
+        matches: shown.collect(),
+    }
 }
 
 fn show(
     source: &Source,
     records: &mut Records<'_>,
-    found: &Found,
+    (distance, variant, kind): Way,
+    record: &RecordView,
     origins: &dyn Fn(&LogId) -> String,
 ) -> api::Match {
-    let record = &found.record;
-    let (distance, variant, kind) = found.way;
     let Carried { first_ms, sources } = carried(source, records, record, kind);
+    let RecordView { known, stated: Stated { time_ms, content, .. } } = record;
     api::Match {
-        record: record.id.to_hex(),
-        member: record.member.to_string(),
-        log: origins(&record.log),
-        index: record.index,
+        record: known.id.to_hex(),
+        member: known.author.member.to_string(),
+        log: origins(&known.author.log),
+        index: known.index,
         signal_type: kind.name().to_owned(),
         distance: u32::from(distance),
         variant,
-        status: record.status.name().to_owned(),
-        labels: api::LabelsJson::from(&record.content.labels),
-        review: record.content.review.get().name().to_owned(),
-        first_stated: api::time::rfc3339(first_ms),
+        status: known.status().name().to_owned(),
+        labels: api::LabelsJson::from(&content.labels),
+        review: content.review.get().name().to_owned(),
+        first_stated: api::time::rfc3339(first_ms.unwrap_or(*time_ms)),
         sources,
-        opinions: opinions(record),
-        proof: format!("/v1/records/{}/proof", record.id.to_hex()),
+        opinions: opinions(&known.standing),
+        proof: format!("/v1/records/{}/proof", known.id.to_hex()),
     }
 }
 
 /// What the records say together that carry the same signals.
 #[derive(Clone, Copy)]
 struct Carried {
-    first_ms: u64,
+    first_ms: Option<u64>,
     sources: u32,
 }
 
 /// When one of this record's signals of the matched type was first stated, and by how many independent sources. Worked
 /// out once a request for all records with the same signals: of a flood of one value every record is shown.
 fn carried(source: &Source, records: &mut Records<'_>, record: &RecordView, kind: SignalType) -> Carried {
-    let signals = record.content.signals.iter().filter(|signal| signal.kind() == kind);
+    let signals = record.stated.content.signals.iter().filter(|signal| signal.kind() == kind);
     let key: CarriedKey = (kind, signals.flat_map(|signal| signal.value()).copied().collect());
     if let Some(known) = records.carried.get(&key) {
         return *known;
     }
-    let carriers = carriers(source, records, record, kind);
-    let first_ms = carriers.iter().map(|other| other.time_ms).min().unwrap_or(record.time_ms);
-    let sources = verdict::independent_sources(carriers.iter().map(AsRef::as_ref));
-    *records.carried.entry(key).or_insert(Carried { first_ms, sources })
+    let signals = record.stated.content.signals.iter().filter(|signal| signal.kind() == kind);
+    let mut numbers: Vec<u64> = signals.flat_map(|signal| equals(source, kind, signal.value())).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let carried = records.carried_by(&numbers, record, kind);
+    *records.carried.entry(key).or_insert(carried)
 }
 
 /// A signal type, whose values have one width, and a record's values of it.
 type CarriedKey = (SignalType, Vec<u8>);
-
-/// Standing records that carry one of this record's signals of the matched type, byte for byte.
-fn carriers(
-    source: &Source,
-    records: &mut Records<'_>,
-    record: &RecordView,
-    kind: SignalType,
-) -> Vec<Arc<RecordView>> {
-    let own = || record.content.signals.iter().filter(|signal| signal.kind() == kind);
-    let mut numbers: Vec<u64> = own().flat_map(|signal| equals(source, kind, signal.value())).collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    let standing = records.standing(&numbers).into_iter().flatten();
-    // As with hits: the record itself must carry it.
-    let carries = |other: &Arc<RecordView>| {
-        other.content.signals.iter().any(|held| own().any(|signal| signal.same_value(held)))
-    };
-    let is_proven = records.restored.is_none();
-    standing.filter(|other| is_proven || carries(other)).collect()
-}

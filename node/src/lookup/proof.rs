@@ -1,9 +1,9 @@
 //! Holding the index against the records: which pairs of value and record must be in it.
 
-use super::numbers::Block;
+use super::rows::Held;
 use super::{Lookup, Source, read, write};
 use hashpact_core::effect::IndexChange;
-use hashpact_core::view::{Reach, RecordView, reach};
+use hashpact_core::view::{Block, Reach, reach};
 use hashpact_index::Change;
 use hashpact_index::MatchIndex;
 use hashpact_protocol::digest::LogId;
@@ -24,11 +24,11 @@ pub struct Contradiction {
 /// What a change of one record means for the index: values that are searched by distance are on the
 /// Hamming side, which finds equals too; all others are in the exact maps.
 pub(super) fn index_changes(
-    record: &RecordView,
+    signals: &[Signal],
     number: u64,
     change: IndexChange,
 ) -> impl Iterator<Item = Change<'_>> {
-    record.content.signals.iter().filter_map(move |signal| index_change(signal, number, change))
+    signals.iter().filter_map(move |signal| index_change(signal, number, change))
 }
 
 fn index_change(signal: &Signal, record: u64, change: IndexChange) -> Option<Change<'_>> {
@@ -65,9 +65,10 @@ impl Lookup {
     /// Compares an index with all records that stand.
     fn compare(&self, index: &MatchIndex) -> Result<(), Contradiction> {
         let (mut expected, mut fingerprint) = (0u64, 0u128);
-        self.for_each_standing(|number, record| {
-            for signal in &record.content.signals {
-                let kind = match reach(signal) {
+        self.for_each_standing(|record| {
+            let number = record.number;
+            for signal in record.signals() {
+                let kind = match reach(&signal) {
                     Reach::Near(_) => None,
                     Reach::Equal => Some(signal.kind().code()),
                 };
@@ -85,16 +86,16 @@ impl Lookup {
 
     fn built_index(&self) -> MatchIndex {
         let index = MatchIndex::new();
-        let mut some: Vec<(u64, Arc<RecordView>)> = Vec::new();
-        let flush = |some: &mut Vec<(u64, Arc<RecordView>)>| {
+        let mut some: Vec<(u64, Signal)> = Vec::new();
+        let flush = |some: &mut Vec<(u64, Signal)>| {
             let changes = some.iter();
             index
-                .apply(changes.flat_map(|(number, record)| index_changes(record, *number, IndexChange::Add)));
+                .apply(changes.filter_map(|(number, signal)| index_change(signal, *number, IndexChange::Add)));
             some.clear();
         };
-        self.for_each_standing(|number, record| {
-            some.push((number, Arc::clone(record)));
-            if some.len() == 65_536 {
+        self.for_each_standing(|record| {
+            some.extend(record.signals().map(|signal| (record.number, signal)));
+            if some.len() >= 65_536 {
                 flush(&mut some);
             }
         });
@@ -103,12 +104,12 @@ impl Lookup {
     }
 
     /// Visits block by block, so that nobody waits for the rows longer than a block takes.
-    fn for_each_standing(&self, mut visit: impl FnMut(u64, &Arc<RecordView>)) {
+    fn for_each_standing(&self, mut visit: impl FnMut(Held<'_>)) {
         let mut from = Block { log: LogId::new([0; 32]), high: 0 };
         loop {
             let rows = read(&self.rows);
             let Some((block, records)) = rows.block_at_or_after(from) else { return };
-            records.filter(|(_, record)| record.stands()).for_each(|(number, record)| visit(number, record));
+            records.filter(|record| record.status().stands()).for_each(&mut visit);
             from = block.next();
         }
     }

@@ -12,7 +12,7 @@
 //! come first in any case, so that no record matches for a moment that was withdrawn long ago; the view
 //! does not mind the order.
 
-use super::numbers::Numbers;
+use super::rows::table_key;
 use super::restored::{LogExtent, Restored, for_each_leaf};
 use super::snapshot::{SnapshotPlace, Unusable};
 use super::tag::Tag;
@@ -20,17 +20,21 @@ use super::{Contradiction, Lookup};
 use crate::driver::now_ms;
 use crate::storage::Store;
 use anyhow::Context as _;
-use hashpact_core::view::{View, withdrawn_record};
+use hashpact_core::effect::{StoredEntry, ViewChange};
+use hashpact_core::view::{Author, Numbers, View, withdrawn_record};
 use hashpact_index::{MatchIndex, SnapshotError};
 use hashpact_protocol::digest::LogId;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use tracing::{error, info, warn};
 
 /// Entries replayed at a time.
-const REPLAY_ENTRIES: u64 = 4_096;
+const REPLAY_ENTRIES: u64 = 16_384;
+/// Lots of them that wait between two steps.
+const RUNS_AHEAD: usize = 2;
 
 /// What the replay made of the disk.
 pub struct Replayed {
@@ -147,16 +151,13 @@ fn fold_all(
 ) -> anyhow::Result<View> {
     let position =
         |extent: &LogExtent| positions.get(&extent.author.log).copied().unwrap_or(0).min(extent.size);
-    let mut view = View::new(now_ms());
+    let mut view = View::with_key(now_ms(), table_key());
     for extent in logs {
         fold_retractions(store, lookup, &mut view, extent)?;
     }
-    for extent in logs {
-        fold(store, lookup, &mut view, extent, position(extent)..extent.size)?;
-    }
-    for extent in logs {
-        fold(store, lookup, &mut view, extent, 0..position(extent))?;
-    }
+    let beyond = logs.iter().map(|extent| (extent, position(extent)..extent.size));
+    let known = logs.iter().map(|extent| (extent, 0..position(extent)));
+    fold(store, lookup, &mut view, beyond.chain(known).collect())?;
     for LogExtent { author, .. } in logs {
         lookup.set_counts(author.log, view.counts(&author.log));
     }
@@ -183,28 +184,55 @@ fn fold_retractions(
     Ok(())
 }
 
-/// Folds all but the retractions of a range.
+/// Entries of one log that follow one another.
+struct Run<'a> {
+    author: &'a Author,
+    start: u64,
+    entries: Vec<StoredEntry>,
+}
+
+/// Folds all but the retractions of these ranges, in this order. Reading, folding and applying go on side by side.
 fn fold(
     store: &Store,
     lookup: &Lookup,
     view: &mut View,
-    LogExtent { author, .. }: &LogExtent,
-    range: Range<u64>,
+    ranges: Vec<(&LogExtent, Range<u64>)>,
 ) -> anyhow::Result<()> {
-    let mut start = range.start;
-    while start < range.end {
-        let end = range.end.min(start + REPLAY_ENTRIES);
-        let entries = store.entries(&author.log, start, end).context("replay; run fsck")?;
-        let mut changes = Vec::new();
-        for (index, entry) in (start..).zip(&entries) {
-            if withdrawn_record(author, index, &entry.leaf).is_none() {
-                changes.extend(view.fold(author, index, &entry.leaf, &entry.payload));
+    std::thread::scope(|threads| {
+        let (read, runs) = sync_channel::<Run<'_>>(RUNS_AHEAD);
+        let reading = threads.spawn(move || read_runs(store, ranges, &read));
+        let (folded, changes) = sync_channel::<Vec<ViewChange>>(RUNS_AHEAD);
+        threads.spawn(move || changes.into_iter().for_each(|changes| lookup.apply(&changes)));
+        for Run { author, start, entries } in runs {
+            let mut changes = Vec::with_capacity(entries.len());
+            for (index, entry) in (start..).zip(&entries) {
+                if withdrawn_record(author, index, &entry.leaf).is_none() {
+                    changes.extend(view.fold(author, index, &entry.leaf, &entry.payload));
+                }
             }
+            // A long replay must not show what expires while it runs.
+            changes.extend(view.expire(now_ms()));
+            folded.send(changes).context("the thread that fills the look-ups ended")?;
         }
-        // A long replay must not show what expires while it runs.
-        changes.extend(view.expire(now_ms()));
-        lookup.apply(&changes);
-        start = end;
+        reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn read_runs<'a>(
+    store: &Store,
+    ranges: Vec<(&'a LogExtent, Range<u64>)>,
+    read: &SyncSender<Run<'a>>,
+) -> anyhow::Result<()> {
+    for (LogExtent { author, .. }, Range { mut start, end }) in ranges {
+        while start < end {
+            let next = end.min(start + REPLAY_ENTRIES);
+            let entries = store.entries(&author.log, start, next).context("replay; run fsck")?;
+            if read.send(Run { author, start, entries }).is_err() {
+                // Whoever folds them has ended, and says why.
+                return Ok(());
+            }
+            start = next;
+        }
     }
     Ok(())
 }

@@ -68,7 +68,7 @@ impl Restored {
     pub(super) fn index_change(&self, change: &ViewChange) -> IndexChange {
         if !change.record.stands() {
             IndexChange::Remove
-        } else if self.covers(&change.record.log, change.record.index) {
+        } else if self.covers(&change.record.author.log, change.record.index) {
             IndexChange::Keep
         } else {
             change.index
@@ -90,8 +90,8 @@ impl Restored {
             }
         };
         let record = read_record(author, index, &entry.leaf, &entry.payload, now_ms)?;
-        let is_withdrawn = self.withdrawn.contains(&(record.id, record.member.clone()));
-        (record.stands() && !is_withdrawn).then(|| Arc::new(record))
+        let key = (record.known.id, record.known.author.member.clone());
+        (record.known.stands() && !self.withdrawn.contains(&key)).then(|| Arc::new(record))
     }
 }
 

@@ -1,27 +1,106 @@
 //! The records that look-ups know, by number, by id and by place.
 //!
-//! A row is a pointer that the view shares: eight bytes here, in a vector per block of leaf indexes.
+//! A block of leaf indexes is a column of rows of a fixed width and one run of bytes with what each record
+//! states ([`super::packed`]). Nearly all records stand and nobody has said anything about them: whatever is
+//! more than a status is kept aside.
 
-use super::ids::Ids;
-use super::numbers::{BLOCK_ENTRIES, Block, Numbers};
-use hashpact_core::view::RecordView;
+use super::packed::{self, Description, Descriptions};
+use hashpact_core::effect::ViewChange;
+use hashpact_core::view::{
+    Author, BLOCK_ENTRIES, Block, Ids, KnownRecord, Numbers, RecordView, Standing, Stated, Status,
+};
 use hashpact_protocol::digest::{LogId, RecordId};
-use std::sync::Arc;
+use hashpact_protocol::record::{Signal, SignalType};
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
+
+/// Stands where a block has no record. No entry's leaf hash is this.
+const ABSENT: RecordId = RecordId::new([0; 32]);
+/// Room that a column and its bytes get at least when they grow.
+const ROOM_MIN: usize = 64;
 
 /// The rows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Rows {
     numbers: Numbers,
-    /// By block number; each as long as its last record needs.
-    blocks: Vec<Vec<Option<Arc<RecordView>>>>,
+    /// By block number; none where no record is.
+    columns: Vec<Option<Column>>,
     ids: Ids,
+    descriptions: Descriptions,
+    /// By record number: of all records that are not simply active.
+    standings: BTreeMap<u64, Standing>,
     count: usize,
+    /// What is being packed.
+    scratch: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Column {
+    author: Author,
+    /// By offset; as long as the last record needs.
+    rows: Vec<Row>,
+    packed: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    id: RecordId,
+    /// When it was stated: 48 bits.
+    time_low: u32,
+    time_high: u16,
+    status: Status,
+    /// Bit by code of the types of its signals.
+    types: u8,
+    description: u32,
+    /// Where its own bytes begin.
+    at: u32,
+}
+
+const NO_ROW: Row =
+    Row { id: ABSENT, time_low: 0, time_high: 0, status: Status::Active, types: 0, description: 0, at: 0 };
+
+// Ten million rows are kept.
+const _: () = assert!(size_of::<Row>() == 48);
+
+/// One record among the rows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held<'a> {
+    pub(super) number: u64,
+    /// Leaf index.
+    pub(super) index: u64,
+    pub(super) author: &'a Author,
+    pub(super) description: &'a Description,
+    row: &'a Row,
+    packed: &'a [u8],
+}
+
+/// Random bytes for the key of a table.
+pub(super) fn table_key() -> [u8; 16] {
+    let random = RandomState::new();
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&random.hash_one(0).to_be_bytes());
+    key[8..].copy_from_slice(&random.hash_one(1).to_be_bytes());
+    key
+}
+
+impl Default for Rows {
+    fn default() -> Self {
+        Self::with_numbers(Numbers::default())
+    }
 }
 
 impl Rows {
     /// No rows yet, but these numbers.
     pub(super) fn with_numbers(numbers: Numbers) -> Self {
-        Self { numbers, ..Self::default() }
+        Self {
+            numbers,
+            columns: Vec::new(),
+            ids: Ids::new(table_key()),
+            descriptions: Descriptions::default(),
+            standings: BTreeMap::new(),
+            count: 0,
+            scratch: Vec::new(),
+        }
     }
 
     /// The numbers handed out.
@@ -35,33 +114,85 @@ impl Rows {
     }
 
     /// Takes a record as it now stands; its number.
-    pub(super) fn put(&mut self, record: &Arc<RecordView>) -> u64 {
-        let number = self.numbers.assign(record.log, record.index);
-        let (block, offset) = split(number);
-        if self.blocks.len() <= block {
-            self.blocks.resize_with(block + 1, Vec::new);
+    pub(super) fn put(&mut self, ViewChange { record, stated, .. }: &ViewChange) -> u64 {
+        let number = self.numbers.assign(record.author.log, record.index);
+        if let Some(stated) = stated {
+            self.insert(number, record, stated);
         }
-        let rows = &mut self.blocks[block];
-        if rows.len() <= offset {
-            rows.resize(offset + 1, None);
+        if let Some(row) = self.row_mut(number) {
+            row.status = record.status();
         }
-        if rows[offset].replace(Arc::clone(record)).is_none() {
-            self.ids.insert(&record.id, number);
-            self.count += 1;
+        if record.standing == Standing::UNDISPUTED {
+            // Most records never had another standing.
+            if !self.standings.is_empty() {
+                self.standings.remove(&number);
+            }
+        } else {
+            self.standings.insert(number, record.standing.clone());
         }
         number
     }
 
+    fn insert(&mut self, number: u64, record: &KnownRecord, stated: &Stated) {
+        let (block, offset) = Numbers::split(number);
+        if self.columns.len() <= block {
+            self.columns.resize_with(block + 1, || None);
+        }
+        let column = self.columns[block].get_or_insert_with(|| Column {
+            author: record.author.clone(),
+            rows: Vec::new(),
+            packed: Vec::new(),
+        });
+        let row = Row {
+            id: record.id,
+            time_low: stated.time_ms as u32,
+            time_high: (stated.time_ms >> 32) as u16,
+            status: record.status(),
+            types: types(stated),
+            description: self.descriptions.number(stated),
+            at: u32::try_from(column.packed.len()).expect("65,536 payloads are less than 4 GiB"),
+        };
+        self.scratch.clear();
+        packed::pack(&stated.content, &mut self.scratch);
+        if column.push(offset, row, &self.scratch) {
+            self.ids.insert(&record.id, number);
+            self.count += 1;
+        }
+    }
+
+    fn row_mut(&mut self, number: u64) -> Option<&mut Row> {
+        let (block, offset) = Numbers::split(number);
+        self.columns.get_mut(block)?.as_mut()?.rows.get_mut(offset)
+    }
+
     /// A record by its number.
-    pub(super) fn get(&self, number: u64) -> Option<&Arc<RecordView>> {
-        let (block, offset) = split(number);
-        self.blocks.get(block)?.get(offset)?.as_ref()
+    pub(super) fn get(&self, number: u64) -> Option<Held<'_>> {
+        let (block, offset) = Numbers::split(number);
+        let Column { author, rows, packed } = self.columns.get(block)?.as_ref()?;
+        let row = rows.get(offset).filter(|row| row.id != ABSENT)?;
+        let (_, index) = self.numbers.place(number)?;
+        let description = self.descriptions.get(row.description);
+        Some(Held { number, index, author, description, row, packed: &packed[row.at as usize..] })
     }
 
     /// A record by its id.
-    pub(super) fn by_id(&self, id: &RecordId) -> Option<&Arc<RecordView>> {
-        let is = |number| self.get(number).is_some_and(|record| record.id == *id);
+    pub(super) fn by_id(&self, id: &RecordId) -> Option<Held<'_>> {
+        let is = |number| self.get(number).is_some_and(|record| record.row.id == *id);
         self.get(self.ids.get(id, is)?)
+    }
+
+    /// Everything about a record.
+    pub(super) fn view(&self, record: &Held<'_>) -> RecordView {
+        let standing = self.standings.get(&record.number).cloned().unwrap_or(Standing::UNDISPUTED);
+        RecordView {
+            known: KnownRecord {
+                id: record.row.id,
+                author: record.author.clone(),
+                index: record.index,
+                standing,
+            },
+            stated: packed::unpack(record.packed, record.description, record.time_ms()),
+        }
     }
 
     /// Number of records.
@@ -70,19 +201,77 @@ impl Rows {
     }
 
     /// The first block at or after this one in the order of (log, leaf index), with its records in
-    /// that order and their numbers.
-    pub(super) fn block_at_or_after(
-        &self,
-        block: Block,
-    ) -> Option<(Block, impl Iterator<Item = (u64, &Arc<RecordView>)>)> {
+    /// that order.
+    pub(super) fn block_at_or_after(&self, block: Block) -> Option<(Block, impl Iterator<Item = Held<'_>>)> {
         let (block, number) = self.numbers.at_or_after(block)?;
-        let rows = usize::try_from(number).ok().and_then(|number| self.blocks.get(number));
-        let numbered = (number * BLOCK_ENTRIES..).zip(rows.into_iter().flatten());
-        Some((block, numbered.filter_map(|(number, row)| Some((number, row.as_ref()?)))))
+        let numbers = (0..BLOCK_ENTRIES).map(move |offset| Numbers::join(number, offset));
+        let column = usize::try_from(number).ok().and_then(|number| self.columns.get(number)?.as_ref());
+        let rows = column.map_or(0, |column| column.rows.len());
+        Some((block, numbers.take(rows).filter_map(|number| self.get(number))))
     }
 }
 
-fn split(number: u64) -> (usize, usize) {
-    let block = usize::try_from(number / BLOCK_ENTRIES).unwrap_or(usize::MAX);
-    (block, (number % BLOCK_ENTRIES) as usize)
+impl Column {
+    /// Adds a row and what it states; whether there was none at this offset.
+    fn push(&mut self, offset: usize, row: Row, packed: &[u8]) -> bool {
+        if self.rows.len() <= offset {
+            let lacking = offset + 1 - self.rows.len();
+            make_room(&mut self.rows, lacking);
+            self.rows.resize(offset + 1, NO_ROW);
+        }
+        make_room(&mut self.packed, packed.len());
+        self.packed.extend_from_slice(packed);
+        if offset as u64 == BLOCK_ENTRIES - 1 {
+            self.packed.shrink_to_fit();
+        }
+        std::mem::replace(&mut self.rows[offset], row).id == ABSENT
+    }
+}
+
+/// Lets a vector grow by an eighth at a time: doubling would leave a third of all memory unused.
+fn make_room<T>(held: &mut Vec<T>, lacking: usize) {
+    if held.capacity() - held.len() < lacking {
+        held.reserve_exact(lacking.max(held.len() / 8).max(ROOM_MIN));
+    }
+}
+
+impl<'a> Held<'a> {
+    /// The record id.
+    pub(super) fn id(&self) -> RecordId {
+        self.row.id
+    }
+
+    /// Whether it counts.
+    pub(super) fn status(&self) -> Status {
+        self.row.status
+    }
+
+    /// When it was stated.
+    pub(super) fn time_ms(&self) -> u64 {
+        u64::from(self.row.time_high) << 32 | u64::from(self.row.time_low)
+    }
+
+    /// Whether it has a signal of this type.
+    pub(super) fn has(&self, kind: SignalType) -> bool {
+        self.row.types & type_bit(kind) != 0
+    }
+
+    /// Its signals.
+    pub(super) fn signals(&self) -> impl Iterator<Item = Signal> {
+        packed::signals(self.packed)
+    }
+
+    /// Who stated it originally, and a pair of numbers that two records share only if it is the same.
+    pub(super) fn source(&self) -> (&'a str, (u32, LogId)) {
+        let name = self.description.organisation().unwrap_or(self.author.member.as_str());
+        (name, (self.row.description, self.author.log))
+    }
+}
+
+fn types(stated: &Stated) -> u8 {
+    stated.content.signals.iter().fold(0, |types, signal| types | type_bit(signal.kind()))
+}
+
+const fn type_bit(kind: SignalType) -> u8 {
+    1 << kind.code()
 }

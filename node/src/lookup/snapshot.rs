@@ -7,10 +7,10 @@
 //!
 //! It holds values that are as sensitive as the database beside it: mode 0600.
 
-use super::numbers::BLOCK_ENTRIES;
 use super::restored::LogExtent;
 use super::tag::{Owner, Tag, TagError};
 use super::{Lookup, read, write};
+use hashpact_core::view::BLOCK_ENTRIES;
 use hashpact_index::{MatchIndex, SnapshotError};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::roster::MemberId;

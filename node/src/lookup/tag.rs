@@ -20,7 +20,7 @@
 //! believed because it is there: the file around it has checksums against damage, and whatever the tag
 //! says is held against the logs by the replay.
 
-use super::numbers::{Block, Numbers};
+use hashpact_core::view::{Block, Numbers};
 use hashpact_protocol::digest::{DIGEST_BYTES, LogId};
 use std::collections::BTreeMap;
 

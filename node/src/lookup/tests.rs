@@ -102,7 +102,7 @@ fn best(record: &RecordView, query: &api::Query, radius: u16) -> Option<(u32, u8
         for (variant, asked_value) in
             (0u8..).zip(std::iter::once(asked.value()).chain(variants.iter().map(|v| &v[..])))
         {
-            for held in record.content.signals.iter().filter(|held| held.kind() == asked.kind()) {
+            for held in record.stated.content.signals.iter().filter(|held| held.kind() == asked.kind()) {
                 let pairs = held.value().iter().zip(asked_value);
                 let distance: u32 = pairs.map(|(a, b)| (a ^ b).count_ones()).sum();
                 let ones: u32 = held.value().iter().map(|byte| byte.count_ones()).sum();
@@ -141,7 +141,7 @@ fn check(specs: &[Spec], queries: &[api::Query], radius: u16) -> Result<(), Test
             .iter()
             .filter_map(|record| {
                 let hit = best(record, query, radius)?;
-                Some(((hit.0, record.index), hit, record.id.to_hex()))
+                Some(((hit.0, record.known.index), hit, record.known.id.to_hex()))
             })
             .collect();
         expected.sort();
@@ -201,11 +201,14 @@ fn many_values_at_once_find_what_one_item_each_finds() {
             let answer =
                 lookup.match_queries(vec![query(0, &[*value], None)], radius, None, &|log| log.to_hex());
             let result = &answer.results[0];
-            let found = near.next_if(|(at, _)| *at == position).map_or(Vec::new(), |(_, found)| found);
-            assert_eq!(result.total, found.len() as u64, "value {position}, radius {radius}");
-            for ((distance, record), shown) in found.iter().zip(&result.matches) {
+            let found = near.next_if(|(at, _)| *at == position).map(|(_, found)| found);
+            let total = found.as_ref().map_or(0, |found| found.total as u64);
+            assert_eq!(result.total, total, "value {position}, radius {radius}");
+            let closest = found.map_or(Vec::new(), |found| found.closest);
+            assert_eq!(closest.len(), result.matches.len());
+            for ((distance, record), shown) in closest.iter().zip(&result.matches) {
                 assert_eq!(
-                    (u32::from(*distance), record.id.to_hex()),
+                    (u32::from(*distance), record.known.id.to_hex()),
                     (shown.distance, shown.record.clone())
                 );
             }
@@ -233,12 +236,12 @@ fn a_listing_in_pages_of_any_size_shows_each_record_once() {
         loop {
             let (page, next) = lookup.page(&filter, after, limit);
             assert!(page.len() <= limit);
-            seen.extend(page.iter().map(|record| record.id));
+            seen.extend(page.iter().map(|record| record.known.id));
             let Some(cursor) = next else { break };
             after = Cursor::parse(&cursor.encode());
             assert_eq!(after, Some(cursor));
         }
-        assert_eq!(seen, whole.iter().map(|record| record.id).collect::<Vec<_>>(), "pages of {limit}");
+        assert_eq!(seen, whole.iter().map(|record| record.known.id).collect::<Vec<_>>(), "pages of {limit}");
     }
     let retracted = RecordsFilter { status: Some("retracted".to_owned()), ..RecordsFilter::default() };
     assert_eq!(lookup.page(&retracted, None, 1_000).0.len(), 6);

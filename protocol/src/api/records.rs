@@ -166,13 +166,14 @@ pub struct RecordJson {
     pub log: String,
     /// Its place in that log.
     pub index: u64,
-    /// Kind of the record; `unknown` when this version cannot name it.
+    /// Kind of the record; `unknown` when this version cannot name it, or the leaf breaks a rule.
     pub kind: String,
-    /// Leaf time, RFC 3339: the author's claim.
+    /// Leaf time, RFC 3339: the author's claim; empty when the leaf cannot be read.
     pub time: String,
     /// What the view makes of it: `active`, `retracted`, `void`, `opaque`, ….
     pub status: String,
-    /// Why: the retraction's or opinion's reason, or the rule that a void entry breaks.
+    /// Why: the retraction's or opinion's reason, the rule that a void entry breaks, or what this version does
+    /// not know about an opaque one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Record id of the entry that this one is about.

@@ -11,22 +11,24 @@ use crate::roster::{LogStatus, MemberId, Roster, quorum};
 /// Names and contents of all derived members, in their order.
 #[must_use]
 pub(super) fn derived_members(roster: &Roster) -> Vec<(String, String)> {
-    let writes =
-        |member: &MemberId| roster.logs().any(|log| log.member == member && *log.status != LogStatus::Spare);
-    let authors = roster.members.iter().map(|member| &member.id).filter(|member| writes(member));
+    let policy = |author: &MemberId| Some((format!("core/policy/{author}"), policy(roster, author)?));
     let mut members: Vec<(String, String)> =
-        authors.map(|author| (format!("core/policy/{author}"), policy(roster, author))).collect();
+        roster.members.iter().filter_map(|member| policy(&member.id)).collect();
     members.push(("core/taxonomy".to_owned(), taxonomy(roster)));
     members
 }
 
 /// The C2SP tlog-policy of a member's logs: their keys, the witnesses other than the member, and how many of
-/// these are a quorum.
-fn policy(roster: &Roster, author: &MemberId) -> String {
+/// these are a quorum (SPEC §12.4). `None` for whoever has no log but spares.
+#[must_use]
+pub fn policy(roster: &Roster, author: &MemberId) -> Option<String> {
     let mut text = String::new();
     for log in roster.logs().filter(|log| log.member == author && *log.status != LogStatus::Spare) {
         let key = NoteKey { name: log.origin, algorithm: NoteAlgorithm::Ed25519, key: *log.key };
         text.push_str(&format!("log {}\n", key.vkey()));
+    }
+    if text.is_empty() {
+        return None;
     }
     let witnesses = roster.witness_keys(author);
     for (witness, key) in &witnesses {
@@ -36,11 +38,11 @@ fn policy(roster: &Roster, author: &MemberId) -> String {
         None => text.push_str("quorum none\n"),
         Some(needed) => {
             let names: Vec<&str> = witnesses.iter().map(|(witness, _)| witness.as_str()).collect();
-            // No member has the id `witness`, so the group's name is free.
+            // No member has the id `witness`, which is the group's name, or `none`, which the format keeps.
             text.push_str(&format!("group witness {needed} {}\nquorum witness\n", names.join(" ")));
         }
     }
-    text
+    Some(text)
 }
 
 /// The words behind the codes of each taxonomy that the roster lists and this version has words for.

@@ -28,6 +28,7 @@ mod writer;
 
 pub use block::{BLOCK_FRAME_MAX_BYTES, BLOCK_HEADER_BYTES, BlockError, BlockHeader, Section};
 pub use chunk::{RunError, Span};
+pub use derived::policy;
 pub use findings::{
     Cosigned, Entry, EntryPayload, Findings, Fork, HeadProof, LogFindings, PROBLEMS_KEPT_MAX, PayloadCounts,
     Visitor,

@@ -13,9 +13,11 @@ use super::signal::{Signal, SignalType, UnknownSignal};
 use super::source::Source;
 use super::taxonomy::Review;
 use super::vocabulary::Label;
-use crate::codec::{Fields, Int, Value};
+use crate::codec::{Cursor, Fields, Int, Value};
 use crate::leaf::{Leaf, OpaqueReason};
-use crate::limits::{QUALITY_MAX, SIGNALS_PER_RECORD_MAX, TIME_S_MAX, UNKNOWN_SIGNAL_MAX_BYTES};
+use crate::limits::{
+    PAYLOAD_CBOR_MAX_BYTES, QUALITY_MAX, SIGNALS_PER_RECORD_MAX, TIME_S_MAX, UNKNOWN_SIGNAL_MAX_BYTES,
+};
 
 const MAP: &str = "content";
 
@@ -123,6 +125,63 @@ impl Schema for Content {
         map.put_some(KEY_SOURCE, self.source.as_ref().map(|source| Value::Map(source.to_fields())));
         map.finish()
     }
+}
+
+impl Content {
+    /// Reads a payload of known fields, known signals and no subject in place, as nearly all are.
+    /// `None` says nothing about any other: that is decided by [`Schema::read`], more slowly.
+    pub(super) fn read_plain(leaf: &Leaf, cbor: &[u8]) -> Option<Self> {
+        if leaf.has_subject || cbor.len() > PAYLOAD_CBOR_MAX_BYTES {
+            return None;
+        }
+        let mut content = Self {
+            subject: None,
+            signals: Vec::new(),
+            unknown_signals: Vec::new(),
+            labels: Labels::default(),
+            review: Label::default(),
+            source: None,
+            expires_s: None,
+            unknown: UnknownFields::new(),
+        };
+        let mut cursor = Cursor::new(cbor);
+        cursor.map(|cursor, key| {
+            match key {
+                KEY_REVIEW => content.review = Label::read_plain(cursor)?,
+                KEY_SIGNALS => content.signals = read_plain_signals(cursor)?,
+                KEY_EXPIRES => {
+                    let expires_s = cursor.unsigned().filter(|expires_s| (1..=TIME_S_MAX).contains(expires_s));
+                    content.expires_s = Some(expires_s?);
+                }
+                KEY_LABELS => content.labels = Labels::read_plain(cursor)?,
+                KEY_SOURCE => content.source = Some(Source::read_plain(cursor)?),
+                _ => return None,
+            }
+            Some(())
+        })?;
+        (cursor.is_at_end() && !content.signals.is_empty()).then_some(content)
+    }
+}
+
+fn read_plain_signals(cursor: &mut Cursor<'_>) -> Option<Vec<Signal>> {
+    let count = usize::try_from(cursor.array()?).ok().filter(|count| *count <= SIGNALS_PER_RECORD_MAX)?;
+    let mut signals = Vec::with_capacity(count);
+    let mut previous = None;
+    for _ in 0..count {
+        let parts = cursor.array()?;
+        let (code, value) = (cursor.unsigned()?, cursor.bytes()?);
+        let quality = match parts {
+            2 => None,
+            3 => Some(u8::try_from(cursor.unsigned()?).ok()?),
+            _ => return None,
+        };
+        if previous.is_some_and(|previous| previous >= (code, value)) {
+            return None;
+        }
+        previous = Some((code, value));
+        signals.push(Signal::new(SignalType::from_code(code)?, value, quality).ok()?);
+    }
+    Some(signals)
 }
 
 type Signals = (Vec<Signal>, Vec<UnknownSignal>);

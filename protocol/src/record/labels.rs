@@ -9,7 +9,7 @@ use super::error::SchemaError;
 use super::schema::{MapReader, MapWriter, UnknownFields, find_foreign_key};
 use super::taxonomy::{Activity, AgeBand, AgeGroup, Evidence, Likeness, Origin, Realism, Tlp};
 use super::vocabulary::{Label, Vocabulary};
-use crate::codec::Fields;
+use crate::codec::{Cursor, Fields};
 use crate::leaf::OpaqueReason;
 
 pub(super) const MAP: &str = "labels";
@@ -24,7 +24,7 @@ const KEY_EVIDENCE: u64 = 13;
 const KEY_TLP: u64 = 15;
 
 /// Labels of `cg-taxonomy/1`; the default is undetermined throughout, TLP:AMBER+STRICT.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Labels {
     /// How the picture came to be.
     pub origin: Label<Origin>,
@@ -124,6 +124,27 @@ impl Labels {
             tlp: map.label(KEY_TLP)?,
             unknown: map.finish()?,
         })
+    }
+
+    /// Known labels alone, at least one.
+    pub(super) fn read_plain(cursor: &mut Cursor<'_>) -> Option<Self> {
+        let mut labels = Self::default();
+        cursor.map(|cursor, key| {
+            match key {
+                KEY_ORIGIN => labels.origin = Label::read_plain(cursor)?,
+                KEY_REALISM => labels.realism = Label::read_plain(cursor)?,
+                KEY_ACTIVITY => labels.activity = Label::read_plain(cursor)?,
+                KEY_AGE_GROUP => labels.age_group = Label::read_plain(cursor)?,
+                KEY_AGE_BAND => labels.age_band = Label::read_plain(cursor)?,
+                KEY_LIKENESS => labels.likeness = Label::read_plain(cursor)?,
+                KEY_EVIDENCE => labels.evidence = EvidenceSet(cursor.unsigned().filter(|bits| *bits != 0)?),
+                KEY_TLP => labels.tlp = Label::read_plain(cursor)?,
+                _ => return None,
+            }
+            Some(())
+        })?;
+        // Nothing that is stated is a default.
+        (labels != Self::default()).then_some(labels)
     }
 
     pub(super) fn to_fields(&self) -> Fields {

@@ -106,6 +106,16 @@ pub enum Payload {
 /// Reads the CBOR of a payload whose commitment was checked. Never fails: see [`Payload`].
 #[must_use]
 pub fn read_payload(leaf: &Leaf, cbor: &[u8]) -> Payload {
+    if leaf.kind == Kind::Content
+        && let Some(content) = Content::read_plain(leaf, cbor)
+    {
+        return Payload::Record(Record::Content(content));
+    }
+    read_any(leaf, cbor)
+}
+
+/// Reads every payload, and says why it is not a record.
+fn read_any(leaf: &Leaf, cbor: &[u8]) -> Payload {
     let fields = match decode_map(cbor) {
         Ok(fields) => fields,
         Err(rule) => return Payload::Void(rule.into()),
@@ -135,5 +145,81 @@ fn read<T: Schema>(leaf: &Leaf, fields: Fields, record: fn(T) -> Record) -> Payl
     match T::read(leaf, fields) {
         Ok(read) => Payload::Record(record(read)),
         Err(rule) => Payload::Void(rule.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::{LogId, PayloadCommitment};
+    use proptest::prelude::*;
+
+    fn leaf() -> Leaf {
+        Leaf {
+            kind: Kind::Content,
+            has_subject: false,
+            priority: false,
+            payload_codec: crate::leaf::CODEC_CBOR,
+            index: 0,
+            time_ms: 0,
+            roster_version: 0,
+            log_id: LogId::new([0; 32]),
+            subject: None,
+            group: 0,
+            payload_len: 128,
+            commitment: PayloadCommitment::new([0; 32]),
+        }
+    }
+
+    fn typical() -> Content {
+        let token = |text| Token::new(text).expect("valid");
+        let signal = |kind, width, quality| Signal::new(kind, &[7; 32][..width], quality).expect("valid");
+        let signals = vec![signal(SignalType::Pdq, 32, Some(98)), signal(SignalType::Md5, 16, None)];
+        let mut content = Content::new(signals).expect("valid");
+        content.review = Label::Known(Review::Dual);
+        content.expires_s = Some(1_900_000_000);
+        content.labels.origin = Label::Known(Origin::Generated);
+        content.labels.tlp = Label::Unknown(99);
+        content.labels.evidence.insert(Evidence::Watermark);
+        content.source = Some(Source {
+            list: Some(token("list-a")),
+            id: Some(token("r-1")),
+            date: Some(Date::from_days(20_000).expect("valid")),
+            ..Source::new(token("hotline"))
+        });
+        content
+    }
+
+    #[test]
+    fn what_records_usually_are_is_read_in_place() {
+        for content in [typical(), Content::new(typical().signals).expect("valid")] {
+            let cbor = Record::Content(content.clone()).encode();
+            assert_eq!(Content::read_plain(&leaf(), &cbor), Some(content));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        /// Reading in place may leave a payload to the other reader; it never says anything else than that.
+        #[test]
+        fn what_is_read_in_place_is_what_the_other_reader_says(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8), 0..3),
+            has_subject in prop::bool::weighted(0.1),
+        ) {
+            let leaf = Leaf { has_subject, ..leaf() };
+            let mut cbor = Record::Content(typical()).encode();
+            for (at, byte, change) in changes {
+                let at = at.index(cbor.len());
+                match change {
+                    0 => cbor[at] = byte,
+                    1 => cbor.insert(at, byte),
+                    _ => { cbor.remove(at); }
+                }
+            }
+            if let Some(content) = Content::read_plain(&leaf, &cbor) {
+                prop_assert_eq!(read_any(&leaf, &cbor), Payload::Record(Record::Content(content)));
+            }
+        }
     }
 }

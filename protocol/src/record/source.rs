@@ -9,7 +9,7 @@
 use super::error::{RecordError, SchemaError};
 use super::schema::{MapReader, MapWriter, UnknownFields, find_foreign_key};
 use crate::api::time;
-use crate::codec::{Fields, Value};
+use crate::codec::{Cursor, Fields, Value};
 use crate::leaf::OpaqueReason;
 use crate::limits::{TIME_S_MAX, TOKEN_MAX_BYTES};
 
@@ -133,6 +133,22 @@ impl Source {
             },
             unknown: map.finish()?,
         })
+    }
+
+    /// Known fields alone.
+    pub(super) fn read_plain(cursor: &mut Cursor<'_>) -> Option<Self> {
+        let (mut organisation, mut list, mut id, mut date) = (None, None, None, None);
+        cursor.map(|cursor, key| {
+            match key {
+                KEY_ORGANISATION => organisation = Some(Token::new(cursor.text()?).ok()?),
+                KEY_DATE => date = Some(Date::from_days(cursor.unsigned()?).ok()?),
+                KEY_LIST => list = Some(Token::new(cursor.text()?).ok()?),
+                KEY_ID => id = Some(Token::new(cursor.text()?).ok()?),
+                _ => return None,
+            }
+            Some(())
+        })?;
+        Some(Self { organisation: organisation?, list, id, date, unknown: UnknownFields::new() })
     }
 
     pub(super) fn to_fields(&self) -> Fields {

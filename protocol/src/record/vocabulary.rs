@@ -6,6 +6,7 @@
 //!
 //! SPEC §7.3.
 
+use crate::codec::Cursor;
 use std::fmt::Debug;
 
 /// A closed set of words, each with a code.
@@ -81,6 +82,13 @@ impl<T: LabelWord> Label<T> {
     #[must_use]
     pub fn from_code(code: u64) -> Self {
         T::from_code(code).map_or(Self::Unknown(code), Self::Known)
+    }
+}
+
+impl<T: LabelWord> Label<T> {
+    /// A code that is written: not the default's.
+    pub(super) fn read_plain(cursor: &mut Cursor<'_>) -> Option<Self> {
+        cursor.unsigned().filter(|code| *code != 0).map(Self::from_code)
     }
 }
 

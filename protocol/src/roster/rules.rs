@@ -12,8 +12,9 @@ use crate::merkle::TREE_SIZE_MAX;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Member ids that would give two things one key name: `<consortium>/governance/<name>` and the like.
-const RESERVED_IDS: [&str; 3] = ["governance", "roster", "witness"];
+/// Member ids that would give two things one key name (`<consortium>/governance/<name>` and the like), or
+/// that tlog-policy keeps for itself (`none`).
+const RESERVED_IDS: [&str; 4] = ["governance", "none", "roster", "witness"];
 
 /// Characters that do not show, or that change how their neighbours show: two names with another
 /// spelling must not look the same on a console (SPEC §8.2).

@@ -271,7 +271,7 @@ pub(crate) fn vectors() -> Vec<Vector> {
             &format!("{many_taxonomies}taxonomy cg-taxonomy/1\n"),
         ),
     ];
-    let members: [Case<'_>; 27] = [
+    let members: [Case<'_>; 28] = [
         ("retention-zero", "Number", 12, "payloads destroyed at once", "retention 90", "retention 0"),
         ("hold-zero", "Number", 13, "no time to stop an erasure by a stolen key", "hold 72", "hold 0"),
         ("member-id-upper", "Value", 20, "an id in upper case", "member north ", "member North "),
@@ -290,6 +290,14 @@ pub(crate) fn vectors() -> Vec<Vector> {
             "an id whose log origins are governance key names",
             "member east ",
             "member governance ",
+        ),
+        (
+            "member-id-none",
+            "ReservedId",
+            14,
+            "a witness of this id could not stand in a tlog-policy",
+            "member east ",
+            "member none ",
         ),
         (
             "member-status",

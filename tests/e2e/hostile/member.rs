@@ -24,19 +24,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-type Serve = Box<dyn Fn(&RangeRequest) -> Response + Send>;
+pub(super) type Serve = Box<dyn Fn(&RangeRequest) -> Response + Send>;
 
 /// What the rogue says, and what it learnt.
-struct Script {
+pub(super) struct Script {
     hello: Hello,
-    heads: Vec<HeadNote>,
-    serve: Serve,
-    connected: BTreeSet<PublicKey>,
+    pub(super) heads: Vec<HeadNote>,
+    pub(super) serve: Serve,
+    pub(super) connected: BTreeSet<PublicKey>,
     answers: BTreeMap<u64, Option<Response>>,
 }
 
 /// A running rogue. Stops when it is dropped.
-struct Rogue {
+pub(super) struct Rogue {
     runtime: tokio::runtime::Runtime,
     network: NetworkHandle,
     script: Arc<Mutex<Script>>,
@@ -44,7 +44,7 @@ struct Rogue {
 }
 
 impl Rogue {
-    fn start(insider: &Insider, ports: &[u16]) -> Result<Self> {
+    pub(super) fn start(insider: &Insider, ports: &[u16]) -> Result<Self> {
         let now = now_s()?;
         let card = insider.card(now, now + 86_400, &insider.keys.peer, &insider.keys.card)?;
         let script = Arc::new(Mutex::new(Script {
@@ -69,11 +69,11 @@ impl Rogue {
         Ok(Self { runtime, network, script, requests: AtomicU64::new(1_000_000) })
     }
 
-    fn script(&self) -> MutexGuard<'_, Script> {
+    pub(super) fn script(&self) -> MutexGuard<'_, Script> {
         self.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait_for_admission(&self, apis: &[&Api]) -> Result<()> {
+    pub(super) fn wait_for_admission(&self, apis: &[&Api]) -> Result<()> {
         for api in apis {
             wait_until("the rogue to be admitted", || {
                 let status = api.get("/v1/status")?.ok()?;
@@ -92,7 +92,7 @@ impl Rogue {
     }
 
     /// Asks one node until it answers: a request beyond the transport's own bounds fails at once.
-    fn exchange(&self, peer: PublicKey, request: &Request) -> Result<Response> {
+    pub(super) fn exchange(&self, peer: PublicKey, request: &Request) -> Result<Response> {
         let mut number = None;
         let mut answer = None;
         wait_until("an answer", || {
@@ -114,7 +114,7 @@ impl Rogue {
         answer.context("no answer came")
     }
 
-    fn announce(&self, origin: &str, note: Vec<u8>) -> Result<()> {
+    pub(super) fn announce(&self, origin: &str, note: Vec<u8>) -> Result<()> {
         let notes = vec![HeadNote { origin: origin.to_owned(), note }];
         self.tell(&Request::Announce(Announce { notes, priority: Vec::new() }))
     }

@@ -12,13 +12,32 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 /// One log as stored.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct StoredLog {
     pub(crate) entries: Vec<StoredEntry>,
     pub(crate) note: Option<SizedNote>,
+    /// Of the entries as they were meant to be stored.
+    frontier: Frontier,
+}
+
+impl Default for StoredLog {
+    fn default() -> Self {
+        Self { entries: Vec::new(), note: None, frontier: Frontier::empty() }
+    }
 }
 
 impl StoredLog {
+    pub(crate) fn push(&mut self, entry: StoredEntry) {
+        self.frontier.append(leaf_hash(&entry.leaf));
+        self.entries.push(entry);
+    }
+
+    /// The tree as it is stored beside the entries.
+    pub(crate) fn stored_frontier(&self) -> &Frontier {
+        &self.frontier
+    }
+
+    /// The tree over the first entries, hashed from them.
     pub(crate) fn frontier_at(&self, size: usize) -> Frontier {
         let mut frontier = Frontier::empty();
         for entry in &self.entries[..size] {
@@ -76,7 +95,7 @@ impl Disk {
             Job::Write(batch) => {
                 let log = self.logs.entry(batch.log).or_default();
                 assert_eq!(log.entries.len() as u64, batch.start, "a batch must start where the log ends");
-                log.entries.extend(batch.entries.iter().cloned());
+                batch.entries.iter().cloned().for_each(|entry| log.push(entry));
                 if let Some(note) = &batch.note {
                     log.note = Some(note.clone());
                 }

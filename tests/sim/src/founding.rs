@@ -20,7 +20,7 @@ pub(crate) struct Member {
     pub(crate) origin: String,
     pub(crate) log: LogId,
     pub(crate) log_key: SecretKey,
-    card_key: SecretKey,
+    pub(crate) card_key: SecretKey,
     cosigner_key: SecretKey,
 }
 
@@ -54,7 +54,7 @@ impl Founding {
         let consortium = format!("sim-{:016x}", random.bits());
         let members: Vec<Member> = (0..count)
             .map(|number| {
-                let id = MemberId::parse(&format!("member-{number}")).expect("a valid id");
+                let id = MemberId::parse(&format!("member-{number:02}")).expect("a valid id");
                 let origin = format!("{consortium}/{id}/1");
                 Member {
                     peer: SecretKey::from_seed(random.bytes()).public(),

@@ -7,8 +7,11 @@
 
 mod disk;
 mod founding;
+mod outside;
+pub mod poison;
 mod random;
 mod rogue;
+pub mod story;
 mod world;
 
 pub use random::Random;

@@ -1,4 +1,5 @@
-//! A member that signs two histories and shows one to some members, the other to the rest.
+//! A member gone bad: one that signs two histories and shows one to some members, the other to the rest; or
+//! one that signs a single history of entries that break every rule ([`crate::poison`]).
 //!
 //! It keeps no rule but those of the formats: what it serves proves itself under a note that it signed.
 //! It answers honestly about the history that it shows to the asker, asks witnesses to cosign either of
@@ -6,6 +7,7 @@
 
 use crate::disk::StoredLog;
 use crate::founding::{Founding, Member};
+use crate::poison;
 use crate::random::Random;
 use hashpact_core::effect::{StoredEntry, StoredPayload};
 use hashpact_protocol::checkpoint::{Checkpoint, sign_checkpoint};
@@ -14,7 +16,7 @@ use hashpact_protocol::leaf::{Kind, LeafHeader, seal};
 use hashpact_protocol::merkle::consistency_proof;
 use hashpact_protocol::note::Note;
 use hashpact_protocol::record::Record;
-use hashpact_protocol::wire::{CosignAnswer, HeadNote, Hello, Refusal, Request, Response};
+use hashpact_protocol::wire::{CosignAnswer, HeadNote, Hello, Refusal, Request, Response, WirePayload};
 use hashpact_protocol::witness::{AddCheckpoint, parse_signatures};
 use std::collections::BTreeMap;
 
@@ -37,6 +39,8 @@ pub(crate) struct Rogue {
     sides: Vec<usize>,
     /// What each witness cosigned last.
     at: BTreeMap<usize, u64>,
+    /// Whether it writes poison into one history, instead of two histories.
+    poisons: bool,
 }
 
 impl Rogue {
@@ -49,7 +53,17 @@ impl Rogue {
             card: config.card,
         };
         let member = member.clone();
-        Self { member, hello, branches: Default::default(), shared: None, sides, at: BTreeMap::new() }
+        let at = BTreeMap::new();
+        Self { member, hello, branches: Default::default(), shared: None, sides, at, poisons: false }
+    }
+
+    /// One that does not fork and whose entries are poison.
+    pub(crate) fn poisoner(founding: &Founding, member: &Member, members: usize) -> Self {
+        Self { poisons: true, ..Self::new(founding, member, vec![0; members]) }
+    }
+
+    pub(crate) fn is_poisoner(&self) -> bool {
+        self.poisons
     }
 
     /// How many entries both histories share, once they differ.
@@ -72,34 +86,57 @@ impl Rogue {
 
     /// Grows one history, or both while they are one; sometimes that is where they part.
     pub(crate) fn act(&mut self, founding: &Founding, random: &mut Random, now_ms: u64) {
-        if self.shared.is_none() && random.once_in(4) {
+        if self.shared.is_none() && !self.poisons && random.once_in(4) {
             self.shared = Some(self.branches[0].log.entries.len() as u64);
         }
         let count = 1 + random.below(9);
         let side = random.below(2) as usize;
         for _ in 0..count {
             let index = self.branches[side].log.entries.len() as u64;
-            let record = Record::Content(founding.content(random));
-            let header = LeafHeader {
-                kind: Kind::Content,
-                priority: false,
-                index,
-                time_ms: now_ms,
-                roster_version: 1,
-                log_id: self.member.log,
-                subject: None,
-                group: 0,
-            };
-            let sealed = seal(header, &record, random.bytes()).expect("a valid record");
-            let entry = StoredEntry {
-                leaf: sealed.leaf_bytes.to_vec(),
-                payload: StoredPayload::Present { salt: sealed.salt, padded: sealed.padded },
-            };
-            self.branches[side].log.entries.push(entry.clone());
+            let entry = self.entry(founding, random, index, now_ms);
+            self.branches[side].log.push(entry.clone());
             if self.shared.is_none() {
-                self.branches[1 - side].log.entries.push(entry);
+                self.branches[1 - side].log.push(entry);
             }
         }
+    }
+
+    fn entry(&self, founding: &Founding, random: &mut Random, index: u64, time_ms: u64) -> StoredEntry {
+        if self.poisons {
+            let content = founding.content(random);
+            let entry = poison::entry(content, self.member.log, index, time_ms, random.bytes());
+            let payload = match entry.payload {
+                WirePayload::Present { salt, padded } => StoredPayload::Present { salt, padded },
+                _ => StoredPayload::NotHere,
+            };
+            return StoredEntry { leaf: entry.leaf, payload };
+        }
+        let record = Record::Content(founding.content(random));
+        let header = LeafHeader {
+            kind: Kind::Content,
+            priority: false,
+            index,
+            time_ms,
+            roster_version: 1,
+            log_id: self.member.log,
+            subject: None,
+            group: 0,
+        };
+        let sealed = seal(header, &record, random.bytes()).expect("a valid record");
+        StoredEntry {
+            leaf: sealed.leaf_bytes.to_vec(),
+            payload: StoredPayload::Present { salt: sealed.salt, padded: sealed.padded },
+        }
+    }
+
+    /// Entries of a history.
+    pub(crate) fn size(&self, side: usize) -> u64 {
+        self.branches[side].log.entries.len() as u64
+    }
+
+    /// The note of a history's newest size with the cosignatures that it got.
+    pub(crate) fn cosigned(&self, side: usize) -> Option<&Note> {
+        self.branches[side].cosigned.get(&self.size(side))
     }
 
     fn note(&self, side: usize) -> Option<(u64, Vec<u8>)> {
@@ -163,6 +200,10 @@ impl Rogue {
                     // It does not care which of the two a line is of: only the right one will verify.
                     let note = Note::parse(&note).expect("ours");
                     let held = self.branches[side].cosigned.entry(size).or_insert(note);
+                    if self.poisons {
+                        let is_new = |name: &str| answered.signatures.iter().any(|new| new.name == name);
+                        held.signatures.retain(|line| !is_new(&line.name));
+                    }
                     if held.signatures.len() < 12 {
                         held.signatures.extend(answered.signatures);
                     }

@@ -4,12 +4,12 @@ use crate::disk::{Disk, Job};
 use crate::founding::{Founding, Member};
 use crate::random::Random;
 use crate::rogue::Rogue;
-use hashpact_core::effect::{PublishedHead, Receipts, SubmitError, Timer};
+use hashpact_core::effect::{PublishedHead, Timer};
 use hashpact_core::engine::HeldLog;
 use hashpact_core::event::{Ack, Draft, MissingEntry, Peer, SendFailure, Submit};
 use hashpact_core::recover::OwnDisk;
 use hashpact_core::view::{Author, Status, View};
-use hashpact_core::{Effect, Engine, Event, Opening};
+use hashpact_core::{Engine, Event, Opening, StopReason};
 use hashpact_protocol::digest::{LeafHash, LogId, RecordId};
 use hashpact_protocol::record::{OpinionValue, RetractionReason};
 use hashpact_protocol::wire::{Request, Response};
@@ -17,6 +17,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
 mod checks;
+mod effects;
 mod faults;
 mod strike;
 
@@ -60,6 +61,30 @@ pub struct Report {
     pub forks: u64,
     /// Entries of a forked log at honest members that are contested in the end.
     pub contested: u64,
+    /// Audit bundles of members' disks that were verified in the end.
+    pub bundles: u64,
+}
+
+impl std::ops::AddAssign for Report {
+    fn add_assign(&mut self, other: Self) {
+        self.acknowledged += other.acknowledged;
+        self.unanswered += other.unanswered;
+        self.crashes += other.crashes;
+        self.delivered += other.delivered;
+        self.lost += other.lost;
+        self.sought += other.sought;
+        self.cosignatures += other.cosignatures;
+        self.forks += other.forks;
+        self.contested += other.contested;
+        self.bundles += other.bundles;
+    }
+}
+
+/// What the one bad member does.
+#[derive(Clone, Copy)]
+enum Bad {
+    Forks,
+    Poisons,
 }
 
 #[derive(Clone)]
@@ -123,6 +148,9 @@ pub struct World {
     partition: (u64, BTreeSet<usize>),
     faults: Faults,
     strike: Option<(usize, Step, Fate)>,
+    /// Whose disk has a flipped bit, and why it did not start on it.
+    flipped: Option<usize>,
+    refused: Option<StopReason>,
     stated: BTreeMap<usize, Stated>,
     random: Random,
     now_ms: u64,
@@ -135,23 +163,32 @@ impl World {
     /// A world of `members` members that are started and connected.
     #[must_use]
     pub fn new(seed: u64, members: usize, faults: Faults) -> Self {
-        Self::found(seed, members, false, faults)
+        Self::found(seed, members, None, faults)
     }
 
     /// The same with one more member, which signs two histories.
     #[must_use]
     pub fn with_rogue(seed: u64, honest: usize, faults: Faults) -> Self {
-        Self::found(seed, honest + 1, true, faults)
+        Self::found(seed, honest + 1, Some(Bad::Forks), faults)
     }
 
-    fn found(seed: u64, members: usize, with_rogue: bool, faults: Faults) -> Self {
+    /// The same with one more member, whose signed log is full of entries that break every rule.
+    #[must_use]
+    pub fn with_poisoner(seed: u64, honest: usize, faults: Faults) -> Self {
+        Self::found(seed, honest + 1, Some(Bad::Poisons), faults)
+    }
+
+    fn found(seed: u64, members: usize, bad: Option<Bad>, faults: Faults) -> Self {
         let mut random = Random::new(seed);
-        let rogues = usize::from(with_rogue);
+        let rogues = usize::from(bad.is_some());
         let founding = Founding::new(&mut random, members, rogues);
-        let rogue = with_rogue.then(|| {
-            let mut sides: Vec<usize> = (0..members).map(|_| random.below(2) as usize).collect();
-            (sides[0], sides[1]) = (0, 1);
-            Rogue::new(&founding, &founding.members[members - 1], sides)
+        let rogue = bad.map(|bad| match bad {
+            Bad::Poisons => Rogue::poisoner(&founding, &founding.members[members - 1], members),
+            Bad::Forks => {
+                let mut sides: Vec<usize> = (0..members).map(|_| random.below(2) as usize).collect();
+                (sides[0], sides[1]) = (0, 1);
+                Rogue::new(&founding, &founding.members[members - 1], sides)
+            }
         });
         let nodes = founding.members.iter().map(|member| Node {
             member: member.clone(),
@@ -179,6 +216,8 @@ impl World {
             partition: (0, BTreeSet::new()),
             faults,
             strike: None,
+            flipped: None,
+            refused: None,
             stated: BTreeMap::new(),
             random,
             now_ms: Founding::NOW_MS,
@@ -279,7 +318,7 @@ impl World {
         let records: Vec<RecordId> = engine
             .view()
             .records()
-            .filter(|record| (record.member == *member) == own && record.status != Status::Retracted)
+            .filter(|record| (record.author.member == *member) == own && record.status() != Status::Retracted)
             .map(|record| record.id)
             .collect();
         let at = self.random.below(records.len() as u64) as usize;
@@ -313,7 +352,7 @@ impl World {
             config: self.founding.config(&held.member, now_ms),
             roster: self.founding.chain.clone(),
             own: OwnDisk {
-                frontier: own.frontier_at(own.entries.len()),
+                frontier: own.stored_frontier().clone(),
                 at_lock: reached.then(|| own.frontier_at(signed)),
                 lock,
                 beyond_lock: own.entries.get(signed..).unwrap_or_default().to_vec(),
@@ -325,8 +364,14 @@ impl World {
             view,
             now_ms,
         };
-        let (engine, effects) = Engine::open(opening)
-            .unwrap_or_else(|reason| panic!("member {} cannot start: {reason}", held.member.id));
+        let (engine, effects) = match Engine::open(opening) {
+            Ok(opened) => opened,
+            Err(reason) if self.flipped == Some(node) => {
+                self.refused = Some(reason);
+                return;
+            }
+            Err(reason) => panic!("member {} cannot start: {reason}", held.member.id),
+        };
         held.engine = Some(engine);
         held.life += 1;
         held.published.clear();
@@ -485,178 +530,6 @@ impl World {
         let Some(engine) = self.nodes[node].engine.as_mut() else { return };
         let effects = engine.handle(event, now_ms);
         self.perform(node, effects);
-    }
-
-    fn perform(&mut self, node: usize, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Write(batch) => self.job(node, Job::Write(batch)),
-                Effect::WriteLock { write, lock } => self.job(node, Job::Lock(write, lock)),
-                Effect::Publish(head) => self.publish(node, head),
-                Effect::Send { peer, request_id, request } => self.send(node, &peer, request_id, request),
-                Effect::WriteFact(fact) => self.job(node, Job::Fact(fact)),
-                Effect::ReadTree { read, log, old, new } => {
-                    let stored = self.nodes[node].disk.logs.get(&log).map_or(0, |log| log.entries.len());
-                    assert!(
-                        old < new && new <= stored as u64,
-                        "a read of {old} to {new} with {stored} stored"
-                    );
-                    let life = self.nodes[node].life;
-                    let delay = 1 + self.random.below(5);
-                    self.later(delay, Happening::Read { node, life, read, log, old, new });
-                }
-                Effect::AnswerCosign { .. } => panic!("nobody asked locally"),
-                Effect::Cosigned(_) => {}
-                Effect::Evidence(forked) => {
-                    let rogue = self.rogue.as_ref().and_then(|_| self.nodes.last());
-                    let origin = rogue.map(|rogue| rogue.member.origin.as_str());
-                    assert_eq!(Some(forked.origin.as_str()), origin, "an honest log is accused");
-                }
-                Effect::Reply { channel, response } => {
-                    self.check_cosignature(node, channel, &response);
-                    self.reply(channel, response);
-                }
-                Effect::ServeRange { channel, log, start, size, entries_max, .. } => {
-                    // Small chunks, so that transfers take several.
-                    let mut chunk = self.nodes[node].disk.logs[&log].range(start, size, entries_max.min(7));
-                    if self.nodes[node].member.log != log {
-                        self.lay_bare(&mut chunk);
-                    }
-                    self.reply(channel, Response::Range(chunk));
-                }
-                Effect::ServePayloads { channel, log, indexes, .. } => {
-                    let payloads = self.nodes[node].disk.payloads(&log, &indexes);
-                    self.reply(channel, Response::Payloads(payloads));
-                }
-                Effect::WritePayloads(batch) => self.job(node, Job::Payloads(batch)),
-                Effect::FindMissing { log, after, count_max } => {
-                    let found = self.nodes[node].disk.logs[&log].missing(after, count_max);
-                    self.report.sought += found.len() as u64;
-                    let life = self.nodes[node].life;
-                    self.later(1, Happening::Found { node, life, log, found });
-                }
-                Effect::Disconnect { peer, reason } => {
-                    let other = self.by_peer(&peer);
-                    panic!("member {node} disconnects honest member {other}: {reason}");
-                }
-                Effect::SetTimer { timer, at_ms } => {
-                    self.nodes[node].timers.insert(timer, at_ms);
-                    let life = self.nodes[node].life;
-                    let delay = at_ms.saturating_sub(self.now_ms);
-                    self.later(delay, Happening::Timer { node, life, timer, at_ms });
-                }
-                Effect::Answer { request, answer } => self.answered(request, answer),
-                Effect::Misbehaviour { peer, rule } => {
-                    let other = self.by_peer(&peer);
-                    assert!(self.is_rogue(other), "member {node} accuses honest member {other} of {rule}");
-                }
-                Effect::Stop(reason) => panic!("member {node} stopped: {reason}"),
-                Effect::Admitted { .. } | Effect::View(_) | Effect::Folded { .. } | Effect::Health(_) => {}
-            }
-        }
-    }
-
-    fn job(&mut self, node: usize, job: Job) {
-        self.nodes[node].jobs.push_back(job);
-        let life = self.nodes[node].life;
-        let delay = 1 + self.random.below(12);
-        self.later(delay, Happening::DiskDone { node, life });
-    }
-
-    /// Checks *persist, then publish* at every publication, and that no log ever shows two roots at
-    /// one size.
-    fn publish(&mut self, node: usize, head: PublishedHead) {
-        let held = &self.nodes[node];
-        let stored = held.disk.logs.get(&head.log);
-        let on_disk = stored.map_or(0, |log| log.entries.len() as u64);
-        assert!(head.size <= on_disk, "published {} of {} with {on_disk} on disk", head.size, head.origin);
-        if head.log == held.member.log {
-            let locked = held.disk.lock.as_ref().map_or(0, |lock| lock.size);
-            assert!(head.size <= locked, "published {} with a lock of {locked}", head.size);
-        }
-        if self.is_of_rogue(&head.origin) {
-            self.nodes[node].published.insert(head.origin.clone(), head);
-            return;
-        }
-        let sizes = self.notes.entry(head.origin.clone()).or_default();
-        let root = *head.root.as_bytes();
-        let first = sizes.entry(head.size).or_insert(root);
-        assert_eq!(*first, root, "{} has two roots at size {}", head.origin, head.size);
-        self.nodes[node].published.insert(head.origin.clone(), head);
-    }
-
-    fn send(&mut self, node: usize, peer: &Peer, request_id: u64, request: Request) {
-        let to = self.by_peer(peer);
-        let (from_life, to_life) = (self.nodes[node].life, self.nodes[to].life);
-        let fail = |result| Happening::Answer {
-            to: node,
-            life: from_life,
-            from: to,
-            request_id,
-            result: Err(result),
-        };
-        if !self.linked(node, to) {
-            self.later(1, fail(SendFailure::Unreachable));
-            return;
-        }
-        if self.faults.loss > 0 && self.random.once_in(self.faults.loss) {
-            self.report.lost += 1;
-            self.later(2_000, fail(SendFailure::TimedOut));
-            return;
-        }
-        self.sequence += 1;
-        let channel = self.sequence;
-        self.channels.insert(channel, (node, from_life, to, request_id));
-        let delay = 1 + self.random.below(self.faults.delay_max_ms);
-        self.later(delay, Happening::Deliver { to, life: to_life, from: node, channel, request });
-        // If no answer comes (crash, cut), the transport says so in the end.
-        self.later(5_000, fail(SendFailure::TimedOut));
-    }
-
-    fn reply(&mut self, channel: u64, response: Response) {
-        let Some((to, life, from, request_id)) = self.channels.remove(&channel) else { return };
-        let delay = 1 + self.random.below(self.faults.delay_max_ms);
-        self.later(delay, Happening::Answer { to, life, from, request_id, result: Ok(response) });
-    }
-
-    fn answered(&mut self, request: u64, answer: Result<Receipts, SubmitError>) {
-        let promise = self.promises.remove(&request).expect("every request is answered once");
-        match answer {
-            Ok(receipts) => {
-                assert_eq!(receipts.records.len(), promise.drafts, "a receipt per record");
-                let locked = self.nodes[promise.node].disk.lock.as_ref().map_or(0, |lock| lock.size);
-                assert!(
-                    receipts.first_index + promise.drafts as u64 <= locked,
-                    "acknowledged beyond the lock"
-                );
-                if let Ack::Replicated(wanted) = receipts.ack {
-                    let log = self.nodes[promise.node].member.log;
-                    let needed = receipts.first_index + promise.drafts as u64;
-                    let copies = self.nodes.iter().enumerate().filter(|(other, node)| {
-                        *other != promise.node
-                            && node.disk.logs.get(&log).is_some_and(|log| log.holds(needed))
-                    });
-                    assert!(
-                        copies.count() >= wanted as usize,
-                        "acknowledged as replicated without the copies"
-                    );
-                }
-                self.report.acknowledged += 1;
-                self.acknowledged.push(Acknowledged {
-                    node: promise.node,
-                    first_index: receipts.first_index,
-                    records: receipts.records,
-                    ack: receipts.ack,
-                });
-            }
-            Err(
-                SubmitError::NotCleared(_)
-                | SubmitError::NotYetReplicated { .. }
-                | SubmitError::Busy { .. }
-                | SubmitError::AlreadyRetracted(_),
-            ) => self.report.unanswered += 1,
-            Err(other) => panic!("submission refused: {other}"),
-        }
     }
 
     fn by_peer(&self, peer: &Peer) -> usize {

@@ -1,6 +1,7 @@
 //! Every durable step × what can become of it: no acknowledged record is lost, no log forks, nothing is
 //! stated twice, and the node goes on.
 
+use hashpact_core::StopReason;
 use hashpact_sim::{Fate, Faults, Step, World};
 
 const CALM: Faults = Faults { loss: 0, delay_max_ms: 20, crash: 0, cut: 0, bare: 0, partition: 0 };
@@ -57,4 +58,32 @@ fn strike(seed: u64, step: Step, fate: Fate) {
     world.run(2_000);
     assert!(world.report.acknowledged > acknowledged, "the node goes on");
     world.check();
+}
+
+/// Step two of an append: what was written is read back before it is signed.
+#[test]
+fn a_bit_that_flips_on_its_way_to_the_disk_is_never_signed() {
+    for seed in 0..20 {
+        let mut world = World::new(seed, 3, CALM);
+        world.run(2_000);
+        world.state_one(1);
+        world.run(300);
+        let (before, acknowledged) = (world.own_entries(1), world.report.acknowledged);
+        world.strike(1, Step::OwnBatch, Fate::Flipped);
+        world.state_one(1);
+        world.run(10_000);
+        assert!(!world.is_pending(), "the step was never taken");
+        let refused = world.take_refusal();
+        assert!(matches!(refused, Some(StopReason::LeavesMismatch { .. })), "seed {seed}: {refused:?}");
+        assert_eq!(world.report.acknowledged, acknowledged, "nothing was promised");
+        // Whoever repairs the disk has the entry signed at the next start.
+        world.flip_back(1);
+        world.state_again(1);
+        world.run(5_000);
+        world.state_again(1);
+        world.run(5_000);
+        assert_eq!(world.own_entries(1) - before, 1, "stated once");
+        world.check();
+        assert!(world.report.acknowledged > acknowledged, "seed {seed}: the node goes on");
+    }
 }

@@ -56,6 +56,15 @@ enum Task {
         #[arg(long)]
         long: bool,
     },
+    /// Simulate a consortium with one equivocating member, crashes and partitions, for many seeds
+    Sim {
+        /// Seeds to run, `FROM..TO`; a seed that fails is named and fails again by itself
+        #[arg(long, default_value = "0..1000")]
+        seeds: String,
+        /// Runs at once [default: one a core]
+        #[arg(long)]
+        jobs: Option<u16>,
+    },
     /// Measure something
     Bench {
         /// What to measure
@@ -92,6 +101,8 @@ enum Benchmark {
     Quality,
     /// From a contribution at one member to a match at another
     Propagate,
+    /// Memory of a record beyond the index; fold and replay
+    View,
 }
 
 fn main() -> Result<ExitCode> {
@@ -103,12 +114,19 @@ fn main() -> Result<ExitCode> {
             demo::run(&workspace.build_binaries()?, images, keep)
         }
         Task::Test { pure, long } => return gate::run(&workspace, gate::Options { pure, long }),
+        Task::Sim { seeds, jobs } => simulate(&workspace, seeds, jobs),
         Task::Bench { name, json, options } => measure::run(&workspace, name, json, &options),
         Task::Setup => setup::run(&workspace),
         Task::Photos => photos::fetch(&workspace).map(drop),
         Task::Deny => deny(&workspace),
     }?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Runs in the dev profile: what is hot is optimised in it, and it checks overflows.
+fn simulate(workspace: &Workspace, seeds: String, jobs: Option<u16>) -> Result<()> {
+    let args = ["run", "--quiet", "--locked", "--package", "hashpact-sim", "--"];
+    workspace.cargo(args).args([seeds]).args(jobs.map(|jobs| jobs.to_string())).run()
 }
 
 fn deny(workspace: &Workspace) -> Result<()> {

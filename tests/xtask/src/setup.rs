@@ -1,6 +1,7 @@
-//! What a build needs beyond the Rust toolchain: a C++ compiler for RocksDB, and libclang for its bindings.
+//! What build and tests need beyond the Rust toolchain: a C++ compiler for RocksDB, libclang for its bindings,
+//! and Python for the second implementation of the C2SP formats.
 //!
-//! Nothing happens when both are found. As root on Debian or a descendant the missing packages are installed;
+//! Nothing happens when all are found. As root on Debian or a descendant the missing packages are installed;
 //! anybody else is told the one command to type. Nothing but those packages is ever installed.
 
 use std::env;
@@ -17,16 +18,17 @@ struct Need {
     present: fn() -> bool,
 }
 
-const NEEDS: [Need; 3] = [
+const NEEDS: [Need; 4] = [
     Need { what: "a C++ compiler", package: "g++", present: has_cxx },
     Need { what: "make", package: "make", present: || on_path("make").is_some() },
     Need { what: "libclang with its headers", package: "libclang-dev", present: has_libclang },
+    Need { what: "Python 3", package: "python3", present: || on_path("python3").is_some() },
 ];
 
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let missing: Vec<&Need> = NEEDS.iter().filter(|need| !(need.present)()).collect();
     if missing.is_empty() {
-        println!("setup: compiler and libclang are here, nothing to install");
+        println!("setup: compiler, libclang and Python are here, nothing to install");
         return Ok(());
     }
     for need in &missing {

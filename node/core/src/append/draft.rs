@@ -2,7 +2,7 @@
 
 use crate::effect::SubmitError;
 use crate::event::Draft;
-use crate::view::{RecordView, Status, View};
+use crate::view::{KnownRecord, Status, View};
 use hashpact_protocol::digest::{LeafHash, RecordId};
 use hashpact_protocol::leaf::pad_payload;
 use hashpact_protocol::record::{Opinion, Record, Retraction, SubjectRef};
@@ -38,30 +38,30 @@ fn resolve_one(draft: Draft, own: &MemberId, view: &View) -> Result<Statement, S
         }
         Draft::Opinion { subject, opinion, reason } => {
             let record = find(&subject, view)?;
-            if record.member == *own {
+            if record.author.member == *own {
                 return Err(SubmitError::OwnRecord(subject));
             }
-            let opinion = Opinion::new(place(record), opinion, reason.unwrap_or_default());
+            let opinion = Opinion::new(place(&record), opinion, reason.unwrap_or_default());
             Ok(Statement { record: Record::Opinion(opinion), subject: Some(subject), priority: false })
         }
         Draft::Retraction { subject, reason } => {
             let record = find(&subject, view)?;
-            if record.member != *own {
-                return Err(SubmitError::NotAuthor { record: subject, author: record.member.to_string() });
+            if record.author.member != *own {
+                return Err(SubmitError::NotAuthor { record: subject, author: record.author.member.to_string() });
             }
-            if record.status == Status::Retracted {
+            if record.status() == Status::Retracted {
                 return Err(SubmitError::AlreadyRetracted(subject));
             }
-            let retraction = Retraction::new(place(record), reason);
+            let retraction = Retraction::new(place(&record), reason);
             Ok(Statement { record: Record::Retraction(retraction), subject: Some(subject), priority: true })
         }
     }
 }
 
-fn find<'a>(id: &RecordId, view: &'a View) -> Result<&'a RecordView, SubmitError> {
-    view.record(id).map(AsRef::as_ref).ok_or(SubmitError::UnknownRecord(*id))
+fn find(id: &RecordId, view: &View) -> Result<KnownRecord, SubmitError> {
+    view.record(id).ok_or(SubmitError::UnknownRecord(*id))
 }
 
-fn place(record: &RecordView) -> SubjectRef {
-    SubjectRef { log: record.log, index: record.index }
+fn place(record: &KnownRecord) -> SubjectRef {
+    SubjectRef { log: record.author.log, index: record.index }
 }

@@ -154,8 +154,23 @@ impl MissingPayloads {
         }
     }
 
-    /// Takes what a peer sent; what proves itself is stored.
-    pub(super) fn answered(&mut self, payloads: Vec<WirePayload>, out: &mut Out) -> Option<Fault> {
+    /// Who is being asked.
+    pub(super) fn asked_peer(&self) -> Option<&Peer> {
+        match &self.stage {
+            Stage::Asking { peer, .. } => Some(peer),
+            Stage::Idle | Stage::Finding | Stage::Writing { .. } => None,
+        }
+    }
+
+    /// Takes what a peer sent; what proves itself is stored. The first `shared` leaves of the log are known to be
+    /// the same there: of those alone a payload that does not fit is the peer's fault. Of a forked log it may
+    /// honestly hold the other history.
+    pub(super) fn answered(
+        &mut self,
+        payloads: Vec<WirePayload>,
+        shared: u64,
+        out: &mut Out,
+    ) -> Option<Fault> {
         let Stage::Asking { peer, indexes, .. } = std::mem::replace(&mut self.stage, Stage::Idle) else {
             return None;
         };
@@ -167,7 +182,7 @@ impl MissingPayloads {
                 error: ChunkError::Payloads { sent: answered, asked: indexes.len() },
             });
         }
-        let (mut entries, mut fault) = (Vec::new(), None);
+        let (mut entries, mut fault, mut is_other) = (Vec::new(), None, false);
         for (index, payload) in indexes.iter().zip(payloads) {
             let WirePayload::Present { salt, padded } = payload else { continue };
             let Some(at) = self.batch.iter().position(|missing| missing.index == *index) else { continue };
@@ -182,13 +197,15 @@ impl MissingPayloads {
                 }
                 Err(_) if is_unreadable(&self.log, *index, &missing.leaf) => {}
                 Err(_) => {
-                    fault = Some(Fault { peer, error: ChunkError::Payload { index: *index } });
+                    is_other = true;
+                    let error = ChunkError::Payload { index: *index };
+                    fault = (*index < shared).then_some(Fault { peer, error });
                     break;
                 }
             }
         }
-        // What proved itself is kept; a peer that lied is not asked for the rest.
-        let resume = indexes.get(answered).filter(|_| fault.is_none()).map(|index| (peer, *index));
+        // What proved itself is kept; a peer that lied, or holds other leaves, is not asked for the rest.
+        let resume = indexes.get(answered).filter(|_| !is_other).map(|index| (peer, *index));
         if resume.is_none() {
             self.asked.insert(peer);
         }

@@ -1,39 +1,49 @@
 //! Outcomes rest on what stands and on nothing that is said about origin.
 
 use super::*;
-use crate::effect::StoredPayload;
-use crate::view::{Author, Statement, Status, View};
-use hashpact_protocol::digest::LogId;
+use crate::effect::{StoredPayload, ViewChange};
+use crate::view::{Author, Status, View};
+use hashpact_protocol::digest::{LogId, RecordId};
 use hashpact_protocol::leaf::{LeafHeader, seal};
 use hashpact_protocol::record::{
-    Content, Evidence, Label, OpinionValue, Origin, Reason, Record, Review, Signal, SignalType, Source,
-    Token, Vocabulary as _,
+    Content, Evidence, Label, Opinion, OpinionValue, Origin, Reason, Record, Review, Signal, SignalType,
+    Source, SubjectRef, Token, Vocabulary as _,
 };
 use hashpact_protocol::roster::MemberId;
 use proptest::prelude::*;
 
-fn record(member: &str, organisation: Option<&str>) -> RecordView {
+fn author(member: &str) -> Author {
     let log = LogId::of_origin(&format!("test-0000000000000000/{member}/1"));
-    let author = Author { member: MemberId::parse(member).expect("valid"), n: 1, log };
-    let signal = Signal::new(SignalType::Pdq, &[5; 32], Some(3)).expect("valid");
-    let mut content = Content::new(vec![signal]).expect("valid");
-    content.source = organisation.map(|name| Source::new(Token::new(name).expect("valid")));
-    let record = Record::Content(content);
+    Author { member: MemberId::parse(member).expect("valid"), n: 1, log }
+}
+
+/// Folds the first entry of a member's log; the change that it makes.
+fn fold(view: &mut View, member: &str, record: &Record, subject: Option<RecordId>) -> ViewChange {
+    let author = author(member);
     let header = LeafHeader {
         kind: record.kind(),
         priority: false,
         index: 0,
         time_ms: 1_800_000_000_000,
         roster_version: 1,
-        log_id: log,
-        subject: None,
+        log_id: author.log,
+        subject,
         group: 0,
     };
-    let sealed = seal(header, &record, [0; 32]).expect("valid");
+    let sealed = seal(header, record, [0; 32]).expect("valid");
     let payload = StoredPayload::Present { salt: sealed.salt, padded: sealed.padded };
-    let mut view = View::new(0);
-    let changes = view.fold(&author, 0, &sealed.leaf_bytes, &payload);
-    RecordView::clone(&changes[0].record)
+    view.fold(&author, 0, &sealed.leaf_bytes, &payload).pop().expect("one change")
+}
+
+fn content() -> Content {
+    Content::new(vec![Signal::new(SignalType::Pdq, &[5; 32], Some(3)).expect("valid")]).expect("valid")
+}
+
+fn record(member: &str, organisation: Option<&str>) -> RecordView {
+    let source = organisation.map(|name| Source::new(Token::new(name).expect("valid")));
+    let content = Content { source, ..content() };
+    let change = fold(&mut View::new(0), member, &Record::Content(content), None);
+    RecordView { known: change.record, stated: *change.stated.expect("it is stated") }
 }
 
 #[test]
@@ -45,23 +55,24 @@ fn the_built_in_list_says_review_for_what_stands_and_nothing_for_the_rest() {
         (Status::Retracted, None),
         (Status::Expired, None),
     ] {
-        let record = RecordView { status, ..record("north", None) };
-        assert_eq!(outcome([&record]), expected, "{status:?}");
-        let standing = self::record("south", None);
-        assert_eq!(outcome([&record, &standing]), Some(Outcome::Review), "one that stands is enough");
+        assert_eq!(outcome([status]), expected, "{status:?}");
+        assert_eq!(outcome([status, Status::Active]), Some(Outcome::Review), "one that stands is enough");
     }
     assert_eq!(Outcome::Review.name(), "review");
 }
 
 #[test]
 fn importers_of_one_list_are_one_source() {
-    let sources = |records: &[RecordView]| independent_sources(records);
+    let sources = |records: &[RecordView]| {
+        independent_sources(records.iter().map(|record| (record.known.status(), original_source(record))))
+    };
     assert_eq!(sources(&[]), 0);
     assert_eq!(sources(&[record("north", None), record("north", None)]), 1);
     assert_eq!(sources(&[record("north", None), record("south", None)]), 2);
     assert_eq!(sources(&[record("north", Some("hotline")), record("south", Some("hotline"))]), 1);
     assert_eq!(sources(&[record("north", Some("hotline")), record("south", None)]), 2);
-    let withdrawn = RecordView { status: Status::Retracted, ..record("south", None) };
+    let mut withdrawn = record("south", None);
+    withdrawn.known.standing.status = Status::Retracted;
     assert_eq!(sources(&[record("north", None), withdrawn]), 1, "what was withdrawn corroborates nothing");
 }
 
@@ -73,19 +84,23 @@ proptest! {
         review in 0..4_u64,
         says_not_cg in any::<bool>(),
     ) {
-        let plain = record("north", None);
-        let mut labelled = plain.clone();
-        labelled.content.labels.origin = Origin::from_code(origin).map_or_else(Label::default, Label::Known);
-        labelled.content.review = Review::from_code(review).map_or_else(Label::default, Label::Known);
+        let mut labelled = content();
+        labelled.labels.origin = Origin::from_code(origin).map_or_else(Label::default, Label::Known);
+        labelled.review = Review::from_code(review).map_or_else(Label::default, Label::Known);
         for at in evidence {
             if let Some(word) = Evidence::all().nth(at) {
-                labelled.content.labels.evidence.insert(word);
+                labelled.labels.evidence.insert(word);
             }
         }
+        let mut view = View::new(0);
+        let stated = fold(&mut view, "north", &Record::Content(labelled), None).record;
         let reason = if says_not_cg { Reason::NotCg } else { Reason::WrongClass };
-        let statement = Statement { opinion: OpinionValue::Disagree, reason: Some(reason), time_ms: 0 };
-        labelled.statements.insert(MemberId::parse("south").expect("valid"), statement);
-        labelled.status = Status::Disputed;
-        prop_assert_eq!(outcome([&labelled]), outcome([&plain]));
+        let subject = SubjectRef { log: stated.author.log, index: stated.index };
+        let opinion = Record::Opinion(Opinion::new(subject, OpinionValue::Disagree, reason));
+        let disputed = fold(&mut view, "south", &opinion, Some(stated.id)).record;
+        prop_assert_eq!(disputed.status(), Status::Disputed);
+        let plain = record("north", None).known;
+        prop_assert_eq!(outcome([stated.status()]), outcome([plain.status()]));
+        prop_assert_eq!(outcome([disputed.status()]), outcome([plain.status()]));
     }
 }

@@ -2,8 +2,11 @@
 //!
 //! Every entry is folded once by [`View::fold`]. Statements about a record are kept under the
 //! record's id whether or not the record itself has arrived, so an opinion or retraction that
-//! overtakes its subject simply waits. A record's standing is then derived from everything known
-//! about it; nothing is patched.
+//! overtakes its subject simply waits. A record's standing is computed from everything known about it
+//! whenever it is asked for; it is not kept, so nothing can be patched wrongly.
+//!
+//! What a record states (its signals and labels) leaves with the change that its first fold makes
+//! ([`ViewChange::stated`]) and is not kept here: a node holds tens of millions of records.
 //!
 //! Rules (DESIGN: Kinds, Matching; `SPEC.md` §7): a retraction counts only from the record's author,
 //! acts from the leaf alone and is final; of a member's opinions about one record the latest by
@@ -14,23 +17,30 @@
 //!
 //! Not here: which matches a member acts on ([`crate::verdict`]) and the search index itself.
 
+mod ids;
+mod numbers;
 mod reach;
 mod record;
+mod records;
 mod statement;
 #[cfg(test)]
 mod tests;
 
+pub use ids::Ids;
+pub use numbers::{BLOCK_ENTRIES, Block, Numbers};
 pub use reach::{PDQ_ONES_MAX, PDQ_ONES_MIN, PDQ_QUALITY_MIN, Reach, reach};
-pub use record::{OpinionCounts, RecordView, Statement, Status, StatusReason};
+pub use record::{
+    KnownRecord, OpinionCounts, RecordView, Standing, Stated, Statement, Status, StatusReason,
+};
 
 use crate::effect::{IndexChange, StoredPayload, ViewChange};
 use hashpact_protocol::digest::{LeafHash, LogId, RecordId, leaf_hash};
 use hashpact_protocol::leaf::{EntryLeaf, Kind, Leaf, check_commitment, read_leaf, unpad};
-use hashpact_protocol::record::{Payload, Record, read_payload};
+use hashpact_protocol::record::{Content, Payload, Record, SubjectRef, read_payload};
 use hashpact_protocol::roster::MemberId;
-use statement::{About, OpinionEntry, RetractionEntry};
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use records::{Known, Records};
+use statement::{About, OpinionEntry, RetractionEntry, Subject};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where an entry stands and who wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,11 +78,14 @@ impl FoldCounts {
 }
 
 /// The fold.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct View {
-    records: BTreeMap<RecordId, Arc<RecordView>>,
+    records: Records,
     about: BTreeMap<RecordId, About>,
-    expiring: BTreeMap<(u64, RecordId), ()>,
+    /// By record number, in seconds; only of records that expire.
+    expiries: BTreeMap<u64, u64>,
+    /// The same turned round, without those that have expired.
+    expiring: BTreeSet<(u64, u64)>,
     expired_until_ms: u64,
     counts: BTreeMap<LogId, FoldCounts>,
     contested: BTreeMap<LogId, Contested>,
@@ -88,10 +101,25 @@ pub struct Contested {
 }
 
 impl View {
-    /// An empty view at a moment; records that expired before it never stand.
+    /// An empty view at a moment; records that expired before it never stand. A node, to which others send
+    /// ids of their choice, uses [`Self::with_key`].
     #[must_use]
     pub fn new(now_ms: u64) -> Self {
-        Self { expired_until_ms: now_ms, ..Self::default() }
+        Self::with_key(now_ms, [0; 16])
+    }
+
+    /// An empty view whose tables are keyed with random bytes. The key changes no answer.
+    #[must_use]
+    pub fn with_key(now_ms: u64, key: [u8; 16]) -> Self {
+        Self {
+            records: Records::new(key),
+            about: BTreeMap::new(),
+            expiries: BTreeMap::new(),
+            expiring: BTreeSet::new(),
+            expired_until_ms: now_ms,
+            counts: BTreeMap::new(),
+            contested: BTreeMap::new(),
+        }
     }
 
     /// Counts of a log's entries by what became of them.
@@ -102,13 +130,13 @@ impl View {
 
     /// A record by its id.
     #[must_use]
-    pub fn record(&self, id: &RecordId) -> Option<&Arc<RecordView>> {
-        self.records.get(id)
+    pub fn record(&self, id: &RecordId) -> Option<KnownRecord> {
+        self.records.find(id).map(|record| self.known(&record))
     }
 
-    /// All records in the order of their ids.
-    pub fn records(&self) -> impl Iterator<Item = &Arc<RecordView>> {
-        self.records.values()
+    /// All records in the order of (log, leaf index).
+    pub fn records(&self) -> impl Iterator<Item = KnownRecord> {
+        self.records.iter().map(|record| self.known(&record))
     }
 
     /// Folds one entry in. The caller has verified that a signed root covers the leaf, and folds
@@ -160,28 +188,36 @@ impl View {
 
     /// Lets records expire whose time has come.
     pub fn expire(&mut self, now_ms: u64) -> Vec<ViewChange> {
-        self.expired_until_ms = self.expired_until_ms.max(now_ms);
-        let due: Vec<(u64, RecordId)> =
-            self.expiring.keys().take_while(|(at_ms, _)| *at_ms <= now_ms).copied().collect();
+        let before_ms = self.expired_until_ms;
+        self.expired_until_ms = before_ms.max(now_ms);
+        let is_due = |(expires_s, _): &&(u64, u64)| expires_s.saturating_mul(1_000) <= now_ms;
+        let due: Vec<(u64, u64)> = self.expiring.iter().take_while(is_due).copied().collect();
         let mut changes = Vec::new();
         for key in due {
             self.expiring.remove(&key);
-            changes.extend(self.derive(&key.1));
+            let Some(record) = self.records.get(key.1) else { continue };
+            let contested = self.contested.get(&record.author.log).copied();
+            let before = self.standing_when(&record, contested, before_ms);
+            changes.extend(self.change(&record, &before));
         }
         changes
     }
 
     /// Makes the entries of a log contested from an index on, in place of what was contested before. Reads
-    /// every record once: forks are rare.
+    /// every record of the log once: forks are rare.
     pub fn contest(&mut self, log: LogId, contested: Contested) -> Vec<ViewChange> {
-        let before = self.contested.insert(log, contested);
-        if before == Some(contested) {
+        let held = self.contested.insert(log, contested);
+        if held == Some(contested) {
             return Vec::new();
         }
-        let from = before.map_or(contested.from, |before| before.from.min(contested.from));
-        let concerned = self.records.values().filter(|record| record.log == log && record.index >= from);
-        let concerned: Vec<RecordId> = concerned.map(|record| record.id).collect();
-        concerned.iter().flat_map(|id| self.derive(id)).collect()
+        let from = held.map_or(contested.from, |held| held.from.min(contested.from));
+        let concerned = self.records.of_log(log, from);
+        concerned
+            .filter_map(|record| {
+                let before = self.standing_when(&record, held, self.expired_until_ms);
+                self.change(&record, &before)
+            })
+            .collect()
     }
 
     fn count(&mut self, author: &Author, field: impl Fn(&mut FoldCounts) -> &mut u64) -> Vec<ViewChange> {
@@ -193,26 +229,31 @@ impl View {
         match record {
             Record::Content(content) => {
                 self.count(author, |counts| &mut counts.records);
-                if let Some(expires_s) = content.expires_s {
-                    self.expiring.insert((expires_s.saturating_mul(1_000), id), ());
-                }
-                let fresh = RecordView::new(id, author, leaf, content);
-                self.records.insert(id, Arc::new(fresh));
-                self.derive_first(&id)
+                vec![self.state(author, id, leaf, content)]
             }
             Record::Opinion(opinion) => {
                 let Some(subject) = leaf.subject else {
                     return self.count(author, |counts| &mut counts.void);
                 };
                 self.count(author, |counts| &mut counts.statements);
-                self.about.entry(subject).or_default().opine(
-                    &author.member,
-                    OpinionEntry { n: author.n, index: leaf.index, time_ms: leaf.time_ms, opinion },
-                );
-                self.derive(&subject)
+                let entry = OpinionEntry { n: author.n, index: leaf.index, time_ms: leaf.time_ms, opinion };
+                self.say(subject, |about| about.opine(&author.member, entry))
             }
             Record::Retraction(_) => self.count(author, |counts| &mut counts.void),
         }
+    }
+
+    fn state(&mut self, author: &Author, id: RecordId, leaf: &Leaf, content: Content) -> ViewChange {
+        let number = self.records.insert(author, leaf.index, id);
+        if let Some(expires_s) = content.expires_s {
+            self.expiries.insert(number, expires_s);
+            self.expiring.insert((expires_s, number));
+        }
+        let record = Known { number, id, author, index: leaf.index };
+        let known = self.known(&record);
+        let index = if known.stands() { IndexChange::Add } else { IndexChange::Keep };
+        let stated = Stated { kind: leaf.kind, time_ms: leaf.time_ms, content };
+        ViewChange { record: known, stated: Some(Box::new(stated)), index }
     }
 
     /// A retraction acts from the leaf alone, whatever its payload says: members that have the payload
@@ -230,47 +271,58 @@ impl View {
             _ => None,
         };
         self.count(author, |counts| &mut counts.statements);
-        self.about.entry(subject).or_default().retract(
-            &author.member,
-            RetractionEntry { n: author.n, index: leaf.index, time_ms: leaf.time_ms, stated },
-        );
-        self.derive(&subject)
+        let entry = RetractionEntry { n: author.n, index: leaf.index, time_ms: leaf.time_ms, stated };
+        self.say(subject, |about| about.retract(&author.member, entry))
     }
 
-    fn derive_first(&mut self, id: &RecordId) -> Vec<ViewChange> {
-        let mut changes = self.derive(id);
-        if changes.is_empty()
-            && let Some(record) = self.records.get(id)
-        {
-            changes.push(ViewChange { record: Arc::clone(record), index: IndexChange::Add });
-        }
-        for change in &mut changes {
-            change.index = if change.record.stands() { IndexChange::Add } else { IndexChange::Keep };
-        }
-        changes
+    /// Takes a statement about a record, whether or not the record is here.
+    fn say(&mut self, subject: RecordId, statement: impl FnOnce(&mut About)) -> Vec<ViewChange> {
+        let before = self.records.find(&subject).map(|record| self.standing(&record));
+        statement(self.about.entry(subject).or_default());
+        let (Some(before), Some(record)) = (before, self.records.find(&subject)) else { return Vec::new() };
+        self.change(&record, &before).into_iter().collect()
     }
 
-    /// Derives a record's standing anew from everything known about it.
-    fn derive(&mut self, id: &RecordId) -> Vec<ViewChange> {
-        let Some(before) = self.records.get(id) else { return Vec::new() };
-        let mut after = RecordView::clone(before);
-        let none = About::default();
-        self.about.get(id).unwrap_or(&none).apply(
-            &mut after,
-            self.contested.get(&before.log).copied(),
-            self.expired_until_ms,
-        );
-        if after == **before {
-            return Vec::new();
+    fn known(&self, record: &Known<'_>) -> KnownRecord {
+        KnownRecord {
+            id: record.id,
+            author: record.author.clone(),
+            index: record.index,
+            standing: self.standing(record),
         }
-        let index = match (before.stands(), after.stands()) {
+    }
+
+    fn standing(&self, record: &Known<'_>) -> Standing {
+        let contested = self.contested.get(&record.author.log).copied();
+        self.standing_when(record, contested, self.expired_until_ms)
+    }
+
+    /// How a record stands if so much of its log is contested and it is `now_ms`.
+    fn standing_when(&self, record: &Known<'_>, contested: Option<Contested>, now_ms: u64) -> Standing {
+        let subject = Subject {
+            member: &record.author.member,
+            place: record.place(),
+            expires_s: self.expiries.get(&record.number).copied(),
+            contested: contested.filter(|contested| record.index >= contested.from),
+        };
+        match self.about.get(&record.id) {
+            Some(about) => about.standing(&subject, now_ms),
+            None => subject.standing(now_ms),
+        }
+    }
+
+    /// What is to be told about a record that stood like this `before`.
+    fn change(&self, record: &Known<'_>, before: &Standing) -> Option<ViewChange> {
+        let after = self.known(record);
+        if after.standing == *before {
+            return None;
+        }
+        let index = match (before.status.stands(), after.stands()) {
             (true, false) => IndexChange::Remove,
             (false, true) => IndexChange::Add,
             _ => IndexChange::Keep,
         };
-        let record = Arc::new(after);
-        self.records.insert(*id, Arc::clone(&record));
-        vec![ViewChange { record, index }]
+        Some(ViewChange { record: after, stated: None, index })
     }
 }
 
@@ -297,16 +349,22 @@ pub fn read_record(
     payload: &StoredPayload,
     now_ms: u64,
 ) -> Option<RecordView> {
-    let EntryLeaf::Known(known) = read_leaf(leaf, &author.log, index) else { return None };
-    if known.kind == Kind::Retraction {
+    let EntryLeaf::Known(known_leaf) = read_leaf(leaf, &author.log, index) else { return None };
+    if known_leaf.kind == Kind::Retraction {
         return None;
     }
-    let Read::Payload(Payload::Record(Record::Content(content))) = read_stored(&known, leaf, payload) else {
+    let Read::Payload(Payload::Record(Record::Content(content))) = read_stored(&known_leaf, leaf, payload) else {
         return None;
     };
-    let mut record = RecordView::new(leaf_hash(leaf), author, &known, content);
-    About::default().apply(&mut record, None, now_ms);
-    Some(record)
+    let subject = Subject {
+        member: &author.member,
+        place: SubjectRef { log: author.log, index },
+        expires_s: content.expires_s,
+        contested: None,
+    };
+    let standing = subject.standing(now_ms);
+    let known = KnownRecord { id: leaf_hash(leaf), author: author.clone(), index, standing };
+    Some(RecordView { known, stated: Stated { kind: known_leaf.kind, time_ms: known_leaf.time_ms, content } })
 }
 
 #[expect(clippy::large_enum_variant, reason = "lives for one call")]

@@ -1,8 +1,8 @@
 //! One record as it currently stands, with who said what about it.
 
 use super::Author;
-use hashpact_protocol::digest::{LogId, RecordId};
-use hashpact_protocol::leaf::{Kind, Leaf};
+use hashpact_protocol::digest::RecordId;
+use hashpact_protocol::leaf::Kind;
 use hashpact_protocol::record::{Content, OpinionValue, Reason, RetractionReason};
 use hashpact_protocol::roster::MemberId;
 use std::collections::BTreeMap;
@@ -26,6 +26,12 @@ pub enum Status {
 }
 
 impl Status {
+    /// Whether look-ups may find what has this status.
+    #[must_use]
+    pub const fn stands(self) -> bool {
+        matches!(self, Self::Active | Self::Disputed | Self::Contested)
+    }
+
     /// The word in answers and listings.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -94,25 +100,9 @@ pub struct OpinionCounts {
     pub seen: u32,
 }
 
-/// One record as it stands.
+/// Whether a record counts, why, and who said what about it: everything about it that changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecordView {
-    /// The record id: its leaf hash.
-    pub id: RecordId,
-    /// Who stated it.
-    pub member: MemberId,
-    /// Number of the member's log.
-    pub n: u32,
-    /// The log.
-    pub log: LogId,
-    /// Leaf index.
-    pub index: u64,
-    /// Kind of record.
-    pub kind: Kind,
-    /// When it was stated: the author's claim.
-    pub time_ms: u64,
-    /// Signals, labels, review and source.
-    pub content: Content,
+pub struct Standing {
     /// Whether it counts.
     pub status: Status,
     /// Why.
@@ -121,30 +111,9 @@ pub struct RecordView {
     pub statements: BTreeMap<MemberId, Statement>,
 }
 
-impl RecordView {
-    pub(super) fn new(id: RecordId, author: &Author, leaf: &Leaf, mut content: Content) -> Self {
-        // Tens of millions are kept, most with a signal or two; the decoder leaves room for four.
-        content.signals.shrink_to_fit();
-        Self {
-            id,
-            member: author.member.clone(),
-            n: author.n,
-            log: author.log,
-            index: leaf.index,
-            kind: leaf.kind,
-            time_ms: leaf.time_ms,
-            content,
-            status: Status::Active,
-            reason: None,
-            statements: BTreeMap::new(),
-        }
-    }
-
-    /// Whether look-ups may find it.
-    #[must_use]
-    pub const fn stands(&self) -> bool {
-        matches!(self.status, Status::Active | Status::Disputed | Status::Contested)
-    }
+impl Standing {
+    /// Of a record that nobody has said anything about.
+    pub const UNDISPUTED: Self = Self { status: Status::Active, reason: None, statements: BTreeMap::new() };
 
     /// The opinions counted.
     #[must_use]
@@ -161,4 +130,51 @@ impl RecordView {
         }
         counts
     }
+}
+
+/// A record as the view knows it: whose it is, where, and how it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownRecord {
+    /// The record id: its leaf hash.
+    pub id: RecordId,
+    /// Who stated it, in which log.
+    pub author: Author,
+    /// Leaf index.
+    pub index: u64,
+    /// How it stands.
+    pub standing: Standing,
+}
+
+impl KnownRecord {
+    /// Whether it counts.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        self.standing.status
+    }
+
+    /// Whether look-ups may find it.
+    #[must_use]
+    pub const fn stands(&self) -> bool {
+        self.standing.status.stands()
+    }
+}
+
+/// What a record states. It never changes, and the view does not keep it: look-ups do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stated {
+    /// Kind of record.
+    pub kind: Kind,
+    /// When it was stated: the author's claim.
+    pub time_ms: u64,
+    /// Signals, labels, review and source.
+    pub content: Content,
+}
+
+/// One record with what it states, as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordView {
+    /// The record and how it stands.
+    pub known: KnownRecord,
+    /// What it states.
+    pub stated: Stated,
 }

@@ -1,7 +1,7 @@
 //! Everything that members have said about one record id, whether or not the record is here yet.
 
 use super::Contested;
-use super::record::{RecordView, Statement, Status, StatusReason};
+use super::record::{Standing, Statement, Status, StatusReason};
 use crate::limits::STATEMENTS_PER_MEMBER_MAX;
 use hashpact_protocol::record::{Opinion, OpinionValue, Reason, Retraction, SubjectRef};
 use hashpact_protocol::roster::MemberId;
@@ -56,15 +56,14 @@ impl About {
         list.truncate(STATEMENTS_PER_MEMBER_MAX);
     }
 
-    /// Writes standing, reason and statements into `record`.
-    pub(super) fn apply(&self, record: &mut RecordView, contested: Option<Contested>, now_ms: u64) {
-        let place = SubjectRef { log: record.log, index: record.index };
-        record.statements = self
+    /// How a record stands about which this was said.
+    pub(super) fn standing(&self, subject: &Subject<'_>, now_ms: u64) -> Standing {
+        let statements: BTreeMap<MemberId, Statement> = self
             .opinions
             .iter()
-            .filter(|(member, _)| **member != record.member)
+            .filter(|(member, _)| *member != subject.member)
             .filter_map(|(member, list)| {
-                let latest = list.iter().rev().find(|entry| entry.opinion.subject == place)?;
+                let latest = list.iter().rev().find(|entry| entry.opinion.subject == subject.place)?;
                 let statement = Statement {
                     opinion: latest.opinion.opinion,
                     reason: Some(latest.opinion.reason.get()).filter(|reason| *reason != Reason::Unstated),
@@ -73,50 +72,59 @@ impl About {
                 Some((member.clone(), statement))
             })
             .collect();
-        (record.status, record.reason) = self.standing(record, &place, contested, now_ms);
+        let (status, reason) =
+            self.withdrawn(subject).or_else(|| subject.lapsed(now_ms)).unwrap_or_else(|| disputed(&statements));
+        Standing { status, reason, statements }
     }
 
-    fn standing(
-        &self,
-        record: &RecordView,
-        place: &SubjectRef,
-        contested: Option<Contested>,
-        now_ms: u64,
-    ) -> (Status, Option<StatusReason>) {
-        let withdrawn = self.retractions.get(&record.member).and_then(|list| list.first());
-        if let Some(entry) = withdrawn {
-            let reason = StatusReason::RetractedBy {
-                member: record.member.clone(),
-                time_ms: entry.time_ms,
-                reason: entry
-                    .stated
-                    .as_ref()
-                    .filter(|stated| stated.subject == *place)
-                    .map(|stated| stated.reason.get()),
-            };
-            return (Status::Retracted, Some(reason));
+    fn withdrawn(&self, subject: &Subject<'_>) -> Option<(Status, Option<StatusReason>)> {
+        let entry = self.retractions.get(subject.member)?.first()?;
+        let stated = entry.stated.as_ref().filter(|stated| stated.subject == subject.place);
+        let reason = StatusReason::RetractedBy {
+            member: subject.member.clone(),
+            time_ms: entry.time_ms,
+            reason: stated.map(|stated| stated.reason.get()),
+        };
+        Some((Status::Retracted, Some(reason)))
+    }
+}
+
+/// What is known about a record apart from what members say about it.
+pub(super) struct Subject<'a> {
+    pub(super) member: &'a MemberId,
+    pub(super) place: SubjectRef,
+    /// When it stops counting by its own words.
+    pub(super) expires_s: Option<u64>,
+    /// From where on its log is contested, if the record is among what is.
+    pub(super) contested: Option<Contested>,
+}
+
+impl Subject<'_> {
+    /// How it stands if nobody says anything about it.
+    pub(super) fn standing(&self, now_ms: u64) -> Standing {
+        match self.lapsed(now_ms) {
+            Some((status, reason)) => Standing { status, reason, statements: BTreeMap::new() },
+            None => Standing::UNDISPUTED,
         }
-        if let Some(expires_s) = record.content.expires_s
-            && expires_s.saturating_mul(1_000) <= now_ms
-        {
-            let reason = StatusReason::ExpiredAt { time_ms: expires_s.saturating_mul(1_000) };
-            return (Status::Expired, Some(reason));
+    }
+
+    fn lapsed(&self, now_ms: u64) -> Option<(Status, Option<StatusReason>)> {
+        let expires_ms = self.expires_s.map(|expires_s| expires_s.saturating_mul(1_000));
+        if let Some(time_ms) = expires_ms.filter(|expires_ms| *expires_ms <= now_ms) {
+            return Some((Status::Expired, Some(StatusReason::ExpiredAt { time_ms })));
         }
-        if let Some(Contested { from, counts }) = contested.filter(|contested| record.index >= contested.from)
-        {
-            let status = if counts { Status::Contested } else { Status::Disowned };
-            return (status, Some(StatusReason::ForkedFrom { index: from }));
-        }
-        let members: Vec<MemberId> = record
-            .statements
-            .iter()
-            .filter(|(_, statement)| statement.opinion == OpinionValue::Disagree)
-            .map(|(member, _)| member.clone())
-            .collect();
-        if members.is_empty() {
-            (Status::Active, None)
-        } else {
-            (Status::Disputed, Some(StatusReason::DisagreedBy { members }))
-        }
+        let Contested { from, counts } = self.contested?;
+        let status = if counts { Status::Contested } else { Status::Disowned };
+        Some((status, Some(StatusReason::ForkedFrom { index: from })))
+    }
+}
+
+fn disputed(statements: &BTreeMap<MemberId, Statement>) -> (Status, Option<StatusReason>) {
+    let disagree = statements.iter().filter(|(_, statement)| statement.opinion == OpinionValue::Disagree);
+    let members: Vec<MemberId> = disagree.map(|(member, _)| member.clone()).collect();
+    if members.is_empty() {
+        (Status::Active, None)
+    } else {
+        (Status::Disputed, Some(StatusReason::DisagreedBy { members }))
     }
 }

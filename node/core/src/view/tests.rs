@@ -67,8 +67,8 @@ impl Script {
     }
 }
 
-fn standing(view: &View) -> Vec<RecordView> {
-    view.records().map(|record| RecordView::clone(record)).collect()
+fn standing(view: &View) -> Vec<KnownRecord> {
+    view.records().collect()
 }
 
 /// Every way of stating things that the fold must get right, from a list of choices.
@@ -181,9 +181,11 @@ proptest! {
     ) {
         let script = script(&choices);
         let mut view = View::new(NOW_MS);
-        let mut indexed = std::collections::BTreeSet::new();
+        let mut indexed = BTreeSet::new();
+        let mut stated = BTreeSet::new();
         for (author, index, leaf, payload) in &script.entries {
             for change in view.fold(author, *index, leaf, payload) {
+                prop_assert_eq!(stated.insert(change.record.id), change.stated.is_some(), "stated once, first");
                 match change.index {
                     IndexChange::Add => prop_assert!(indexed.insert(change.record.id)),
                     IndexChange::Remove => prop_assert!(indexed.remove(&change.record.id)),
@@ -191,7 +193,7 @@ proptest! {
                 }
             }
         }
-        let stands: std::collections::BTreeSet<RecordId> =
+        let stands: BTreeSet<RecordId> =
             view.records().filter(|record| record.stands()).map(|record| record.id).collect();
         prop_assert_eq!(indexed, stands);
     }
@@ -203,7 +205,7 @@ fn a_retraction_that_overtakes_its_record_still_counts() {
     let (id, place) = script.content(0, 1, None);
     script.push(0, Record::Retraction(Retraction::new(place, RetractionReason::Error)), Some(id));
     let view = script.fold(&[1, 0]);
-    assert_eq!(view.record(&id).expect("known").status, Status::Retracted);
+    assert_eq!(view.record(&id).expect("known").status(), Status::Retracted);
 }
 
 #[test]
@@ -212,7 +214,7 @@ fn a_retraction_without_its_payload_acts_from_the_leaf_alone() {
     let (id, place) = script.content(0, 1, None);
     script.push(0, Record::Retraction(Retraction::new(place, RetractionReason::Error)), Some(id));
     script.entries[1].3 = StoredPayload::Erased;
-    assert_eq!(script.in_order().record(&id).expect("known").status, Status::Retracted);
+    assert_eq!(script.in_order().record(&id).expect("known").status(), Status::Retracted);
 }
 
 #[test]
@@ -223,7 +225,7 @@ fn only_the_author_retracts_and_an_own_opinion_does_not_count() {
     script.push(0, Record::Opinion(Opinion::new(place, OpinionValue::Disagree, Reason::Adult)), Some(id));
     let view = script.in_order();
     let record = view.record(&id).expect("known");
-    assert_eq!((record.status, record.statements.len()), (Status::Active, 0));
+    assert_eq!((record.status(), record.standing.statements.len()), (Status::Active, 0));
 }
 
 #[test]
@@ -235,7 +237,7 @@ fn a_void_opinion_does_not_mask_an_earlier_valid_one() {
     script.push(1, Record::Opinion(Opinion::new(wrong, OpinionValue::Agree, Reason::Unstated)), Some(id));
     let view = script.in_order();
     let record = view.record(&id).expect("known");
-    assert_eq!((record.status, record.opinions().disagree), (Status::Disputed, 1));
+    assert_eq!((record.status(), record.standing.opinions().disagree), (Status::Disputed, 1));
 }
 
 #[test]
@@ -260,7 +262,7 @@ fn expiry_removes_from_the_index_when_its_time_comes() {
     assert!(view.expire(NOW_MS + 59_000).is_empty());
     let changes = view.expire(NOW_MS + 60_000);
     assert_eq!(changes.len(), 1);
-    assert_eq!((changes[0].index, changes[0].record.status), (IndexChange::Remove, Status::Expired));
+    assert_eq!((changes[0].index, changes[0].record.status()), (IndexChange::Remove, Status::Expired));
 }
 
 proptest! {
@@ -306,10 +308,14 @@ fn one_entry_read_alone_is_the_record_that_the_fold_makes_of_it() {
         let (author, index, leaf, payload): &(Author, u64, Vec<u8>, StoredPayload) = &script.entries[at];
         read_record(author, *index, leaf, payload, now_ms)
     };
-    assert_eq!(read(0, NOW_MS).as_ref(), script.fold(&[0]).record(&id).map(AsRef::as_ref));
-    assert_eq!(read(0, NOW_MS + 60_000).map(|record| record.status), Some(Status::Expired));
-    assert_eq!((read(1, NOW_MS), read(2, NOW_MS)), (None, None), "statements are no records");
     let (author, index, leaf, payload) = &script.entries[0];
+    let change = View::new(NOW_MS).fold(author, *index, leaf, payload).pop().expect("it is stated");
+    assert_eq!(change.record.id, id);
+    let folded = RecordView { known: change.record, stated: *change.stated.expect("with its first change") };
+    assert_eq!(read(0, NOW_MS), Some(folded));
+    let expired = read(0, NOW_MS + 60_000).expect("the same record");
+    assert_eq!(expired.known.status(), Status::Expired);
+    assert_eq!((read(1, NOW_MS), read(2, NOW_MS)), (None, None), "statements are no records");
     assert_eq!(read_record(author, index + 1, leaf, payload, NOW_MS), None, "another place");
     assert_eq!(read_record(author, *index, leaf, &StoredPayload::Erased, NOW_MS), None);
     let other = &script.entries[1].3;
@@ -331,7 +337,7 @@ fn a_fork_contests_what_follows_it_and_nothing_else() {
     script.push(1, Record::Retraction(retraction), Some(ids[3]));
     let mut view = script.in_order();
     let statuses = |view: &View| -> Vec<Status> {
-        ids.iter().chain([&other]).map(|id| view.record(id).expect("folded").status).collect()
+        ids.iter().chain([&other]).map(|id| view.record(id).expect("folded").status()).collect()
     };
     let contested = |from, counts| Contested { from, counts };
     use Status::{Active, Contested as C, Disowned, Retracted};

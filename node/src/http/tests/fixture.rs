@@ -2,6 +2,7 @@
 
 use super::{Answer, request};
 use crate::config::Config;
+use crate::export::Holder;
 use crate::http::{Api, router};
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
@@ -288,11 +289,16 @@ impl Fixture {
         let roster = chain.current_shared().clone();
         let mut view = View::new(NOW_MS);
         let held = hold(&store, &mut view, &lookup, stated);
-        let (engine, first) = open_engine(chain, view, held);
+        let (engine, first) = open_engine(chain.clone(), view, held);
         let (submit, submissions) = mpsc::channel(SUBMISSIONS_QUEUED_MAX);
         let identity = Identity { member: "north".to_owned(), roster, started: Instant::now() };
         let metrics = Arc::new(Metrics::default());
         let service = Service::new(identity, submit, Arc::clone(&lookup), Arc::clone(&store), metrics);
+        service.set_holder(Holder {
+            chain: chain.clone(),
+            member: MemberId::parse("north").expect("valid"),
+            card: key(11),
+        });
 
         let mut node = Loop {
             engine,

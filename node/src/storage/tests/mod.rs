@@ -5,7 +5,9 @@ mod damage;
 mod fsck;
 mod lock;
 mod missing;
+mod older;
 mod proofs;
+mod rot;
 
 use super::Store;
 use hashpact_core::effect::{

@@ -12,7 +12,7 @@ use crate::digest::{LeafHash, LogId, leaf_hash};
 use crate::leaf::{EntryLeaf, check_commitment, read_leaf};
 use crate::limits::{BUNDLE_ROSTERS_MAX_BYTES, SALT_BYTES};
 use crate::merkle::{TileId, decode_tile};
-use crate::record::read_padded;
+use crate::record::{Payload, read_padded};
 use crate::roster::Roster;
 use std::ops::Range;
 
@@ -292,10 +292,14 @@ impl<M: Members> Check<'_, M> {
     fn count(&mut self, number: usize, leaf: &EntryLeaf, payload: &EntryPayload) {
         let Some(found) = self.findings.logs.get_mut(number) else { return };
         found.entries += 1;
-        match leaf {
-            EntryLeaf::Known(_) => {}
-            EntryLeaf::Opaque(_) => found.opaque += 1,
-            EntryLeaf::Void(_) => found.void += 1,
+        let content = match payload {
+            EntryPayload::Present(content) => content.as_deref(),
+            _ => None,
+        };
+        match (leaf, content) {
+            (EntryLeaf::Opaque(_), _) | (EntryLeaf::Known(_), Some(Payload::Opaque(_))) => found.opaque += 1,
+            (EntryLeaf::Void(_), _) | (EntryLeaf::Known(_), Some(Payload::Void(_))) => found.void += 1,
+            (EntryLeaf::Known(_), Some(Payload::Record(_)) | None) => {}
         }
         let counter = match payload {
             EntryPayload::Present(_) => &mut found.payloads.present,

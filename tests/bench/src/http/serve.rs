@@ -8,7 +8,7 @@ use super::data::{Data, SIGNALS_PER_RECORD, record_id};
 use anyhow::{Context as _, Result};
 use hashpact_core::effect::{IndexChange, ViewChange};
 use hashpact_core::health::{Completeness, Health};
-use hashpact_core::view::{RecordView, Status};
+use hashpact_core::view::{Author, KnownRecord, Standing, Stated};
 use hashpact_node::config::Config;
 use hashpact_node::http::Server;
 use hashpact_node::lookup::Lookup;
@@ -20,7 +20,7 @@ use hashpact_protocol::digest::LogId;
 use hashpact_protocol::leaf::Kind;
 use hashpact_protocol::record::{Content, Signal, SignalType};
 use hashpact_protocol::roster::{MemberId, Roster};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
@@ -66,28 +66,23 @@ pub(crate) async fn run(data: Data) -> Result<()> {
 }
 
 fn fill(lookup: &Lookup, data: Data) -> Result<()> {
-    let member = MemberId::parse("bench")?;
     let log = LogId::of_origin(&format!("{CONSORTIUM}/bench/1"));
+    let author = Author { member: MemberId::parse("bench")?, n: 1, log };
     let mut changes = Vec::with_capacity(CHANGES_AT_ONCE);
     for first in (0..data.count).step_by(SIGNALS_PER_RECORD as usize) {
         let signals = (first..data.count.min(first + SIGNALS_PER_RECORD))
             .map(|nth| Signal::new(SignalType::Pdq, &data.signal(nth), Some(100)))
             .collect::<Result<Vec<_>, _>>()?;
         let number = data.record_of(first);
-        let record = RecordView {
+        let record = KnownRecord {
             id: record_id(number),
-            member: member.clone(),
-            n: 1,
-            log,
+            author: author.clone(),
             index: number,
-            kind: Kind::Content,
-            time_ms: 1_800_000_000_000,
-            content: Content::new(signals)?,
-            status: Status::Active,
-            reason: None,
-            statements: BTreeMap::new(),
+            standing: Standing::UNDISPUTED,
         };
-        changes.push(ViewChange { record: Arc::new(record), index: IndexChange::Add });
+        let stated =
+            Stated { kind: Kind::Content, time_ms: 1_800_000_000_000, content: Content::new(signals)? };
+        changes.push(ViewChange { record, stated: Some(Box::new(stated)), index: IndexChange::Add });
         if changes.len() == CHANGES_AT_ONCE {
             lookup.apply(&changes);
             changes.clear();

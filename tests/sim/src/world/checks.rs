@@ -2,10 +2,15 @@
 
 use super::{Faults, Node, World};
 use crate::founding::Member;
+use crate::outside;
+use crate::poison::Poison;
+use crate::rogue::Rogue;
 use hashpact_core::view::Status;
 use hashpact_protocol::checkpoint::Checkpoint;
+use hashpact_protocol::cosignature::verify_cosignature;
 use hashpact_protocol::digest::{LogId, RecordId};
 use hashpact_protocol::note::Note;
+use hashpact_protocol::note::{NoteAlgorithm, NoteKey};
 use hashpact_protocol::wire::{CosignAnswer, Response};
 use hashpact_protocol::witness::AddCheckpoint;
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,7 +87,64 @@ impl World {
             );
         }
         self.check_cosigned();
-        self.check_fork();
+        if self.rogue.as_ref().is_some_and(Rogue::is_poisoner) {
+            self.check_poison();
+        } else {
+            self.check_fork();
+        }
+        self.check_from_outside();
+    }
+
+    /// What every honest disk holds verifies as a bundle, and says of whom there is evidence.
+    fn check_from_outside(&mut self) {
+        let now_s = self.now_ms / 1_000;
+        for node in self.honest() {
+            let findings = outside::verify(&self.founding, &node.member, &node.disk, now_s);
+            assert!(findings.is_clean(), "bundle of {}: {:#?}", node.member.id, findings.problems);
+            let accused: Vec<&str> = findings.forks.iter().map(|fork| fork.origin.as_str()).collect();
+            let known: Vec<&str> = node.disk.facts.evidence.keys().map(|log| self.origin(log)).collect();
+            assert_eq!(accused, known, "evidence in the bundle of {}", node.member.id);
+        }
+        self.report.bundles += self.honest().len() as u64;
+    }
+
+    fn origin(&self, log: &LogId) -> &str {
+        &self.founding.author(log).origin
+    }
+
+    /// Every honest member replicated the poisoned log to its end, cosigns it, and counts of it exactly the
+    /// entries that nothing is wrong with.
+    fn check_poison(&mut self) {
+        let rogue_at = self.nodes.len() - 1;
+        for witness in (0..rogue_at).cycle().take(3 * rogue_at) {
+            let ask = self.rogue.as_ref().and_then(|rogue| rogue.ask(witness, 0));
+            if let Some(request) = ask {
+                let peer = self.nodes[witness].member.peer;
+                self.sequence += 1;
+                self.send(rogue_at, &peer, self.sequence, request);
+            }
+            self.run(1_000);
+        }
+        let rogue = self.rogue.as_ref().expect("there is one");
+        let (member, size) = (&self.nodes[rogue_at].member, rogue.size(0));
+        assert!(size > 2 * Poison::ALL.len() as u64, "{size} entries are too few to show anything");
+        let cosigned = rogue.cosigned(0).expect("some witness signed the newest size");
+        for node in self.honest() {
+            let (id, log) = (&node.member.id, &node.disk.logs[&member.log]);
+            assert_eq!(log.entries.len() as u64, size, "entries at {id}");
+            let shown = node.published.get(&member.origin).map(|head| head.size);
+            assert_eq!(shown, Some(size), "shown by {id}");
+            let engine = node.engine.as_ref().expect("all nodes run at the end");
+            let records = engine.view().records().filter(|record| record.log == member.log);
+            let counted: BTreeSet<u64> = records.map(|record| record.index).collect();
+            let sound: BTreeSet<u64> = (0..size).filter(|index| Poison::at(*index) == Poison::None).collect();
+            assert_eq!(counted, sound, "records at {id}");
+            let roster = self.founding.chain.current();
+            let key = roster.member(id).and_then(|member| member.cosigner_key).expect("a witness");
+            let name = roster.witness_name(id);
+            let key = NoteKey { name, algorithm: NoteAlgorithm::CosignatureV1, key };
+            verify_cosignature(cosigned, &key).unwrap_or_else(|error| panic!("{id} did not sign: {error}"));
+        }
     }
 
     pub(super) fn honest(&self) -> &[Node] {
@@ -137,8 +199,8 @@ impl World {
             assert!(log.is_frozen(), "frozen at {}", node.member.id);
             let floor = engine.cosigned().get(&member.log).filter(|head| head.quorum);
             let from = shared.max(floor.map_or(0, |head| head.size));
-            for record in engine.view().records().filter(|record| record.log == member.log) {
-                let is_contested = matches!(record.status, Status::Contested | Status::Disowned);
+            for record in engine.view().records().filter(|record| record.author.log == member.log) {
+                let is_contested = matches!(record.status(), Status::Contested | Status::Disowned);
                 assert_eq!(is_contested, record.index >= from, "entry {} of {from}", record.index);
                 contested += u64::from(is_contested);
                 assert!(rogue.leaf(0, record.index).is_some() || rogue.leaf(1, record.index).is_some());
@@ -160,10 +222,10 @@ fn standing(node: &Node, except: Option<&Member>) -> BTreeMap<RecordId, (Status,
     engine
         .view()
         .records()
-        .filter(|record| except.is_none_or(|member| member.log != record.log))
+        .filter(|record| except.is_none_or(|member| member.log != record.author.log))
         .map(|record| {
-            let opinions = record.opinions();
-            (record.id, (record.status, opinions.agree, opinions.disagree))
+            let opinions = record.standing.opinions();
+            (record.id, (record.status(), opinions.agree, opinions.disagree))
         })
         .collect()
 }

@@ -4,7 +4,7 @@ use super::{Happening, Node, Stated, World, pair};
 use crate::disk::Job;
 use hashpact_core::effect::Timer;
 use hashpact_core::event::{Ack, Draft};
-use hashpact_core::{Effect, Event};
+use hashpact_core::{Effect, Event, StopReason};
 
 /// A durable step of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,10 +40,13 @@ pub enum Fate {
     Failed,
     /// It is on disk, and the disk says that it failed.
     StoredReportedFailed,
+    /// It is on disk but for one bit, and the disk says that all is well. Of own entries only: whatever else
+    /// is stored is checked by the checksums of the database and of the lock file, which have tests of their own.
+    Flipped,
 }
 
 impl Fate {
-    /// All fates.
+    /// All fates that a crash can leave. A torn write is lost as a whole: batches and slots are checksummed.
     pub const ALL: [Self; 4] = [Self::Lost, Self::Stored, Self::Failed, Self::StoredReportedFailed];
 }
 
@@ -105,6 +108,9 @@ impl World {
     }
 
     pub(super) fn meet(&mut self, node: usize, job: &Job, fate: Fate) {
+        if fate == Fate::Flipped {
+            return self.meet_flipped(node, job);
+        }
         let held = &mut self.nodes[node];
         if matches!(fate, Fate::Stored | Fate::StoredReportedFailed) {
             held.disk.apply(job);
@@ -125,6 +131,37 @@ impl World {
             assert!(later.is_empty(), "{later:?}");
         }
         self.crash(node);
+    }
+
+    /// One bit of the last entry's leaf flips between memory and disk: nothing is signed.
+    fn meet_flipped(&mut self, node: usize, job: &Job) {
+        let Job::Write(batch) = job else { panic!("only entries are read back") };
+        self.nodes[node].disk.apply(job);
+        self.flip_back(node);
+        self.flipped = Some(node);
+        let held = &mut self.nodes[node];
+        let entries = &held.disk.logs[&batch.log].entries[batch.start as usize..];
+        let read_back = entries.iter().map(|entry| entry.leaf.clone()).collect();
+        let engine = held.engine.as_mut().expect("a node at work");
+        let effects = engine.handle(Event::Written { write: batch.id, read_back }, self.now_ms);
+        assert!(matches!(effects.as_slice(), [Effect::Stop(StopReason::ReadBack { .. })]), "{effects:?}");
+        self.crash(node);
+    }
+
+    /// Flips the bit of a node's last own entry, or flips it back: its memory was at fault, not its disk.
+    pub fn flip_back(&mut self, node: usize) {
+        let held = &mut self.nodes[node];
+        let log = held.disk.logs.get_mut(&held.member.log).expect("entries of its own");
+        let last = log.entries.last_mut().expect("an entry");
+        last.leaf[40] ^= 4;
+        if self.flipped.take_if(|flipped| *flipped == node).is_some() {
+            self.later(1, Happening::Restart { node });
+        }
+    }
+
+    /// Why a node with a flipped bit on its disk refused to start, if it did.
+    pub fn take_refusal(&mut self) -> Option<StopReason> {
+        self.refused.take()
     }
 }
 

@@ -172,3 +172,25 @@ fn an_answer_of_the_wrong_kind_answers_nothing_and_stops_nothing() {
     let (_, other, _) = request(&mut bench).expect("somebody else is asked");
     assert_ne!(other, from);
 }
+
+/// A peer may honestly hold the other history of a forked log: what stands there at the same index is no lie.
+#[test]
+fn nobody_is_blamed_for_a_payload_of_leaves_that_may_be_others() {
+    let author = AuthorLog::of(3);
+    let mut bench = without_payloads(&author, 1);
+    bench.hear(peer(2), false, &author.note(2), NOW_MS).expect("valid");
+    let (first, from, _) = find(&mut bench, &author, &[0, 1, 2]).expect("a request");
+    assert_eq!(from, peer(1));
+    let other = WirePayload::Present { salt: [0; 32], padded: vec![0; 128] };
+    // What it offered ends before the leaf, so it never said that it has the one that is held here.
+    bench.log.payloads_answered(first, vec![WirePayload::NotHere; 3], NOW_MS, &mut bench.out);
+    let (second, from, asked) = request(&mut bench).expect("the other peer");
+    assert_eq!((from, asked.indexes.as_slice()), (peer(2), [0, 1, 2].as_slice()));
+    let mut given = payloads(&author, &[0, 1, 2]);
+    given[2] = other;
+    assert_eq!(bench.log.payloads_answered(second, given, NOW_MS, &mut bench.out), None);
+    let batch = payload_batch(&mut bench).expect("what proved itself");
+    assert_eq!(batch.payloads.len(), 2);
+    bench.log.written(batch.id, NOW_MS, &mut bench.out);
+    assert_eq!(request(&mut bench), None, "it is not asked for the rest at once");
+}

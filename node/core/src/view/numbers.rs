@@ -1,4 +1,4 @@
-//! Record numbers: what the match index calls a record, the same after every restart.
+//! Record numbers: a place in one of all logs in 40 bits, handed out in dense blocks.
 //!
 //! ```text
 //! number = block << 16 | leaf index & 0xffff
@@ -6,8 +6,10 @@
 //!
 //! A block covers 65,536 leaf indexes of one log and is handed out when the first record of that range
 //! appears. Blocks are dense, so numbers stay below 2^31 until 32,768 of them are in use: two thousand
-//! million entries, or that many small logs. The table of blocks travels in the tag of the index
-//! snapshot; without it a start hands out blocks anew, which is as good, but names records differently.
+//! million entries, or that many small logs. The view and the look-ups of a node hand out numbers of
+//! their own. Those of the look-ups are what the match index calls a record: their table of blocks travels
+//! in the tag of the index snapshot, so that they are the same after every restart; without it a start
+//! hands out blocks anew, which is as good, but names records differently.
 
 use hashpact_protocol::digest::LogId;
 use std::collections::BTreeMap;
@@ -15,34 +17,38 @@ use std::collections::BTreeMap;
 /// Bits of a leaf index that a number keeps.
 const OFFSET_BITS: u32 = 16;
 /// Leaf indexes in a block.
-pub(super) const BLOCK_ENTRIES: u64 = 1 << OFFSET_BITS;
+pub const BLOCK_ENTRIES: u64 = 1 << OFFSET_BITS;
 
 /// A range of leaf indexes of one log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Block {
+pub struct Block {
     /// The log.
-    pub(super) log: LogId,
+    pub log: LogId,
     /// Leaf index of its first entry, divided by [`BLOCK_ENTRIES`].
-    pub(super) high: u64,
+    pub high: u64,
 }
 
 impl Block {
     /// The block that a place lies in.
-    pub(super) fn of(log: LogId, index: u64) -> Self {
+    #[must_use]
+    pub const fn of(log: LogId, index: u64) -> Self {
         Self { log, high: index >> OFFSET_BITS }
     }
 
     /// The block after this one in its log.
-    pub(super) fn next(self) -> Self {
-        Self { high: self.high + 1, ..self }
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self { high: self.high.saturating_add(1), ..self }
     }
 }
 
 /// The blocks handed out.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Numbers {
+pub struct Numbers {
     blocks: Vec<Block>,
     by_block: BTreeMap<Block, u64>,
+    /// The block that was asked for last.
+    last: usize,
 }
 
 impl Numbers {
@@ -50,39 +56,60 @@ impl Numbers {
     ///
     /// # Errors
     /// The position of the first block that is there twice, or that no leaf index can lie in.
-    pub(super) fn from_blocks(blocks: Vec<Block>) -> Result<Self, usize> {
+    pub fn from_blocks(blocks: Vec<Block>) -> Result<Self, usize> {
         let mut by_block = BTreeMap::new();
         for (number, block) in (0..).zip(&blocks) {
             if block.high > u64::MAX >> OFFSET_BITS || by_block.insert(*block, number).is_some() {
                 return Err(usize::try_from(number).unwrap_or(usize::MAX));
             }
         }
-        Ok(Self { blocks, by_block })
+        Ok(Self { blocks, by_block, last: 0 })
     }
 
     /// The blocks in the order of their numbers.
-    pub(super) fn blocks(&self) -> &[Block] {
+    #[must_use]
+    pub fn blocks(&self) -> &[Block] {
         &self.blocks
     }
 
     /// The number of a place; hands a block out if it lies in a new one.
-    pub(super) fn assign(&mut self, log: LogId, index: u64) -> u64 {
+    pub fn assign(&mut self, log: LogId, index: u64) -> u64 {
         let block = Block::of(log, index);
-        let number = *self.by_block.entry(block).or_insert_with(|| {
-            self.blocks.push(block);
-            self.blocks.len() as u64 - 1
-        });
-        number << OFFSET_BITS | index & (BLOCK_ENTRIES - 1)
+        // Entries of one log arrive in runs.
+        if self.blocks.get(self.last) != Some(&block) {
+            let next = self.blocks.len();
+            let number = *self.by_block.entry(block).or_insert(next as u64);
+            self.last = usize::try_from(number).unwrap_or(next);
+            if self.last == next {
+                self.blocks.push(block);
+            }
+        }
+        Self::join(self.last as u64, index & (BLOCK_ENTRIES - 1))
     }
 
     /// The place with this number, if its block was handed out.
-    pub(super) fn place(&self, number: u64) -> Option<(LogId, u64)> {
+    #[must_use]
+    pub fn place(&self, number: u64) -> Option<(LogId, u64)> {
         let block = self.blocks.get(usize::try_from(number >> OFFSET_BITS).ok()?)?;
         Some((block.log, block.high << OFFSET_BITS | number & (BLOCK_ENTRIES - 1)))
     }
 
+    /// Block and offset of a number, as positions.
+    #[must_use]
+    pub fn split(number: u64) -> (usize, usize) {
+        let block = usize::try_from(number >> OFFSET_BITS).unwrap_or(usize::MAX);
+        (block, (number & (BLOCK_ENTRIES - 1)) as usize)
+    }
+
+    /// The number at this offset of the block with this number.
+    #[must_use]
+    pub const fn join(block: u64, offset: u64) -> u64 {
+        block << OFFSET_BITS | offset
+    }
+
     /// The first block handed out at or after this one in the order of (log, leaf index), with its number.
-    pub(super) fn at_or_after(&self, block: Block) -> Option<(Block, u64)> {
+    #[must_use]
+    pub fn at_or_after(&self, block: Block) -> Option<(Block, u64)> {
         self.by_block.range(block..).next().map(|(block, number)| (*block, *number))
     }
 }

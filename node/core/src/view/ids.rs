@@ -1,13 +1,14 @@
 //! From record id to record number in about fourteen bytes a record.
 //!
-//! A slot holds 40 bits of a number under 24 bits of a keyed hash of the id; the id itself stands in
-//! the record's row and is compared there. 256 small tables instead of one keep the pause short in
-//! which one of them doubles. The hash is keyed anew in each process: record ids are digests that their
+//! A slot holds 40 bits of a number under 24 bits of a keyed hash of the id; the id itself stands
+//! beside the number elsewhere and is compared there. 256 small tables instead of one keep the pause short
+//! in which one of them grows. The caller brings the key: record ids are digests that their
 //! authors can grind, and without the key they cannot make them meet in one table. Records are never
 //! removed: what is retracted stays known as such.
 
 use hashpact_protocol::digest::RecordId;
-use std::hash::{BuildHasher as _, RandomState};
+use siphasher::sip::SipHasher13;
+use std::hash::Hasher as _;
 
 const TABLES: usize = 256;
 const NUMBER_BITS: u32 = 40;
@@ -20,59 +21,63 @@ const SLOTS_MAX: usize = 1 << 24;
 
 /// The tables.
 #[derive(Debug)]
-pub(super) struct Ids {
-    hasher: RandomState,
+pub struct Ids {
+    key: [u8; 16],
     tables: Vec<Table>,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Table {
-    /// A power of two of slots, or none; at most three quarters are in use.
+    /// A power of two of slots, or none; at most seven eighths are in use.
     slots: Vec<u64>,
     used: usize,
 }
 
-impl Default for Ids {
-    fn default() -> Self {
-        Self { hasher: RandomState::new(), tables: vec![Table::default(); TABLES] }
-    }
-}
-
 impl Ids {
+    /// No ids, under a key that nobody outside this process should know.
+    #[must_use]
+    pub fn new(key: [u8; 16]) -> Self {
+        Self { key, tables: vec![Table::default(); TABLES] }
+    }
+
     /// Table and mark (24 bits) of an id.
     fn hash(&self, id: &RecordId) -> (usize, u64) {
-        let hash = self.hasher.hash_one(id);
+        let mut hasher = SipHasher13::new_with_key(&self.key);
+        hasher.write(id.as_bytes());
+        let hash = hasher.finish();
         ((hash & 0xff) as usize, hash >> NUMBER_BITS)
     }
 
     /// The number of an id; `is` says whether a number is this id's.
-    pub(super) fn get(&self, id: &RecordId, is: impl Fn(u64) -> bool) -> Option<u64> {
+    pub fn get(&self, id: &RecordId, is: impl Fn(u64) -> bool) -> Option<u64> {
         let (table, mark) = self.hash(id);
-        self.tables[table].candidates(mark).find(|number| is(*number))
+        self.tables.get(table)?.candidates(mark).find(|number| is(*number))
     }
 
     /// Adds an id that is not there yet.
     ///
     /// # Panics
     /// When the number has more than 40 bits, or three thousand million ids are held.
-    pub(super) fn insert(&mut self, id: &RecordId, number: u64) {
+    pub fn insert(&mut self, id: &RecordId, number: u64) {
         assert!(number < NUMBER_MASK, "record number {number} needs more than {NUMBER_BITS} bits");
         let (table, mark) = self.hash(id);
-        self.tables[table].insert(mark << NUMBER_BITS | number);
+        if let Some(table) = self.tables.get_mut(table) {
+            table.insert(mark << NUMBER_BITS | number);
+        }
     }
 }
 
 impl Table {
     fn candidates(&self, mark: u64) -> impl Iterator<Item = u64> {
-        let mask = self.slots.len().wrapping_sub(1);
-        let run = (0..self.slots.len()).map(move |step| self.slots[(mark as usize + step) & mask]);
+        let (before, after) = self.slots.split_at(home(mark, self.slots.len()));
+        let run = after.iter().chain(before).copied();
         run.take_while(|slot| *slot != EMPTY)
             .filter(move |slot| slot >> NUMBER_BITS == mark)
             .map(|slot| slot & NUMBER_MASK)
     }
 
     fn insert(&mut self, slot: u64) {
-        if (self.used + 1) * 4 > self.slots.len() * 3 {
+        if (self.used + 1) * 8 > self.slots.len() * 7 {
             let doubled = (self.slots.len() * 2).max(SLOTS_MIN);
             assert!(doubled <= SLOTS_MAX, "more records than a node can hold in memory");
             let old = std::mem::replace(&mut self.slots, vec![EMPTY; doubled]);
@@ -84,13 +89,18 @@ impl Table {
 
     /// Puts a slot into the first free place of its run; there is one.
     fn place(&mut self, slot: u64) {
-        let mask = self.slots.len() - 1;
-        let mut at = (slot >> NUMBER_BITS) as usize & mask;
-        while self.slots[at] != EMPTY {
-            at = (at + 1) & mask;
-        }
-        self.slots[at] = slot;
+        let (before, after) = {
+            let home = home(slot >> NUMBER_BITS, self.slots.len());
+            self.slots.split_at_mut(home)
+        };
+        let free = after.iter_mut().chain(before).find(|held| **held == EMPTY);
+        *free.expect("a table is never full") = slot;
     }
+}
+
+/// Where the run of a mark begins among so many slots, a power of two or none.
+const fn home(mark: u64, slots: usize) -> usize {
+    if slots == 0 { 0 } else { mark as usize & (slots - 1) }
 }
 
 #[cfg(test)]
@@ -104,7 +114,7 @@ mod tests {
 
     #[test]
     fn every_id_is_found_and_no_other() {
-        let mut ids = Ids::default();
+        let mut ids = Ids::new([7; 16]);
         let count = 50_000;
         for number in 0..count {
             assert_eq!(ids.get(&id(number), |found| found == number), None);
@@ -121,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_marks_are_told_apart_by_the_row() {
+    fn equal_marks_are_told_apart_by_who_asks() {
         let mut table = Table::default();
         for number in 0..1_000 {
             table.insert(7 << NUMBER_BITS | number);
@@ -133,8 +143,15 @@ mod tests {
     }
 
     #[test]
+    fn the_key_decides_where_an_id_stands() {
+        let places = |key| (0..64).map(|number| Ids::new([key; 16]).hash(&id(number))).collect::<Vec<_>>();
+        assert_eq!(places(1), places(1));
+        assert_ne!(places(1), places(2));
+    }
+
+    #[test]
     #[should_panic(expected = "needs more than 40 bits")]
     fn a_number_too_wide_is_a_fault_of_ours() {
-        Ids::default().insert(&id(1), NUMBER_MASK);
+        Ids::new([0; 16]).insert(&id(1), NUMBER_MASK);
     }
 }

@@ -1,0 +1,112 @@
+//! Which records there are: their ids by place and their places by id, in about fifty bytes each.
+//!
+//! Ids stand in columns, one for each block of leaf indexes of a log; nothing else is kept of a record
+//! that nobody has said anything about. Its signals and labels went to the look-ups when it was stated.
+
+use super::ids::Ids;
+use super::numbers::{Block, Numbers};
+use super::Author;
+use hashpact_protocol::digest::{LogId, RecordId};
+use hashpact_protocol::record::SubjectRef;
+use std::collections::BTreeMap;
+
+/// Stands where a block has no record. No entry's leaf hash is this.
+const ABSENT: RecordId = RecordId::new([0; 32]);
+
+/// The records of all logs.
+#[derive(Debug)]
+pub(super) struct Records {
+    numbers: Numbers,
+    /// By block number, then by offset; each as long as its last record needs.
+    columns: Vec<Vec<RecordId>>,
+    ids: Ids,
+    authors: BTreeMap<LogId, Author>,
+}
+
+/// A record that is known, by its place.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known<'a> {
+    pub(super) number: u64,
+    pub(super) id: RecordId,
+    pub(super) author: &'a Author,
+    pub(super) index: u64,
+}
+
+impl Known<'_> {
+    /// Its place as payloads name it.
+    pub(super) fn place(&self) -> SubjectRef {
+        SubjectRef { log: self.author.log, index: self.index }
+    }
+}
+
+impl Records {
+    pub(super) fn new(key: [u8; 16]) -> Self {
+        Self {
+            numbers: Numbers::default(),
+            columns: Vec::new(),
+            ids: Ids::new(key),
+            authors: BTreeMap::new(),
+        }
+    }
+
+    /// Adds the record at a place; its number.
+    pub(super) fn insert(&mut self, author: &Author, index: u64, id: RecordId) -> u64 {
+        let number = self.numbers.assign(author.log, index);
+        let (block, offset) = Numbers::split(number);
+        if self.columns.len() <= block {
+            self.columns.resize_with(block + 1, Vec::new);
+            self.authors.entry(author.log).or_insert_with(|| author.clone());
+        }
+        if let Some(column) = self.columns.get_mut(block) {
+            if column.len() <= offset {
+                column.resize(offset + 1, ABSENT);
+            }
+            if let Some(held) = column.get_mut(offset)
+                && std::mem::replace(held, id) == ABSENT
+            {
+                self.ids.insert(&id, number);
+            }
+        }
+        number
+    }
+
+    /// The record with this id.
+    pub(super) fn find(&self, id: &RecordId) -> Option<Known<'_>> {
+        let is = |number| self.id(number) == Some(*id);
+        self.get(self.ids.get(id, is)?)
+    }
+
+    /// The record with this number.
+    pub(super) fn get(&self, number: u64) -> Option<Known<'_>> {
+        let id = self.id(number)?;
+        let (log, index) = self.numbers.place(number)?;
+        Some(Known { number, id, author: self.authors.get(&log)?, index })
+    }
+
+    fn id(&self, number: u64) -> Option<RecordId> {
+        let (block, offset) = Numbers::split(number);
+        self.columns.get(block)?.get(offset).copied().filter(|id| *id != ABSENT)
+    }
+
+    /// All records in the order of (log, leaf index).
+    pub(super) fn iter(&self) -> impl Iterator<Item = Known<'_>> {
+        self.from(Block::of(LogId::new([0; 32]), 0))
+    }
+
+    /// The records of one log from a leaf index on.
+    pub(super) fn of_log(&self, log: LogId, from: u64) -> impl Iterator<Item = Known<'_>> {
+        self.from(Block::of(log, from))
+            .take_while(move |record| record.author.log == log)
+            .filter(move |record| record.index >= from)
+    }
+
+    fn from(&self, first: Block) -> impl Iterator<Item = Known<'_>> {
+        let first = self.numbers.at_or_after(first);
+        let blocks = std::iter::successors(first, |(block, _)| self.numbers.at_or_after(block.next()));
+        blocks.flat_map(move |(_, block)| {
+            let column = usize::try_from(block).ok().and_then(|block| self.columns.get(block));
+            let offsets = 0..column.map_or(0, |column| column.len() as u64);
+            offsets.filter_map(move |offset| self.get(Numbers::join(block, offset)))
+        })
+    }
+}

@@ -1,0 +1,299 @@
+//! What a record states, in few bytes, and back without a loss.
+//!
+//! Two parts. What many records have in common (kind, labels, review, organisation and list) is kept once and
+//! called by a number ([`Descriptions`]). What is a record's own stands in bytes:
+//!
+//! ```text
+//!  0  1  flags: bit 0 = expires, 1 = subject, 2 = id of the source, 3 = date of the source
+//!  1  1  signals        2  1  signals of unknown types
+//!  …     signals: type 1, quality 1 (255 = not stated), value as wide as its type
+//!  …     signals of unknown types: type 8, quality 1, length 2, value
+//!  …     expires, seconds 8; subject: log id 32, leaf index 8; source: length 1, id; days 4
+//! ```
+//!
+//! Big-endian. The bytes live as long as the process and are written and read here only, so what cannot be
+//! read is a fault of ours.
+
+use hashpact_core::view::Stated;
+use hashpact_protocol::digest::LogId;
+use hashpact_protocol::leaf::Kind;
+use hashpact_protocol::record::{
+    Content, Date, Label, Labels, Review, Signal, SignalType, Source, SubjectRef, Token, UnknownFields,
+    UnknownSignal,
+};
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+
+const HAS_EXPIRY: u8 = 1;
+const HAS_SUBJECT: u8 = 2;
+const HAS_SOURCE_ID: u8 = 4;
+const HAS_SOURCE_DATE: u8 = 8;
+const NO_QUALITY: u8 = u8::MAX;
+
+/// What many records have in common.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Description {
+    kind: Kind,
+    labels: Labels,
+    /// Who looked at it.
+    pub(super) review: Label<Review>,
+    /// Without id and date.
+    source: Option<Source>,
+    unknown: UnknownFields,
+}
+
+impl Description {
+    fn of(stated: &Stated) -> Self {
+        let Content { labels, review, source, unknown, .. } = &stated.content;
+        let source = source.as_ref().map(|source| Source { id: None, date: None, ..source.clone() });
+        Self { kind: stated.kind, labels: labels.clone(), review: *review, source, unknown: unknown.clone() }
+    }
+
+    fn is_of(&self, stated: &Stated) -> bool {
+        let Content { labels, review, source, unknown, .. } = &stated.content;
+        let is_same_source = match (&self.source, source) {
+            (Some(held), Some(source)) => {
+                held.organisation == source.organisation
+                    && held.list == source.list
+                    && held.unknown == source.unknown
+            }
+            (None, None) => true,
+            _ => false,
+        };
+        self.kind == stated.kind
+            && self.review == *review
+            && is_same_source
+            && self.labels == *labels
+            && self.unknown == *unknown
+    }
+
+    /// The organisation that stated it originally, if the author names one.
+    pub(super) fn organisation(&self) -> Option<&str> {
+        self.source.as_ref().map(|source| source.organisation.as_str())
+    }
+}
+
+/// Descriptions by number, each once.
+#[derive(Debug, Default)]
+pub(super) struct Descriptions {
+    all: Vec<Description>,
+    hasher: RandomState,
+    by_hash: HashMap<u64, Vec<u32>>,
+    /// What came last often comes again.
+    last: u32,
+}
+
+impl Descriptions {
+    /// The number of what this record has in common with others.
+    pub(super) fn number(&mut self, stated: &Stated) -> u32 {
+        if self.all.get(self.last as usize).is_some_and(|held| held.is_of(stated)) {
+            return self.last;
+        }
+        let Content { labels, review, source, .. } = &stated.content;
+        let source = source.as_ref().map(|source| (&source.organisation, &source.list));
+        let numbers = self.by_hash.entry(self.hasher.hash_one((labels, review, source))).or_default();
+        let all = &mut self.all;
+        let known = numbers.iter().copied().find(|number| all[*number as usize].is_of(stated));
+        self.last = known.unwrap_or_else(|| {
+            let number = u32::try_from(all.len()).expect("there are fewer than 2^32 records");
+            all.push(Description::of(stated));
+            numbers.push(number);
+            number
+        });
+        self.last
+    }
+
+    /// The description with this number.
+    pub(super) fn get(&self, number: u32) -> &Description {
+        &self.all[number as usize]
+    }
+}
+
+/// Appends what is this record's own.
+pub(super) fn pack(content: &Content, out: &mut Vec<u8>) {
+    let source_id = content.source.as_ref().and_then(|source| source.id.as_ref());
+    let source_date = content.source.as_ref().and_then(|source| source.date);
+    let flag = |is_there, flag| if is_there { flag } else { 0 };
+    out.push(
+        flag(content.expires_s.is_some(), HAS_EXPIRY)
+            | flag(content.subject.is_some(), HAS_SUBJECT)
+            | flag(source_id.is_some(), HAS_SOURCE_ID)
+            | flag(source_date.is_some(), HAS_SOURCE_DATE),
+    );
+    // A record has at most 64 of both, a token at most 64 bytes, an unknown value 256: see the protocol.
+    out.push(u8::try_from(content.signals.len()).expect("bounded"));
+    out.push(u8::try_from(content.unknown_signals.len()).expect("bounded"));
+    for signal in &content.signals {
+        out.extend([signal.kind().code(), signal.quality().unwrap_or(NO_QUALITY)]);
+        out.extend(signal.value());
+    }
+    for UnknownSignal { code, value, quality } in &content.unknown_signals {
+        out.extend(code.to_be_bytes());
+        out.push(quality.unwrap_or(NO_QUALITY));
+        out.extend(u16::try_from(value.len()).expect("bounded").to_be_bytes());
+        out.extend(value);
+    }
+    if let Some(expires_s) = content.expires_s {
+        out.extend(expires_s.to_be_bytes());
+    }
+    if let Some(SubjectRef { log, index }) = content.subject {
+        out.extend(log.as_bytes());
+        out.extend(index.to_be_bytes());
+    }
+    if let Some(id) = source_id {
+        out.push(u8::try_from(id.as_str().len()).expect("bounded"));
+        out.extend(id.as_str().as_bytes());
+    }
+    if let Some(date) = source_date {
+        out.extend(u32::try_from(date.days()).expect("before the year 10000").to_be_bytes());
+    }
+}
+
+/// The signals in packed bytes.
+pub(super) fn signals(packed: &[u8]) -> impl Iterator<Item = Signal> {
+    let mut reader = Reader(packed);
+    let [_, count, _] = reader.take();
+    (0..count).map(move |_| reader.signal())
+}
+
+/// What was packed, together with its description.
+pub(super) fn unpack(packed: &[u8], description: &Description, time_ms: u64) -> Stated {
+    let mut reader = Reader(packed);
+    let [flags, count, unknown_count] = reader.take();
+    let signals = (0..count).map(|_| reader.signal()).collect();
+    let unknown_signals = (0..unknown_count).map(|_| reader.unknown_signal()).collect();
+    let expires_s = (flags & HAS_EXPIRY != 0).then(|| u64::from_be_bytes(reader.take()));
+    let subject = (flags & HAS_SUBJECT != 0)
+        .then(|| SubjectRef { log: LogId::new(reader.take()), index: u64::from_be_bytes(reader.take()) });
+    let mut source = description.source.clone();
+    if let Some(source) = &mut source {
+        source.id = (flags & HAS_SOURCE_ID != 0).then(|| reader.token());
+        source.date = (flags & HAS_SOURCE_DATE != 0).then(|| reader.date());
+    }
+    let Description { kind, labels, review, unknown, .. } = description;
+    let content = Content {
+        subject,
+        signals,
+        unknown_signals,
+        labels: labels.clone(),
+        review: *review,
+        source,
+        expires_s,
+        unknown: unknown.clone(),
+    };
+    Stated { kind: *kind, time_ms, content }
+}
+
+const OWN: &str = "bytes that were packed here";
+
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn take<const N: usize>(&mut self) -> [u8; N] {
+        let (taken, rest) = self.0.split_first_chunk().expect(OWN);
+        self.0 = rest;
+        *taken
+    }
+
+    fn bytes(&mut self, count: usize) -> &[u8] {
+        let (taken, rest) = self.0.split_at_checked(count).expect(OWN);
+        self.0 = rest;
+        taken
+    }
+
+    fn signal(&mut self) -> Signal {
+        let [code, quality] = self.take();
+        let kind = SignalType::from_code(code.into()).expect(OWN);
+        Signal::new(kind, self.bytes(kind.width_bytes()), stated(quality)).expect(OWN)
+    }
+
+    fn unknown_signal(&mut self) -> UnknownSignal {
+        let code = u64::from_be_bytes(self.take());
+        let [quality] = self.take();
+        let length = u16::from_be_bytes(self.take());
+        UnknownSignal { code, value: self.bytes(length.into()).to_vec(), quality: stated(quality) }
+    }
+
+    fn token(&mut self) -> Token {
+        let [length] = self.take();
+        let text = std::str::from_utf8(self.bytes(length.into())).expect(OWN);
+        Token::new(text).expect(OWN)
+    }
+
+    fn date(&mut self) -> Date {
+        Date::from_days(u32::from_be_bytes(self.take()).into()).expect(OWN)
+    }
+}
+
+fn stated(quality: u8) -> Option<u8> {
+    (quality != NO_QUALITY).then_some(quality)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hashpact_protocol::record::{Activity, EvidenceSet, Origin, Tlp};
+    use proptest::prelude::*;
+
+    fn signal() -> impl Strategy<Value = Signal> {
+        (1..=5_u64, any::<[u8; 32]>(), prop::option::of(0..=100_u8)).prop_map(|(code, value, quality)| {
+            let kind = SignalType::from_code(code).expect("there are five");
+            let value: Vec<u8> = value.iter().cycle().take(kind.width_bytes()).copied().collect();
+            Signal::new(kind, &value, quality.filter(|_| kind.has_quality())).expect("valid")
+        })
+    }
+
+    fn source() -> impl Strategy<Value = Source> {
+        let token = || "[a-z0-9._-]{1,64}".prop_map(|text| Token::new(&text).expect("valid"));
+        let date = (0..2_932_896_u64).prop_map(|days| Date::from_days(days).expect("valid"));
+        (token(), prop::option::of(token()), prop::option::of(token()), prop::option::of(date)).prop_map(
+            |(organisation, list, id, date)| Source { list, id, date, ..Source::new(organisation) },
+        )
+    }
+
+    prop_compose! {
+        fn content()(
+            signals in prop::collection::vec(signal(), 0..4),
+            unknown_signals in prop::collection::vec((6..99_u64, any::<Vec<u8>>(), prop::option::of(0..=100_u8)), 0..3),
+            subject in prop::option::of((any::<[u8; 32]>(), any::<u64>())),
+            (labels, review) in (any::<[u8; 3]>(), 0..9_u64),
+            source in prop::option::of(source()),
+            expires_s in prop::option::of(any::<u64>()),
+            unknown in prop::collection::btree_map(any::<u64>(), any::<u64>().prop_map(hashpact_protocol::codec::Int::Unsigned), 0..2),
+        ) -> Content {
+            let unknown_signals = unknown_signals.into_iter()
+                .map(|(code, value, quality)| UnknownSignal { code, value, quality }).collect();
+            let labels = Labels {
+                origin: Label::<Origin>::from_code(labels[0].into()),
+                activity: Label::<Activity>::from_code(labels[1].into()),
+                evidence: EvidenceSet::from_bits(labels[2].into()),
+                tlp: Label::<Tlp>::from_code(labels[2].into()),
+                ..Labels::default()
+            };
+            let subject = subject.map(|(log, index)| SubjectRef { log: LogId::new(log), index });
+            let review = Label::from_code(review);
+            Content { subject, signals, unknown_signals, labels, review, source, expires_s, unknown }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_packed_comes_back_whole(contents in prop::collection::vec(content(), 1..8)) {
+            let mut descriptions = Descriptions::default();
+            let mut bytes = Vec::new();
+            let places: Vec<_> = contents.iter().map(|content| {
+                let stated = Stated { kind: Kind::Content, time_ms: 7, content: content.clone() };
+                let at = bytes.len();
+                pack(content, &mut bytes);
+                (at, descriptions.number(&stated))
+            }).collect();
+            for (content, (at, number)) in contents.iter().zip(places) {
+                let description = descriptions.get(number);
+                let unpacked = unpack(&bytes[at..], description, 7);
+                prop_assert_eq!(&unpacked.content, content);
+                prop_assert_eq!(signals(&bytes[at..]).collect::<Vec<_>>(), content.signals.clone());
+                prop_assert_eq!(descriptions.number(&unpacked), number, "once each");
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What a record costs a node beyond the match index: memory of view and look-ups, time of fold and replay.
+//!
+//! Records are those of a typical import: a PDQ value with its quality, labels, a review and a source with list, id
+//! and day, from twelve members, nobody saying anything about them. Resident memory is what the process
+//! grows by while they are folded and applied with nothing for the index to do; the same pieces are timed.
+//! The replay is what a start of a node does with a real database: without a snapshot of the index, and with one.
+
+#[path = "http/report.rs"]
+#[expect(dead_code, reason = "latencies are for look-ups")]
+mod report;
+#[path = "view/typical.rs"]
+mod typical;
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Parser;
+use hashpact_core::effect::{IndexChange, StoredEntry, WriteBatch};
+use hashpact_core::view::View;
+use hashpact_node::lookup::replay::replay;
+use hashpact_node::lookup::snapshot::SnapshotPlace;
+use hashpact_node::lookup::{LogExtent, Lookup};
+use hashpact_node::storage::Store;
+use hashpact_protocol::digest::leaf_hash;
+use hashpact_protocol::merkle::Frontier;
+use report::{Report, Target};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use typical::{LOGS, author, entry, origin};
+
+/// Entries made, folded and applied at a time.
+const ENTRIES_AT_ONCE: u64 = 4_096;
+const NOW_MS: u64 = 1_800_000_000_000;
+
+/// Measures memory and time of a record beyond the match index.
+#[derive(Parser)]
+struct Arguments {
+    /// Records whose memory and fold are measured; also at a tenth of them.
+    #[arg(long, default_value_t = 10_000_000)]
+    records: u64,
+    /// Records of the database that is replayed.
+    #[arg(long, default_value_t = 1_000_000)]
+    replayed: u64,
+    /// One JSON object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let report = Report { json: arguments.json };
+    if arguments.records > 0 {
+        memory(report, arguments.records)?;
+    }
+    if arguments.replayed > 0 {
+        start(report, arguments.replayed)?;
+    }
+    Ok(())
+}
+
+/// Memory of view and rows, and the time that they take.
+fn memory(report: Report, records: u64) -> Result<()> {
+    let lookup = Lookup::new(1);
+    let mut view = View::with_key(NOW_MS, [7; 16]);
+    // What making entries and folding them needs for a moment is there before counting begins.
+    View::new(NOW_MS).fold(&author(0), 0, &entry(0, 0).leaf, &entry(0, 0).payload);
+    let before = resident_bytes()?;
+    let (mut folding, mut applying) = (Duration::ZERO, Duration::ZERO);
+    let mut done = 0;
+    for goal in [records / 10, records] {
+        while done < goal {
+            let (log, start) = (done / ENTRIES_AT_ONCE % LOGS, done / ENTRIES_AT_ONCE / LOGS * ENTRIES_AT_ONCE);
+            let entries: Vec<StoredEntry> =
+                (start..start + ENTRIES_AT_ONCE).map(|index| entry(log, index)).collect();
+            let author = author(log);
+            let started = Instant::now();
+            let mut changes = Vec::new();
+            for (index, entry) in (start..).zip(&entries) {
+                changes.extend(view.fold(&author, index, &entry.leaf, &entry.payload));
+            }
+            folding += started.elapsed();
+            changes.iter_mut().for_each(|change| change.index = IndexChange::Keep);
+            let started = Instant::now();
+            lookup.apply(&changes);
+            applying += started.elapsed();
+            done += entries.len() as u64;
+        }
+        let bytes = resident_bytes()?.saturating_sub(before) as f64 / done as f64;
+        report.metric(&format!("view_bytes_per_record_{done}"), bytes, "B", Target::AtMost(200.0));
+    }
+    ensure!(lookup.records_count() as u64 == done, "not every entry became a record");
+    let rate = |took: Duration| done as f64 / took.as_secs_f64();
+    report.metric("view_fold", rate(folding), "entries/s", Target::AtLeast(1_000_000.0));
+    report.metric("view_apply", rate(applying), "entries/s", Target::None);
+    report.metric("view_fold_and_apply", rate(folding + applying), "entries/s", Target::None);
+    Ok(())
+}
+
+/// What a start does with a database of so many records.
+fn start(report: Report, records: u64) -> Result<()> {
+    let dir = tempfile::tempdir().context("temporary folder")?;
+    let store = Arc::new(Store::create(&dir.path().join("database"), typical::CONSORTIUM, "member-0")?);
+    let size = records / LOGS;
+    for log in 0..LOGS {
+        store_log(&store, log, size)?;
+    }
+    let logs: Vec<LogExtent> = (0..LOGS).map(|log| LogExtent { author: author(log), size }).collect();
+    let total = (size * LOGS) as f64;
+    let place = place(&dir.path().join("index.snapshot"));
+    for (name, is_first) in [("replay_without_snapshot", true), ("replay_with_snapshot", false)] {
+        let lookup = Lookup::new(1);
+        let started = Instant::now();
+        let replayed = replay(&store, &lookup, &logs, &place)?;
+        let took = started.elapsed();
+        ensure!(lookup.records_count() as f64 == total, "not every entry became a record");
+        ensure!(replayed.origin.rebuilt().is_some() == is_first, "{:?}", replayed.origin);
+        report.metric(name, total / took.as_secs_f64(), "entries/s", Target::None);
+        if is_first {
+            place.save(&lookup)?;
+        }
+    }
+    Ok(())
+}
+
+fn place(path: &Path) -> SnapshotPlace {
+    SnapshotPlace::new(path.to_owned(), &author(0).member, author(0).log, 1)
+}
+
+fn store_log(store: &Store, log: u64, size: u64) -> Result<()> {
+    let mut frontier = Frontier::empty();
+    for start in (0..size).step_by(ENTRIES_AT_ONCE as usize) {
+        let entries: Vec<StoredEntry> =
+            (start..size.min(start + ENTRIES_AT_ONCE)).map(|index| entry(log, index)).collect();
+        for entry in &entries {
+            frontier.append(leaf_hash(&entry.leaf));
+        }
+        store.write(&WriteBatch {
+            id: 1,
+            log: author(log).log,
+            origin: origin(log),
+            start,
+            entries,
+            frontier: frontier.hashes().to_vec(),
+            note: None,
+            idempotency: Vec::new(),
+            read_back: false,
+            generation: None,
+        })?;
+    }
+    Ok(())
+}
+
+/// Memory of this process that is in RAM.
+fn resident_bytes() -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").context("only Linux tells")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().context("VmRSS")?;
+    Ok(kib * 1024)
+}

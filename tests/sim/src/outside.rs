@@ -1,0 +1,133 @@
+//! The check from outside: what a member's disk holds, written as an audit bundle and verified with the
+//! code that members ship, from the trust anchor alone.
+
+use crate::disk::{Disk, StoredLog};
+use crate::founding::{Founding, Member};
+use hashpact_core::effect::StoredPayload;
+use hashpact_protocol::bundle::archive::{Header, RECORD_BYTES, padding, parse_header};
+use hashpact_protocol::bundle::{
+    BundleLog, BundlePayload, BundleWriter, Findings, Manifest, Member as File, Members, Scope, Section,
+    Sink, verify_bundle,
+};
+use hashpact_protocol::digest::leaf_hash;
+use hashpact_protocol::merkle::{Frontier, consistency_proof};
+use std::convert::Infallible;
+
+/// Writes and verifies a bundle of everything that one member's disk holds.
+pub(crate) fn verify(founding: &Founding, holder: &Member, disk: &Disk, now_s: u64) -> Findings {
+    let archive = write(founding, holder, disk, now_s);
+    let mut trust = Frontier::empty();
+    trust.append(leaf_hash(&founding.chain.suffix_from(0)[0].body));
+    let core = Reader { bytes: &archive.bytes[..archive.annex] };
+    let annex = Reader { bytes: &archive.bytes[archive.annex..] };
+    let (findings, broken) = verify_bundle(core, annex, &trust.root(), &mut ());
+    let Ok(()) = broken.map_or(Ok(()), Err);
+    findings
+}
+
+fn write(founding: &Founding, holder: &Member, disk: &Disk, now_s: u64) -> Archive {
+    let empty = StoredLog::default();
+    let mut authors: Vec<&Member> = founding.members.iter().collect();
+    authors.sort_by(|a, b| a.id.cmp(&b.id));
+    let log_of = |author: &Member| disk.logs.get(&author.log).unwrap_or(&empty);
+    let logs = authors.iter().map(|author| {
+        let size = notes(author, holder, disk).first().map_or(0, |(size, _)| *size);
+        let root = log_of(author).frontier_at(size as usize).root();
+        BundleLog { member: author.id.clone(), n: 1, size, root }
+    });
+    let manifest = Manifest {
+        consortium: founding.chain.current().consortium.clone(),
+        roster_version: 1,
+        roster_root: founding.chain.root(),
+        scope: Scope::All,
+        logs: logs.collect(),
+    };
+    let Ok(mut writer) = BundleWriter::start(Archive::default(), manifest.clone(), &founding.chain) else {
+        unreachable!("in memory")
+    };
+    let mut spans = Vec::new();
+    for (author, log) in authors.iter().zip(&manifest.logs) {
+        let mut whole = BundleWriter::<Archive>::whole_log(log);
+        let mut start = 0;
+        while let Some(count) = whole.next_count().filter(|_| log.size > 0) {
+            let end = start + usize::from(count);
+            let leaves: Vec<Vec<u8>> =
+                log_of(author).entries[start..end].iter().map(|entry| entry.leaf.clone()).collect();
+            writer.leaves(&mut whole, &leaves).expect("the leaves on disk are those of the head");
+            spans.push((*author, log, start, end));
+            start = end;
+        }
+    }
+    writer.annex(&founding.chain).expect("in memory");
+    for (author, log) in authors.iter().zip(&manifest.logs) {
+        for (size, note) in notes(author, holder, disk) {
+            let proof = consistency_proof(log_of(author), size, log.size).expect("sizes in order");
+            writer.checkpoints(log, size, &proof, &[note]).expect("in memory");
+        }
+    }
+    for (number, evidence) in disk.facts.evidence.values().enumerate() {
+        writer.evidence(number, evidence).expect("in memory");
+    }
+    for (author, log, start, end) in spans {
+        let payloads: Vec<BundlePayload<'_>> =
+            log_of(author).entries[start..end].iter().map(|entry| bundled(&entry.payload)).collect();
+        writer.payloads(log, start as u64, &payloads).expect("in memory");
+    }
+    writer.finish(&holder.id, now_s, now_s, &holder.card_key).expect("in memory")
+}
+
+/// The newest signed note that a disk holds of a log, if there is one whose leaves are all there.
+fn notes(author: &Member, holder: &Member, disk: &Disk) -> Vec<(u64, Vec<u8>)> {
+    let Some(log) = disk.logs.get(&author.log) else { return Vec::new() };
+    let note = if author.log == holder.log {
+        disk.lock.as_ref().filter(|lock| lock.size > 0).map(|lock| (lock.size, lock.note.clone()))
+    } else {
+        log.note.as_ref().map(|note| (note.size, note.note.clone()))
+    };
+    note.into_iter().filter(|(size, _)| *size <= log.entries.len() as u64).collect()
+}
+
+fn bundled(payload: &StoredPayload) -> BundlePayload<'_> {
+    match payload {
+        StoredPayload::Present { salt, padded } => BundlePayload::Present { salt, padded },
+        StoredPayload::Withheld => BundlePayload::Withheld,
+        StoredPayload::Erased => BundlePayload::Erased,
+        StoredPayload::NotHere => BundlePayload::NotHere,
+    }
+}
+
+#[derive(Default)]
+struct Archive {
+    bytes: Vec<u8>,
+    annex: usize,
+}
+
+impl Sink for Archive {
+    type Error = Infallible;
+
+    fn write(&mut self, section: Section, bytes: &[u8]) -> Result<(), Infallible> {
+        self.bytes.extend_from_slice(bytes);
+        if section == Section::Core {
+            self.annex = self.bytes.len();
+        }
+        Ok(())
+    }
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+}
+
+impl Members for Reader<'_> {
+    type Error = Infallible;
+
+    fn next(&mut self) -> Result<Option<File>, Infallible> {
+        let Some((record, rest)) = self.bytes.split_first_chunk::<RECORD_BYTES>() else { return Ok(None) };
+        let Header::Member { name, size } = parse_header(record).expect("the writer's own header") else {
+            return Ok(None);
+        };
+        self.bytes = &rest[size + padding(size)..];
+        // Places in the file are of no interest: a problem fails the run.
+        Ok(Some(File { name, content: rest[..size].to_vec(), at: 0 }))
+    }
+}
