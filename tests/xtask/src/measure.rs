@@ -22,7 +22,7 @@ pub(crate) fn run(workspace: &Workspace, name: Benchmark, json: bool, options: &
         Benchmark::Log => whole(workspace, "bench-log", json, options),
         Benchmark::Propagate => whole(workspace, "bench-propagate", json, &[]),
         Benchmark::Quality => quality::run(workspace, json),
-        Benchmark::View => whole(workspace, "bench-view", json),
+        Benchmark::View => whole(workspace, "bench-view", json, options),
     }
 }
 
