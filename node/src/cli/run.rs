@@ -111,8 +111,8 @@ pub async fn run(
         Service::new(identity, submit, Arc::clone(&lookup), Arc::clone(&store), Arc::clone(&metrics));
     let cosign_asks = service.cosign_asks();
     let threads = HttpThreads::start().context("threads for HTTP")?;
-    let server = threads.spawn(bind(config.clone(), service.clone(), tokens, listening));
-    let server = server.await.context("binding the API")??;
+    let bound = threads.spawn(bind(config.clone(), service.clone(), tokens, listening));
+    let server = bound.await.context("binding the API")??;
     service.set_holder(Holder { chain: chain.clone(), member: config.member.clone(), card: keys.card });
     let (http_stop, http_stopped) = watch::channel(false);
     let http = threads.spawn(server.serve(http_stopped));

@@ -236,11 +236,6 @@ fn make_room<T>(held: &mut Vec<T>, lacking: usize) {
 }
 
 impl<'a> Held<'a> {
-    /// The record id.
-    pub(super) fn id(&self) -> RecordId {
-        self.row.id
-    }
-
     /// Whether it counts.
     pub(super) fn status(&self) -> Status {
         self.row.status

@@ -12,7 +12,7 @@ use crate::workspace::Workspace;
 use crate::{Benchmark, bench, index, pdq, quality, setup};
 
 pub(crate) fn run(workspace: &Workspace, name: Benchmark, json: bool, options: &[OsString]) -> Result<()> {
-    let takes_options = matches!(name, Benchmark::Index | Benchmark::Log);
+    let takes_options = matches!(name, Benchmark::Index | Benchmark::Log | Benchmark::View);
     ensure!(options.is_empty() || takes_options, "{name:?} takes no {}", options[0].display());
     match name {
         Benchmark::Audit => bench::audit(workspace, json),

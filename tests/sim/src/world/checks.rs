@@ -135,7 +135,7 @@ impl World {
             let shown = node.published.get(&member.origin).map(|head| head.size);
             assert_eq!(shown, Some(size), "shown by {id}");
             let engine = node.engine.as_ref().expect("all nodes run at the end");
-            let records = engine.view().records().filter(|record| record.log == member.log);
+            let records = engine.view().records().filter(|record| record.author.log == member.log);
             let counted: BTreeSet<u64> = records.map(|record| record.index).collect();
             let sound: BTreeSet<u64> = (0..size).filter(|index| Poison::at(*index) == Poison::None).collect();
             assert_eq!(counted, sound, "records at {id}");
