@@ -250,10 +250,10 @@ impl<'a> Records<'a> {
             let mut held = other.stated.content.signals.iter();
             held.any(|held| own().any(|signal| signal.same_value(held)))
         });
-        let source = |other: &Arc<RecordView>| (other.known.status(), verdict::original_source(other));
+        let sources = carriers.iter().map(|other| (other.known.status(), verdict::original_source(other)));
         Carried {
             first_ms: carriers.iter().map(|other| other.stated.time_ms).min(),
-            sources: verdict::independent_sources(carriers.iter().map(source)),
+            sources: verdict::independent_sources(sources),
         }
     }
 }

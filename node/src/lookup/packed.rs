@@ -246,9 +246,8 @@ mod tests {
     fn source() -> impl Strategy<Value = Source> {
         let token = || "[a-z0-9._-]{1,64}".prop_map(|text| Token::new(&text).expect("valid"));
         let date = (0..2_932_896_u64).prop_map(|days| Date::from_days(days).expect("valid"));
-        (token(), prop::option::of(token()), prop::option::of(token()), prop::option::of(date)).prop_map(
-            |(organisation, list, id, date)| Source { list, id, date, ..Source::new(organisation) },
-        )
+        (token(), prop::option::of(token()), prop::option::of(token()), prop::option::of(date))
+            .prop_map(|(organisation, list, id, date)| Source { list, id, date, ..Source::new(organisation) })
     }
 
     prop_compose! {

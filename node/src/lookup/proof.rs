@@ -89,8 +89,9 @@ impl Lookup {
         let mut some: Vec<(u64, Signal)> = Vec::new();
         let flush = |some: &mut Vec<(u64, Signal)>| {
             let changes = some.iter();
-            index
-                .apply(changes.filter_map(|(number, signal)| index_change(signal, *number, IndexChange::Add)));
+            index.apply(
+                changes.filter_map(|(number, signal)| index_change(signal, *number, IndexChange::Add)),
+            );
             some.clear();
         };
         self.for_each_standing(|record| {

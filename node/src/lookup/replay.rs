@@ -12,8 +12,8 @@
 //! come first in any case, so that no record matches for a moment that was withdrawn long ago; the view
 //! does not mind the order.
 
-use super::rows::table_key;
 use super::restored::{LogExtent, Restored, for_each_leaf};
+use super::rows::table_key;
 use super::snapshot::{SnapshotPlace, Unusable};
 use super::tag::Tag;
 use super::{Contradiction, Lookup};

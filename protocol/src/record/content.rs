@@ -150,7 +150,8 @@ impl Content {
                 KEY_REVIEW => content.review = Label::read_plain(cursor)?,
                 KEY_SIGNALS => content.signals = read_plain_signals(cursor)?,
                 KEY_EXPIRES => {
-                    let expires_s = cursor.unsigned().filter(|expires_s| (1..=TIME_S_MAX).contains(expires_s));
+                    let expires_s =
+                        cursor.unsigned().filter(|expires_s| (1..=TIME_S_MAX).contains(expires_s));
                     content.expires_s = Some(expires_s?);
                 }
                 KEY_LABELS => content.labels = Labels::read_plain(cursor)?,

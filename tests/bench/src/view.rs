@@ -68,7 +68,8 @@ fn memory(report: Report, records: u64) -> Result<()> {
     let mut done = 0;
     for goal in [records / 10, records] {
         while done < goal {
-            let (log, start) = (done / ENTRIES_AT_ONCE % LOGS, done / ENTRIES_AT_ONCE / LOGS * ENTRIES_AT_ONCE);
+            let (log, start) =
+                (done / ENTRIES_AT_ONCE % LOGS, done / ENTRIES_AT_ONCE / LOGS * ENTRIES_AT_ONCE);
             let entries: Vec<StoredEntry> =
                 (start..start + ENTRIES_AT_ONCE).map(|index| entry(log, index)).collect();
             let author = author(log);

@@ -47,7 +47,10 @@ fn resolve_one(draft: Draft, own: &MemberId, view: &View) -> Result<Statement, S
         Draft::Retraction { subject, reason } => {
             let record = find(&subject, view)?;
             if record.author.member != *own {
-                return Err(SubmitError::NotAuthor { record: subject, author: record.author.member.to_string() });
+                return Err(SubmitError::NotAuthor {
+                    record: subject,
+                    author: record.author.member.to_string(),
+                });
             }
             if record.status() == Status::Retracted {
                 return Err(SubmitError::AlreadyRetracted(subject));

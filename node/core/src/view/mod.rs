@@ -29,9 +29,7 @@ mod tests;
 pub use ids::Ids;
 pub use numbers::{BLOCK_ENTRIES, Block, Numbers};
 pub use reach::{PDQ_ONES_MAX, PDQ_ONES_MIN, PDQ_QUALITY_MIN, Reach, reach};
-pub use record::{
-    KnownRecord, OpinionCounts, RecordView, Standing, Stated, Statement, Status, StatusReason,
-};
+pub use record::{KnownRecord, OpinionCounts, RecordView, Standing, Stated, Statement, Status, StatusReason};
 
 use crate::effect::{IndexChange, StoredPayload, ViewChange};
 use hashpact_protocol::digest::{LeafHash, LogId, RecordId, leaf_hash};
@@ -353,7 +351,8 @@ pub fn read_record(
     if known_leaf.kind == Kind::Retraction {
         return None;
     }
-    let Read::Payload(Payload::Record(Record::Content(content))) = read_stored(&known_leaf, leaf, payload) else {
+    let Read::Payload(Payload::Record(Record::Content(content))) = read_stored(&known_leaf, leaf, payload)
+    else {
         return None;
     };
     let subject = Subject {

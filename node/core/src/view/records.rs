@@ -3,9 +3,9 @@
 //! Ids stand in columns, one for each block of leaf indexes of a log; nothing else is kept of a record
 //! that nobody has said anything about. Its signals and labels went to the look-ups when it was stated.
 
+use super::Author;
 use super::ids::Ids;
 use super::numbers::{Block, Numbers};
-use super::Author;
 use hashpact_protocol::digest::{LogId, RecordId};
 use hashpact_protocol::record::SubjectRef;
 use std::collections::BTreeMap;

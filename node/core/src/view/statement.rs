@@ -72,8 +72,10 @@ impl About {
                 Some((member.clone(), statement))
             })
             .collect();
-        let (status, reason) =
-            self.withdrawn(subject).or_else(|| subject.lapsed(now_ms)).unwrap_or_else(|| disputed(&statements));
+        let (status, reason) = self
+            .withdrawn(subject)
+            .or_else(|| subject.lapsed(now_ms))
+            .unwrap_or_else(|| disputed(&statements));
         Standing { status, reason, statements }
     }
 
