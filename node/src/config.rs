@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 /// Longest time between two index snapshots, in seconds: a week.
 const SNAPSHOT_INTERVAL_MAX_S: u64 = 7 * 86_400;
 
+/// Longest time between two receipts, in seconds: a year.
+const RECEIPT_INTERVAL_MAX_S: u64 = 366 * 86_400;
+
 /// The file as written.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +34,9 @@ pub struct RawConfig {
     /// The match index.
     #[serde(default)]
     pub index: RawIndex,
+    /// Statements that this node makes by itself.
+    #[serde(default)]
+    pub receipts: RawReceipts,
     /// Logging.
     #[serde(default)]
     pub log: RawLog,
@@ -112,6 +118,20 @@ impl Default for RawIndex {
     }
 }
 
+/// `[receipts]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawReceipts {
+    /// Shortest time between two receipts, in seconds; 0: none are written.
+    pub interval_s: u64,
+}
+
+impl Default for RawReceipts {
+    fn default() -> Self {
+        Self { interval_s: 86_400 }
+    }
+}
+
 /// `[log]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -153,6 +173,8 @@ pub struct Config {
     pub http: RawHttp,
     /// `[index]`
     pub index: RawIndex,
+    /// `[receipts]`
+    pub receipts: RawReceipts,
     /// `[log]`
     pub log: RawLog,
 }
@@ -250,6 +272,11 @@ impl Config {
             let rule = format!("must be 0 to {SNAPSHOT_INTERVAL_MAX_S}");
             return Err(value("index.snapshot_interval_s", &given, &rule));
         }
+        if raw.receipts.interval_s > RECEIPT_INTERVAL_MAX_S {
+            let given = raw.receipts.interval_s.to_string();
+            let rule = format!("must be 0 to {RECEIPT_INTERVAL_MAX_S}");
+            return Err(value("receipts.interval_s", &given, &rule));
+        }
         for (field, addresses, role) in [
             ("network.listen", &raw.network.listen, AddressRole::Listen),
             ("network.advertise", &raw.network.advertise, AddressRole::Dial),
@@ -266,6 +293,7 @@ impl Config {
             http_listen,
             http: raw.http,
             index: raw.index,
+            receipts: raw.receipts,
             log: raw.log,
         })
     }
@@ -357,6 +385,7 @@ mod tests {
         assert_eq!(format!("{:?}", sample.network), format!("{:?}", bare.network));
         assert_eq!(format!("{:?}", sample.http), format!("{:?}", bare.http));
         assert_eq!(format!("{:?}", sample.index), format!("{:?}", bare.index));
+        assert_eq!(format!("{:?}", sample.receipts), format!("{:?}", bare.receipts));
         assert_eq!(format!("{:?}", sample.log), format!("{:?}", bare.log));
     }
 
@@ -375,6 +404,10 @@ mod tests {
             (
                 "member = \"acme\"\ndata_dir = \"d\"\n[index]\nsnapshot_interval_s = 604801",
                 "index.snapshot_interval_s = \"604801\": must be 0 to 604800",
+            ),
+            (
+                "member = \"acme\"\ndata_dir = \"d\"\n[receipts]\ninterval_s = 31622401",
+                "receipts.interval_s = \"31622401\": must be 0 to 31622400",
             ),
             ("member = \"acme\"\ndata_dir = \"d\"\n[index]\nevery = 1", "unknown field `every`"),
             ("member = \"acme\"\ndata_dir = \"d\"\n[log]\nformat = \"xml\"", "xml"),

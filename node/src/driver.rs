@@ -13,7 +13,8 @@ use crate::network::{NetworkEvent, NetworkHandle, NetworkStopped};
 use crate::service::{CosignAsk, Submission};
 use crate::storage::{LockFile, Store, StoreError};
 use hashpact_core::effect::{
-    FactWrite, ForkedLog, LockState, PayloadBatch, PublishedHead, SubmitError, Timer, WriteBatch, WriteId,
+    AheadBatch, FactWrite, ForkedLog, HoldingRead, LockState, PayloadBatch, PublishedHead, SubmitError,
+    Timer, WriteBatch, WriteId,
 };
 use hashpact_core::event::Submit;
 use hashpact_core::health::Health;
@@ -43,6 +44,7 @@ enum Job {
     Fact(FactWrite),
     Lock(WriteId, LockState),
     Payloads(PayloadBatch),
+    Ahead(AheadBatch),
     Missing { log: LogId, after: Option<u64>, count_max: usize },
 }
 
@@ -292,6 +294,7 @@ impl Driver {
                 Effect::WriteLock { write, lock } => self.job(Job::Lock(write, lock))?,
                 Effect::WriteFact(fact) => self.job(Job::Fact(fact))?,
                 Effect::ReadTree { read, log, old, new } => self.read_tree(read, log, old, new),
+                Effect::ReadHoldings { read, logs } => self.read_holdings(read, logs),
                 Effect::AnswerCosign { request, answer } => {
                     if let Some(sender) = self.cosign_answers.remove(&request) {
                         // The caller may have gone; what was cosigned is remembered.
@@ -317,7 +320,11 @@ impl Driver {
                     })
                     .await;
                 }
+                Effect::ServeEntries { channel, ask } => {
+                    self.serve(channel, move |store| store.proven_entries(&ask).map(Response::Entries)).await;
+                }
                 Effect::WritePayloads(batch) => self.job(Job::Payloads(batch))?,
+                Effect::WriteAhead(batch) => self.job(Job::Ahead(batch))?,
                 Effect::FindMissing { log, after, count_max } => {
                     self.job(Job::Missing { log, after, count_max })?;
                 }
@@ -417,6 +424,27 @@ impl Driver {
         });
     }
 
+    /// Looks stored payloads through on a blocking thread; one look is under way at a time.
+    fn read_holdings(&self, read: u64, logs: Vec<HoldingRead>) {
+        let (store, report) = (Arc::clone(&self.store), self.report.clone());
+        tokio::spawn(async move {
+            let found = tokio::task::spawn_blocking(move || {
+                logs.iter().map(|ask| store.holding(ask)).collect::<Result<Vec<_>, _>>()
+            });
+            let mut salt = [0; 32];
+            let found = match found.await {
+                Ok(Ok(found)) if getrandom::fill(&mut salt).is_ok() => Some(found),
+                Ok(Err(error)) => {
+                    error!(%error, "stored payloads could not be looked through; run fsck");
+                    None
+                }
+                Ok(Ok(_)) | Err(_) => None,
+            };
+            // A loop that has ended needs no answer.
+            let _ = report.send(Event::Holdings { read, found, salt }).await;
+        });
+    }
+
     async fn serve(
         &self,
         channel: u64,
@@ -470,6 +498,10 @@ fn write_loop(
                 Err(error) => Event::WriteFailed { write, detail: error.to_string() },
             },
             Job::Payloads(batch) => match store.write_payloads(&batch) {
+                Ok(()) => Event::Written { write: batch.id, read_back: Vec::new() },
+                Err(error) => Event::WriteFailed { write: batch.id, detail: error.to_string() },
+            },
+            Job::Ahead(batch) => match store.write_ahead(&batch) {
                 Ok(()) => Event::Written { write: batch.id, read_back: Vec::new() },
                 Err(error) => Event::WriteFailed { write: batch.id, detail: error.to_string() },
             },

@@ -7,16 +7,18 @@
 mod cosign;
 mod forks;
 mod peer;
+mod priority;
+mod receipts;
 
 use crate::admit::Peers;
 use crate::append::{OwnIdentity, OwnLog};
 use crate::cosigning::{Collector, count};
 use crate::effect::{
-    CosignedHead, Effect, HeldFacts, Receipts, RequestId, SizedNote, StoredEntry, StoredPayload, SubmitError,
-    Timer, ViewChange, WriteId,
+    CosignedHead, Effect, HeldFacts, HeldPriority, Receipts, RequestId, SizedNote, StoredEntry,
+    StoredPayload, SubmitError, Timer, ViewChange, WriteId,
 };
 use crate::event::{Ack, Channel, Event, Peer, Submit};
-use crate::follow::{Closure, FollowedLog, FollowedStart};
+use crate::follow::{Closure, FollowedLog, FollowedStart, News};
 use crate::forks::Forks;
 use crate::health::{Completeness, Health};
 use crate::limits::{
@@ -33,6 +35,8 @@ use hashpact_protocol::keys::SecretKey;
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::roster::{LogStatus, MemberId, Roster, RosterChain, quorum};
 use hashpact_protocol::wire::{Announce, HeadNote, Hello, Request};
+use priority::Recent;
+use receipts::Receipting;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -82,6 +86,8 @@ pub struct EngineConfig {
     /// Whether something about this node's disk or machine calls for more than the usual comparison
     /// with other members before it appends, and nobody has overridden it.
     pub is_doubtful: bool,
+    /// Shortest time between two receipts of ours, in milliseconds; 0 for none.
+    pub receipt_interval_ms: u64,
 }
 
 /// A log that the database holds, other than our open one.
@@ -106,6 +112,8 @@ pub struct Opening {
     pub last_time_ms: u64,
     /// The other logs on disk, by log id.
     pub held: BTreeMap<LogId, HeldLog>,
+    /// Priority entries on disk, by log; those ahead of a log's end are folded.
+    pub priority: BTreeMap<LogId, HeldPriority>,
     /// What is on disk beside the logs.
     pub facts: HeldFacts,
     /// Entries of all logs in storage order, up to what is signed or held, folded once.
@@ -127,6 +135,8 @@ pub struct Engine {
     /// The largest cosigned heads, by log.
     cosigned: BTreeMap<LogId, CosignedHead>,
     forks: Forks,
+    recent: Recent,
+    receipting: Receipting,
     suspicions: BTreeMap<RequestId, forks::Suspicion>,
     reads: BTreeMap<u64, ReadFor>,
     facts_writing: BTreeSet<WriteId>,
@@ -173,7 +183,8 @@ impl Engine {
     /// # Errors
     /// The reason why this node must not start.
     pub fn open(opening: Opening) -> Result<(Self, Vec<Effect>), StopReason> {
-        let Opening { config, roster, own, last_time_ms, mut held, facts, view, now_ms } = opening;
+        let Opening { config, roster, own, last_time_ms, mut held, mut priority, facts, view, now_ms } =
+            opening;
         let mut out = Out::default();
         let current = roster.current();
         let locked = own.lock.as_ref().map(|lock| lock.origin.as_str());
@@ -190,7 +201,8 @@ impl Engine {
         let own = OwnLog::new(identity, recovered, last_time_ms, blocked, &mut out);
         let mut logs = BTreeMap::new();
         let mut origins = BTreeMap::new();
-        for start in followed(current, own_log, &mut held) {
+        let recent = Recent::new(&mut priority);
+        for start in followed(current, own_log, &mut held, &mut priority) {
             origins.insert(start.origin.clone(), start.author.log);
             logs.insert(start.author.log, FollowedLog::new(start, &mut out));
         }
@@ -219,6 +231,8 @@ impl Engine {
             collector,
             cosigned: BTreeMap::new(),
             forks: Forks::default(),
+            recent,
+            receipting: Receipting::new(config.receipt_interval_ms, now_ms),
             suspicions: BTreeMap::new(),
             reads: BTreeMap::new(),
             facts_writing: BTreeSet::new(),
@@ -286,6 +300,7 @@ impl Engine {
                 }
             }
             Event::LockWritten { write } => self.lock_written(write, now_ms)?,
+            Event::Holdings { read, found, salt } => self.holdings_read(read, found, salt, now_ms),
             Event::WriteFailed { detail, .. } => return Err(StopReason::WriteFailed { detail }),
         }
         Ok(())
@@ -339,6 +354,7 @@ impl Engine {
                 }
                 self.collect(now_ms);
                 self.spread_evidence();
+                self.look_for_receipt(now_ms);
                 let expired = self.view.expire(now_ms);
                 self.out.view(expired);
                 if self.announce_due {
@@ -371,7 +387,14 @@ impl Engine {
         if let Some(fault) = followed.fault {
             self.blame(author.log, fault, target.as_ref());
         }
-        let fold = if followed.is_late { View::supply } else { View::fold };
+        let fold = match followed.news {
+            News::Next => View::fold,
+            News::Payloads => View::supply,
+            News::Ahead => View::fold_ahead,
+        };
+        if followed.news == News::Next {
+            self.recent.note(author.log, &followed.entries);
+        }
         self.fold(&author, &followed.entries, fold);
         if let Some((size, root)) = followed.completed {
             self.confirm_stored(&author, size, root);
@@ -394,6 +417,7 @@ impl Engine {
         // publication, ahead of the receipts.
         let rest = self.out.effects.split_off(mark + 1);
         let entries: Vec<_> = (appended.start..).zip(appended.entries).collect();
+        self.recent.note(author.log, &entries);
         self.fold(&author, &entries, View::fold);
         self.out.effects.extend(rest);
         self.announce_due = true;
@@ -420,7 +444,8 @@ impl Engine {
         self.announced_ms = now_ms;
         self.announce_due = false;
         let notes = self.notes_of(self.own.author().log, self.own.origin(), note).collect();
-        let request = Request::Announce(Announce { notes, priority: Vec::new() });
+        let priority = self.news_of_own(note.size);
+        let request = Request::Announce(Announce { notes, priority });
         self.peers.announce(&request, &mut self.out);
     }
 
@@ -601,7 +626,12 @@ fn own_identity(
     Ok((identity, is_open))
 }
 
-fn followed(roster: &Roster, own: LogId, held: &mut BTreeMap<LogId, HeldLog>) -> Vec<FollowedStart> {
+fn followed(
+    roster: &Roster,
+    own: LogId,
+    held: &mut BTreeMap<LogId, HeldLog>,
+    priority: &mut BTreeMap<LogId, HeldPriority>,
+) -> Vec<FollowedStart> {
     roster
         .logs()
         .filter(|log| log.log_id != own && log.status != &LogStatus::Spare)
@@ -622,6 +652,8 @@ fn followed(roster: &Roster, own: LogId, held: &mut BTreeMap<LogId, HeldLog>) ->
                 frontier: held.frontier,
                 note: held.note,
                 payloads_missing: held.payloads_missing,
+                ahead: priority.remove(&log.log_id).unwrap_or_default().ahead,
+                ahead_max: priority::ahead_max(roster, log.member),
             }
         })
         .collect()

@@ -7,7 +7,7 @@
 use crate::effect::{RequestId, Timer, WriteId};
 use hashpact_protocol::digest::{LeafHash, LogId, RecordId};
 use hashpact_protocol::keys::PublicKey;
-use hashpact_protocol::record::{Content, OpinionValue, Reason, RetractionReason};
+use hashpact_protocol::record::{Content, Gap, OpinionValue, Reason, RetractionReason};
 use hashpact_protocol::wire::{ConsistencyAnswer, Request, Response};
 
 /// A remote node, named by its Ed25519 peer key (the key of its libp2p identity).
@@ -31,7 +31,7 @@ pub enum Event {
         /// The peer.
         peer: Peer,
     },
-    /// A peer asks something. Answered by exactly one `Reply`, `ServeRange` or
+    /// A peer asks something. Answered by exactly one `Reply`, `ServeRange`, `ServeEntries` or
     /// `ServePayloads` with this channel.
     Inbound {
         /// Who asks.
@@ -81,6 +81,15 @@ pub enum Event {
         /// The entries, ascending; none when the end of the list is reached.
         found: Vec<MissingEntry>,
     },
+    /// What [`crate::Effect::ReadHoldings`] found.
+    Holdings {
+        /// The read's number.
+        read: u64,
+        /// Log by log in the order asked, or `None` when they could not be read.
+        found: Option<Vec<FoundHolding>>,
+        /// A fresh random salt, for the receipt that may come of it.
+        salt: [u8; 32],
+    },
     /// The lock file of [`crate::Effect::WriteLock`] is synced to disk.
     LockWritten {
         /// The write's id.
@@ -93,6 +102,15 @@ pub enum Event {
         /// The storage engine's own words, for the operator.
         detail: String,
     },
+}
+
+/// What is held of one log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundHolding {
+    /// Runs of entries whose payload is not present, ascending and apart from each other.
+    pub missing: Vec<Gap>,
+    /// Whether an entry that is no receipt stands at or above the size stated last.
+    pub has_grown: bool,
 }
 
 /// An entry that is held without its payload.

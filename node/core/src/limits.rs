@@ -49,6 +49,20 @@ pub const FETCHES_PER_PEER_MAX: usize = 2;
 pub const MISSING_REST_FIRST_MS: u64 = 5_000;
 /// Longest rest between two rounds of asking for missing payloads, in milliseconds.
 pub const MISSING_REST_MAX_MS: u64 = 10 * 60 * 1_000;
+/// Priority entries that one log may have ahead of its end here; its member's quota may allow fewer.
+pub const OVERTAKING_MAX: usize = 1_024;
+/// Bytes of leaves and payloads that one log may have ahead of its end, about.
+pub const OVERTAKING_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Priority indexes of one log that one peer may list without being asked for them yet.
+pub const OVERTAKING_LISTED_MAX: usize = 1_024;
+/// How long a priority entry that is on its way, or asked of somebody, is waited for, in milliseconds.
+pub const OVERTAKING_PATIENCE_MS: u64 = 1_000;
+/// Recent priority entries of one log that this node lists.
+pub const PRIORITY_RECENT_MAX: usize = 1_024;
+/// Recent priority entries that every announcement lists again, in case the last one was lost.
+pub const PRIORITY_AGAIN_MAX: usize = 16;
+/// How long after a start the first receipt waits, in milliseconds: by then a node has caught up, or is far behind.
+pub const RECEIPT_SETTLE_MS: u64 = 10 * 60 * 1_000;
 /// Peers tracked at once, connected or not yet admitted.
 pub const PEERS_MAX: usize = 512;
 /// Statements about one subject that are kept per member.

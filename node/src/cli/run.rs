@@ -126,6 +126,7 @@ pub async fn run(
             peer: keys.peer.public(),
             card,
             is_doubtful,
+            receipt_interval_ms: config.receipts.interval_s.saturating_mul(1_000),
         };
         tokio::task::spawn_blocking(move || open_engine(&store, &lookup, &place, chain, lock_state, seeds))
             .await
@@ -270,9 +271,15 @@ pub(super) fn extents(store: &Store, roster: &Roster, lock: &LockState) -> anyho
             LogStatus::Closed { size, .. } => stored.min(*size),
             _ => stored,
         };
-        LogExtent { author: Author { member: log.member.clone(), n: log.n, log: log.log_id }, size }
+        let end = match log.status {
+            LogStatus::Closed { size, .. } => *size,
+            _ => u64::MAX,
+        };
+        let priority = store.priority(&log.log_id, size, end).context("priority entries")?;
+        let author = Author { member: log.member.clone(), n: log.n, log: log.log_id };
+        Ok(LogExtent { author, size, priority })
     });
-    Ok(logs.collect())
+    logs.collect()
 }
 
 fn open_engine(
@@ -287,6 +294,7 @@ fn open_engine(
     let own_log = LogId::of_origin(&lock.origin);
     let logs = extents(store, roster.current(), &lock)?;
     let counted: BTreeMap<LogId, u64> = logs.iter().map(|extent| (extent.author.log, extent.size)).collect();
+    let priority = logs.iter().map(|extent| (extent.author.log, extent.priority.clone())).collect();
     let Replayed { view, entries, origin } = replay(store, lookup, &logs, place)?;
     info!(entries, duration_ms = now_ms().saturating_sub(now), "replayed the logs");
     let mut own_frontier = Frontier::empty();
@@ -325,8 +333,17 @@ fn open_engine(
         beyond_lock,
         generation: store.generation().context("generation")?,
     };
-    let (engine, effects) =
-        Engine::open(Opening { config, roster, own, last_time_ms, held, facts, view, now_ms: now })?;
+    let (engine, effects) = Engine::open(Opening {
+        config,
+        roster,
+        own,
+        last_time_ms,
+        held,
+        priority,
+        facts,
+        view,
+        now_ms: now,
+    })?;
     Ok(Opened { engine, effects, origin })
 }
 

@@ -43,6 +43,8 @@ impl Clone for Member {
 pub(crate) struct Founding {
     pub(crate) members: Vec<Member>,
     pub(crate) chain: RosterChain,
+    /// How often members state what they hold; 0 for never.
+    pub(crate) receipt_interval_ms: u64,
 }
 
 impl Founding {
@@ -95,7 +97,7 @@ impl Founding {
             .collect();
         let signed: SignedRoster = assemble(&body, &before, signatures).expect("two of three signed");
         let chain = RosterChain::start(&signed, None).expect("a valid roster");
-        Self { members, chain }
+        Self { members, chain, receipt_interval_ms: 0 }
     }
 
     pub(crate) fn author(&self, log: &LogId) -> &Member {
@@ -130,6 +132,7 @@ impl Founding {
             peer: member.peer,
             card: sign_card(&card, &member.card_key),
             is_doubtful: false,
+            receipt_interval_ms: self.receipt_interval_ms,
         }
     }
 

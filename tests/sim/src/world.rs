@@ -6,7 +6,7 @@ use crate::random::Random;
 use crate::rogue::Rogue;
 use hashpact_core::effect::{PublishedHead, Receipts, SubmitError, Timer};
 use hashpact_core::engine::HeldLog;
-use hashpact_core::event::{Ack, Draft, MissingEntry, Peer, SendFailure, Submit};
+use hashpact_core::event::{Ack, Draft, FoundHolding, MissingEntry, Peer, SendFailure, Submit};
 use hashpact_core::recover::OwnDisk;
 use hashpact_core::view::{Author, Status, View};
 use hashpact_core::{Effect, Engine, Event, Opening};
@@ -16,6 +16,7 @@ use hashpact_protocol::wire::{Request, Response};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
+mod backlog;
 mod checks;
 mod faults;
 mod strike;
@@ -54,6 +55,10 @@ pub struct Report {
     pub lost: u64,
     /// Payloads that were looked for because they did not come with their leaves.
     pub sought: u64,
+    /// Priority entries that overtook a backlog.
+    pub overtaken: u64,
+    /// Receipts about payloads that were stated, and found to be true.
+    pub receipts: u64,
     /// Cosignatures released.
     pub cosignatures: u64,
     /// Equivocations of which both halves reached honest members.
@@ -88,6 +93,7 @@ enum Happening {
     Restart { node: usize },
     Link { a: usize, b: usize },
     Read { node: usize, life: u64, read: u64, log: LogId, old: u64, new: u64 },
+    Holdings { node: usize, life: u64, read: u64, found: Vec<FoundHolding>, salt: [u8; 32] },
 }
 
 struct Promise {
@@ -135,19 +141,26 @@ impl World {
     /// A world of `members` members that are started and connected.
     #[must_use]
     pub fn new(seed: u64, members: usize, faults: Faults) -> Self {
-        Self::found(seed, members, false, faults)
+        Self::found(seed, members, false, 0, faults)
     }
 
     /// The same with one more member, which signs two histories.
     #[must_use]
     pub fn with_rogue(seed: u64, honest: usize, faults: Faults) -> Self {
-        Self::found(seed, honest + 1, true, faults)
+        Self::found(seed, honest + 1, true, 0, faults)
     }
 
-    fn found(seed: u64, members: usize, with_rogue: bool, faults: Faults) -> Self {
+    /// A world whose members state what they hold, at most once in an interval.
+    #[must_use]
+    pub fn with_receipts(seed: u64, members: usize, interval_ms: u64, faults: Faults) -> Self {
+        Self::found(seed, members, false, interval_ms, faults)
+    }
+
+    fn found(seed: u64, members: usize, with_rogue: bool, receipt_interval_ms: u64, faults: Faults) -> Self {
         let mut random = Random::new(seed);
         let rogues = usize::from(with_rogue);
-        let founding = Founding::new(&mut random, members, rogues);
+        let mut founding = Founding::new(&mut random, members, rogues);
+        founding.receipt_interval_ms = receipt_interval_ms;
         let rogue = with_rogue.then(|| {
             let mut sides: Vec<usize> = (0..members).map(|_| random.below(2) as usize).collect();
             (sides[0], sides[1]) = (0, 1);
@@ -295,6 +308,17 @@ impl World {
         let reached = own.entries.len() >= signed;
         let mut view = View::new(now_ms);
         let mut others = BTreeMap::new();
+        let mut priority = BTreeMap::new();
+        for log in self.founding.members.iter().map(|member| member.log) {
+            let stored = held.disk.logs.get(&log).map_or(0, |stored| stored.entries.len());
+            let counted = if log == held.member.log { signed.min(stored) } else { stored };
+            let urgent = held.disk.priority(&log, counted);
+            let author = Author { member: self.founding.author(&log).id.clone(), n: 1, log };
+            for (index, entry) in &urgent.ahead {
+                view.fold_ahead(&author, *index, &entry.leaf, &entry.payload);
+            }
+            priority.insert(log, urgent);
+        }
         for (log, stored) in &held.disk.logs {
             let member = self.founding.author(log);
             let visible =
@@ -321,6 +345,7 @@ impl World {
             },
             last_time_ms: 0,
             held: others,
+            priority,
             facts: held.disk.facts.clone(),
             view,
             now_ms,
@@ -402,6 +427,11 @@ impl World {
                     self.step(node, Event::Timer(timer));
                 }
             }
+            Happening::Holdings { node, life, read, found, salt } => {
+                if self.nodes[node].life == life {
+                    self.step(node, Event::Holdings { read, found: Some(found), salt });
+                }
+            }
             Happening::Read { node, life, read, log, old, new } => {
                 if self.nodes[node].life == life {
                     let found = self.nodes[node].disk.logs.get(&log).map(|log| log.consistency(old, new));
@@ -476,6 +506,7 @@ impl World {
             Job::Fact(fact) => Event::Written { write: fact.id, read_back: Vec::new() },
             Job::Lock(write, _) => Event::LockWritten { write },
             Job::Payloads(batch) => Event::Written { write: batch.id, read_back: Vec::new() },
+            Job::Ahead(batch) => Event::Written { write: batch.id, read_back: Vec::new() },
         };
         self.step(node, event);
     }
@@ -505,6 +536,12 @@ impl World {
                     let delay = 1 + self.random.below(5);
                     self.later(delay, Happening::Read { node, life, read, log, old, new });
                 }
+                Effect::ReadHoldings { read, logs } => {
+                    let disk = &self.nodes[node].disk;
+                    let found = logs.iter().map(|ask| disk.holding(ask)).collect();
+                    let (life, salt) = (self.nodes[node].life, self.random.bytes());
+                    self.later(3, Happening::Holdings { node, life, read, found, salt });
+                }
                 Effect::AnswerCosign { .. } => panic!("nobody asked locally"),
                 Effect::Cosigned(_) => {}
                 Effect::Evidence(forked) => {
@@ -528,7 +565,15 @@ impl World {
                     let payloads = self.nodes[node].disk.payloads(&log, &indexes);
                     self.reply(channel, Response::Payloads(payloads));
                 }
+                Effect::ServeEntries { channel, ask } => {
+                    let answer = self.nodes[node].disk.logs[&LogId::new(ask.log)].proven(&ask);
+                    self.reply(channel, Response::Entries(answer));
+                }
                 Effect::WritePayloads(batch) => self.job(node, Job::Payloads(batch)),
+                Effect::WriteAhead(batch) => {
+                    self.report.overtaken += batch.entries.len() as u64;
+                    self.job(node, Job::Ahead(batch));
+                }
                 Effect::FindMissing { log, after, count_max } => {
                     let found = self.nodes[node].disk.logs[&log].missing(after, count_max);
                     self.report.sought += found.len() as u64;

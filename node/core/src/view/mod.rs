@@ -15,12 +15,14 @@
 //! Not here: which matches a member acts on ([`crate::verdict`]) and the search index itself.
 
 mod reach;
+mod receipts;
 mod record;
 mod statement;
 #[cfg(test)]
 mod tests;
 
 pub use reach::{PDQ_ONES_MAX, PDQ_ONES_MIN, PDQ_QUALITY_MIN, Reach, reach};
+pub use receipts::StatedHolding;
 pub use record::{OpinionCounts, RecordView, Statement, Status, StatusReason};
 
 use crate::effect::{IndexChange, StoredPayload, ViewChange};
@@ -28,6 +30,7 @@ use hashpact_protocol::digest::{LeafHash, LogId, RecordId, leaf_hash};
 use hashpact_protocol::leaf::{EntryLeaf, Kind, Leaf, check_commitment, read_leaf, unpad};
 use hashpact_protocol::record::{Payload, Record, read_payload};
 use hashpact_protocol::roster::MemberId;
+use receipts::Receipts;
 use statement::{About, OpinionEntry, RetractionEntry};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,7 +51,7 @@ pub struct Author {
 pub struct FoldCounts {
     /// Records (content).
     pub records: u64,
-    /// Opinions and retractions.
+    /// Opinions, retractions and receipts.
     pub statements: u64,
     /// Entries of a version, kind or codec that this node does not read yet.
     pub opaque: u64,
@@ -76,6 +79,7 @@ pub struct View {
     expired_until_ms: u64,
     counts: BTreeMap<LogId, FoldCounts>,
     contested: BTreeMap<LogId, Contested>,
+    receipts: Receipts,
 }
 
 /// From where on entries of a log are contested, and whether they count at all.
@@ -104,6 +108,16 @@ impl View {
     #[must_use]
     pub fn record(&self, id: &RecordId) -> Option<&Arc<RecordView>> {
         self.records.get(id)
+    }
+
+    /// What a member stated last about the payloads of each log that it holds.
+    pub fn receipts_of(&self, member: &MemberId) -> impl Iterator<Item = &StatedHolding> {
+        self.receipts.of(member)
+    }
+
+    /// What each member stated last about the payloads of a log.
+    pub fn receipts_about(&self, log: &LogId) -> impl Iterator<Item = (&MemberId, &StatedHolding)> {
+        self.receipts.about(log)
     }
 
     /// All records in the order of their ids.
@@ -137,6 +151,21 @@ impl View {
                 Read::Absent => self.count(author, |counts| &mut counts.without_payload),
             },
         }
+    }
+
+    /// Folds in an entry that is held ahead of its log's end. It is counted when the log reaches it and it is
+    /// folded again, which changes nothing that stands: what is kept about a record is a set of entries.
+    pub fn fold_ahead(
+        &mut self,
+        author: &Author,
+        index: u64,
+        leaf: &[u8],
+        payload: &StoredPayload,
+    ) -> Vec<ViewChange> {
+        let before = self.counts(&author.log);
+        let changes = self.fold(author, index, leaf, payload);
+        self.counts.insert(author.log, before);
+        changes
     }
 
     /// Folds in the payload of an entry that was folded without it. The caller does so once each.
@@ -210,6 +239,10 @@ impl View {
                     OpinionEntry { n: author.n, index: leaf.index, time_ms: leaf.time_ms, opinion },
                 );
                 self.derive(&subject)
+            }
+            Record::Receipt(receipt) => {
+                self.receipts.fold(author, leaf, &receipt);
+                self.count(author, |counts| &mut counts.statements)
             }
             Record::Retraction(_) => self.count(author, |counts| &mut counts.void),
         }

@@ -2,6 +2,7 @@
 
 use super::{Faults, Node, World};
 use crate::founding::Member;
+use hashpact_core::effect::StoredPayload;
 use hashpact_core::view::Status;
 use hashpact_protocol::checkpoint::Checkpoint;
 use hashpact_protocol::digest::{LogId, RecordId};
@@ -82,6 +83,7 @@ impl World {
             );
         }
         self.check_cosigned();
+        self.check_receipts();
         self.check_fork();
     }
 
@@ -105,6 +107,31 @@ impl World {
                 assert_eq!(known, Some((size, true, others)), "{} at {}", author.member.id, node.member.id);
             }
         }
+    }
+
+    /// What members state about payloads is of a tree that its author published, and true.
+    fn check_receipts(&mut self) {
+        let mut stated = 0;
+        let reader = self.nodes[0].engine.as_ref().expect("all nodes run at the end");
+        for member in self.honest() {
+            for held in reader.view().receipts_of(&member.member.id) {
+                let holding = &held.holding;
+                let author = self.founding.author(&holding.log);
+                let of_author =
+                    self.nodes.iter().find(|node| node.member.log == author.log).expect("a member");
+                let tree = of_author.disk.logs[&holding.log].frontier_at(holding.size as usize);
+                assert_eq!(tree.root(), holding.root, "{} about {}", member.member.id, author.origin);
+                let entries = &member.disk.logs[&holding.log].entries;
+                for (index, entry) in
+                    (0..holding.size).zip(entries).filter(|(index, _)| holding.holds(*index))
+                {
+                    let is_present = matches!(entry.payload, StoredPayload::Present { .. });
+                    assert!(is_present, "{} holds {index} of {}", member.member.id, author.origin);
+                }
+                stated += 1;
+            }
+        }
+        self.report.receipts += stated;
     }
 
     /// If both histories of the rogue reached honest members, every honest member has the evidence and

@@ -21,12 +21,21 @@ pub enum Step {
     Fact,
     /// The lock file, before a cosignature leaves.
     CosignLock,
+    /// Priority entries ahead of their log's end.
+    Ahead,
 }
 
 impl Step {
     /// All steps.
-    pub const ALL: [Self; 6] =
-        [Self::OwnBatch, Self::Lock, Self::FollowedBatch, Self::LatePayloads, Self::Fact, Self::CosignLock];
+    pub const ALL: [Self; 7] = [
+        Self::OwnBatch,
+        Self::Lock,
+        Self::FollowedBatch,
+        Self::LatePayloads,
+        Self::Fact,
+        Self::CosignLock,
+        Self::Ahead,
+    ];
 }
 
 /// What becomes of a durable step when things go wrong.
@@ -114,6 +123,7 @@ impl World {
                 Job::Write(batch) => batch.id,
                 Job::Lock(write, _) => *write,
                 Job::Payloads(batch) => batch.id,
+                Job::Ahead(batch) => batch.id,
                 Job::Fact(fact) => fact.id,
             };
             let engine = held.engine.as_mut().expect("a node at work");
@@ -137,6 +147,7 @@ fn step_of(job: &Job, node: &Node) -> Step {
         }
         Job::Lock(..) => Step::Lock,
         Job::Payloads(_) => Step::LatePayloads,
+        Job::Ahead(_) => Step::Ahead,
         Job::Fact(_) => Step::Fact,
     }
 }
