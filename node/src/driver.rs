@@ -10,16 +10,18 @@ use crate::host::Host;
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use crate::network::{NetworkEvent, NetworkHandle, NetworkStopped};
+use crate::rosters::RosterFile;
 use crate::service::{CosignAsk, Submission};
 use crate::storage::{LockFile, Store, StoreError};
 use hashpact_core::effect::{
-    AheadBatch, FactWrite, ForkedLog, HoldingRead, LockState, PayloadBatch, PublishedHead, SubmitError,
-    Timer, WriteBatch, WriteId,
+    AheadBatch, FactWrite, ForkedLog, HoldingRead, LockState, PayloadBatch, PublishedHead, RosterWrite,
+    SubmitError, Timer, WriteBatch, WriteId,
 };
 use hashpact_core::event::Submit;
 use hashpact_core::health::Health;
 use hashpact_core::{Effect, Engine, Event, StopReason};
 use hashpact_protocol::digest::LogId;
+use hashpact_protocol::roster::{RosterChain, SignedRoster};
 use hashpact_protocol::wire::{ConsistencyAnswer, CosignAnswer, Refusal, Response};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -46,6 +48,7 @@ enum Job {
     Payloads(PayloadBatch),
     Ahead(AheadBatch),
     Missing { log: LogId, after: Option<u64>, count_max: usize },
+    Roster(RosterWrite),
 }
 
 /// Everything that the loop joins.
@@ -68,6 +71,8 @@ pub struct Driver {
     batch_started: Option<Instant>,
     last_request: u64,
     host: Option<Host>,
+    roster_files: mpsc::Receiver<Vec<SignedRoster>>,
+    adopted: Box<dyn Fn(&RosterChain) + Send>,
     /// Last, so that it is dropped when its inbox and its reports are closed.
     _storage: StorageThread,
 }
@@ -107,6 +112,12 @@ pub struct Parts {
     pub host: Option<Host>,
     /// Local requests to cosign.
     pub cosign_asks: mpsc::Receiver<CosignAsk>,
+    /// Where roster versions are kept.
+    pub rosters: RosterFile,
+    /// Versions that the operator installed while the node runs.
+    pub roster_files: mpsc::Receiver<Vec<SignedRoster>>,
+    /// Who must know of a newer roster beside the engine.
+    pub adopted: Box<dyn Fn(&RosterChain) + Send>,
 }
 
 impl Driver {
@@ -126,6 +137,9 @@ impl Driver {
             submissions,
             cosign_asks,
             host,
+            rosters,
+            roster_files,
+            adopted,
         } = parts;
         let (jobs, inbox) = std::sync::mpsc::sync_channel(WRITES_QUEUED_MAX);
         let (report, done) = mpsc::channel(WRITES_QUEUED_MAX);
@@ -133,7 +147,7 @@ impl Driver {
         let written = report.clone();
         let storage = std::thread::Builder::new()
             .name("storage".to_owned())
-            .spawn(move || write_loop(&writer, lock, &inbox, &written))?;
+            .spawn(move || write_loop(&writer, lock, &rosters, &inbox, &written))?;
         Ok(Self {
             engine,
             store,
@@ -153,6 +167,8 @@ impl Driver {
             batch_started: None,
             last_request: 0,
             host,
+            roster_files,
+            adopted,
             _storage: StorageThread(Some(storage)),
         })
     }
@@ -188,6 +204,7 @@ impl Driver {
                 Some(submission) = self.submissions.recv() => self.accept(submission),
                 Some(ask) = self.cosign_asks.recv(), if stopping_until.is_none() => Some(self.accept_cosign(ask)),
                 Some(event) = self.network_events.recv() => self.translate(event),
+                Some(versions) = self.roster_files.recv() => Some(Event::Roster { versions }),
                 () = tokio::time::sleep(Duration::from_millis(wait_ms)) => None,
             };
             if let Some(event) = event {
@@ -294,6 +311,11 @@ impl Driver {
                 Effect::WriteLock { write, lock } => self.job(Job::Lock(write, lock))?,
                 Effect::WriteFact(fact) => self.job(Job::Fact(fact))?,
                 Effect::ReadTree { read, log, old, new } => self.read_tree(read, log, old, new),
+                Effect::WriteRoster(write) => self.job(Job::Roster(write))?,
+                Effect::Roster(chain) => {
+                    info!(roster.version = chain.version(), "a newer roster is in force");
+                    (self.adopted)(&chain);
+                }
                 Effect::ReadHoldings { read, logs } => self.read_holdings(read, logs),
                 Effect::AnswerCosign { request, answer } => {
                     if let Some(sender) = self.cosign_answers.remove(&request) {
@@ -480,6 +502,7 @@ fn heard(sent: Result<(), NetworkStopped>) -> Result<(), StopReason> {
 fn write_loop(
     store: &Store,
     mut lock: LockFile,
+    rosters: &RosterFile,
     inbox: &std::sync::mpsc::Receiver<Job>,
     report: &mpsc::Sender<Event>,
 ) {
@@ -504,6 +527,10 @@ fn write_loop(
             Job::Ahead(batch) => match store.write_ahead(&batch) {
                 Ok(()) => Event::Written { write: batch.id, read_back: Vec::new() },
                 Err(error) => Event::WriteFailed { write: batch.id, detail: error.to_string() },
+            },
+            Job::Roster(write) => match rosters.add(&write.versions) {
+                Ok(()) => Event::Written { write: write.id, read_back: Vec::new() },
+                Err(error) => Event::WriteFailed { write: write.id, detail: format!("{error:#}") },
             },
             Job::Missing { log, after, count_max } => match store.missing(&log, after, count_max) {
                 Ok(found) => Event::Missing { log, found },

@@ -19,6 +19,7 @@ pub mod keystore;
 pub mod lookup;
 pub mod metrics;
 pub mod network;
+pub mod rosters;
 pub mod service;
 pub mod storage;
 pub mod telemetry;

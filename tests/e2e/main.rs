@@ -15,6 +15,7 @@ mod evidence;
 mod hostile;
 mod http;
 mod index_snapshot;
+mod overtake;
 mod power;
 mod recover;
 mod recovery;

@@ -234,6 +234,12 @@ impl OwnLog {
         write
     }
 
+    /// A newer roster is in force.
+    pub(crate) fn enforce(&mut self, roster_version: u64, other_members: usize) {
+        self.roster_version = roster_version;
+        self.other_members = other_members;
+    }
+
     /// Takes no entry any more, for this reason.
     pub(crate) fn block(&mut self, reason: &'static str) {
         self.blocked = Some(reason);

@@ -7,7 +7,7 @@ use crate::event::{Ack, Channel, Peer};
 use crate::health::Health;
 use crate::view::{FoldCounts, RecordView};
 use hashpact_protocol::digest::{LeafHash, LogId, NodeHash, RecordId, Root};
-use hashpact_protocol::roster::MemberId;
+use hashpact_protocol::roster::{MemberId, RosterChain, SignedRoster};
 use hashpact_protocol::wire::{CosignAnswer, EntriesRequest, Request, Response};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -119,6 +119,10 @@ pub enum Effect {
         /// The logs.
         logs: Vec<HoldingRead>,
     },
+    /// Add these verified roster versions to those on disk, synced, then report `Event::Written`.
+    WriteRoster(RosterWrite),
+    /// From now on this roster counts.
+    Roster(RosterChain),
     /// Answer a local `add-checkpoint` request.
     AnswerCosign {
         /// The request's number.
@@ -301,6 +305,15 @@ pub struct AheadBatch {
     pub log: LogId,
     /// Leaf indexes and entries; proven to belong under a signed head that is consistent with what was held.
     pub entries: Vec<(u64, StoredEntry)>,
+}
+
+/// Roster versions to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RosterWrite {
+    /// Echoed in `Event::Written`.
+    pub id: WriteId,
+    /// The versions behind the newest one on disk, oldest first.
+    pub versions: Vec<SignedRoster>,
 }
 
 /// Which payloads of a log are wanted to be known of.

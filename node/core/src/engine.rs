@@ -6,19 +6,21 @@
 
 mod cosign;
 mod forks;
+mod identity;
 mod peer;
 mod priority;
 mod receipts;
+mod roster;
 
 use crate::admit::Peers;
-use crate::append::{OwnIdentity, OwnLog};
+use crate::append::OwnLog;
 use crate::cosigning::{Collector, count};
 use crate::effect::{
     CosignedHead, Effect, HeldFacts, HeldPriority, Receipts, RequestId, SizedNote, StoredEntry,
     StoredPayload, SubmitError, Timer, ViewChange, WriteId,
 };
 use crate::event::{Ack, Channel, Event, Peer, Submit};
-use crate::follow::{Closure, FollowedLog, FollowedStart, News};
+use crate::follow::{FollowedLog, News};
 use crate::forks::Forks;
 use crate::health::{Completeness, Health};
 use crate::limits::{
@@ -31,12 +33,14 @@ use crate::view::{Author, View};
 use crate::witness::{Asker, Cosigner};
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LogId, Root};
-use hashpact_protocol::keys::SecretKey;
+use hashpact_protocol::keys::{PublicKey, SecretKey};
 use hashpact_protocol::merkle::Frontier;
-use hashpact_protocol::roster::{LogStatus, MemberId, Roster, RosterChain, quorum};
+use hashpact_protocol::roster::{MemberId, Roster, RosterChain, quorum};
 use hashpact_protocol::wire::{Announce, HeadNote, Hello, Request};
+use identity::{followed, own_identity};
 use priority::Recent;
 use receipts::Receipting;
+use roster::{Adopting, is_witness};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -136,6 +140,8 @@ pub struct Engine {
     cosigned: BTreeMap<LogId, CosignedHead>,
     forks: Forks,
     recent: Recent,
+    adopting: Option<Adopting>,
+    cosigner_key: PublicKey,
     receipting: Receipting,
     suspicions: BTreeMap<RequestId, forks::Suspicion>,
     reads: BTreeMap<u64, ReadFor>,
@@ -213,11 +219,8 @@ impl Engine {
             card: config.card,
         };
         let peers = Peers::new(config.peer, hello);
-        // A recovered node holds a new cosigner key, which the roster may not list yet.
-        let listed = current.member(&config.member).and_then(|member| member.cosigner_key);
-        let is_witness =
-            current.witnesses.contains(&config.member) && listed == Some(config.cosigner_key.public());
-        let cosigner = is_witness.then(|| {
+        let cosigner_key = config.cosigner_key.public();
+        let cosigner = is_witness(current, &config.member, &cosigner_key).then(|| {
             Cosigner::new(current.witness_name(&config.member), config.cosigner_key, facts.cosigned)
         });
         let collector = Collector::new(current.witness_keys(&config.member));
@@ -232,6 +235,8 @@ impl Engine {
             cosigned: BTreeMap::new(),
             forks: Forks::default(),
             recent,
+            adopting: None,
+            cosigner_key,
             receipting: Receipting::new(config.receipt_interval_ms, now_ms),
             suspicions: BTreeMap::new(),
             reads: BTreeMap::new(),
@@ -300,6 +305,7 @@ impl Engine {
                 }
             }
             Event::LockWritten { write } => self.lock_written(write, now_ms)?,
+            Event::Roster { versions } => self.installed(&versions, now_ms)?,
             Event::Holdings { read, found, salt } => self.holdings_read(read, found, salt, now_ms),
             Event::WriteFailed { detail, .. } => return Err(StopReason::WriteFailed { detail }),
         }
@@ -355,6 +361,7 @@ impl Engine {
                 self.collect(now_ms);
                 self.spread_evidence();
                 self.look_for_receipt(now_ms);
+                self.spread_roster(now_ms);
                 let expired = self.view.expire(now_ms);
                 self.out.view(expired);
                 if self.announce_due {
@@ -370,6 +377,9 @@ impl Engine {
         }
         if self.cosigner.as_ref().is_some_and(|cosigner| cosigner.is_writing(write)) {
             self.cosign_written();
+            return Ok(());
+        }
+        if self.roster_written(write, now_ms)? {
             return Ok(());
         }
         if self.facts_writing.remove(&write) {
@@ -572,89 +582,4 @@ impl Engine {
     pub fn health(&self) -> Option<&Health> {
         self.health.as_ref()
     }
-}
-
-/// Which log this node writes, and whether the roster has opened it.
-///
-/// A node that has given up its log (`hashpact-node recover`) holds the key and the lock of the next one.
-/// Until the roster opens that, the node follows and serves everything, its former log like
-/// anybody else's, and states nothing.
-fn own_identity(
-    id: &MemberId,
-    key: SecretKey,
-    roster: &Roster,
-    locked: Option<&str>,
-) -> Result<(OwnIdentity, bool), StopReason> {
-    let refuse = |text: String| Err(StopReason::Roster(text));
-    let Some(member) = roster.member(id) else {
-        return refuse(format!("member {} is not in roster version {}", id, roster.version));
-    };
-    if !member.is_active() {
-        return refuse(format!("member {} is no longer active", id));
-    }
-    let former = member.logs.iter().filter(|log| log.status != LogStatus::Spare).map(|log| log.n).max();
-    let next = former.and_then(|former| former.checked_add(1)).unwrap_or(1);
-    let spare = member.logs.iter().find(|log| log.n == next);
-    let is_next = locked == Some(roster.origin(id, next).as_str());
-    let (n, is_open) = match member.open_log() {
-        Some(log) if log.key == key.public() => (log.n, true),
-        _ if is_next && spare.is_none_or(|spare| spare.key == key.public()) => (next, false),
-        Some(log) => {
-            return refuse(format!(
-                "the roster lists key {} for log {} of {}, but this node's log key is {}. If that key is lost, \
-                 give this log up with `hashpact-node recover`",
-                log.key,
-                log.n,
-                id,
-                key.public()
-            ));
-        }
-        None => {
-            return refuse(format!(
-                "member {id} has no open log. Prepare the next one with `hashpact-node recover`, and have governance open it"
-            ));
-        }
-    };
-    let origin = roster.origin(id, n);
-    let identity = OwnIdentity {
-        author: Author { member: id.clone(), n, log: LogId::of_origin(&origin) },
-        origin,
-        key,
-        roster_version: roster.version,
-        other_members: roster.members.iter().filter(|other| other.is_active() && other.id != *id).count(),
-    };
-    Ok((identity, is_open))
-}
-
-fn followed(
-    roster: &Roster,
-    own: LogId,
-    held: &mut BTreeMap<LogId, HeldLog>,
-    priority: &mut BTreeMap<LogId, HeldPriority>,
-) -> Vec<FollowedStart> {
-    roster
-        .logs()
-        .filter(|log| log.log_id != own && log.status != &LogStatus::Spare)
-        .map(|log| {
-            let held = held.remove(&log.log_id).unwrap_or(HeldLog {
-                frontier: Frontier::empty(),
-                note: None,
-                payloads_missing: 0,
-            });
-            FollowedStart {
-                author: Author { member: log.member.clone(), n: log.n, log: log.log_id },
-                origin: log.origin,
-                key: *log.key,
-                closed: match log.status {
-                    LogStatus::Closed { size, root } => Some(Closure { size: *size, root: *root }),
-                    _ => None,
-                },
-                frontier: held.frontier,
-                note: held.note,
-                payloads_missing: held.payloads_missing,
-                ahead: priority.remove(&log.log_id).unwrap_or_default().ahead,
-                ahead_max: priority::ahead_max(roster, log.member),
-            }
-        })
-        .collect()
 }

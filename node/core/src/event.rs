@@ -8,6 +8,7 @@ use crate::effect::{RequestId, Timer, WriteId};
 use hashpact_protocol::digest::{LeafHash, LogId, RecordId};
 use hashpact_protocol::keys::PublicKey;
 use hashpact_protocol::record::{Content, Gap, OpinionValue, Reason, RetractionReason};
+use hashpact_protocol::roster::SignedRoster;
 use hashpact_protocol::wire::{ConsistencyAnswer, Request, Response};
 
 /// A remote node, named by its Ed25519 peer key (the key of its libp2p identity).
@@ -80,6 +81,11 @@ pub enum Event {
         log: LogId,
         /// The entries, ascending; none when the end of the list is reached.
         found: Vec<MissingEntry>,
+    },
+    /// The operator installed roster versions; all that are on disk, oldest first.
+    Roster {
+        /// The versions.
+        versions: Vec<SignedRoster>,
     },
     /// What [`crate::Effect::ReadHoldings`] found.
     Holdings {

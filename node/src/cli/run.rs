@@ -14,6 +14,7 @@ use crate::lookup::snapshot::SnapshotPlace;
 use crate::lookup::{LogExtent, Lookup, SnapshotKeeper, SnapshotTimes};
 use crate::metrics::Metrics;
 use crate::network::{Network, NetworkConfig, NetworkEvent, NetworkHandle, NetworkLimits};
+use crate::rosters::RosterFile;
 use crate::service::{Identity, SUBMISSIONS_QUEUED_MAX, Service};
 use crate::storage::{LockFile, Store};
 use crate::tokens::Tokens;
@@ -140,6 +141,16 @@ pub async fn run(
         }
     };
     lookup.set_loaded();
+    let (tell_roster, roster_files) = mpsc::channel(1);
+    let watching = tokio::spawn(crate::rosters::watch(config.roster_file(), tell_roster));
+    let adopted = {
+        let (service, lookup, place) = (service.clone(), Arc::clone(&lookup), place.clone());
+        move |chain: &RosterChain| {
+            place.set_roster_version(chain.version());
+            lookup.set_roster_version(chain.version());
+            service.adopt(chain);
+        }
+    };
     let keeper = keep_snapshots(&config, place, &lookup, &metrics, &origin)?;
     let (network, network_events) = start_network(&config, &keys.peer)?;
     let driver = Driver::new(Parts {
@@ -153,12 +164,16 @@ pub async fn run(
         submissions,
         cosign_asks,
         host,
+        rosters: RosterFile { path: config.roster_file(), journal: config.journal_file() },
+        roster_files,
+        adopted: Box::new(adopted),
     });
     let outcome = driver.context("storage thread")?.run(effects, shutdown).await;
     if outcome.is_ok() {
         // The loop has ended: what is written now is what the next start finds.
         let _ = tokio::task::spawn_blocking(move || keeper.finish()).await;
     }
+    watching.abort();
     let _ = http_stop.send(true);
     let _ = tokio::time::timeout(Duration::from_secs(5), http).await;
     info!("stopped");

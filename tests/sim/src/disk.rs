@@ -2,13 +2,14 @@
 
 use hashpact_core::effect::{
     AheadBatch, Fact, FactWrite, HeldFacts, HeldPriority, HoldingRead, IdempotencyEntry, LockState,
-    PayloadBatch, SizedNote, StoredEntry, StoredPayload, WriteBatch,
+    PayloadBatch, RosterWrite, SizedNote, StoredEntry, StoredPayload, WriteBatch,
 };
 use hashpact_core::event::{FoundHolding, MissingEntry, Prior};
 use hashpact_protocol::digest::{LeafHash, LogId, NodeHash, leaf_hash, node_hash};
 use hashpact_protocol::leaf::is_overtaking;
 use hashpact_protocol::merkle::{Frontier, HashReader, consistency_proof, inclusion_proof, right_cover};
 use hashpact_protocol::record::Gap;
+use hashpact_protocol::roster::SignedRoster;
 use hashpact_protocol::wire::{
     ConsistencyAnswer, EntriesAnswer, EntriesRequest, ProvenEntry, RangeChunk, WireEntry, WirePayload,
 };
@@ -61,6 +62,8 @@ pub(crate) struct Disk {
     pub(crate) idempotency: BTreeMap<[u8; 32], IdempotencyEntry>,
     pub(crate) facts: HeldFacts,
     pub(crate) generation: u64,
+    /// Roster versions behind the first.
+    pub(crate) rosters: Vec<SignedRoster>,
     /// Entries ahead of their log's end.
     pub(crate) ahead: BTreeMap<LogId, BTreeMap<u64, StoredEntry>>,
     /// Generation of the last cosigning, by log.
@@ -75,6 +78,7 @@ pub(crate) enum Job {
     Lock(u64, LockState),
     Payloads(PayloadBatch),
     Ahead(AheadBatch),
+    Roster(RosterWrite),
 }
 
 impl Disk {
@@ -112,6 +116,11 @@ impl Disk {
                     }
                 }
                 self.raise(write.generation);
+            }
+            Job::Roster(write) => {
+                let new = write.versions.iter().filter(|version| !self.rosters.contains(version));
+                let new: Vec<SignedRoster> = new.cloned().collect();
+                self.rosters.extend(new);
             }
             Job::Ahead(batch) => {
                 let stored = self.logs.get(&batch.log).map_or(0, |log| log.entries.len() as u64);

@@ -335,7 +335,7 @@ impl World {
         }
         let opening = Opening {
             config: self.founding.config(&held.member, now_ms),
-            roster: self.founding.chain.clone(),
+            roster: checks::chain(&self.founding, &held.disk),
             own: OwnDisk {
                 frontier: own.frontier_at(own.entries.len()),
                 at_lock: reached.then(|| own.frontier_at(signed)),
@@ -507,6 +507,7 @@ impl World {
             Job::Lock(write, _) => Event::LockWritten { write },
             Job::Payloads(batch) => Event::Written { write: batch.id, read_back: Vec::new() },
             Job::Ahead(batch) => Event::Written { write: batch.id, read_back: Vec::new() },
+            Job::Roster(write) => Event::Written { write: write.id, read_back: Vec::new() },
         };
         self.step(node, event);
     }
@@ -535,6 +536,11 @@ impl World {
                     let life = self.nodes[node].life;
                     let delay = 1 + self.random.below(5);
                     self.later(delay, Happening::Read { node, life, read, log, old, new });
+                }
+                Effect::WriteRoster(write) => self.job(node, Job::Roster(write)),
+                Effect::Roster(chain) => {
+                    let on_disk = checks::chain(&self.founding, &self.nodes[node].disk);
+                    assert!(chain.version() <= on_disk.version(), "in force before it was persisted");
                 }
                 Effect::ReadHoldings { read, logs } => {
                     let disk = &self.nodes[node].disk;

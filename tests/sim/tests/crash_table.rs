@@ -40,6 +40,7 @@ fn strike(seed: u64, step: Step, fate: Fate) {
             world.run(2_000);
             world.reconnect();
         }
+        Step::Roster => world.install_roster(0),
         Step::Ahead => {
             // The struck node is away while a record that it holds is withdrawn behind many others.
             world.cut_for_good(0, 1);
@@ -66,5 +67,8 @@ fn strike(seed: u64, step: Step, fate: Fate) {
     world.state_one(1);
     world.run(2_000);
     assert!(world.report.acknowledged > acknowledged, "the node goes on");
+    if step == Step::Roster {
+        assert_eq!([0, 1, 2].map(|node| world.roster_version(node)), [Some(2); 3]);
+    }
     world.check();
 }

@@ -69,8 +69,12 @@ impl Engine {
     fn inbound_hello(&mut self, peer: Peer, channel: Channel, hello: &Hello, now_ms: u64) {
         match self.greet(peer, hello, now_ms) {
             Ok(()) => {
-                let ours = self.peers.hello().clone();
+                let ours = self.hello_for(hello.roster_version);
                 self.reply(channel, Response::Hello(ours));
+            }
+            // It may be listed by a version that we do not have yet, and says hello again.
+            Err(_) if self.may_be_listed(hello) => {
+                self.reply(channel, Response::Refused(Refusal::NotAdmitted));
             }
             Err(error) => {
                 self.misbehaved(peer, error.label());
@@ -83,6 +87,9 @@ impl Engine {
     /// Judges a hello. A member that is admitted is told what we hold of its logs: it may have been
     /// restarted while somebody waits for our confirmation.
     fn greet(&mut self, peer: Peer, hello: &Hello, now_ms: u64) -> Result<(), HelloError> {
+        if !self.take_versions(hello) {
+            self.misbehaved(peer, "hello_roster");
+        }
         let known = self.peers.member(&peer).is_some();
         let roster = self.roster.current_shared().clone();
         self.peers.greet(peer, hello, &roster, now_ms, &mut self.out)?;
@@ -169,7 +176,9 @@ impl Engine {
     fn hello_answered(&mut self, peer: Peer, result: Result<Response, SendFailure>, now_ms: u64) {
         match result {
             Ok(Response::Hello(hello)) => {
-                if let Err(error) = self.greet(peer, &hello, now_ms) {
+                if let Err(error) = self.greet(peer, &hello, now_ms)
+                    && !self.may_be_listed(&hello)
+                {
                     self.misbehaved(peer, error.label());
                     self.out.push(Effect::Disconnect { peer, reason: error.label() });
                 }

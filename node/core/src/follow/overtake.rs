@@ -88,6 +88,12 @@ impl Overtaking {
         self.wanted = self.wanted.split_off(&size);
     }
 
+    /// Whether an entry at or above this size is held, or being written.
+    pub(super) fn reaches(&self, size: u64) -> bool {
+        let mut written = self.writing.values().flatten().map(|(index, _)| index);
+        self.held.range(size..).next().is_some() || written.any(|index| *index >= size)
+    }
+
     /// Nothing is looked for any more.
     pub(super) fn clear(&mut self) {
         self.wanted.clear();

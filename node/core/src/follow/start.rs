@@ -1,5 +1,6 @@
 //! What a log is followed from: the roster's word and what is on disk.
 
+use super::{FollowedLog, Target};
 use crate::effect::{SizedNote, StoredEntry};
 use crate::view::Author;
 use hashpact_protocol::digest::Root;
@@ -35,4 +36,30 @@ pub struct Closure {
     pub size: u64,
     /// Root at that size.
     pub root: Root,
+}
+
+impl FollowedLog {
+    /// Whether nothing that is held, or being written, is beyond this end or on another branch than it.
+    pub(crate) fn can_end_at(&self, closure: &Closure) -> bool {
+        let end = self.writing.as_ref().map_or(&self.frontier, |writing| &writing.after);
+        let leads_there =
+            end.size() < closure.size || (end.size(), end.root()) == (closure.size, closure.root);
+        leads_there && !self.overtaking.reaches(closure.size)
+    }
+
+    /// The roster closed the log where [`Self::can_end_at`] says that it can end.
+    pub(crate) fn end_at(&mut self, closure: Closure) {
+        if self.closed == Some(closure) {
+            return;
+        }
+        self.closed = Some(closure);
+        self.frozen = false;
+        for source in self.sources.values_mut().filter(|source| source.head.size > closure.size) {
+            source.head = Target { size: closure.size, root: closure.root, signed: None };
+        }
+        let is_other = |head: &Target| head.size == closure.size && head.root != closure.root;
+        self.sources.retain(|_, source| !is_other(&source.head));
+        self.window.clear();
+        self.overtaking.clear();
+    }
 }

@@ -1,6 +1,7 @@
 //! Nodes that fall far behind and what overtakes then; what members stated by themselves.
 
 use super::{Stated, World};
+use hashpact_core::Event;
 use hashpact_core::effect::StoredEntry;
 use hashpact_core::event::{Ack, Draft};
 use hashpact_core::view::Status;
@@ -44,6 +45,21 @@ impl World {
     pub fn held(&self, node: usize, author: usize) -> u64 {
         let log = self.nodes[author].member.log;
         self.nodes[node].disk.logs.get(&log).map_or(0, |log| log.entries.len() as u64)
+    }
+
+    /// Governance signs a next version, and the operator of one node installs it.
+    pub fn install_roster(&mut self, node: usize) {
+        let chain = super::checks::chain(&self.founding, &self.nodes[node].disk);
+        let version = self.founding.next_version(&chain);
+        self.nodes[node].disk.rosters.push(version);
+        let versions = super::checks::chain(&self.founding, &self.nodes[node].disk).suffix_from(0).to_vec();
+        self.step(node, Event::Roster { versions });
+    }
+
+    /// The roster version in force at a running node.
+    #[must_use]
+    pub fn roster_version(&self, node: usize) -> Option<u64> {
+        Some(self.nodes[node].engine.as_ref()?.roster().version)
     }
 
     /// When a member stated what it holds.

@@ -1,12 +1,14 @@
 //! What must have happened at the end, and what a cosignature must be when it leaves.
 
 use super::{Faults, Node, World};
-use crate::founding::Member;
+use crate::disk::Disk;
+use crate::founding::{Founding, Member};
 use hashpact_core::effect::StoredPayload;
 use hashpact_core::view::Status;
 use hashpact_protocol::checkpoint::Checkpoint;
 use hashpact_protocol::digest::{LogId, RecordId};
 use hashpact_protocol::note::Note;
+use hashpact_protocol::roster::RosterChain;
 use hashpact_protocol::wire::{CosignAnswer, Response};
 use hashpact_protocol::witness::AddCheckpoint;
 use std::collections::{BTreeMap, BTreeSet};
@@ -174,6 +176,15 @@ impl World {
         self.report.forks += 1;
         self.report.contested += contested;
     }
+}
+
+/// The roster versions that a node has on disk.
+pub(super) fn chain(founding: &Founding, disk: &Disk) -> RosterChain {
+    let mut chain = founding.chain.clone();
+    for version in &disk.rosters {
+        chain.advance(version).expect("verified before it was stored");
+    }
+    chain
 }
 
 fn heads(node: &Node, except: Option<&Member>) -> BTreeMap<String, (u64, [u8; 32])> {

@@ -23,11 +23,13 @@ pub enum Step {
     CosignLock,
     /// Priority entries ahead of their log's end.
     Ahead,
+    /// A newer roster.
+    Roster,
 }
 
 impl Step {
     /// All steps.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::OwnBatch,
         Self::Lock,
         Self::FollowedBatch,
@@ -35,6 +37,7 @@ impl Step {
         Self::Fact,
         Self::CosignLock,
         Self::Ahead,
+        Self::Roster,
     ];
 }
 
@@ -124,6 +127,7 @@ impl World {
                 Job::Lock(write, _) => *write,
                 Job::Payloads(batch) => batch.id,
                 Job::Ahead(batch) => batch.id,
+                Job::Roster(write) => write.id,
                 Job::Fact(fact) => fact.id,
             };
             let engine = held.engine.as_mut().expect("a node at work");
@@ -148,6 +152,7 @@ fn step_of(job: &Job, node: &Node) -> Step {
         Job::Lock(..) => Step::Lock,
         Job::Payloads(_) => Step::LatePayloads,
         Job::Ahead(_) => Step::Ahead,
+        Job::Roster(_) => Step::Roster,
         Job::Fact(_) => Step::Fact,
     }
 }
