@@ -19,4 +19,5 @@ mod overtake;
 mod power;
 mod recover;
 mod recovery;
+mod rosters;
 mod tiles;

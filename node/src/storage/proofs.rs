@@ -132,7 +132,11 @@ impl Store {
         }
     }
 
-    pub(super) fn proof_error(&self, log: &LogId, error: ProofReadError<TileReadError<StoreError>>) -> StoreError {
+    pub(super) fn proof_error(
+        &self,
+        log: &LogId,
+        error: ProofReadError<TileReadError<StoreError>>,
+    ) -> StoreError {
         match error {
             ProofReadError::Reader(error) => self.tile_error(log, error),
             ProofReadError::Range(error) => StoreError::Merkle(error),
