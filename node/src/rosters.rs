@@ -73,7 +73,8 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// Tells the versions in the file whenever it was changed, until nobody listens.
 pub(crate) async fn watch(path: PathBuf, tell: mpsc::Sender<Vec<SignedRoster>>) {
-    let mut seen = stamp(&path);
+    // Told once at first: the file may have been replaced while the logs were replayed.
+    let mut seen = None;
     loop {
         tokio::time::sleep(LOOK_INTERVAL).await;
         if tell.is_closed() {
@@ -105,10 +106,10 @@ fn stamp(path: &Path) -> Option<(std::time::SystemTime, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hashpact_protocol::digest::leaf_hash;
+    use hashpact_protocol::digest::{RosterDigest, leaf_hash};
     use hashpact_protocol::keys::SecretKey;
     use hashpact_protocol::merkle::Frontier;
-    use hashpact_protocol::roster::{GovernanceKey, RosterDigest, assemble, sign_roster};
+    use hashpact_protocol::roster::{GovernanceKey, assemble, sign_roster};
 
     /// Three versions that differ in their times.
     fn versions() -> Vec<SignedRoster> {
@@ -173,7 +174,7 @@ mod tests {
         assert!(file.add(&[all[1].clone(), rival]).is_err(), "another version 3");
         assert_eq!(
             std::fs::read(&file.path).expect("read").len(),
-            all.iter().map(|one| one.encode().len()).sum()
+            all.iter().map(|one| one.encode().len()).sum::<usize>()
         );
     }
 }

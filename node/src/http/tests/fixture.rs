@@ -201,6 +201,7 @@ fn open_engine(chain: RosterChain, view: View, held: BTreeMap<LogId, HeldLog>) -
         peer,
         card: sign_card(&card, &key(11)),
         is_doubtful: false,
+        receipt_interval_ms: 0,
     };
     Engine::open(Opening {
         config,
@@ -208,6 +209,7 @@ fn open_engine(chain: RosterChain, view: View, held: BTreeMap<LogId, HeldLog>) -
         own,
         last_time_ms: 0,
         held,
+        priority: BTreeMap::new(),
         facts: HeldFacts::default(),
         view,
         now_ms: NOW_MS,
