@@ -51,6 +51,21 @@ enum Job {
     Roster(RosterWrite),
 }
 
+impl Job {
+    /// What the storage thread does as it is told; anything else is given back.
+    fn of(effect: Effect) -> Result<Self, Box<Effect>> {
+        Ok(match effect {
+            Effect::WriteLock { write, lock } => Self::Lock(write, lock),
+            Effect::WriteFact(fact) => Self::Fact(fact),
+            Effect::WritePayloads(batch) => Self::Payloads(batch),
+            Effect::WriteAhead(batch) => Self::Ahead(batch),
+            Effect::FindMissing { log, after, count_max } => Self::Missing { log, after, count_max },
+            Effect::WriteRoster(write) => Self::Roster(write),
+            other => return Err(Box::new(other)),
+        })
+    }
+}
+
 /// Everything that the loop joins.
 pub struct Driver {
     engine: Engine,
@@ -300,85 +315,92 @@ impl Driver {
 
     async fn perform(&mut self, effects: Vec<Effect>) -> Result<(), StopReason> {
         for effect in effects {
-            match effect {
-                Effect::Write(batch) => {
-                    if batch.read_back {
-                        self.metrics.appended.inc_by(batch.entries.len() as u64);
-                        self.batch_started = Some(Instant::now());
-                    }
-                    self.job(Job::Write(batch))?;
+            match Job::of(effect) {
+                Ok(job) => self.job(job)?,
+                Err(effect) => self.act(*effect).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn act(&mut self, effect: Effect) -> Result<(), StopReason> {
+        match effect {
+            Effect::Write(batch) => {
+                if batch.read_back {
+                    self.metrics.appended.inc_by(batch.entries.len() as u64);
+                    self.batch_started = Some(Instant::now());
                 }
-                Effect::WriteLock { write, lock } => self.job(Job::Lock(write, lock))?,
-                Effect::WriteFact(fact) => self.job(Job::Fact(fact))?,
-                Effect::ReadTree { read, log, old, new } => self.read_tree(read, log, old, new),
-                Effect::WriteRoster(write) => self.job(Job::Roster(write))?,
-                Effect::Roster(chain) => {
-                    info!(roster.version = chain.version(), "a newer roster is in force");
-                    (self.adopted)(&chain);
+                self.job(Job::Write(batch))?;
+            }
+            Effect::ReadTree { read, log, old, new } => self.read_tree(read, log, old, new),
+            Effect::Roster(chain) => {
+                info!(roster.version = chain.version(), "a newer roster is in force");
+                (self.adopted)(&chain);
+            }
+            Effect::ReadHoldings { read, logs } => self.read_holdings(read, logs),
+            Effect::AnswerCosign { request, answer } => {
+                if let Some(sender) = self.cosign_answers.remove(&request) {
+                    // The caller may have gone; what was cosigned is remembered.
+                    let _ = sender.send(answer);
                 }
-                Effect::ReadHoldings { read, logs } => self.read_holdings(read, logs),
-                Effect::AnswerCosign { request, answer } => {
-                    if let Some(sender) = self.cosign_answers.remove(&request) {
-                        // The caller may have gone; what was cosigned is remembered.
-                        let _ = sender.send(answer);
-                    }
+            }
+            Effect::Cosigned(head) => self.lookup.set_cosigned(head),
+            Effect::Evidence(forked) => self.show_fork(forked),
+            Effect::Publish(head) => self.publish(&head),
+            Effect::Send { peer, request_id, request } => {
+                heard(self.network.send(peer, request_id, request).await)?
+            }
+            Effect::Reply { channel, response } => heard(self.network.reply(channel, response).await)?,
+            Effect::ServeRange { channel, log, start, size, entries_max, bytes_max } => {
+                self.serve(channel, move |store| {
+                    store.range(&log, start, size, entries_max, bytes_max).map(Response::Range)
+                })
+                .await;
+            }
+            Effect::ServePayloads { channel, log, indexes, bytes_max } => {
+                self.serve(channel, move |store| {
+                    store.payloads(&log, &indexes, bytes_max).map(Response::Payloads)
+                })
+                .await;
+            }
+            Effect::ServeEntries { channel, ask } => {
+                self.serve(channel, move |store| store.proven_entries(&ask).map(Response::Entries)).await;
+            }
+            Effect::Disconnect { peer, reason } => {
+                info!(peer.id = %peer, reason, "disconnecting a peer");
+                self.metrics.count_refused(reason);
+                heard(self.network.disconnect(peer).await)?;
+            }
+            Effect::Admitted { peer, member, addresses } => {
+                info!(peer.id = %peer, member.id = member, "a member's node is connected");
+                heard(self.network.remember(peer, addresses).await)?;
+            }
+            Effect::SetTimer { timer, at_ms } => {
+                self.timers.insert(timer, at_ms);
+            }
+            Effect::Answer { request, answer } => {
+                if let Some(sender) = self.answers.remove(&request) {
+                    // The caller may have gone; what was appended stays appended.
+                    let _ = sender.send(answer);
                 }
-                Effect::Cosigned(head) => self.lookup.set_cosigned(head),
-                Effect::Evidence(forked) => self.show_fork(forked),
-                Effect::Publish(head) => self.publish(&head),
-                Effect::Send { peer, request_id, request } => {
-                    heard(self.network.send(peer, request_id, request).await)?
-                }
-                Effect::Reply { channel, response } => heard(self.network.reply(channel, response).await)?,
-                Effect::ServeRange { channel, log, start, size, entries_max, bytes_max } => {
-                    self.serve(channel, move |store| {
-                        store.range(&log, start, size, entries_max, bytes_max).map(Response::Range)
-                    })
-                    .await;
-                }
-                Effect::ServePayloads { channel, log, indexes, bytes_max } => {
-                    self.serve(channel, move |store| {
-                        store.payloads(&log, &indexes, bytes_max).map(Response::Payloads)
-                    })
-                    .await;
-                }
-                Effect::ServeEntries { channel, ask } => {
-                    self.serve(channel, move |store| store.proven_entries(&ask).map(Response::Entries)).await;
-                }
-                Effect::WritePayloads(batch) => self.job(Job::Payloads(batch))?,
-                Effect::WriteAhead(batch) => self.job(Job::Ahead(batch))?,
-                Effect::FindMissing { log, after, count_max } => {
-                    self.job(Job::Missing { log, after, count_max })?;
-                }
-                Effect::Disconnect { peer, reason } => {
-                    info!(peer.id = %peer, reason, "disconnecting a peer");
-                    self.metrics.count_refused(reason);
-                    heard(self.network.disconnect(peer).await)?;
-                }
-                Effect::Admitted { peer, member, addresses } => {
-                    info!(peer.id = %peer, member.id = member, "a member's node is connected");
-                    heard(self.network.remember(peer, addresses).await)?;
-                }
-                Effect::SetTimer { timer, at_ms } => {
-                    self.timers.insert(timer, at_ms);
-                }
-                Effect::Answer { request, answer } => {
-                    if let Some(sender) = self.answers.remove(&request) {
-                        // The caller may have gone; what was appended stays appended.
-                        let _ = sender.send(answer);
-                    }
-                }
-                Effect::View(changes) => self.lookup.apply(&changes),
-                Effect::Folded { log, counts } => self.lookup.set_counts(log, counts),
-                Effect::Health(health) => self.show_health(health),
-                Effect::Misbehaviour { peer, rule } => {
-                    warn!(peer.id = %peer, rule, "a peer broke a rule");
-                    self.metrics.count_misbehaviour(rule);
-                }
-                Effect::Stop(reason) => {
-                    error!(%reason, "stopping: this node's own state may be wrong");
-                    return Err(reason);
-                }
+            }
+            Effect::View(changes) => self.lookup.apply(&changes),
+            Effect::Folded { log, counts } => self.lookup.set_counts(log, counts),
+            Effect::Health(health) => self.show_health(health),
+            Effect::Misbehaviour { peer, rule } => {
+                warn!(peer.id = %peer, rule, "a peer broke a rule");
+                self.metrics.count_misbehaviour(rule);
+            }
+            // Jobs for the storage thread are taken out above.
+            Effect::WriteLock { .. }
+            | Effect::WriteFact(_)
+            | Effect::WritePayloads(_)
+            | Effect::WriteAhead(_)
+            | Effect::FindMissing { .. }
+            | Effect::WriteRoster(_) => {}
+            Effect::Stop(reason) => {
+                error!(%reason, "stopping: this node's own state may be wrong");
+                return Err(reason);
             }
         }
         Ok(())

@@ -30,7 +30,7 @@ use hashpact_protocol::leaf::{EntryLeaf, read_leaf};
 use hashpact_protocol::limits::NODE_CARD_LIFETIME_MAX_S;
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::roster::{
-    CardNode, LogStatus, NodeCard, Roster, RosterChain, VerifiedCard, sign_card,
+    CardNode, LogStatus, NodeCard, Roster, RosterChain, SignedRoster, VerifiedCard, sign_card,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -133,24 +133,12 @@ pub async fn run(
             .await
             .context("replay")?
     };
-    let Opened { engine, effects, origin } = match opened {
-        Ok(opened) => opened,
-        Err(error) => {
-            let _ = http_stop.send(true);
-            return Err(error);
-        }
-    };
+    let Opened { engine, effects, origin } = opened.inspect_err(|_| {
+        let _ = http_stop.send(true);
+    })?;
     lookup.set_loaded();
-    let (tell_roster, roster_files) = mpsc::channel(1);
-    let watching = tokio::spawn(crate::rosters::watch(config.roster_file(), tell_roster));
-    let adopted = {
-        let (service, lookup, place) = (service.clone(), Arc::clone(&lookup), place.clone());
-        move |chain: &RosterChain| {
-            place.set_roster_version(chain.version());
-            lookup.set_roster_version(chain.version());
-            service.adopt(chain);
-        }
-    };
+    let roster_files = watch_rosters(&config);
+    let adopted = adopter(&service, &lookup, &place);
     let keeper = keep_snapshots(&config, place, &lookup, &metrics, &origin)?;
     let (network, network_events) = start_network(&config, &keys.peer)?;
     let driver = Driver::new(Parts {
@@ -166,18 +154,38 @@ pub async fn run(
         host,
         rosters: RosterFile { path: config.roster_file(), journal: config.journal_file() },
         roster_files,
-        adopted: Box::new(adopted),
+        adopted,
     });
     let outcome = driver.context("storage thread")?.run(effects, shutdown).await;
     if outcome.is_ok() {
         // The loop has ended: what is written now is what the next start finds.
         let _ = tokio::task::spawn_blocking(move || keeper.finish()).await;
     }
-    watching.abort();
     let _ = http_stop.send(true);
     let _ = tokio::time::timeout(Duration::from_secs(5), http).await;
     info!("stopped");
     Ok(outcome?)
+}
+
+/// Looks from now on whether the operator installs a roster.
+fn watch_rosters(config: &Config) -> mpsc::Receiver<Vec<SignedRoster>> {
+    let (tell, told) = mpsc::channel(1);
+    tokio::spawn(crate::rosters::watch(config.roster_file(), tell));
+    told
+}
+
+/// Who must know of a newer roster beside the engine.
+fn adopter(
+    service: &Service,
+    lookup: &Arc<Lookup>,
+    place: &SnapshotPlace,
+) -> Box<dyn Fn(&RosterChain) + Send> {
+    let (service, lookup, place) = (service.clone(), Arc::clone(lookup), place.clone());
+    Box::new(move |chain| {
+        place.set_roster_version(chain.version());
+        lookup.set_roster_version(chain.version());
+        service.adopt(chain);
+    })
 }
 
 async fn bind(

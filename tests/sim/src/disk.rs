@@ -1,5 +1,6 @@
 //! A disk that takes jobs in order and that a crash may stop between any two of them.
 
+use hashpact_core::Effect;
 use hashpact_core::effect::{
     AheadBatch, Fact, FactWrite, HeldFacts, HeldPriority, HoldingRead, IdempotencyEntry, LockState,
     PayloadBatch, RosterWrite, SizedNote, StoredEntry, StoredPayload, WriteBatch,
@@ -79,6 +80,21 @@ pub(crate) enum Job {
     Payloads(PayloadBatch),
     Ahead(AheadBatch),
     Roster(RosterWrite),
+}
+
+impl Job {
+    /// What the disk does; any other effect is given back.
+    pub(crate) fn of(effect: Effect) -> Result<Self, Box<Effect>> {
+        Ok(match effect {
+            Effect::Write(batch) => Self::Write(batch),
+            Effect::WriteLock { write, lock } => Self::Lock(write, lock),
+            Effect::WriteFact(fact) => Self::Fact(fact),
+            Effect::WritePayloads(batch) => Self::Payloads(batch),
+            Effect::WriteAhead(batch) => Self::Ahead(batch),
+            Effect::WriteRoster(write) => Self::Roster(write),
+            other => return Err(Box::new(other)),
+        })
+    }
 }
 
 impl Disk {
