@@ -57,6 +57,12 @@ impl Window {
         self.target = None;
     }
 
+    /// Whether an entry is in a part that somebody was asked for, or that waits to be stored.
+    pub(super) fn is_on_its_way(&self, index: u64) -> bool {
+        let part = self.parts.range(..=index).next_back();
+        part.is_some_and(|(_, part)| index < part.end && !matches!(part.state, State::Open))
+    }
+
     /// Parts on their way or waiting to be stored.
     pub(super) fn in_hand(&self) -> usize {
         self.parts.values().filter(|part| !matches!(part.state, State::Open)).count()
