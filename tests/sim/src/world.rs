@@ -78,6 +78,8 @@ impl std::ops::AddAssign for Report {
         self.delivered += other.delivered;
         self.lost += other.lost;
         self.sought += other.sought;
+        self.overtaken += other.overtaken;
+        self.receipts += other.receipts;
         self.cosignatures += other.cosignatures;
         self.forks += other.forks;
         self.contested += other.contested;
