@@ -1,6 +1,6 @@
 //! What a node's engine wants done, done in virtual time, and checked on the way.
 
-use super::checks::chain;
+use super::checks;
 use super::{Happening, World};
 use crate::disk::Job;
 use hashpact_core::Effect;
@@ -35,7 +35,7 @@ impl World {
                 self.later(delay, Happening::Read { node, life, read, log, old, new });
             }
             Effect::Roster(chain) => {
-                let on_disk = chain(&self.founding, &self.nodes[node].disk);
+                let on_disk = checks::chain(&self.founding, &self.nodes[node].disk);
                 assert!(chain.version() <= on_disk.version(), "in force before it was persisted");
             }
             Effect::ReadHoldings { read, logs } => {
