@@ -18,12 +18,12 @@ impl World {
                     }
                     self.job(node, job);
                 }
-                Err(effect) => self.act(node, *effect),
+                Err(effect) => self.carry_out(node, *effect),
             }
         }
     }
 
-    fn act(&mut self, node: usize, effect: Effect) {
+    fn carry_out(&mut self, node: usize, effect: Effect) {
         match effect {
             Effect::Publish(head) => self.publish(node, head),
             Effect::Send { peer, request_id, request } => self.send(node, &peer, request_id, request),
