@@ -500,7 +500,10 @@ impl World {
                 if let Request::Cosign(body) = &request {
                     self.cosigning.insert(channel, body.clone());
                 }
-                if self.nodes[to].life == life && self.nodes[to].engine.is_some() && self.linked(to, from) {
+                // What a process sent on a connection goes with the process: its next life has connections of its own.
+                let sender = self.channels.get(&channel).map(|(_, life, ..)| *life);
+                let arrives = self.nodes[to].life == life && sender == Some(self.nodes[from].life);
+                if arrives && self.nodes[to].engine.is_some() && self.linked(to, from) {
                     self.report.delivered += 1;
                     let peer = self.nodes[from].member.peer;
                     self.step(to, Event::Inbound { peer, channel, request });
