@@ -18,6 +18,8 @@ const SNAPSHOT_INTERVAL_MAX_S: u64 = 7 * 86_400;
 const SCRUB_RATE_MAX_MB_S: u32 = 10_000;
 /// Longest time between two passes of the scrub, in seconds: a year.
 const SCRUB_INTERVAL_MAX_S: u64 = 366 * 86_400;
+/// Longest time between two receipts, in seconds: a year.
+const RECEIPT_INTERVAL_MAX_S: u64 = 366 * 86_400;
 
 /// The file as written.
 #[derive(Debug, Clone, Deserialize)]
@@ -39,6 +41,9 @@ pub struct RawConfig {
     /// Reading again what is stored.
     #[serde(default)]
     pub scrub: RawScrub,
+    /// Statements that this node makes by itself.
+    #[serde(default)]
+    pub receipts: RawReceipts,
     /// Logging.
     #[serde(default)]
     pub log: RawLog,
@@ -136,6 +141,20 @@ impl Default for RawScrub {
     }
 }
 
+/// `[receipts]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawReceipts {
+    /// Shortest time between two receipts, in seconds; 0: none are written.
+    pub interval_s: u64,
+}
+
+impl Default for RawReceipts {
+    fn default() -> Self {
+        Self { interval_s: 86_400 }
+    }
+}
+
 /// `[log]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -179,6 +198,8 @@ pub struct Config {
     pub index: RawIndex,
     /// `[scrub]`
     pub scrub: RawScrub,
+    /// `[receipts]`
+    pub receipts: RawReceipts,
     /// `[log]`
     pub log: RawLog,
 }
@@ -284,6 +305,11 @@ impl Config {
             let given = raw.scrub.interval_s.to_string();
             return Err(value("scrub.interval_s", &given, &format!("must be 0 to {SCRUB_INTERVAL_MAX_S}")));
         }
+        if raw.receipts.interval_s > RECEIPT_INTERVAL_MAX_S {
+            let given = raw.receipts.interval_s.to_string();
+            let rule = format!("must be 0 to {RECEIPT_INTERVAL_MAX_S}");
+            return Err(value("receipts.interval_s", &given, &rule));
+        }
         for (field, addresses, role) in [
             ("network.listen", &raw.network.listen, AddressRole::Listen),
             ("network.advertise", &raw.network.advertise, AddressRole::Dial),
@@ -301,6 +327,7 @@ impl Config {
             http: raw.http,
             index: raw.index,
             scrub: raw.scrub,
+            receipts: raw.receipts,
             log: raw.log,
         })
     }
@@ -411,6 +438,7 @@ mod tests {
         assert_eq!(format!("{:?}", sample.http), format!("{:?}", bare.http));
         assert_eq!(format!("{:?}", sample.index), format!("{:?}", bare.index));
         assert_eq!(format!("{:?}", sample.scrub), format!("{:?}", bare.scrub));
+        assert_eq!(format!("{:?}", sample.receipts), format!("{:?}", bare.receipts));
         assert_eq!(format!("{:?}", sample.log), format!("{:?}", bare.log));
     }
 
@@ -429,6 +457,10 @@ mod tests {
             (
                 "member = \"acme\"\ndata_dir = \"d\"\n[index]\nsnapshot_interval_s = 604801",
                 "index.snapshot_interval_s = \"604801\": must be 0 to 604800",
+            ),
+            (
+                "member = \"acme\"\ndata_dir = \"d\"\n[receipts]\ninterval_s = 31622401",
+                "receipts.interval_s = \"31622401\": must be 0 to 31622400",
             ),
             ("member = \"acme\"\ndata_dir = \"d\"\n[index]\nevery = 1", "unknown field `every`"),
             ("member = \"acme\"\ndata_dir = \"d\"\n[scrub]\nrate_mb_s = 10001", "must be 0 to 10000"),

@@ -11,17 +11,19 @@ use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use crate::network::{NetworkEvent, NetworkHandle, NetworkStopped};
 use crate::restored::Restored;
+use crate::rosters::RosterFile;
 use crate::scrub::{ScrubAsk, Told};
 use crate::service::{BackupAsk, CosignAsk, Submission};
 use crate::storage::{LockFile, Store, StoreError};
 use hashpact_core::effect::{
-    FactWrite, ForkedLog, LockState, PayloadBatch, PublishedHead, RepairBatch, SubmitError, Timer,
-    WriteBatch, WriteId,
+    AheadBatch, FactWrite, ForkedLog, HoldingRead, LockState, PayloadBatch, PublishedHead, Receipts,
+    RepairBatch, RosterWrite, SubmitError, Timer, WriteBatch, WriteId,
 };
 use hashpact_core::event::Submit;
 use hashpact_core::health::Health;
 use hashpact_core::{Effect, Engine, Event, StopReason};
 use hashpact_protocol::digest::{LogId, NodeHash};
+use hashpact_protocol::roster::{RosterChain, SignedRoster};
 use hashpact_protocol::wire::{ConsistencyAnswer, CosignAnswer, RangeChunk, Refusal, Response, WirePayload};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -58,11 +60,29 @@ enum Job {
     },
     /// Says what was signed last, for a backup that begins now.
     LockState(oneshot::Sender<LockState>),
+    Ahead(AheadBatch),
     Missing {
         log: LogId,
         after: Option<u64>,
         count_max: usize,
     },
+    Roster(RosterWrite),
+}
+
+impl Job {
+    /// What the storage thread does as it is told; anything else is given back.
+    fn of(effect: Effect) -> Result<Self, Box<Effect>> {
+        Ok(match effect {
+            Effect::WriteLock { write, lock } => Self::Lock(write, lock),
+            Effect::WriteFact(fact) => Self::Fact(fact),
+            Effect::WritePayloads(batch) => Self::Payloads(batch),
+            Effect::Repair(batch) => Self::Repair(batch),
+            Effect::WriteAhead(batch) => Self::Ahead(batch),
+            Effect::FindMissing { log, after, count_max } => Self::Missing { log, after, count_max },
+            Effect::WriteRoster(write) => Self::Roster(write),
+            other => return Err(Box::new(other)),
+        })
+    }
 }
 
 /// Everything that the loop joins.
@@ -88,10 +108,12 @@ pub struct Driver {
     ranges: Arc<Semaphore>,
     ranges_queue: Arc<Semaphore>,
     timers: BTreeMap<Timer, u64>,
-    answers: HashMap<u64, oneshot::Sender<Result<hashpact_core::effect::Receipts, SubmitError>>>,
+    answers: HashMap<u64, oneshot::Sender<Result<Receipts, SubmitError>>>,
     batch_started: Option<Instant>,
     last_request: u64,
     host: Option<Host>,
+    roster_files: mpsc::Receiver<Vec<SignedRoster>>,
+    adopted: Box<dyn Fn(&RosterChain) + Send + Sync>,
     /// Last, so that it is dropped when its inbox and its reports are closed.
     _storage: StorageThread,
 }
@@ -139,6 +161,12 @@ pub struct Parts {
     pub scrub_told: Option<std::sync::mpsc::SyncSender<Told>>,
     /// The mark of a data folder that came from a backup.
     pub restored: Option<Restored>,
+    /// Where roster versions are kept.
+    pub rosters: RosterFile,
+    /// Versions that the operator installed while the node runs.
+    pub roster_files: mpsc::Receiver<Vec<SignedRoster>>,
+    /// Who must know of a newer roster beside the engine.
+    pub adopted: Box<dyn Fn(&RosterChain) + Send + Sync>,
 }
 
 impl Driver {
@@ -162,6 +190,9 @@ impl Driver {
             scrub_told,
             restored,
             host,
+            rosters,
+            roster_files,
+            adopted,
         } = parts;
         let (jobs, inbox) = std::sync::mpsc::sync_channel(WRITES_QUEUED_MAX);
         let (report, done) = mpsc::channel(WRITES_QUEUED_MAX);
@@ -169,7 +200,7 @@ impl Driver {
         let written = report.clone();
         let storage = std::thread::Builder::new()
             .name("storage".to_owned())
-            .spawn(move || write_loop(&writer, lock, &inbox, &written))?;
+            .spawn(move || write_loop(&writer, lock, &rosters, &inbox, &written))?;
         Ok(Self {
             engine,
             store,
@@ -194,6 +225,8 @@ impl Driver {
             batch_started: None,
             last_request: 0,
             host,
+            roster_files,
+            adopted,
             _storage: StorageThread(Some(storage)),
         })
     }
@@ -234,6 +267,7 @@ impl Driver {
                 }
                 Some(ask) = self.scrub_asks.recv() => self.accept_finding(ask)?,
                 Some(event) = self.network_events.recv() => self.translate(event),
+                Some(versions) = self.roster_files.recv() => Some(Event::Roster { versions }),
                 () = tokio::time::sleep(Duration::from_millis(wait_ms)) => None,
             };
             if let Some(event) = event {
@@ -333,85 +367,106 @@ impl Driver {
 
     async fn perform(&mut self, effects: Vec<Effect>) -> Result<(), StopReason> {
         for effect in effects {
-            match effect {
-                Effect::Write(batch) => {
-                    if batch.read_back {
-                        self.metrics.appended.inc_by(batch.entries.len() as u64);
-                        self.batch_started = Some(Instant::now());
-                    }
-                    self.job(Job::Write(batch))?;
-                }
-                Effect::WriteLock { write, lock } => self.job(Job::Lock(write, lock))?,
-                Effect::WriteFact(fact) => self.job(Job::Fact(fact))?,
-                Effect::ReadTree { read, log, old, new } => self.read_tree(read, log, old, new),
-                Effect::AnswerCosign { request, answer } => {
-                    if let Some(sender) = self.cosign_answers.remove(&request) {
-                        // The caller may have gone; what was cosigned is remembered.
-                        let _ = sender.send(answer);
-                    }
-                }
-                Effect::Cosigned(head) => self.lookup.set_cosigned(head),
-                Effect::Evidence(forked) => self.show_fork(forked),
-                Effect::Publish(head) => self.publish(&head),
-                Effect::Send { peer, request_id, request } => {
-                    heard(self.network.send(peer, request_id, request).await)?
-                }
-                Effect::Reply { channel, response } => heard(self.network.reply(channel, response).await)?,
-                Effect::ServeRange { channel, log, start, size, entries_max, bytes_max, shows_payloads } => {
-                    self.serve(channel, move |store| {
-                        let chunk = store.range(&log, start, size, entries_max, bytes_max)?;
-                        Ok(Response::Range(if shows_payloads { chunk } else { hidden(chunk) }))
-                    })
-                    .await;
-                }
-                Effect::ServePayloads { channel, log, indexes, bytes_max } => {
-                    self.serve(channel, move |store| {
-                        store.payloads(&log, &indexes, bytes_max).map(Response::Payloads)
-                    })
-                    .await;
-                }
-                Effect::WritePayloads(batch) => self.job(Job::Payloads(batch))?,
-                Effect::Repair(batch) => self.job(Job::Repair(batch))?,
-                Effect::Healed { log, start, end, payloads_missing } => {
-                    let told = Told::Healed { log, start, end, payloads_missing };
-                    // A scrub that has ended needs no telling.
-                    let _ = self.scrub_told.as_ref().map(|scrub| scrub.try_send(told));
-                }
-                Effect::FindMissing { log, after, count_max } => {
-                    self.job(Job::Missing { log, after, count_max })?;
-                }
-                Effect::Disconnect { peer, reason } => {
-                    info!(peer.id = %peer, reason, "disconnecting a peer");
-                    self.metrics.count_refused(reason);
-                    heard(self.network.disconnect(peer).await)?;
-                }
-                Effect::Admitted { peer, member, addresses } => {
-                    info!(peer.id = %peer, member.id = member, "a member's node is connected");
-                    heard(self.network.remember(peer, addresses).await)?;
-                }
-                Effect::SetTimer { timer, at_ms } => {
-                    self.timers.insert(timer, at_ms);
-                }
-                Effect::Answer { request, answer } => {
-                    if let Some(sender) = self.answers.remove(&request) {
-                        // The caller may have gone; what was appended stays appended.
-                        let _ = sender.send(answer);
-                    }
-                }
-                Effect::View(changes) => self.lookup.apply(&changes),
-                Effect::Folded { log, counts } => self.lookup.set_counts(log, counts),
-                Effect::Health(health) => self.show_health(health),
-                Effect::Misbehaviour { peer, rule } => {
-                    warn!(peer.id = %peer, rule, "a peer broke a rule");
-                    self.metrics.count_misbehaviour(rule);
-                }
-                Effect::Stop(reason) => {
-                    error!(%reason, "stopping: this node's own state may be wrong");
-                    return Err(reason);
-                }
+            match Job::of(effect) {
+                Ok(job) => self.job(job)?,
+                Err(effect) => self.act(*effect).await?,
             }
         }
         Ok(())
+    }
+
+    async fn act(&mut self, effect: Effect) -> Result<(), StopReason> {
+        match effect {
+            Effect::Write(batch) => {
+                if batch.read_back {
+                    self.metrics.appended.inc_by(batch.entries.len() as u64);
+                    self.batch_started = Some(Instant::now());
+                }
+                self.job(Job::Write(batch))?;
+            }
+            Effect::ReadTree { read, log, old, new } => self.read_tree(read, log, old, new),
+            Effect::Roster(chain) => {
+                info!(roster.version = chain.version(), "a newer roster is in force");
+                (self.adopted)(&chain);
+            }
+            Effect::ReadHoldings { read, logs } => self.read_holdings(read, logs),
+            Effect::AnswerCosign { request, answer } => self.cosigned(request, answer),
+            Effect::Cosigned(head) => self.lookup.set_cosigned(head),
+            Effect::Evidence(forked) => self.show_fork(forked),
+            Effect::Publish(head) => self.publish(&head),
+            Effect::Send { peer, request_id, request } => {
+                heard(self.network.send(peer, request_id, request).await)?
+            }
+            Effect::Reply { channel, response } => heard(self.network.reply(channel, response).await)?,
+            Effect::ServeRange { channel, log, start, size, entries_max, bytes_max, shows_payloads } => {
+                self.serve(channel, move |store| {
+                    let chunk = store.range(&log, start, size, entries_max, bytes_max)?;
+                    Ok(Response::Range(if shows_payloads { chunk } else { hidden(chunk) }))
+                })
+                .await;
+            }
+            Effect::ServePayloads { channel, log, indexes, bytes_max } => {
+                self.serve(channel, move |store| {
+                    store.payloads(&log, &indexes, bytes_max).map(Response::Payloads)
+                })
+                .await;
+            }
+            Effect::ServeEntries { channel, ask } => {
+                self.serve(channel, move |store| store.proven_entries(&ask).map(Response::Entries)).await;
+            }
+            Effect::Healed { log, start, end, payloads_missing } => {
+                let told = Told::Healed { log, start, end, payloads_missing };
+                // A scrub that has ended needs no telling.
+                let _ = self.scrub_told.as_ref().map(|scrub| scrub.try_send(told));
+            }
+            Effect::Disconnect { peer, reason } => {
+                info!(peer.id = %peer, reason, "disconnecting a peer");
+                self.metrics.count_refused(reason);
+                heard(self.network.disconnect(peer).await)?;
+            }
+            Effect::Admitted { peer, member, addresses } => {
+                info!(peer.id = %peer, member.id = member, "a member's node is connected");
+                heard(self.network.remember(peer, addresses).await)?;
+            }
+            Effect::SetTimer { timer, at_ms } => {
+                self.timers.insert(timer, at_ms);
+            }
+            Effect::Answer { request, answer } => self.submitted(request, answer),
+            Effect::View(changes) => self.lookup.apply(&changes),
+            Effect::Folded { log, counts } => self.lookup.set_counts(log, counts),
+            Effect::Health(health) => self.show_health(health),
+            Effect::Misbehaviour { peer, rule } => {
+                warn!(peer.id = %peer, rule, "a peer broke a rule");
+                self.metrics.count_misbehaviour(rule);
+            }
+            // Jobs for the storage thread are taken out above.
+            Effect::WriteLock { .. }
+            | Effect::WriteFact(_)
+            | Effect::WritePayloads(_)
+            | Effect::Repair(_)
+            | Effect::WriteAhead(_)
+            | Effect::FindMissing { .. }
+            | Effect::WriteRoster(_) => {}
+            Effect::Stop(reason) => {
+                error!(%reason, "stopping: this node's own state may be wrong");
+                return Err(reason);
+            }
+        }
+        Ok(())
+    }
+
+    fn submitted(&mut self, request: u64, answer: Result<Receipts, SubmitError>) {
+        if let Some(sender) = self.answers.remove(&request) {
+            // The caller may have gone; what was appended stays appended.
+            let _ = sender.send(answer);
+        }
+    }
+
+    fn cosigned(&mut self, request: u64, answer: CosignAnswer) {
+        if let Some(sender) = self.cosign_answers.remove(&request) {
+            // The caller may have gone; what was cosigned is remembered.
+            let _ = sender.send(answer);
+        }
     }
 
     fn show_fork(&self, forked: ForkedLog) {
@@ -481,6 +536,27 @@ impl Driver {
         });
     }
 
+    /// Looks stored payloads through on a blocking thread; one look is under way at a time.
+    fn read_holdings(&self, read: u64, logs: Vec<HoldingRead>) {
+        let (store, report) = (Arc::clone(&self.store), self.report.clone());
+        tokio::spawn(async move {
+            let found = tokio::task::spawn_blocking(move || {
+                logs.iter().map(|ask| store.holding(ask)).collect::<Result<Vec<_>, _>>()
+            });
+            let mut salt = [0; 32];
+            let found = match found.await {
+                Ok(Ok(found)) if getrandom::fill(&mut salt).is_ok() => Some(found),
+                Ok(Err(error)) => {
+                    error!(%error, "stored payloads could not be looked through; run fsck");
+                    None
+                }
+                Ok(Ok(_)) | Err(_) => None,
+            };
+            // A loop that has ended needs no answer.
+            let _ = report.send(Event::Holdings { read, found, salt }).await;
+        });
+    }
+
     async fn serve(
         &self,
         channel: u64,
@@ -528,6 +604,7 @@ fn heard(sent: Result<(), NetworkStopped>) -> Result<(), StopReason> {
 fn write_loop(
     store: &Store,
     mut lock: LockFile,
+    rosters: &RosterFile,
     inbox: &std::sync::mpsc::Receiver<Job>,
     report: &mpsc::Sender<Event>,
 ) {
@@ -545,7 +622,7 @@ fn write_loop(
                 }
                 write_together(store, &batches)
             }
-            other => perform_job(store, &mut lock, other).into_iter().collect(),
+            other => perform_job(store, &mut lock, rosters, other).into_iter().collect(),
         };
         for event in events {
             let failed = matches!(event, Event::WriteFailed { .. });
@@ -571,7 +648,7 @@ fn write_together(store: &Store, batches: &[WriteBatch]) -> Vec<Event> {
 }
 
 /// What the loop must hear of a job, if anything.
-fn perform_job(store: &Store, lock: &mut LockFile, job: Job) -> Option<Event> {
+fn perform_job(store: &Store, lock: &mut LockFile, rosters: &RosterFile, job: Job) -> Option<Event> {
     let written = |write, read_back| Event::Written { write, read_back };
     let (write, done) = match job {
         Job::Write(batch) => return write_together(store, &[batch]).pop(),
@@ -592,6 +669,15 @@ fn perform_job(store: &Store, lock: &mut LockFile, job: Job) -> Option<Event> {
         Job::Fact(fact) => (fact.id, store.write_fact(&fact).map(|()| Some(written(fact.id, Vec::new())))),
         Job::Payloads(batch) => {
             (batch.id, store.write_payloads(&batch).map(|()| Some(written(batch.id, Vec::new()))))
+        }
+        Job::Ahead(batch) => {
+            (batch.id, store.write_ahead(&batch).map(|()| Some(written(batch.id, Vec::new()))))
+        }
+        Job::Roster(write) => {
+            let done = rosters.add(&write.versions).map(|()| written(write.id, Vec::new()));
+            let failed =
+                |error: anyhow::Error| Event::WriteFailed { write: write.id, detail: format!("{error:#}") };
+            return Some(done.unwrap_or_else(failed));
         }
         Job::Repair(batch) => {
             let repaired = |payloads_missing| Some(Event::Repaired { write: batch.id, payloads_missing });

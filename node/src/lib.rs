@@ -21,6 +21,7 @@ pub mod lookup;
 pub mod metrics;
 pub mod network;
 pub mod restored;
+pub mod rosters;
 pub mod scrub;
 pub mod service;
 pub mod storage;

@@ -41,6 +41,7 @@ use restored::Restored;
 use rows::{Held, Rows};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
@@ -52,7 +53,7 @@ pub struct Lookup {
     source: RwLock<Source>,
     rows: RwLock<Rows>,
     state: RwLock<State>,
-    roster_version: u64,
+    roster_version: AtomicU64,
 }
 
 /// Where hits come from. Both parts change together: an index from a snapshot is never asked without
@@ -134,7 +135,7 @@ impl Lookup {
                 view_name: view_name(&BTreeMap::new()),
                 progress: Progress::default(),
             }),
-            roster_version,
+            roster_version: AtomicU64::new(roster_version),
         }
     }
 
@@ -273,7 +274,15 @@ impl Lookup {
     /// What answers were computed from.
     #[must_use]
     pub fn as_of(&self) -> api::AsOf {
-        api::AsOf { view: read(&self.state).view_name.clone(), roster: self.roster_version }
+        api::AsOf {
+            view: read(&self.state).view_name.clone(),
+            roster: self.roster_version.load(Ordering::Relaxed),
+        }
+    }
+
+    /// A newer roster is in force.
+    pub fn set_roster_version(&self, version: u64) {
+        self.roster_version.store(version, Ordering::Relaxed);
     }
 
     /// Size of the index.

@@ -14,13 +14,14 @@ use hashpact_core::event::{Ack, Draft};
 use hashpact_core::view::{RecordView, StatusReason};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId};
+use hashpact_protocol::keys::SecretKey;
 use hashpact_protocol::merkle::TileId;
 use hashpact_protocol::proof::TlogProof;
 use hashpact_protocol::record::{SignalType, Vocabulary as _};
-use hashpact_protocol::roster::{LogRef, LogStatus, Roster, faults_tolerated, quorum};
+use hashpact_protocol::roster::{LogRef, LogStatus, Roster, RosterChain, faults_tolerated, quorum};
 use hashpact_protocol::wire::CosignAnswer;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
@@ -75,7 +76,7 @@ pub struct BackupAsk {
 pub struct Identity {
     /// Member id.
     pub member: String,
-    /// The roster in force.
+    /// The roster in force at the start.
     pub roster: Arc<Roster>,
     /// When the process started.
     pub started: Instant,
@@ -99,9 +100,11 @@ struct Inner {
     store: Arc<Store>,
     metrics: Arc<Metrics>,
     matching: matching::Matching,
-    log_names: BTreeMap<LogId, String>,
+    log_names: RwLock<BTreeMap<LogId, String>>,
     /// Who exports; set once the keys are known.
-    holder: OnceLock<Holder>,
+    holder: RwLock<Option<Arc<Holder>>>,
+    /// The roster in force.
+    roster: RwLock<Arc<Roster>>,
 }
 
 /// Why a read has no answer.
@@ -152,8 +155,9 @@ impl Service {
     ) -> Self {
         let log_names = identity.roster.logs().map(|log| (log.log_id, log.origin)).collect();
         let matching = matching::Matching::default();
-        let (cosign_asks, backup_asks) = (OnceLock::new(), OnceLock::new());
-        let (scrub, holder) = (OnceLock::new(), OnceLock::new());
+        let (cosign_asks, backup_asks, scrub) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        let holder = RwLock::default();
+        let (roster, log_names) = (RwLock::new(identity.roster.clone()), RwLock::new(log_names));
         let inner = Inner {
             identity,
             submissions,
@@ -166,8 +170,21 @@ impl Service {
             matching,
             log_names,
             holder,
+            roster,
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// A newer roster is in force.
+    pub fn adopt(&self, chain: &RosterChain) {
+        let roster = chain.current_shared();
+        *write(&self.inner.log_names) = roster.logs().map(|log| (log.log_id, log.origin)).collect();
+        *write(&self.inner.roster) = Arc::clone(roster);
+        let mut holder = write(&self.inner.holder);
+        if let Some(before) = holder.take() {
+            let card = SecretKey::from_seed(*before.card.seed());
+            *holder = Some(Arc::new(Holder { chain: chain.clone(), member: before.member.clone(), card }));
+        }
     }
 
     /// States records in the own log; answers when the promise holds.
@@ -320,7 +337,7 @@ impl Service {
     /// The members of the roster in force.
     #[must_use]
     pub fn members(&self) -> api::MembersResponse {
-        let roster = &self.inner.identity.roster;
+        let roster = self.inner.roster();
         let members = roster.members.iter().map(|member| api::MemberJson {
             member: member.id.to_string(),
             name: member.name.clone(),
@@ -339,7 +356,7 @@ impl Service {
     #[must_use]
     pub fn logs(&self) -> api::LogsResponse {
         let heads = self.inner.lookup.heads();
-        let roster = &self.inner.identity.roster;
+        let roster = self.inner.roster();
         let logs = roster.logs().filter(|log| *log.status != LogStatus::Spare).map(|log| {
             let head = heads.get(&log.log_id);
             api::LogJson {
@@ -384,7 +401,7 @@ impl Service {
     /// The origin of a member's log, if the roster lists it.
     #[must_use]
     pub fn origin_of(&self, member: &str, n: u32) -> Option<String> {
-        let roster = &self.inner.identity.roster;
+        let roster = self.inner.roster();
         roster.logs().find(|log| log.member.as_str() == member && log.n == n).map(|log| log.origin)
     }
 
@@ -403,7 +420,7 @@ impl Service {
 
 impl Inner {
     fn origin(&self, log: &LogId) -> String {
-        self.log_names.get(log).cloned().unwrap_or_else(|| log.to_hex())
+        read(&self.log_names).get(log).cloned().unwrap_or_else(|| log.to_hex())
     }
 
     fn show(&self, record: &RecordView) -> api::RecordJson {
@@ -434,8 +451,12 @@ impl Inner {
         .with_content(&stated.content)
     }
 
+    fn roster(&self) -> Arc<Roster> {
+        read(&self.roster).clone()
+    }
+
     fn cosigned(&self, log: &LogRef<'_>, head: Option<&CosignedHead>) -> api::CosignedStatus {
-        let witnesses = self.identity.roster.witness_keys(log.member).len();
+        let witnesses = self.roster().witness_keys(log.member).len();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let now_s = crate::driver::now_ms() / 1_000;
         api::CosignedStatus {
@@ -454,7 +475,7 @@ impl Inner {
     fn status(&self) -> api::StatusResponse {
         let (complete, reason) = self.lookup.completeness();
         let health = self.lookup.health();
-        let roster = &self.identity.roster;
+        let roster = self.roster();
         let heads = self.lookup.heads();
         let (cosigned, forked) = (self.lookup.cosigned(), self.lookup.forked());
         let connected: BTreeSet<&str> = health.peers.iter().map(|peer| peer.member.as_str()).collect();
@@ -514,6 +535,14 @@ impl Inner {
             index,
         }
     }
+}
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A status reason as a sentence for people.

@@ -142,6 +142,12 @@ impl Kind {
         matches!(self, Self::Retraction | Self::Erasure)
     }
 
+    /// Whether entries of this kind may overtake a backlog when their leaf asks for it.
+    #[must_use]
+    pub const fn may_overtake(self) -> bool {
+        matches!(self, Self::Retraction | Self::Erasure | Self::Incident | Self::Ruling | Self::Suspension)
+    }
+
     /// Whether the payload of an entry of this kind may be erased.
     #[must_use]
     pub const fn payload_can_be_erased(self) -> bool {
@@ -185,6 +191,12 @@ pub struct Leaf {
 }
 
 impl Leaf {
+    /// Whether it overtakes a backlog: it asks for it, and its kind may.
+    #[must_use]
+    pub const fn overtakes(&self) -> bool {
+        self.priority && self.kind.may_overtake()
+    }
+
     /// The 136 bytes.
     #[must_use]
     pub fn encode(&self) -> [u8; LEAF_BYTES] {
@@ -253,6 +265,13 @@ pub fn read_leaf(bytes: &[u8], expected_log: &LogId, expected_index: u64) -> Ent
         Err(reason) => EntryLeaf::Void(reason),
         Ok(()) => raw.name(),
     }
+}
+
+/// Whether the leaf that stands at this place overtakes a backlog, decided without reading most leaves.
+#[must_use]
+pub fn is_overtaking(bytes: &[u8], log: &LogId, index: u64) -> bool {
+    bytes.get(5).is_some_and(|flags| flags & FLAG_PRIORITY != 0)
+        && matches!(read_leaf(bytes, log, index), EntryLeaf::Known(leaf) if leaf.overtakes())
 }
 
 /// The fields as they stand, before any is believed.

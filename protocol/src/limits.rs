@@ -40,6 +40,10 @@ pub const UNKNOWN_FIELDS_MAX: usize = 16;
 pub const SIGNALS_PER_RECORD_MAX: usize = 64;
 /// Longest token (organisation, list, identifier within a list).
 pub const TOKEN_MAX_BYTES: usize = 64;
+/// Logs that one receipt speaks about.
+pub const RECEIPT_LOGS_MAX: usize = 256;
+/// Runs of missing payloads in one receipt, over all its logs.
+pub const RECEIPT_GAPS_MAX: usize = 1024;
 /// Largest quality of a signal; quality runs from 0 to this.
 pub const QUALITY_MAX: u8 = 100;
 /// Latest `expires` that a record may state: the last second of the year 9999.
@@ -136,6 +140,8 @@ const _: () = {
     // and two kilobytes for subject, labels, source and unknown fields.
     assert!(SIGNALS_PER_RECORD_MAX * (UNKNOWN_SIGNAL_MAX_BYTES + 16) + 2048 <= PAYLOAD_CBOR_MAX_BYTES);
     assert!(UNKNOWN_SIGNAL_MAX_BYTES >= 144);
+    // So does the largest receipt: per log two digests with their heads, a size and a list, per gap two integers.
+    assert!(RECEIPT_LOGS_MAX * (2 * 34 + 9 + 4) + RECEIPT_GAPS_MAX * 18 + 1024 <= PAYLOAD_CBOR_MAX_BYTES);
     // One entry with the largest leaf and payload always fits a chunk, so sync always progresses.
     assert!(ENTRY_LEAF_MAX_BYTES + SALT_BYTES + PAYLOAD_PADDED_MAX_BYTES + 64 <= RANGE_BYTES_MAX);
     // A full chunk, its per-entry framing and its cover fit the envelope.

@@ -5,6 +5,7 @@
 
 mod vector_files;
 mod vector_writer;
+mod wire_priority;
 mod wire_samples;
 mod wire_witness;
 
@@ -15,18 +16,19 @@ use hashpact_protocol::limits::{
 };
 use hashpact_protocol::roster::{CONSORTIUM_ID_MAX_BYTES, ORIGIN_MAX_BYTES};
 use hashpact_protocol::wire::bounds::{
-    ANNOUNCE_NOTES_MAX, ANNOUNCE_PRIORITY_MAX, Bounded, COVER_NODES_MAX, HEADS_MAX, HELLO_ROSTERS_MAX,
-    PAYLOADS_ASKED_MAX,
+    ANNOUNCE_NOTES_MAX, ANNOUNCE_PRIORITY_MAX, Bounded, COVER_NODES_MAX, ENTRIES_ASKED_MAX, HEADS_MAX,
+    HEADS_PRIORITY_MAX, HELLO_ROSTERS_MAX, PAYLOADS_ASKED_MAX,
 };
 use hashpact_protocol::wire::{
-    Announce, DecodeFault, HeadNote, Hello, PayloadsRequest, RangeChunk, RangeRequest, Refusal, Request,
-    Response, Stored, WireEntry, WireError, WirePayload, decode_request, decode_response, encode_request,
-    encode_response,
+    Announce, DecodeFault, EntriesAnswer, EntriesRequest, HeadNote, Heads, Hello, PayloadsRequest,
+    RangeChunk, RangeRequest, Refusal, Request, Response, Stored, WireEntry, WireError, WirePayload,
+    decode_request, decode_response, encode_request, encode_response,
 };
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use vector_files::read_area;
 use vector_writer::{Vector, compare_or_update};
+use wire_priority::{entries_request, proven};
 use wire_samples::{
     CONSORTIUM, ORIGIN, Raw, Refused, accepted_requests, accepted_responses, chunk, head, hello, payloads,
     payloads_request, range, raw, raw_payloads, raw_range, refused_encodings, refused_requests,
@@ -46,10 +48,12 @@ fn all_vectors() -> Vec<Vector> {
     let requests = accepted_requests()
         .into_iter()
         .chain(wire_witness::requests())
+        .chain(wire_priority::requests())
         .map(|(name, reason, message)| (name, reason, encode_request(&message).unwrap(), "request"));
     let responses = accepted_responses()
         .into_iter()
         .chain(wire_witness::responses())
+        .chain(wire_priority::responses())
         .map(|(name, reason, message)| (name, reason, encode_response(&message).unwrap(), "response"));
     let mut vectors: Vec<Vector> = requests.chain(responses).map(accept).collect();
     vectors.extend(
@@ -57,9 +61,11 @@ fn all_vectors() -> Vec<Vector> {
             .into_iter()
             .chain(refused_requests())
             .chain(refused_witness_requests())
+            .chain(wire_priority::refused_requests())
             .map(reject("request")),
     );
-    vectors.extend(refused_responses().into_iter().map(reject("response")));
+    let refused = refused_responses().into_iter().chain(wire_priority::refused_responses());
+    vectors.extend(refused.map(reject("response")));
     vectors
 }
 
@@ -115,6 +121,14 @@ fn encoding_is_the_specified_one() {
 
     let asked = [4, 0, 250, 251, 0xfb, 0x00, 252, 0x70, 0x11, 0x01, 0x00, 252, 0x00, 0x00, 0x01, 0x00];
     assert_eq!(encode_request(&Request::Payloads(payloads_request())).unwrap(), raw_payloads(&asked).0);
+    let asked =
+        [250, 252, 0x70, 0x11, 0x01, 0x00, 2, 250, 252, 0x6f, 0x11, 0x01, 0x00, 252, 0x00, 0x00, 0x01, 0x00];
+    let expected = raw(9).repeat(&[0x11], 32).bytes(&asked);
+    assert_eq!(encode_request(&Request::Entries(entries_request())).unwrap(), expected.0);
+    let answer = EntriesAnswer { consistency: vec![[0x44; 32]], entries: vec![proven(1, 2, 1)] };
+    let expected =
+        raw(8).byte(1).repeat(&[0x44], 32).bytes(&[1, 1, 7, 0]).repeat(&[0x33], 32).bytes(&[2, 0, 0, 1]);
+    assert_eq!(encode_response(&Response::Entries(answer)).unwrap(), expected.repeat(&[0x22], 32).0);
     let expected = raw(5).bytes(&[4, 0]).repeat(&[0x33], 32).bytes(&[4, 0, 0, 0, 0, 1, 2, 3]);
     assert_eq!(encode_response(&Response::Payloads(payloads())).unwrap(), expected.0);
 
@@ -200,14 +214,34 @@ fn request_bounds_hold_at_the_bound_and_one_past_it() {
         let indexes = (0..n as u64).collect();
         Side::Request(Request::Payloads(PayloadsRequest { indexes, ..payloads_request() }))
     });
+    check_bound(Bounded::Indexes, ENTRIES_ASKED_MAX, |n| {
+        let indexes = (250..250 + n as u64).collect();
+        Side::Request(Request::Entries(EntriesRequest { indexes, ..entries_request() }))
+    });
+    check_bound(Bounded::BytesMax, RANGE_BYTES_MAX, |n| {
+        let bytes_max = u32::try_from(n).unwrap();
+        Side::Request(Request::Entries(EntriesRequest { bytes_max, ..entries_request() }))
+    });
 }
 
 #[test]
 fn response_bounds_hold_at_the_bound_and_one_past_it() {
-    check_bound(Bounded::Heads, HEADS_MAX, |n| Side::Response(Response::Heads(vec![head(); n])));
-    check_bound(Bounded::NoteBytes, NOTE_MAX_BYTES, |n| {
-        Side::Response(Response::Heads(vec![HeadNote { note: vec![1; n], ..head() }]))
+    let heads = |notes, priority| Side::Response(Response::Heads(Heads { notes, priority }));
+    check_bound(Bounded::Heads, HEADS_MAX, |n| heads(vec![head(); n], Vec::new()));
+    check_bound(Bounded::PriorityIndexes, HEADS_PRIORITY_MAX, |n| {
+        heads(Vec::new(), vec![("o".repeat(ORIGIN_MAX_BYTES), u64::MAX); n])
     });
+    check_bound(Bounded::NoteBytes, NOTE_MAX_BYTES, |n| {
+        heads(vec![HeadNote { note: vec![1; n], ..head() }], Vec::new())
+    });
+    let entries = |entries, hashes| {
+        Side::Response(Response::Entries(EntriesAnswer { consistency: vec![[9; 32]; hashes], entries }))
+    };
+    check_bound(Bounded::Entries, ENTRIES_ASKED_MAX, |n| entries(vec![proven(136, 128, 64); n], 64));
+    check_bound(Bounded::ProofHashes, 64, |n| entries(vec![proven(136, 128, 64)], n));
+    check_bound(Bounded::ProofHashes, 64, |n| entries(vec![proven(136, 128, n)], 64));
+    check_bound(Bounded::LeafBytes, ENTRY_LEAF_MAX_BYTES, |n| entries(vec![proven(n, 128, 1)], 1));
+    check_bound(Bounded::PayloadBytes, PAYLOAD_PADDED_MAX_BYTES, |n| entries(vec![proven(136, n, 1)], 1));
     check_bound(Bounded::Entries, RANGE_ENTRIES_MAX, |n| {
         range_chunk(vec![WireEntry { leaf: vec![0; 136], payload: WirePayload::NotHere }; n], 0)
     });
@@ -324,6 +358,7 @@ fn any_request() -> impl Strategy<Value = Request> {
             }
         ),
         wire_witness::any_request(),
+        wire_priority::any_request(),
     ]
 }
 
@@ -348,8 +383,10 @@ fn any_response() -> impl Strategy<Value = Response> {
     ];
     prop_oneof![
         wire_witness::any_response(),
+        wire_priority::any_response(),
         any_hello().prop_map(Response::Hello),
-        heads().prop_map(Response::Heads),
+        (heads(), vec((name(), number()), 0..6))
+            .prop_map(|(notes, priority)| Response::Heads(Heads { notes, priority })),
         Just(Response::Ack),
         (number(), vec(entry, 1..8), vec(any::<[u8; 32]>(), 0..5)).prop_map(|(start, entries, cover)| {
             Response::Range(RangeChunk { start: start >> 1, entries, cover })
@@ -406,7 +443,7 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_never_panic(discriminant in 0_u8..7, bytes in vec(any::<u8>(), 0..200)) {
+    fn random_bytes_never_panic(discriminant in 0_u8..10, bytes in vec(any::<u8>(), 0..200)) {
         is_error_or_canonical(&bytes);
         is_error_or_canonical(&[&[discriminant], bytes.as_slice()].concat());
     }

@@ -2,6 +2,8 @@
 
 use crate::node::{Node, free_port, run};
 use anyhow::{Context as _, Result};
+use hashpact_protocol::digest::RosterDigest;
+use hashpact_protocol::roster::{Roster, SignedRoster};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -75,6 +77,56 @@ impl Consortium {
             node.create_tokens()?;
         }
         Ok(Self { nodes, programs, roster, dir })
+    }
+
+    /// A node that the roster does not list yet: its keys exist, its log does not.
+    ///
+    /// # Errors
+    /// The command that failed, with its words.
+    pub fn prepare(&mut self, member: &str) -> Result<()> {
+        let mut p2p: Vec<u16> = self.nodes.iter().map(|node| node.peer_port).collect();
+        p2p.push(free_port()?);
+        let node = Node::prepare(&self.programs, self.dir.path(), member, p2p.len() - 1, &p2p)?;
+        node.command(&["init"])?;
+        self.nodes.push(node);
+        Ok(())
+    }
+
+    /// A prepared node takes the roster that lists it by now.
+    ///
+    /// # Errors
+    /// The command that failed, with its words.
+    pub fn admit(&mut self, position: usize) -> Result<()> {
+        let roster = path(&self.roster)?.to_owned();
+        let node = self.nodes.get_mut(position).context("such a node")?;
+        node.command(&["init", "--roster", &roster])?;
+        node.create_tokens()
+    }
+
+    /// Governance signs a next version; the file with all versions. It becomes this consortium's roster file.
+    ///
+    /// # Errors
+    /// The command that failed, with its words.
+    pub fn next_roster(&mut self, change: impl FnOnce(&mut Roster)) -> Result<PathBuf> {
+        let held = std::fs::read(&self.roster)?;
+        let versions = SignedRoster::parse_file(&held)?;
+        let last = versions.last().context("a version")?;
+        let mut roster = Roster::parse(&last.body)?;
+        roster.previous = Some(RosterDigest::of_body(&last.body));
+        roster.version += 1;
+        roster.created_s += 1;
+        change(&mut roster);
+        let draft = SignedRoster { body: roster.encode(), note: Vec::new() };
+        let governance = self.dir.path().join("governance");
+        let file = governance.join(format!("roster-{}", roster.version));
+        std::fs::write(&file, [held, draft.encode()].concat())?;
+        for name in &GOVERNANCE[..2] {
+            let key = governance.join(format!("{name}.key"));
+            let sign = ["roster", "sign", "--key", path(&key)?, "--name", name, path(&file)?];
+            run(Command::new(&self.programs.node).args(sign))?;
+        }
+        self.roster.clone_from(&file);
+        Ok(file)
     }
 
     /// The folder of this consortium.

@@ -16,7 +16,7 @@ use hashpact_protocol::keys::PublicKey;
 use hashpact_protocol::leaf::{EntryLeaf, Leaf};
 use hashpact_protocol::note::{NoteAlgorithm, NoteKey};
 use hashpact_protocol::proof::{PROOF_MAX_BYTES, ProvenRecord, verify_record_proof};
-use hashpact_protocol::record::{Content, Payload, Record, Vocabulary};
+use hashpact_protocol::record::{Content, Holding, Payload, Record, Vocabulary};
 use serde::Serialize;
 
 use super::connect::NodeArgs;
@@ -235,9 +235,19 @@ fn payload_lines(payload: &Payload) -> Vec<String> {
             retraction.subject.index,
             retraction.subject.log
         )],
+        Payload::Record(Record::Receipt(receipt)) => receipt.holdings().iter().map(holding_line).collect(),
         Payload::Opaque(reason) => vec![format!("something that this version cannot read ({reason})")],
         Payload::Void(rule) => vec![format!("something that breaks a rule and never counts ({rule})")],
     }
+}
+
+fn holding_line(holding: &Holding) -> String {
+    let (log, size, root) = (holding.log, holding.size, holding.root);
+    let missing = match holding.missing_count() {
+        0 => "all payloads".to_owned(),
+        some => format!("all payloads but {some}"),
+    };
+    format!("receipt: holds {missing} of the first {size} entries of log {log}, root {root}")
 }
 
 fn content_lines(content: &Content) -> Vec<String> {

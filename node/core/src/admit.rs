@@ -9,7 +9,8 @@ use crate::engine::Out;
 use crate::event::Peer;
 use crate::health::PeerHealth;
 use crate::limits::{
-    ADMISSION_TIMEOUT_MS, HEADS_INTERVAL_MS, HELLO_INTERVAL_MS, PEERS_MAX, UNANSWERED_RETRY_MS,
+    ADMISSION_TIMEOUT_MS, HEADS_INTERVAL_MS, HELLO_INTERVAL_MS, PEERS_MAX, ROSTER_INTERVAL_MS,
+    UNANSWERED_RETRY_MS,
 };
 use hashpact_protocol::roster::{CardError, MemberId, Roster, VerifiedCard};
 use hashpact_protocol::wire::{Hello, Request};
@@ -35,6 +36,10 @@ struct State {
     heads: Heads,
     announcing: Option<RequestId>,
     announce_again: bool,
+    /// Roster version that the peer said it holds; 0 before it said any.
+    version: u64,
+    /// Roster version that we said last on this connection.
+    told: u64,
 }
 
 #[derive(Default)]
@@ -140,9 +145,48 @@ impl Peers {
             heads: Heads::default(),
             announcing: None,
             announce_again: false,
+            version: 0,
+            told: self.hello.roster_version,
         };
         self.connected.insert(peer, state);
         out.push(Effect::Send { peer, request_id, request: Request::Hello(self.hello.clone()) });
+    }
+
+    /// A newer roster is in force: who is not listed any more, or under another card key, is let go. Its nodes may
+    /// say hello again.
+    pub(crate) fn enforce(&mut self, before: &Roster, now: &Roster, out: &mut Out) {
+        self.hello.roster_version = now.version;
+        let card = |roster: &Roster, id: &MemberId| {
+            roster.member(id).filter(|member| member.is_active()).map(|member| member.card_key)
+        };
+        for (peer, state) in &mut self.connected {
+            let Some(member) = &state.member else { continue };
+            let key = card(now, member);
+            if key.is_none() || key != card(before, member) {
+                state.member = None;
+                out.push(Effect::Disconnect { peer: *peer, reason: "roster_changed" });
+            }
+        }
+    }
+
+    /// Admitted peers that should hear our hello again, with the roster version that each holds: it is older than
+    /// ours and was not told, or it is newer and was not given to us yet.
+    pub(crate) fn to_be_greeted(&self, version: u64, now_ms: u64) -> Vec<(Peer, u64)> {
+        let is_behind = |state: &State| {
+            state.version < version && state.told < version
+                || state.version > version && now_ms.saturating_sub(state.hello_ms) >= ROSTER_INTERVAL_MS
+        };
+        let admitted = self.connected.iter().filter(|(_, state)| state.member.is_some());
+        let due = admitted.filter(|(_, state)| state.hello_request.is_none() && is_behind(state));
+        due.map(|(peer, state)| (*peer, state.version)).collect()
+    }
+
+    /// Says hello to a connected peer.
+    pub(crate) fn say_hello(&mut self, peer: Peer, hello: Hello, now_ms: u64, out: &mut Out) {
+        let Some(state) = self.connected.get_mut(&peer) else { return };
+        let request_id = out.next_id();
+        (state.hello_request, state.hello_ms, state.told) = (Some(request_id), now_ms, hello.roster_version);
+        out.push(Effect::Send { peer, request_id, request: Request::Hello(hello) });
     }
 
     pub(crate) fn disconnected(&mut self, peer: &Peer) {
@@ -182,6 +226,7 @@ impl Peers {
         }
         self.cards.insert(card.member.clone(), card.sequence);
         let Some(state) = self.connected.get_mut(&peer) else { return Ok(()) };
+        state.version = hello.roster_version;
         if state.member.is_none() {
             state.member = Some(card.member.clone());
             out.push(Effect::Admitted {

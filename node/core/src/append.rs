@@ -27,6 +27,7 @@ use hashpact_protocol::keys::{PublicKey, SecretKey};
 use hashpact_protocol::leaf::{LeafHeader, seal};
 use hashpact_protocol::limits::RECORDS_PER_CALL_MAX;
 use hashpact_protocol::merkle::Frontier;
+use hashpact_protocol::record::Record;
 use hashpact_protocol::roster::MemberId;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -233,6 +234,12 @@ impl OwnLog {
         write
     }
 
+    /// A newer roster is in force.
+    pub(crate) fn enforce(&mut self, roster_version: u64, other_members: usize) {
+        self.roster_version = roster_version;
+        self.other_members = other_members;
+    }
+
     /// Takes no entry any more, for this reason.
     pub(crate) fn block(&mut self, reason: &'static str) {
         self.blocked = Some(reason);
@@ -312,6 +319,22 @@ impl OwnLog {
         });
         self.form_batch(now_ms, out);
         Ok(())
+    }
+
+    /// Queues a statement of the node itself. Nobody waits for it; a log that takes no entries drops it.
+    pub(crate) fn state(&mut self, record: Record, salt: [u8; 32], now_ms: u64, out: &mut Out) {
+        if self.blocked.is_some() || self.last_time_ms > now_ms || self.queued_entries >= QUEUED_ENTRIES_MAX {
+            return;
+        }
+        self.queued_entries += 1;
+        self.queue.push_back(Queued {
+            statements: vec![Statement { record, subject: None, priority: false }],
+            salts: vec![salt],
+            key: None,
+            digest: [0; 32],
+            waiters: Vec::new(),
+        });
+        self.form_batch(now_ms, out);
     }
 
     fn check_shape(&self, submit: &Submit) -> Result<(), SubmitError> {

@@ -7,8 +7,8 @@ use crate::event::{Ack, Channel, Peer};
 use crate::health::Health;
 use crate::view::{FoldCounts, KnownRecord, Stated};
 use hashpact_protocol::digest::{LeafHash, LogId, NodeHash, RecordId, Root};
-use hashpact_protocol::roster::MemberId;
-use hashpact_protocol::wire::{CosignAnswer, Request, Response};
+use hashpact_protocol::roster::{MemberId, RosterChain, SignedRoster};
+use hashpact_protocol::wire::{CosignAnswer, EntriesRequest, Request, Response};
 use std::collections::BTreeMap;
 
 /// Names one request of ours to a peer.
@@ -76,6 +76,17 @@ pub enum Effect {
         /// Most bytes of salts and payloads to send.
         bytes_max: u32,
     },
+    /// Answer an inbound request for single entries from the database: the first of them in this order, within
+    /// the bound (one always goes), and how the caller's size leads to the tree named. That is published.
+    ServeEntries {
+        /// The request's channel.
+        channel: Channel,
+        /// What is asked for.
+        ask: EntriesRequest,
+    },
+    /// Store these entries ahead of their log's end with a sync, then report `Event::Written`. One that the
+    /// log has reached meanwhile stays as it is.
+    WriteAhead(AheadBatch),
     /// Store these payloads beside their leaves with a sync, then report `Event::Written`. A row that
     /// is no longer one of a missing payload stays as it is.
     WritePayloads(PayloadBatch),
@@ -115,6 +126,17 @@ pub enum Effect {
         /// The larger size.
         new: u64,
     },
+    /// Look through these logs for payloads that are not present; report `Event::Holdings`.
+    ReadHoldings {
+        /// Echoed in the event.
+        read: u64,
+        /// The logs.
+        logs: Vec<HoldingRead>,
+    },
+    /// Add these verified roster versions to those on disk, synced, then report `Event::Written`.
+    WriteRoster(RosterWrite),
+    /// From now on this roster counts.
+    Roster(RosterChain),
     /// Answer a local `add-checkpoint` request.
     AnswerCosign {
         /// The request's number.
@@ -286,6 +308,48 @@ pub struct WriteBatch {
     pub read_back: bool,
     /// The generation that this step raises the database to: of the own log only.
     pub generation: Option<u64>,
+}
+
+/// Entries that arrived before those in front of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AheadBatch {
+    /// Echoed in `Event::Written`.
+    pub id: WriteId,
+    /// The log.
+    pub log: LogId,
+    /// Leaf indexes and entries; proven to belong under a signed head that is consistent with what was held.
+    pub entries: Vec<(u64, StoredEntry)>,
+}
+
+/// Roster versions to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RosterWrite {
+    /// Echoed in `Event::Written`.
+    pub id: WriteId,
+    /// The versions behind the newest one on disk, oldest first.
+    pub versions: Vec<SignedRoster>,
+}
+
+/// Which payloads of a log are wanted to be known of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HoldingRead {
+    /// The log.
+    pub log: LogId,
+    /// What came from here on is looked at for its kind.
+    pub stated_size: u64,
+    /// Entries to look through; stored.
+    pub size: u64,
+    /// Most gaps to report; at least 1. More are reported as fewer that are wider.
+    pub gaps_max: usize,
+}
+
+/// Priority entries of one log, as the database holds them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeldPriority {
+    /// The newest ones below the log's end, ascending.
+    pub recent: Vec<u64>,
+    /// Those held ahead of it, ascending.
+    pub ahead: Vec<(u64, StoredEntry)>,
 }
 
 /// Payloads that arrived after their leaves.

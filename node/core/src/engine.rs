@@ -7,17 +7,21 @@
 mod cosign;
 mod damage;
 mod forks;
+mod identity;
 mod peer;
+mod priority;
+mod receipts;
+mod roster;
 
 use crate::admit::Peers;
-use crate::append::{OwnIdentity, OwnLog};
+use crate::append::OwnLog;
 use crate::cosigning::{Collector, count};
 use crate::effect::{
-    CosignedHead, Effect, HeldFacts, Receipts, RequestId, SizedNote, StoredEntry, StoredPayload, SubmitError,
-    Timer, ViewChange, WriteId,
+    CosignedHead, Effect, HeldFacts, HeldPriority, Receipts, RequestId, SizedNote, StoredEntry,
+    StoredPayload, SubmitError, Timer, ViewChange, WriteId,
 };
 use crate::event::{Ack, Channel, Event, Peer, Submit};
-use crate::follow::{Closure, FollowedLog, FollowedStart, Healing};
+use crate::follow::{FollowedLog, Healing, News};
 use crate::forks::Forks;
 use crate::health::{Completeness, Health};
 use crate::limits::{
@@ -30,10 +34,14 @@ use crate::view::{Author, View};
 use crate::witness::{Asker, Cosigner};
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LogId, Root};
-use hashpact_protocol::keys::SecretKey;
+use hashpact_protocol::keys::{PublicKey, SecretKey};
 use hashpact_protocol::merkle::Frontier;
-use hashpact_protocol::roster::{LogStatus, MemberId, Roster, RosterChain, quorum};
+use hashpact_protocol::roster::{MemberId, Roster, RosterChain, quorum};
 use hashpact_protocol::wire::{Announce, HeadNote, Hello, Request};
+use identity::{followed, own_identity};
+use priority::Recent;
+use receipts::Receipting;
+use roster::{Adopting, is_witness};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -85,6 +93,8 @@ pub struct EngineConfig {
     /// Whether something about this node's disk or machine calls for more than the usual comparison
     /// with other members before it appends, and nobody has overridden it.
     pub is_doubtful: bool,
+    /// Shortest time between two receipts of ours, in milliseconds; 0 for none.
+    pub receipt_interval_ms: u64,
 }
 
 /// A log that the database holds, other than our open one.
@@ -109,6 +119,8 @@ pub struct Opening {
     pub last_time_ms: u64,
     /// The other logs on disk, by log id.
     pub held: BTreeMap<LogId, HeldLog>,
+    /// Priority entries on disk, by log; those ahead of a log's end are folded.
+    pub priority: BTreeMap<LogId, HeldPriority>,
     /// What is on disk beside the logs.
     pub facts: HeldFacts,
     /// Entries of all logs in storage order, up to what is signed or held, folded once.
@@ -130,6 +142,10 @@ pub struct Engine {
     /// The largest cosigned heads, by log.
     cosigned: BTreeMap<LogId, CosignedHead>,
     forks: Forks,
+    recent: Recent,
+    adopting: Option<Adopting>,
+    cosigner_key: PublicKey,
+    receipting: Receipting,
     suspicions: BTreeMap<RequestId, forks::Suspicion>,
     reads: BTreeMap<u64, ReadFor>,
     facts_writing: BTreeSet<WriteId>,
@@ -179,7 +195,8 @@ impl Engine {
     /// # Errors
     /// The reason why this node must not start.
     pub fn open(opening: Opening) -> Result<(Self, Vec<Effect>), StopReason> {
-        let Opening { config, roster, own, last_time_ms, mut held, facts, view, now_ms } = opening;
+        let Opening { config, roster, own, last_time_ms, mut held, mut priority, facts, view, now_ms } =
+            opening;
         let mut out = Out::default();
         let current = roster.current();
         let locked = own.lock.as_ref().map(|lock| lock.origin.as_str());
@@ -196,7 +213,8 @@ impl Engine {
         let own = OwnLog::new(identity, recovered, last_time_ms, blocked, &mut out);
         let mut logs = BTreeMap::new();
         let mut origins = BTreeMap::new();
-        for start in followed(current, own_log, &mut held) {
+        let recent = Recent::new(&mut priority);
+        for start in followed(current, own_log, &mut held, &mut priority) {
             origins.insert(start.origin.clone(), start.author.log);
             logs.insert(start.author.log, FollowedLog::new(start, &mut out));
         }
@@ -207,11 +225,8 @@ impl Engine {
             card: config.card,
         };
         let peers = Peers::new(config.peer, hello);
-        // A recovered node holds a new cosigner key, which the roster may not list yet.
-        let listed = current.member(&config.member).and_then(|member| member.cosigner_key);
-        let is_witness =
-            current.witnesses.contains(&config.member) && listed == Some(config.cosigner_key.public());
-        let cosigner = is_witness.then(|| {
+        let cosigner_key = config.cosigner_key.public();
+        let cosigner = is_witness(current, &config.member, &cosigner_key).then(|| {
             Cosigner::new(current.witness_name(&config.member), config.cosigner_key, facts.cosigned)
         });
         let collector = Collector::new(current.witness_keys(&config.member));
@@ -225,6 +240,10 @@ impl Engine {
             collector,
             cosigned: BTreeMap::new(),
             forks: Forks::default(),
+            recent,
+            adopting: None,
+            cosigner_key,
+            receipting: Receipting::new(config.receipt_interval_ms, now_ms),
             suspicions: BTreeMap::new(),
             reads: BTreeMap::new(),
             facts_writing: BTreeSet::new(),
@@ -298,6 +317,8 @@ impl Engine {
             Event::LockWritten { write } => self.lock_written(write, now_ms)?,
             Event::Repaired { write, payloads_missing } => self.repaired(write, payloads_missing, now_ms),
             Event::Damaged(damage) => self.damaged(damage, now_ms)?,
+            Event::Roster { versions } => self.installed(&versions, now_ms)?,
+            Event::Holdings { read, found, salt } => self.holdings_read(read, found, salt, now_ms),
             Event::WriteFailed { detail, .. } => return Err(StopReason::WriteFailed { detail }),
         }
         Ok(())
@@ -350,6 +371,8 @@ impl Engine {
                 self.collect(now_ms);
                 self.spread_evidence();
                 self.heal(now_ms);
+                self.look_for_receipt(now_ms);
+                self.spread_roster(now_ms);
                 let expired = self.view.expire(now_ms);
                 self.out.view(expired);
                 if self.announce_due {
@@ -383,6 +406,9 @@ impl Engine {
             self.cosign_written();
             return Ok(());
         }
+        if self.roster_written(write, now_ms)? {
+            return Ok(());
+        }
         if self.facts_writing.remove(&write) {
             if self.forks.written(write) {
                 self.spread_evidence();
@@ -398,7 +424,14 @@ impl Engine {
         if let Some(fault) = followed.fault {
             self.blame(author.log, fault, target.as_ref());
         }
-        let fold = if followed.is_late { View::supply } else { View::fold };
+        let fold = match followed.news {
+            News::Next => View::fold,
+            News::Payloads => View::supply,
+            News::Ahead => View::fold_ahead,
+        };
+        if followed.news == News::Next {
+            self.recent.note(author.log, &followed.entries);
+        }
         self.fold(&author, &followed.entries, fold);
         if let Some((size, root)) = followed.completed {
             self.confirm_stored(&author, size, root);
@@ -424,6 +457,7 @@ impl Engine {
             rest.into_iter().partition(|effect| matches!(effect, Effect::Write(_)));
         self.out.effects.extend(next);
         let entries: Vec<_> = (appended.start..).zip(appended.entries).collect();
+        self.recent.note(author.log, &entries);
         self.fold(&author, &entries, View::fold);
         self.out.effects.extend(rest);
         self.announce_due = true;
@@ -450,7 +484,8 @@ impl Engine {
         self.announced_ms = now_ms;
         self.announce_due = false;
         let notes = self.notes_of(self.own.author().log, self.own.origin(), note).collect();
-        let request = Request::Announce(Announce { notes, priority: Vec::new() });
+        let priority = self.news_of_own(note.size);
+        let request = Request::Announce(Announce { notes, priority });
         self.peers.announce(&request, &mut self.out);
     }
 
@@ -587,82 +622,4 @@ impl Engine {
     pub fn health(&self) -> Option<&Health> {
         self.health.as_ref()
     }
-}
-
-/// Which log this node writes, and whether the roster has opened it.
-///
-/// A node that has given up its log (`hashpact-node recover`) holds the key and the lock of the next one.
-/// Until the roster opens that, the node follows and serves everything, its former log like
-/// anybody else's, and states nothing.
-fn own_identity(
-    id: &MemberId,
-    key: SecretKey,
-    roster: &Roster,
-    locked: Option<&str>,
-) -> Result<(OwnIdentity, bool), StopReason> {
-    let refuse = |text: String| Err(StopReason::Roster(text));
-    let Some(member) = roster.member(id) else {
-        return refuse(format!("member {} is not in roster version {}", id, roster.version));
-    };
-    if !member.is_active() {
-        return refuse(format!("member {} is no longer active", id));
-    }
-    let former = member.logs.iter().filter(|log| log.status != LogStatus::Spare).map(|log| log.n).max();
-    let next = former.and_then(|former| former.checked_add(1)).unwrap_or(1);
-    let spare = member.logs.iter().find(|log| log.n == next);
-    let is_next = locked == Some(roster.origin(id, next).as_str());
-    let (n, is_open) = match member.open_log() {
-        Some(log) if log.key == key.public() => (log.n, true),
-        _ if is_next && spare.is_none_or(|spare| spare.key == key.public()) => (next, false),
-        Some(log) => {
-            return refuse(format!(
-                "the roster lists key {} for log {} of {}, but this node's log key is {}. If that key is lost, \
-                 give this log up with `hashpact-node recover`",
-                log.key,
-                log.n,
-                id,
-                key.public()
-            ));
-        }
-        None => {
-            return refuse(format!(
-                "member {id} has no open log. Prepare the next one with `hashpact-node recover`, and have governance open it"
-            ));
-        }
-    };
-    let origin = roster.origin(id, n);
-    let identity = OwnIdentity {
-        author: Author { member: id.clone(), n, log: LogId::of_origin(&origin) },
-        origin,
-        key,
-        roster_version: roster.version,
-        other_members: roster.members.iter().filter(|other| other.is_active() && other.id != *id).count(),
-    };
-    Ok((identity, is_open))
-}
-
-fn followed(roster: &Roster, own: LogId, held: &mut BTreeMap<LogId, HeldLog>) -> Vec<FollowedStart> {
-    roster
-        .logs()
-        .filter(|log| log.log_id != own && log.status != &LogStatus::Spare)
-        .map(|log| {
-            let held = held.remove(&log.log_id).unwrap_or(HeldLog {
-                frontier: Frontier::empty(),
-                note: None,
-                payloads_missing: 0,
-            });
-            FollowedStart {
-                author: Author { member: log.member.clone(), n: log.n, log: log.log_id },
-                origin: log.origin,
-                key: *log.key,
-                closed: match log.status {
-                    LogStatus::Closed { size, root } => Some(Closure { size: *size, root: *root }),
-                    _ => None,
-                },
-                frontier: held.frontier,
-                note: held.note,
-                payloads_missing: held.payloads_missing,
-            }
-        })
-        .collect()
 }

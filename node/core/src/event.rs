@@ -8,7 +8,8 @@ use crate::effect::{RequestId, Timer, WriteId};
 use hashpact_protocol::digest::{LeafHash, LogId, RecordId};
 use hashpact_protocol::keys::PublicKey;
 use hashpact_protocol::merkle::Frontier;
-use hashpact_protocol::record::{Content, OpinionValue, Reason, RetractionReason};
+use hashpact_protocol::record::{Content, Gap, OpinionValue, Reason, RetractionReason};
+use hashpact_protocol::roster::SignedRoster;
 use hashpact_protocol::wire::{ConsistencyAnswer, Request, Response};
 use std::collections::BTreeSet;
 
@@ -33,7 +34,7 @@ pub enum Event {
         /// The peer.
         peer: Peer,
     },
-    /// A peer asks something. Answered by exactly one `Reply`, `ServeRange` or
+    /// A peer asks something. Answered by exactly one `Reply`, `ServeRange`, `ServeEntries` or
     /// `ServePayloads` with this channel.
     Inbound {
         /// Who asks.
@@ -93,6 +94,20 @@ pub enum Event {
         /// Of how many of them no payload is here now.
         payloads_missing: u64,
     },
+    /// The operator installed roster versions; all that are on disk, oldest first.
+    Roster {
+        /// The versions.
+        versions: Vec<SignedRoster>,
+    },
+    /// What [`crate::Effect::ReadHoldings`] found.
+    Holdings {
+        /// The read's number.
+        read: u64,
+        /// Log by log in the order asked, or `None` when they could not be read.
+        found: Option<Vec<FoundHolding>>,
+        /// A fresh random salt, for the receipt that may come of it.
+        salt: [u8; 32],
+    },
     /// The lock file of [`crate::Effect::WriteLock`] is synced to disk.
     LockWritten {
         /// The write's id.
@@ -105,6 +120,15 @@ pub enum Event {
         /// The storage engine's own words, for the operator.
         detail: String,
     },
+}
+
+/// What is held of one log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundHolding {
+    /// Runs of entries whose payload is not present, ascending and apart from each other.
+    pub missing: Vec<Gap>,
+    /// Whether an entry that is no receipt stands at or above the size stated last.
+    pub has_grown: bool,
 }
 
 /// An entry that is held without its payload.

@@ -5,7 +5,7 @@
 //! peers at once ([`window`]) → in the order of the log each proves to belong under that head → it is
 //! written → held, published, folded. The target is the largest head that a connected peer can serve,
 //! not the largest claimed. Payloads that did not come with their leaves are asked for by themselves
-//! ([`payloads`]).
+//! ([`payloads`]), and so are priority entries behind a backlog ([`overtake`]).
 //!
 //! A log that the roster closed is followed to that size and root, whoever signed more: what lies beyond
 //! was disowned or never pinned, and does not count.
@@ -32,19 +32,23 @@ use hashpact_protocol::limits::{ENTRY_LEAF_MAX_BYTES, RANGE_BYTES_MAX};
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::wire::{RangeChunk, RangeRequest, Request, WirePayload};
 use judge::{accept_entry, check_place};
+use overtake::Overtaking;
 use payloads::MissingPayloads;
 use std::collections::BTreeMap;
 use window::Window;
 
 mod heal;
 mod judge;
+mod overtake;
 mod payloads;
+mod start;
 #[cfg(test)]
 mod tests;
 mod window;
 
 pub(crate) use heal::Healing;
 pub use judge::{ChunkError, Fault, HeadError, Heard};
+pub use start::{Closure, FollowedStart};
 
 /// One log of another member.
 pub struct FollowedLog {
@@ -62,38 +66,12 @@ pub struct FollowedLog {
     writing: Option<Writing>,
     frozen: bool,
     missing: MissingPayloads,
+    overtaking: Overtaking,
     /// Only the closure may still be fetched: evidence shows two histories, and the roster settled on one.
     settled: bool,
     recent: BTreeMap<u64, Root>,
     behind_since_ms: Option<u64>,
     last_heard_ms: Option<u64>,
-}
-
-/// What the roster and the database say about a log at the start.
-pub struct FollowedStart {
-    /// Member, number and id.
-    pub author: Author,
-    /// Its origin.
-    pub origin: String,
-    /// The key that signs its checkpoints.
-    pub key: PublicKey,
-    /// Where the roster closed it, if it is closed.
-    pub closed: Option<Closure>,
-    /// Peaks of what is held and counts: never more than the closure has.
-    pub frontier: Frontier,
-    /// The largest note held completely.
-    pub note: Option<SizedNote>,
-    /// Entries held without their payload; with any, nothing is confirmed to the author.
-    pub payloads_missing: u64,
-}
-
-/// Size and root at which the roster closed a log: all of it that counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Closure {
-    /// Tree size.
-    pub size: u64,
-    /// Root at that size.
-    pub root: Root,
 }
 
 /// A tree that the log may be fetched up to: its author signed it, or the roster pinned it.
@@ -125,12 +103,23 @@ struct Writing {
     target: Target,
 }
 
+/// What is new of entries that became visible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// All: they are the next of the log.
+    Next,
+    /// Their payloads; the leaves were held before.
+    Payloads,
+    /// All, ahead of the log's end.
+    Ahead,
+}
+
 /// Entries or payloads that just became visible.
 pub struct Followed {
     /// The entries with their leaf indexes.
     pub entries: Vec<(u64, StoredEntry)>,
-    /// Whether the leaves were held before, and their payloads are what is new.
-    pub is_late: bool,
+    /// What is new of them.
+    pub news: News,
     /// A signed head that is now held completely, to be confirmed to its author.
     pub completed: Option<(u64, Root)>,
     /// A part that had arrived earlier turned out to break a rule.
@@ -139,7 +128,8 @@ pub struct Followed {
 
 impl FollowedLog {
     pub(crate) fn new(start: FollowedStart, out: &mut Out) -> Self {
-        let FollowedStart { author, origin, key, closed, frontier, note, payloads_missing } = start;
+        let FollowedStart { author, origin, key, closed, frontier, note, payloads_missing, ahead, ahead_max } =
+            start;
         let note_root = note
             .as_ref()
             .and_then(|held| SignedCheckpoint::verify(&held.note, &origin, &key).ok())
@@ -149,6 +139,7 @@ impl FollowedLog {
             closed.is_some_and(|closed| frontier.size() == closed.size && frontier.root() != closed.root);
         let log = Self {
             missing: MissingPayloads::new(author.log, payloads_missing),
+            overtaking: Overtaking::new(author.log, ahead_max, ahead),
             author,
             origin,
             key,
@@ -398,6 +389,7 @@ impl FollowedLog {
         self.sources.remove(peer);
         self.window.lost(peer);
         self.missing.lost(peer);
+        self.overtaking.lost(peer);
         self.poll(now_ms, out);
     }
 
@@ -431,6 +423,7 @@ impl FollowedLog {
             out.push(Effect::Send { peer, request_id, request: Request::Range(range) });
             self.window.ask(start, end, peer, request_id);
         }
+        self.overtake(now_ms, out);
         self.missing.poll(&self.sources, now_ms, out);
     }
 
@@ -479,7 +472,9 @@ impl FollowedLog {
 
     /// Whether `request` is one of this log's.
     pub(crate) fn is_fetching(&self, request: RequestId) -> bool {
-        self.window.asked(request).is_some() || self.missing.is_asking(request)
+        self.window.asked(request).is_some()
+            || self.missing.is_asking(request)
+            || self.overtaking.is_asking(request)
     }
 
     /// The signed head that is being fetched.
@@ -489,7 +484,9 @@ impl FollowedLog {
 
     /// Whether `write` is this log's write.
     pub(crate) fn is_writing(&self, write: WriteId) -> bool {
-        self.writing.as_ref().is_some_and(|writing| writing.write == write) || self.missing.is_writing(write)
+        self.writing.as_ref().is_some_and(|writing| writing.write == write)
+            || self.missing.is_writing(write)
+            || self.overtaking.is_writing(write)
     }
 
     /// A request brought nothing: back off from that peer and try another.
@@ -499,6 +496,8 @@ impl FollowedLog {
             self.pause(peer, now_ms);
         } else if self.missing.is_asking(request) {
             self.missing.failed();
+        } else {
+            self.overtaking_failed(request, now_ms);
         }
         self.poll(now_ms, out);
     }
@@ -599,7 +598,16 @@ impl FollowedLog {
         }
         let entries = (start..)
             .zip(chunk.entries)
-            .map(|(index, entry)| accept_entry(&self.author.log, index, entry, from_author))
+            .map(|(index, entry)| {
+                let mut entry = accept_entry(&self.author.log, index, entry, from_author)?;
+                // What came ahead of the rest may have brought what this peer does not have.
+                if let (StoredPayload::NotHere, Some(payload)) =
+                    (&entry.payload, self.overtaking.payload(index))
+                {
+                    entry.payload = payload.clone();
+                }
+                Ok(entry)
+            })
             .collect::<Result<Vec<_>, _>>()?;
         Ok((entries, after))
     }
@@ -609,13 +617,19 @@ impl FollowedLog {
         if self.missing.is_writing(write) {
             let entries = self.missing.written(out);
             self.poll(now_ms, out);
-            return Some(Followed { entries, is_late: true, completed: self.held_head(), fault: None });
+            let (news, completed) = (News::Payloads, self.held_head());
+            return Some(Followed { entries, news, completed, fault: None });
+        }
+        if let Some(entries) = self.ahead_written(write) {
+            self.poll(now_ms, out);
+            return Some(Followed { entries, news: News::Ahead, completed: None, fault: None });
         }
         let Writing { after, entries, target, .. } = self.writing.take_if(|ours| ours.write == write)?;
         let start = self.frontier.size();
         self.missing
             .add(entries.iter().filter(|entry| entry.payload == StoredPayload::NotHere).count() as u64);
         self.frontier = after;
+        self.overtaking.reached(self.frontier.size());
         let complete = self.frontier.size() == target.size;
         if complete && let Some(signed) = target.signed {
             self.note = Some(SizedNote { size: signed.size(), note: signed.note().to_vec() });
@@ -626,7 +640,7 @@ impl FollowedLog {
         let fault = self.store_next(now_ms, out);
         self.poll(now_ms, out);
         let completed = self.held_head().filter(|_| complete);
-        Some(Followed { entries: (start..).zip(entries).collect(), is_late: false, completed, fault })
+        Some(Followed { entries: (start..).zip(entries).collect(), news: News::Next, completed, fault })
     }
 
     /// The disk says which payloads are missing.

@@ -1,7 +1,9 @@
 //! Bounds and intervals of a node's own decisions; those that members must agree on are in
 //! [`hashpact_protocol::limits`].
 
-use hashpact_protocol::limits::RECORDS_PER_CALL_MAX;
+use hashpact_protocol::limits::{
+    NODE_CARD_MAX_BYTES, NOTE_MAX_BYTES, RECORDS_PER_CALL_MAX, ROSTER_BODY_MAX_BYTES, WIRE_REQUEST_MAX_BYTES,
+};
 
 /// Shortest time between two checkpoints of the own log, in milliseconds: ten a second.
 pub const CHECKPOINT_INTERVAL_MS: u64 = 100;
@@ -54,6 +56,24 @@ pub const MISSING_REST_FIRST_MS: u64 = 5_000;
 pub const MISSING_REST_MAX_MS: u64 = 10 * 60 * 1_000;
 /// How soon all peers are asked again for entries that are damaged here, in milliseconds.
 pub const HEAL_RETRY_MS: u64 = 5_000;
+/// Priority entries that one log may have ahead of its end here; its member's quota may allow fewer.
+pub const OVERTAKING_MAX: usize = 1_024;
+/// Bytes of leaves and payloads that one log may have ahead of its end, about.
+pub const OVERTAKING_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Priority indexes of one log that one peer may list without being asked for them yet.
+pub const OVERTAKING_LISTED_MAX: usize = 1_024;
+/// How long a priority entry that is on its way, or asked of somebody, is waited for, in milliseconds.
+pub const OVERTAKING_PATIENCE_MS: u64 = 1_000;
+/// Recent priority entries of one log that this node lists.
+pub const PRIORITY_RECENT_MAX: usize = 1_024;
+/// Recent priority entries that every announcement lists again, in case the last one was lost.
+pub const PRIORITY_AGAIN_MAX: usize = 16;
+/// How long after a start the first receipt waits, in milliseconds: by then a node has caught up, or is far behind.
+pub const RECEIPT_SETTLE_MS: u64 = 10 * 60 * 1_000;
+/// Bytes of roster versions in one hello; the newest one alone always fits.
+pub const HELLO_ROSTERS_BYTES_MAX: usize = 384 * 1024;
+/// How soon a peer that says it holds a newer roster is asked for it again, in milliseconds.
+pub const ROSTER_INTERVAL_MS: u64 = 15_000;
 /// Peers tracked at once, connected or not yet admitted.
 pub const PEERS_MAX: usize = 512;
 /// Statements about one subject that are kept per member.
@@ -84,6 +104,8 @@ pub const SUSPECTS_PER_CHUNK_MAX: usize = 4;
 const _: () = assert!(COSIGN_RETRY_MS < COSIGN_INTERVAL_MS, "a witness is asked again within a round");
 const _: () = assert!(BATCH_ENTRIES_MAX >= RECORDS_PER_CALL_MAX, "one call must fit one batch");
 const _: () = assert!(QUEUED_ENTRIES_MAX >= BATCH_ENTRIES_MAX, "a batch must fit the queue");
+const _: () = assert!(ROSTER_BODY_MAX_BYTES + NOTE_MAX_BYTES <= HELLO_ROSTERS_BYTES_MAX);
+const _: () = assert!(HELLO_ROSTERS_BYTES_MAX + NODE_CARD_MAX_BYTES + 8_192 <= WIRE_REQUEST_MAX_BYTES);
 const _: () = assert!(RETRY_FIRST_MS <= RETRY_MAX_MS, "back-off grows");
 const _: () = assert!(MISSING_REST_FIRST_MS <= MISSING_REST_MAX_MS, "rests grow");
 const _: () = assert!(FETCHES_PER_PEER_MAX <= FETCHES_PER_LOG_MAX && FETCHES_PER_LOG_MAX <= FETCHES_MAX);

@@ -152,6 +152,12 @@ pub enum StopReason {
     /// The roster does not list what this node has.
     #[error("the roster does not fit this node: {0}")]
     Roster(String),
+    /// A newer roster changes what counts of entries that are folded, or which log or role this node has.
+    #[error("roster version {version} is installed; the node has to be started anew under it")]
+    Reopen {
+        /// The version.
+        version: u64,
+    },
     /// A broken invariant of the engine itself.
     #[error("internal: {0}")]
     Internal(&'static str),

@@ -17,6 +17,7 @@ mod token;
 use crate::config::Config;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use hashpact_core::StopReason;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -107,11 +108,24 @@ fn run_until_signal(config: Config, options: RunOptions) -> anyhow::Result<ExitC
     });
     match outcome {
         Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(StartError::Stopped(StopReason::Reopen { version })) => {
+            Err(start_anew().context(format!("roster version {version} needs a new start, which failed")))
+        }
         Err(StartError::Stopped(reason)) => {
             eprintln!("error: the node stopped itself: {reason}");
             Ok(ExitCode::from(4))
         }
         Err(StartError::Failed(error)) => Err(error),
+    }
+}
+
+/// Puts the same program with the same arguments in the place of this process, which has closed everything.
+/// Comes back only if that fails.
+fn start_anew() -> anyhow::Error {
+    use std::os::unix::process::CommandExt as _;
+    match std::env::current_exe() {
+        Ok(program) => std::process::Command::new(program).args(std::env::args_os().skip(1)).exec().into(),
+        Err(error) => error.into(),
     }
 }
 

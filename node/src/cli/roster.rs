@@ -9,6 +9,7 @@ use super::init::{JoinFile, load_roster};
 use crate::config::Config;
 use crate::driver::now_ms;
 use crate::keystore::{create_key, open_key};
+use crate::rosters::write_whole;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Subcommand;
 use hashpact_protocol::digest::{RosterDigest, hex_encode};
@@ -125,7 +126,7 @@ pub(super) fn install(config: &Config, file: &Path) -> Result<()> {
     crate::journal::record(&config.journal_file(), "install-roster", &details)?;
     write_whole(&config.roster_file(), &bytes)?;
     println!(
-        "installed version {}, root {}; it counts from the next start on",
+        "installed version {}, root {}; a running node adopts it within seconds",
         given.version(),
         given.root()
     );
@@ -327,16 +328,6 @@ fn remember_signed(key_file: &Path, roster: &Roster, body: &[u8]) -> Result<()> 
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&path)?;
     writeln!(file, "{subject}{digest}")?;
     file.sync_all().with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// Replaces a file as a whole: written beside it, synced, renamed.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let beside = path.with_extension("part");
-    let mut file =
-        std::fs::File::create(&beside).with_context(|| format!("cannot write {}", beside.display()))?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn show(path: &Path) -> Result<()> {

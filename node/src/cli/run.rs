@@ -16,6 +16,7 @@ use crate::lookup::{LogExtent, Lookup, SnapshotKeeper, SnapshotTimes};
 use crate::metrics::Metrics;
 use crate::network::{Network, NetworkConfig, NetworkEvent, NetworkHandle, NetworkLimits};
 use crate::restored::Restored;
+use crate::rosters::RosterFile;
 use crate::scrub::{Scrub, ScrubAsk, ScrubPace, ScrubParts, Shown};
 use crate::service::{Identity, SUBMISSIONS_QUEUED_MAX, Service, Submission};
 use crate::storage::{LockFile, Store};
@@ -33,7 +34,7 @@ use hashpact_protocol::leaf::{EntryLeaf, read_leaf};
 use hashpact_protocol::limits::NODE_CARD_LIFETIME_MAX_S;
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::roster::{
-    CardNode, LogStatus, NodeCard, Roster, RosterChain, VerifiedCard, sign_card,
+    CardNode, LogStatus, NodeCard, Roster, RosterChain, SignedRoster, VerifiedCard, sign_card,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -100,8 +101,7 @@ pub async fn run(
     let host = Host::find(config.host_file());
     let is_doubtful = doubts(&config, host.as_ref(), restored.as_ref(), &options)?;
 
-    let lookup = new_lookup(&chain, restored.is_some());
-    let metrics = Arc::new(Metrics::default());
+    let (lookup, metrics) = (new_lookup(&chain, restored.is_some()), Arc::new(Metrics::default()));
     let (service, submissions) = new_service(&config, &chain, &lookup, &store, &metrics);
     let (cosign_asks, backup_asks) = (service.cosign_asks(), service.backup_asks());
     let threads = HttpThreads::start().context("threads for HTTP")?;
@@ -125,19 +125,17 @@ pub async fn run(
             card,
             from_backup: restored.is_some(),
             is_doubtful,
+            receipt_interval_ms: config.receipts.interval_s.saturating_mul(1_000),
         };
         tokio::task::spawn_blocking(move || open_engine(&store, &lookup, &place, chain, lock_state, seeds))
             .await
             .context("replay")?
     };
-    let Opened { engine, effects, origin } = match opened {
-        Ok(opened) => opened,
-        Err(error) => {
-            let _ = http_stop.send(true);
-            return Err(error);
-        }
-    };
+    let Opened { engine, effects, origin } = opened.inspect_err(|_| {
+        let _ = http_stop.send(true);
+    })?;
     lookup.set_loaded();
+    let (roster_files, adopted) = (watch_rosters(&config), adopter(&service, &lookup, &place));
     let keeper = keep_snapshots(&config, place, &lookup, &metrics, &origin)?;
     let (network, network_events) = start_network(&config, &keys.peer)?;
     let (found, scrub_asks) = mpsc::channel(1);
@@ -157,6 +155,9 @@ pub async fn run(
         scrub_told: scrub.as_ref().map(Scrub::told),
         restored,
         host,
+        rosters: RosterFile { path: config.roster_file(), journal: config.journal_file() },
+        roster_files,
+        adopted,
     });
     let outcome = driver.context("storage thread")?.run(effects, shutdown).await;
     // It waits for nobody now but itself: a step ends within a fraction of a second.
@@ -179,6 +180,27 @@ fn new_lookup(chain: &RosterChain, from_backup: bool) -> Arc<Lookup> {
         lookup.set_health(Health { completeness, append_blocked, from_backup, peers: Vec::new() });
     }
     Arc::new(lookup)
+}
+
+/// Looks from now on whether the operator installs a roster.
+fn watch_rosters(config: &Config) -> mpsc::Receiver<Vec<SignedRoster>> {
+    let (tell, told) = mpsc::channel(1);
+    tokio::spawn(crate::rosters::watch(config.roster_file(), tell));
+    told
+}
+
+/// Who must know of a newer roster beside the engine.
+fn adopter(
+    service: &Service,
+    lookup: &Arc<Lookup>,
+    place: &SnapshotPlace,
+) -> Box<dyn Fn(&RosterChain) + Send + Sync> {
+    let (service, lookup, place) = (service.clone(), Arc::clone(lookup), place.clone());
+    Box::new(move |chain| {
+        place.set_roster_version(chain.version());
+        lookup.set_roster_version(chain.version());
+        service.adopt(chain);
+    })
 }
 
 fn new_service(
@@ -350,9 +372,15 @@ pub(super) fn extents(store: &Store, roster: &Roster, lock: &LockState) -> anyho
             LogStatus::Closed { size, .. } => stored.min(*size),
             _ => stored,
         };
-        LogExtent { author: Author { member: log.member.clone(), n: log.n, log: log.log_id }, size }
+        let end = match log.status {
+            LogStatus::Closed { size, .. } => *size,
+            _ => u64::MAX,
+        };
+        let priority = store.priority(&log.log_id, size, end).context("priority entries")?;
+        let author = Author { member: log.member.clone(), n: log.n, log: log.log_id };
+        Ok(LogExtent { author, size, priority })
     });
-    Ok(logs.collect())
+    logs.collect()
 }
 
 fn open_engine(
@@ -367,6 +395,7 @@ fn open_engine(
     let own_log = LogId::of_origin(&lock.origin);
     let logs = extents(store, roster.current(), &lock)?;
     let counted: BTreeMap<LogId, u64> = logs.iter().map(|extent| (extent.author.log, extent.size)).collect();
+    let priority = logs.iter().map(|extent| (extent.author.log, extent.priority.clone())).collect();
     let Replayed { view, entries, origin } = replay(store, lookup, &logs, place).context(
         "the logs cannot be read: run `hashpact-node fsck` to see what is damaged; damage of other members' logs is left behind \
          by `hashpact-node repair` and comes back from them",
@@ -408,8 +437,17 @@ fn open_engine(
         beyond_lock,
         generation: store.generation().context("generation")?,
     };
-    let (engine, effects) =
-        Engine::open(Opening { config, roster, own, last_time_ms, held, facts, view, now_ms: now })?;
+    let (engine, effects) = Engine::open(Opening {
+        config,
+        roster,
+        own,
+        last_time_ms,
+        held,
+        priority,
+        facts,
+        view,
+        now_ms: now,
+    })?;
     Ok(Opened { engine, effects, origin })
 }
 

@@ -19,7 +19,7 @@ use hashpact_core::effect::{HeldFacts, StoredPayload};
 use hashpact_protocol::bundle::{BundleLog, BundlePayload, BundleWriter, Manifest, Scope, Sink, WriteError};
 use hashpact_protocol::digest::{LogId, RecordId, leaf_hash};
 use hashpact_protocol::keys::SecretKey;
-use hashpact_protocol::leaf::check_commitment;
+use hashpact_protocol::leaf::{EntryLeaf, Kind, check_commitment, read_leaf};
 use hashpact_protocol::limits::BUNDLE_CHUNK_ENTRIES_MAX;
 use hashpact_protocol::merkle::consistency_proof;
 use hashpact_protocol::roster::{MemberId, RosterChain};
@@ -95,7 +95,7 @@ impl<'a> Export<'a> {
         Ok(Self { store, holder, chain, manifest, held, facts, shows_payloads: true, begun_s })
     }
 
-    /// Marks every payload as withheld: for somebody who may see who did what when, and no signals.
+    /// Marks every payload but those of receipts as withheld: for somebody who may see who did what when, and no signals.
     #[must_use]
     pub fn without_payloads(mut self) -> Self {
         self.shows_payloads = false;
@@ -268,8 +268,9 @@ impl<'a> Export<'a> {
             return Ok(());
         }
         let (mut chunk, mut failed) = (Vec::with_capacity(CHUNK), Ok(()));
-        self.store.for_each_entry(&self.id(log), start, end, |index, leaf, payload| {
-            chunk.push(self.shown(leaf, payload));
+        let id = self.id(log);
+        self.store.for_each_entry(&id, start, end, |index, leaf, payload| {
+            chunk.push(self.shown(&id, index, leaf, payload));
             if chunk.len() == CHUNK || index + 1 == end {
                 let payloads: Vec<BundlePayload<'_>> = chunk.iter().map(as_bundled).collect();
                 failed = writer.payloads(log, index + 1 - chunk.len() as u64, &payloads);
@@ -280,10 +281,13 @@ impl<'a> Export<'a> {
         Ok(failed?)
     }
 
-    /// What is said about a payload. One that is not what its leaf commits to is none.
-    fn shown(&self, leaf: &[u8], payload: PayloadRef<'_>) -> StoredPayload {
+    /// What is said about a payload. One that is not what its leaf commits to is none. Receipts speak of
+    /// possession and of no signal: who may see who did what when may see them.
+    fn shown(&self, log: &LogId, index: u64, leaf: &[u8], payload: PayloadRef<'_>) -> StoredPayload {
+        let is_receipt =
+            || matches!(read_leaf(leaf, log, index), EntryLeaf::Known(leaf) if leaf.kind == Kind::Receipt);
         match payload {
-            PayloadRef::Present { .. } if !self.shows_payloads => StoredPayload::Withheld,
+            PayloadRef::Present { .. } if !self.shows_payloads && !is_receipt() => StoredPayload::Withheld,
             PayloadRef::Present { salt, padded } if check_commitment(leaf, &salt, padded).is_err() => {
                 StoredPayload::NotHere
             }

@@ -3,7 +3,7 @@
 //! With a good index snapshot, in this order:
 //!
 //! 1. the leaves beyond the snapshot's positions are read for retractions, then matches are answered;
-//! 2. all retractions are folded;
+//! 2. all retractions are folded, those ahead of a log's end as well;
 //! 3. entries beyond the positions are folded and applied: what was stated last is found next;
 //! 4. the rest is folded. Its additions are in the index already; what does not stand is taken out;
 //! 5. the index is compared with all records that stand, and rebuilt if it is another.
@@ -168,8 +168,11 @@ fn fold_retractions(
     store: &Store,
     lookup: &Lookup,
     view: &mut View,
-    LogExtent { author, size }: &LogExtent,
+    LogExtent { author, size, priority }: &LogExtent,
 ) -> anyhow::Result<()> {
+    for (index, entry) in &priority.ahead {
+        lookup.apply(&view.fold_ahead(author, *index, &entry.leaf, &entry.payload));
+    }
     let mut found = Vec::new();
     for_each_leaf(store, &author.log, 0, *size, |index, leaf| {
         if withdrawn_record(author, index, leaf).is_some() {

@@ -10,7 +10,7 @@
 //! what they withdraw is never shown. Expiry is held against the clock of the look-up.
 
 use crate::storage::{Store, StoreError};
-use hashpact_core::effect::{IndexChange, ViewChange};
+use hashpact_core::effect::{HeldPriority, IndexChange, ViewChange};
 use hashpact_core::view::{Author, RecordView, read_record, withdrawn_record};
 use hashpact_protocol::digest::{LogId, RecordId};
 use hashpact_protocol::roster::MemberId;
@@ -25,6 +25,8 @@ pub struct LogExtent {
     pub author: Author,
     /// Entries.
     pub size: u64,
+    /// Its priority entries, those ahead of the others included.
+    pub priority: HeldPriority,
 }
 
 /// The state between snapshot and replay.
@@ -48,7 +50,10 @@ impl Restored {
         positions: BTreeMap<LogId, u64>,
     ) -> Result<Self, StoreError> {
         let mut withdrawn = BTreeSet::new();
-        for LogExtent { author, size } in logs {
+        for LogExtent { author, size, priority } in logs {
+            withdrawn.extend(priority.ahead.iter().filter_map(|(index, entry)| {
+                Some((withdrawn_record(author, *index, &entry.leaf)?, author.member.clone()))
+            }));
             let start = positions.get(&author.log).copied().unwrap_or(0).min(*size);
             for_each_leaf(&store, &author.log, start, *size, |index, leaf| {
                 withdrawn.extend(withdrawn_record(author, index, leaf).map(|id| (id, author.member.clone())));
@@ -78,7 +83,7 @@ impl Restored {
     /// The record at a place that was not replayed yet, if it stands at `now_ms` as far as the database
     /// and the retractions tell; without what others say about it.
     pub(super) fn read(&self, log: &LogId, index: u64, now_ms: u64) -> Option<Arc<RecordView>> {
-        let LogExtent { author, size } = self.logs.get(log)?;
+        let LogExtent { author, size, .. } = self.logs.get(log)?;
         if index >= *size {
             return None;
         }

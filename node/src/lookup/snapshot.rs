@@ -18,6 +18,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Attempts to write a snapshot before the node gives up until the next interval.
@@ -30,6 +32,8 @@ const RESERVED_ENTRIES: u64 = 2 * BLOCK_ENTRIES;
 pub struct SnapshotPlace {
     path: PathBuf,
     owner: Owner,
+    /// Shared by all copies.
+    roster_version: Arc<AtomicU64>,
 }
 
 /// A snapshot that was written.
@@ -122,7 +126,17 @@ impl SnapshotPlace {
     /// A snapshot at `path` of this member's node, while `own_log` is open and this roster in force.
     #[must_use]
     pub fn new(path: PathBuf, member: &MemberId, own_log: LogId, roster_version: u64) -> Self {
-        Self { path, owner: Owner { member: member.to_string(), own_log, roster_version } }
+        let owner = Owner { member: member.to_string(), own_log, roster_version };
+        Self { path, owner, roster_version: Arc::new(AtomicU64::new(roster_version)) }
+    }
+
+    /// A newer roster is in force, under which the same entries count.
+    pub fn set_roster_version(&self, version: u64) {
+        self.roster_version.store(version, Ordering::Relaxed);
+    }
+
+    fn owner(&self) -> Owner {
+        Owner { roster_version: self.roster_version.load(Ordering::Relaxed), ..self.owner.clone() }
     }
 
     /// The file.
@@ -143,7 +157,7 @@ impl SnapshotPlace {
     }
 
     fn check(&self, tag: &Tag, logs: &[LogExtent]) -> Result<(), Unusable> {
-        let (got, expected) = (&tag.owner, &self.owner);
+        let (got, expected) = (&tag.owner, &self.owner());
         if got.member != expected.member {
             return Err(Unusable::Member { got: got.member.clone(), expected: expected.member.clone() });
         }
@@ -173,7 +187,7 @@ impl SnapshotPlace {
         let fresh = self.fresh_path();
         let io = |source| SaveError::Io { path: fresh.clone(), source };
         for _ in 0..ATTEMPTS_MAX {
-            let tag = lookup.tag(&self.owner);
+            let tag = lookup.tag(&self.owner());
             let bytes = tag.encode().map_err(|error: TagError| SaveError::Tag(error.to_string()))?;
             lookup.source().index.save(&fresh, &bytes).map_err(SaveError::Index)?;
             // The index may hold changes that came after the tag. If one of them took a number from a

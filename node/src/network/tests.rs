@@ -4,7 +4,9 @@ mod hostile;
 
 use super::convert::peer_id;
 use super::*;
-use hashpact_protocol::wire::{Announce, HeadNote, RangeChunk, Refusal, Stored, WireEntry, WirePayload};
+use hashpact_protocol::wire::{
+    Announce, HeadNote, Heads, RangeChunk, Refusal, Stored, WireEntry, WirePayload,
+};
 
 /// No wait in these tests is longer; a longer one is a failure.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -140,8 +142,8 @@ async fn check_round_trips(listen: &str) {
     // A stranger may send only so much; large messages are for remembered peers.
     south.handle.remember(north.key, vec![]).await.expect("runs");
     north.handle.remember(south.key, vec![]).await.expect("runs");
-    south.reply(channel, Response::Heads(vec![])).await;
-    assert_eq!(north.outcome(7).await, Ok(Response::Heads(vec![])));
+    south.reply(channel, Response::Heads(Heads::default())).await;
+    assert_eq!(north.outcome(7).await, Ok(Response::Heads(Heads::default())));
 
     // The other way round over the same connection, and large.
     south.send(north.key, 8, large_request.clone()).await;
@@ -249,7 +251,7 @@ async fn answers_to_unknown_and_lapsed_channels_do_no_harm() {
     north.send(south.key, 1, Request::Heads).await;
     let (_, channel, _) = south.inbound().await;
     south.reply(channel, Response::Ack).await;
-    south.reply(channel, Response::Heads(vec![])).await;
+    south.reply(channel, Response::Heads(Heads::default())).await;
     assert_eq!(north.outcome(1).await, Ok(Response::Ack), "the first answer counts");
     north.send(south.key, 2, Request::Heads).await;
     let (_, lapsed, _) = south.inbound().await;

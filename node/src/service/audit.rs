@@ -1,6 +1,6 @@
 //! Audit bundles for HTTP: written on a blocking thread, handed over in parts.
 
-use super::{Inner, Service, ServiceError};
+use super::{Inner, Service, ServiceError, read, write};
 use crate::driver::now_ms;
 use crate::export::{Beginning, Compressed, Export, ExportError, Held, Holder, OtherBeginning, Portion};
 use hashpact_protocol::bundle::{Scope, WriteError};
@@ -49,8 +49,7 @@ pub struct AuditStream {
 impl Service {
     /// From now on bundles can be exported.
     pub fn set_holder(&self, holder: Holder) {
-        // Set once, at the start.
-        let _ = self.inner.holder.set(holder);
+        *write(&self.inner.holder) = Some(Arc::new(holder));
     }
 
     /// Starts to write a bundle.
@@ -63,8 +62,8 @@ impl Service {
         let inner = Arc::clone(&self.inner);
         let (heads, core, total, request) = self
             .blocking(move |inner| {
-                let held = inner.held_logs();
-                let export = inner.export(&held, &request, begun_s)?;
+                let (holder, held) = (inner.holder()?, inner.held_logs());
+                let export = inner.export(&holder, &held, &request, begun_s)?;
                 let begun = request.beginning;
                 let total = if begun.len > 0 { Some(length(&export, begun)?) } else { None };
                 // The heads are settled here; what is written below must be of these and no later ones.
@@ -85,21 +84,27 @@ impl Service {
 }
 
 impl Inner {
+    /// Who exports, once the logs are loaded.
+    fn holder(&self) -> Result<Arc<Holder>, ServiceError> {
+        let holder = read(&self.holder).clone();
+        holder.filter(|_| self.lookup.is_loaded()).ok_or(ServiceError::Loading)
+    }
+
     fn export<'a>(
         &'a self,
+        holder: &'a Holder,
         held: &'a BTreeMap<LogId, Held>,
         request: &AuditRequest,
         begun_s: u64,
     ) -> Result<Export<'a>, ServiceError> {
-        let holder = self.holder.get().filter(|_| self.lookup.is_loaded()).ok_or(ServiceError::Loading)?;
         let at = request.at.as_deref();
         let export = Export::new(&self.store, holder, held, request.scope.clone(), at, begun_s)?;
         Ok(if request.shows_payloads { export } else { export.without_payloads() })
     }
 
     fn write_audit(&self, request: &AuditRequest, begun_s: u64, parts: &mut Parts) -> anyhow::Result<()> {
-        let held = self.held_logs();
-        let export = self.export(&held, request, begun_s)?;
+        let (holder, held) = (self.holder()?, self.held_logs());
+        let export = self.export(&holder, &held, request, begun_s)?;
         let now_s = || now_ms() / 1000;
         if request.is_archive {
             export.write(Portion::new(&mut *parts, request.beginning), now_s)?.into_inner().flush()?;

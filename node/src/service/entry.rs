@@ -19,7 +19,8 @@ impl Inner {
     pub(super) fn unread_entry(&self, id: &RecordId) -> Result<Option<api::RecordJson>, ServiceError> {
         let Some(place) = self.store.place(id)? else { return Ok(None) };
         let is_shown = self.store.published(&place.log).is_some_and(|head| head.size > place.index);
-        let log = self.identity.roster.logs().find(|log| log.log_id == place.log);
+        let roster = self.roster();
+        let log = roster.logs().find(|log| log.log_id == place.log);
         let (Some(log), true) = (log, is_shown) else { return Ok(None) };
         let Some(entry) = self.store.entry(&place.log, place.index)? else { return Ok(None) };
         let (leaf, verdict) = judge(&entry, &place.log, place.index);

@@ -14,12 +14,15 @@
 use super::error::StoreError;
 use super::options::Shape;
 use super::read::row_at;
-use super::{Store, codec, leaves, options, payloads};
-use hashpact_core::effect::{PayloadBatch, StoredPayload};
-use hashpact_core::event::MissingEntry;
+use super::{PayloadRef, Store, codec, leaves, options, payloads};
+use hashpact_core::effect::{HoldingRead, PayloadBatch, StoredPayload};
+use hashpact_core::event::{FoundHolding, MissingEntry};
 use hashpact_protocol::digest::LogId;
+use hashpact_protocol::leaf::{EntryLeaf, Kind, read_leaf};
 use hashpact_protocol::limits::RANGE_BYTES_MAX;
+use hashpact_protocol::record::Gap;
 use hashpact_protocol::wire::WirePayload;
+use std::ops::ControlFlow;
 
 /// Name of the column family.
 pub(super) const FAMILY: &str = "missing";
@@ -74,6 +77,25 @@ impl Store {
         Ok(count)
     }
 
+    /// Which payloads of a log are not present, as runs, and whether anything but receipts came to it.
+    ///
+    /// # Errors
+    /// As [`Store::for_each_entry`].
+    pub fn holding(&self, ask: &HoldingRead) -> Result<FoundHolding, StoreError> {
+        let (mut missing, mut has_grown) = (Vec::<Gap>::new(), false);
+        self.for_each_entry(&ask.log, 0, ask.size, |index, leaf, payload| {
+            if index >= ask.stated_size && !has_grown {
+                let leaf = read_leaf(leaf, &ask.log, index);
+                has_grown = !matches!(leaf, EntryLeaf::Known(leaf) if leaf.kind == Kind::Receipt);
+            }
+            if !matches!(payload, PayloadRef::Present { .. }) {
+                note_missing(&mut missing, index, ask.gaps_max);
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(FoundHolding { missing, has_grown })
+    }
+
     /// Stores payloads beside their leaves, synced. A row that does not say *not here* stays as it is.
     ///
     /// # Errors
@@ -124,5 +146,14 @@ impl Store {
             found.push(payload.to_wire());
         }
         Ok(found)
+    }
+}
+
+/// Adds an index to ascending runs. When there is no room for another run, the last one grows to it.
+fn note_missing(missing: &mut Vec<Gap>, index: u64, gaps_max: usize) {
+    let is_full = missing.len() >= gaps_max;
+    match missing.last_mut() {
+        Some(last) if is_full || last.start + last.count == index => last.count = index + 1 - last.start,
+        _ => missing.push(Gap { start: index, count: 1 }),
     }
 }

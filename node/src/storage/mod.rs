@@ -18,6 +18,7 @@
 //! | `leaves` | log, index | nothing: roots break | peers' copies; own log if unreplicated |
 //! | `payloads` | log, index | hides a payload | peers' copies |
 //! | `missing` | log, index | a payload that is not asked for | the same |
+//! | `priority` | log, index | a withdrawal until the log reaches it | waiting for the log |
 //! | `heads`, `tiles`, `places` | | a node that stops or serves proofs that fail | a rebuild |
 //! | `notes`, `cards` | | older signed facts | asking peers again |
 //! | `cosigned`, `quorum`, `evidence` | log | hides evidence; see `facts` | the right to cosign; asking peers again |
@@ -44,6 +45,7 @@ mod notes;
 mod options;
 mod payloads;
 mod places;
+mod priority;
 mod proofs;
 mod published;
 mod read;
@@ -76,7 +78,7 @@ use std::sync::{Mutex, RwLock};
 const MARKER: &str = "CURRENT";
 
 /// Every column family of the schema; `default` is RocksDB's own and stays empty.
-const FAMILIES: [(&str, Shape); 14] = [
+const FAMILIES: [(&str, Shape); 15] = [
     ("default", Shape::Small),
     (meta::FAMILY, meta::SHAPE),
     (heads::FAMILY, heads::SHAPE),
@@ -84,6 +86,7 @@ const FAMILIES: [(&str, Shape); 14] = [
     (leaves::FAMILY, leaves::SHAPE),
     (payloads::FAMILY, payloads::SHAPE),
     (missing::FAMILY, missing::SHAPE),
+    (priority::FAMILY, priority::SHAPE),
     (places::FAMILY, places::SHAPE),
     (tiles::FAMILY, tiles::SHAPE),
     (idempotency::FAMILY, idempotency::SHAPE),
@@ -94,7 +97,7 @@ const FAMILIES: [(&str, Shape); 14] = [
 ];
 
 /// Families that came later: a database without them is opened, and has them from then on.
-const ADDED: [&str; 3] = [facts::COSIGNED, facts::QUORUM, facts::EVIDENCE];
+const ADDED: [&str; 4] = [facts::COSIGNED, facts::QUORUM, facts::EVIDENCE, priority::FAMILY];
 
 /// The database of one node.
 pub struct Store {

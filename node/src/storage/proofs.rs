@@ -132,7 +132,11 @@ impl Store {
         }
     }
 
-    fn proof_error(&self, log: &LogId, error: ProofReadError<TileReadError<StoreError>>) -> StoreError {
+    pub(super) fn proof_error(
+        &self,
+        log: &LogId,
+        error: ProofReadError<TileReadError<StoreError>>,
+    ) -> StoreError {
         match error {
             ProofReadError::Reader(error) => self.tile_error(log, error),
             ProofReadError::Range(error) => StoreError::Merkle(error),
@@ -140,7 +144,7 @@ impl Store {
         }
     }
 
-    fn check_readable(&self, log: &LogId, start: u64, end: u64) -> Result<(), StoreError> {
+    pub(super) fn check_readable(&self, log: &LogId, start: u64, end: u64) -> Result<(), StoreError> {
         let size = self.readable(log)?;
         if end > size { Err(StoreError::Beyond { log: *log, start, end, size }) } else { Ok(()) }
     }

@@ -11,9 +11,12 @@
 //! found before anything is signed.
 
 use super::error::StoreError;
-use super::{Store, codec, heads, idempotency, leaves, missing, notes, options, payloads, places, tiles};
+use super::{
+    Store, codec, heads, idempotency, leaves, missing, notes, options, payloads, places, priority, tiles,
+};
 use hashpact_core::effect::{Place, SizedNote, StoredPayload, WriteBatch};
 use hashpact_protocol::digest::{LogId, NodeHash, leaf_hash};
+use hashpact_protocol::leaf::is_overtaking;
 use hashpact_protocol::limits::ENTRY_LEAF_MAX_BYTES;
 use hashpact_protocol::merkle::{Frontier, TileWriter, encode_tile, rightmost_tiles};
 use std::collections::BTreeMap;
@@ -174,6 +177,9 @@ impl Store {
             rows.put_cf(self.family(payloads::FAMILY), key, payloads::encode(&entry.payload)?);
             if entry.payload == StoredPayload::NotHere {
                 rows.put_cf(self.family(missing::FAMILY), key, []);
+            }
+            if is_overtaking(&entry.leaf, &batch.log, index) {
+                rows.put_cf(self.family(priority::FAMILY), key, []);
             }
             let place = places::key(&Place { log: batch.log, index, leaf });
             rows.put_cf(self.family(places::FAMILY), place, []);

@@ -2,7 +2,7 @@
 
 use crate::checkpoint::parse_decimal;
 use crate::digest::{LogId, RecordId};
-use crate::leaf::{EntryLeaf, read_leaf};
+use crate::leaf::{EntryLeaf, Kind, read_leaf};
 use crate::limits::TIME_S_MAX;
 use crate::roster::MemberId;
 
@@ -84,7 +84,10 @@ impl Scope {
             Self::Period { from_s, to_s } => {
                 known.is_some_and(|leaf| (*from_s..*to_s).contains(&(leaf.time_ms / 1000)))
             }
-            Self::Record(record) => id == record || subject.as_ref() == Some(record),
+            Self::Record(record) => {
+                let is_receipt = known.as_ref().is_some_and(|leaf| leaf.kind == Kind::Receipt);
+                id == record || subject.as_ref() == Some(record) || is_receipt
+            }
         }
     }
 }

@@ -2,7 +2,11 @@
 
 use super::signal::SignalType;
 use crate::api::time::TimeError;
-use crate::limits::{QUALITY_MAX, SIGNALS_PER_RECORD_MAX, TIME_S_MAX, TOKEN_MAX_BYTES, UNKNOWN_FIELDS_MAX};
+use crate::limits::{
+    QUALITY_MAX, RECEIPT_GAPS_MAX, RECEIPT_LOGS_MAX, SIGNALS_PER_RECORD_MAX, TIME_S_MAX, TOKEN_MAX_BYTES,
+    UNKNOWN_FIELDS_MAX,
+};
+use crate::merkle::TREE_SIZE_MAX;
 
 /// A value that cannot be part of any record. Never repeats the value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,6 +89,46 @@ pub enum RecordError {
     ExpiryRange {
         /// Seconds since 1970.
         got: u64,
+    },
+    /// A receipt about another entry.
+    #[error("a receipt has no subject")]
+    ReceiptSubject,
+    /// A receipt of no log, or of too many.
+    #[error("a receipt about {got} logs, expected 1..={RECEIPT_LOGS_MAX}")]
+    HoldingCount {
+        /// Logs given.
+        got: usize,
+    },
+    /// Logs of a receipt out of order, or one twice.
+    #[error("log {nth} of the receipt is not after the one before it")]
+    HoldingOrder {
+        /// Which one, counted from 0.
+        nth: usize,
+    },
+    /// What is held of a log is not stated in its form.
+    #[error("expected [log id, size, root, [start, count, ...]]")]
+    HoldingShape,
+    /// A tree of no entries, or of more than there can be.
+    #[error("tree size {got}, expected 1..={TREE_SIZE_MAX}")]
+    HoldingSize {
+        /// The size.
+        got: u64,
+    },
+    /// More gaps than a receipt has room for.
+    #[error("{got} gaps, at most {RECEIPT_GAPS_MAX} are allowed")]
+    GapCount {
+        /// Gaps given.
+        got: usize,
+    },
+    /// A gap that is empty, beyond the tree, or not behind the one before it with an entry between.
+    #[error("gap of {count} entries from {start} in a tree of {size}: empty, beyond it, or out of order")]
+    Gap {
+        /// First leaf index.
+        start: u64,
+        /// Entries.
+        count: u64,
+        /// Tree size.
+        size: u64,
     },
 }
 

@@ -18,6 +18,7 @@ mod content;
 mod error;
 mod labels;
 mod opinion;
+mod receipt;
 mod retraction;
 mod schema;
 mod signal;
@@ -29,6 +30,7 @@ pub use content::Content;
 pub use error::{RecordError, SchemaError};
 pub use labels::{EvidenceSet, Labels};
 pub use opinion::{Opinion, OpinionValue, Reason};
+pub use receipt::{Gap, Holding, Receipt};
 pub use retraction::{Retraction, RetractionReason};
 pub use schema::{SubjectRef, UnknownFields};
 pub use signal::{Signal, SignalType, UnknownSignal};
@@ -53,6 +55,8 @@ pub enum Record {
     Opinion(Opinion),
     /// The author takes an entry back.
     Retraction(Retraction),
+    /// Which payloads a member holds.
+    Receipt(Receipt),
 }
 
 impl Record {
@@ -63,6 +67,7 @@ impl Record {
             Self::Content(_) => Kind::Content,
             Self::Opinion(_) => Kind::Opinion,
             Self::Retraction(_) => Kind::Retraction,
+            Self::Receipt(_) => Kind::Receipt,
         }
     }
 
@@ -73,6 +78,7 @@ impl Record {
             Self::Content(content) => content.subject,
             Self::Opinion(opinion) => Some(opinion.subject),
             Self::Retraction(retraction) => Some(retraction.subject),
+            Self::Receipt(_) => None,
         }
     }
 
@@ -83,6 +89,7 @@ impl Record {
             Self::Content(content) => content.to_fields(),
             Self::Opinion(opinion) => opinion.to_fields(),
             Self::Retraction(retraction) => retraction.to_fields(),
+            Self::Receipt(receipt) => receipt.to_fields(),
         };
         encode_map(&fields)
     }
@@ -124,6 +131,7 @@ fn read_any(leaf: &Leaf, cbor: &[u8]) -> Payload {
         Kind::Content => read(leaf, fields, Record::Content),
         Kind::Opinion => read(leaf, fields, Record::Opinion),
         Kind::Retraction => read(leaf, fields, Record::Retraction),
+        Kind::Receipt => read(leaf, fields, Record::Receipt),
         kind => Payload::Opaque(OpaqueReason::KindNotRead { kind }),
     }
 }

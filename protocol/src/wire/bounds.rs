@@ -7,8 +7,9 @@
 //! Deliberately not checked: anything that needs a roster or a root.
 use super::codec::WireError;
 use super::message::{
-    Announce, ConsistencyAnswer, ConsistencyRequest, CosignAnswer, HeadNote, Hello, PayloadsRequest,
-    RangeChunk, RangeRequest, Request, Response, WireEntry, WirePayload,
+    Announce, ConsistencyAnswer, ConsistencyRequest, CosignAnswer, EntriesAnswer, EntriesRequest, HeadNote,
+    Heads, Hello, PayloadsRequest, ProvenEntry, RangeChunk, RangeRequest, Request, Response, WireEntry,
+    WirePayload,
 };
 use crate::limits::{
     ADD_CHECKPOINT_MAX_BYTES, COSIGNATURES_MAX_BYTES, ENTRY_LEAF_MAX_BYTES, EVIDENCE_MAX_BYTES,
@@ -24,12 +25,16 @@ pub const HEADS_MAX: usize = 4096;
 pub const ANNOUNCE_NOTES_MAX: usize = 256;
 /// Most priority indexes in one `Announce`.
 pub const ANNOUNCE_PRIORITY_MAX: usize = 1024;
+/// Most priority indexes in one `Heads` response.
+pub const HEADS_PRIORITY_MAX: usize = 4096;
 /// Most roster versions in one `Hello`; a longer walk takes several.
 pub const HELLO_ROSTERS_MAX: usize = 64;
 /// Most subtree roots in one chunk: a right-hand cover has at most two per level of a 64-bit tree.
 pub const COVER_NODES_MAX: usize = 128;
 /// Most payloads in one request for single payloads, and in its answer.
 pub const PAYLOADS_ASKED_MAX: usize = 256;
+/// Most entries in one request for single entries, and in its answer.
+pub const ENTRIES_ASKED_MAX: usize = 64;
 
 /// Bincode's budget while decoding a request: the bytes read plus the in-memory size of the one
 /// outer vector that is under construction.
@@ -43,6 +48,9 @@ const _: () = assert!(ANNOUNCE_PRIORITY_MAX * size_of::<(String, u64)>() <= WIRE
 const _: () = assert!(PAYLOADS_ASKED_MAX * size_of::<u64>() <= WIRE_REQUEST_MAX_BYTES);
 const _: () = assert!(PAYLOADS_ASKED_MAX * size_of::<WirePayload>() <= WIRE_RESPONSE_MAX_BYTES);
 const _: () = assert!(HEADS_MAX * size_of::<HeadNote>() <= WIRE_RESPONSE_MAX_BYTES);
+const _: () = assert!(
+    HEADS_PRIORITY_MAX * (size_of::<(String, u64)>() + ORIGIN_MAX_BYTES + 11) <= WIRE_RESPONSE_MAX_BYTES
+);
 const _: () = assert!(RANGE_ENTRIES_MAX * size_of::<WireEntry>() <= WIRE_RESPONSE_MAX_BYTES);
 // A chunk that respects `bytes_max`, or holds one largest entry, fits a response with its framing
 // (at most 48 bytes an entry: two lengths, a discriminant, a salt).
@@ -52,6 +60,15 @@ const _: () = assert!(
         + PAYLOAD_PADDED_MAX_BYTES
         + RANGE_ENTRIES_MAX * 48
         + COVER_NODES_MAX * 32
+        <= WIRE_RESPONSE_MAX_BYTES
+);
+// Single entries that respect `bytes_max`, each with the longest proof, fit too.
+const _: () = assert!(
+    RANGE_BYTES_MAX
+        + ENTRY_LEAF_MAX_BYTES
+        + PAYLOAD_PADDED_MAX_BYTES
+        + ENTRIES_ASKED_MAX * (48 + LEVELS_MAX * 32)
+        + LEVELS_MAX * 32
         <= WIRE_RESPONSE_MAX_BYTES
 );
 // One largest roster version, its note and a card fit a request.
@@ -165,15 +182,17 @@ pub(super) fn check_request(request: &Request) -> Result<(), WireError> {
         }
         Request::Consistency(_) => Ok(()),
         Request::Evidence(evidence) => within(Bounded::EvidenceBytes, evidence.len(), EVIDENCE_MAX_BYTES),
+        Request::Entries(entries) => check_entries_request(entries),
     }
 }
 
 pub(super) fn check_response(response: &Response) -> Result<(), WireError> {
     match response {
         Response::Hello(hello) => check_hello(hello),
-        Response::Heads(heads) => {
-            at_most(Bounded::Heads, heads.len(), HEADS_MAX)?;
-            heads.iter().try_for_each(check_head)
+        Response::Heads(Heads { notes, priority }) => {
+            at_most(Bounded::Heads, notes.len(), HEADS_MAX)?;
+            notes.iter().try_for_each(check_head)?;
+            check_priority(priority, HEADS_PRIORITY_MAX)
         }
         Response::Ack | Response::Refused(_) => Ok(()),
         Response::Range(chunk) => check_chunk(chunk),
@@ -188,6 +207,14 @@ pub(super) fn check_response(response: &Response) -> Result<(), WireError> {
         Response::Consistency(ConsistencyAnswer { consistency, inclusion, .. }) => {
             at_most(Bounded::ProofHashes, consistency.len(), LEVELS_MAX)?;
             at_most(Bounded::ProofHashes, inclusion.len(), LEVELS_MAX)
+        }
+        Response::Entries(EntriesAnswer { consistency, entries }) => {
+            at_most(Bounded::ProofHashes, consistency.len(), LEVELS_MAX)?;
+            within(Bounded::Entries, entries.len(), ENTRIES_ASKED_MAX)?;
+            entries.iter().try_for_each(|ProvenEntry { entry, inclusion }| {
+                at_most(Bounded::ProofHashes, inclusion.len(), LEVELS_MAX)?;
+                check_entry(entry)
+            })
         }
     }
 }
@@ -213,11 +240,12 @@ fn check_head(head: &HeadNote) -> Result<(), WireError> {
 fn check_announce(announce: &Announce) -> Result<(), WireError> {
     at_most(Bounded::AnnouncedNotes, announce.notes.len(), ANNOUNCE_NOTES_MAX)?;
     announce.notes.iter().try_for_each(check_head)?;
-    at_most(Bounded::PriorityIndexes, announce.priority.len(), ANNOUNCE_PRIORITY_MAX)?;
-    announce
-        .priority
-        .iter()
-        .try_for_each(|(origin, _)| check_name(Bounded::OriginBytes, origin, ORIGIN_MAX_BYTES))
+    check_priority(&announce.priority, ANNOUNCE_PRIORITY_MAX)
+}
+
+fn check_priority(priority: &[(String, u64)], max: usize) -> Result<(), WireError> {
+    at_most(Bounded::PriorityIndexes, priority.len(), max)?;
+    priority.iter().try_for_each(|(origin, _)| check_name(Bounded::OriginBytes, origin, ORIGIN_MAX_BYTES))
 }
 
 fn check_range(range: &RangeRequest) -> Result<(), WireError> {
@@ -225,19 +253,35 @@ fn check_range(range: &RangeRequest) -> Result<(), WireError> {
         return Err(WireError::EmptyRange { start: range.start, size: range.size });
     }
     let entries_max = usize::try_from(range.entries_max).unwrap_or(usize::MAX);
-    let bytes_max = usize::try_from(range.bytes_max).unwrap_or(usize::MAX);
     within(Bounded::EntriesMax, entries_max, RANGE_ENTRIES_MAX)?;
-    within(Bounded::BytesMax, bytes_max, RANGE_BYTES_MAX)
+    check_bytes_max(range.bytes_max)
 }
 
 fn check_payloads_request(request: &PayloadsRequest) -> Result<(), WireError> {
-    within(Bounded::Indexes, request.indexes.len(), PAYLOADS_ASKED_MAX)?;
-    let pairs = request.indexes.iter().zip(request.indexes.iter().skip(1));
-    if let Some(at) = pairs.into_iter().position(|(before, after)| before >= after) {
-        return Err(WireError::IndexOrder { at: at + 1 });
+    check_indexes(&request.indexes, PAYLOADS_ASKED_MAX)?;
+    check_bytes_max(request.bytes_max)
+}
+
+fn check_entries_request(request: &EntriesRequest) -> Result<(), WireError> {
+    let EntriesRequest { old, size, indexes, bytes_max, .. } = request;
+    check_indexes(indexes, ENTRIES_ASKED_MAX)?;
+    if let Some(index) = indexes.iter().find(|index| !(old..size).contains(index)) {
+        return Err(WireError::IndexOutside { index: *index, old: *old, size: *size });
     }
-    let bytes_max = usize::try_from(request.bytes_max).unwrap_or(usize::MAX);
-    within(Bounded::BytesMax, bytes_max, RANGE_BYTES_MAX)
+    check_bytes_max(*bytes_max)
+}
+
+fn check_indexes(indexes: &[u64], max: usize) -> Result<(), WireError> {
+    within(Bounded::Indexes, indexes.len(), max)?;
+    let pairs = indexes.iter().zip(indexes.iter().skip(1));
+    match pairs.into_iter().position(|(before, after)| before >= after) {
+        Some(at) => Err(WireError::IndexOrder { at: at + 1 }),
+        None => Ok(()),
+    }
+}
+
+fn check_bytes_max(bytes_max: u32) -> Result<(), WireError> {
+    within(Bounded::BytesMax, usize::try_from(bytes_max).unwrap_or(usize::MAX), RANGE_BYTES_MAX)
 }
 
 fn check_payload(payload: &WirePayload) -> Result<(), WireError> {
@@ -249,15 +293,17 @@ fn check_payload(payload: &WirePayload) -> Result<(), WireError> {
     }
 }
 
+fn check_entry(entry: &WireEntry) -> Result<(), WireError> {
+    at_most(Bounded::LeafBytes, entry.leaf.len(), ENTRY_LEAF_MAX_BYTES)?;
+    check_payload(&entry.payload)
+}
+
 fn check_chunk(chunk: &RangeChunk) -> Result<(), WireError> {
     within(Bounded::Entries, chunk.entries.len(), RANGE_ENTRIES_MAX)?;
     let count = u64::try_from(chunk.entries.len()).unwrap_or(u64::MAX);
     if chunk.start.checked_add(count).is_none() {
         return Err(WireError::IndexOverflow { start: chunk.start, entries: count });
     }
-    for entry in &chunk.entries {
-        at_most(Bounded::LeafBytes, entry.leaf.len(), ENTRY_LEAF_MAX_BYTES)?;
-        check_payload(&entry.payload)?;
-    }
+    chunk.entries.iter().try_for_each(check_entry)?;
     at_most(Bounded::CoverNodes, chunk.cover.len(), COVER_NODES_MAX)
 }

@@ -81,6 +81,16 @@ pub enum WireError {
         /// Position in the list, from 0.
         at: usize,
     },
+    /// An entry asked for that is held already, or that the tree named does not have.
+    #[error("leaf index {index} is not between the size held, {old}, and the size named, {size}")]
+    IndexOutside {
+        /// The index.
+        index: u64,
+        /// Leaves that the caller holds.
+        old: u64,
+        /// Tree size named.
+        size: u64,
+    },
     /// A chunk whose last index does not fit 64 bits.
     #[error("{entries} entries from index {start} overflow the index")]
     IndexOverflow {

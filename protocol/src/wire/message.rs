@@ -28,6 +28,8 @@ pub enum Request {
     Consistency(ConsistencyRequest),
     /// Evidence that the author of a log signed two histories (SPEC §3.6).
     Evidence(Vec<u8>),
+    /// Asks for single entries ahead of what the caller holds, each with its proof.
+    Entries(EntriesRequest),
 }
 
 /// What the other answers.
@@ -35,8 +37,8 @@ pub enum Request {
 pub enum Response {
     /// The answering side's own introduction.
     Hello(Hello),
-    /// Newest checkpoint of each log that this node can serve.
-    Heads(Vec<HeadNote>),
+    /// Newest checkpoint of each log that this node can serve, and recent priority entries.
+    Heads(Heads),
     /// The request was taken; there is nothing to say.
     Ack,
     /// A run of entries with what authenticates it.
@@ -49,6 +51,8 @@ pub enum Response {
     Cosign(CosignAnswer),
     /// How one size leads to another.
     Consistency(ConsistencyAnswer),
+    /// The first of the entries that were asked for, in the order asked; at least one.
+    Entries(EntriesAnswer),
 }
 
 /// Introduction of a node: who it speaks for and the roster it holds.
@@ -71,6 +75,15 @@ pub struct HeadNote {
     pub origin: String,
     /// The signed note, byte for byte as its author published it.
     pub note: Vec<u8>,
+}
+
+/// What a node can serve.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Heads {
+    /// Newest checkpoint of each log.
+    pub notes: Vec<HeadNote>,
+    /// (origin, leaf index) of recent priority entries covered by these checkpoints, for whoever joins late.
+    pub priority: Vec<(String, u64)>,
 }
 
 /// News, pushed without being asked for.
@@ -108,6 +121,40 @@ pub struct PayloadsRequest {
     /// Most bytes of salts and payloads to send, 1 to `RANGE_BYTES_MAX`; one payload is sent even if it
     /// alone is larger, so that every answer makes progress.
     pub bytes_max: u32,
+}
+
+/// Asks for single entries, and for how the tree that the caller holds leads to the one that has them.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct EntriesRequest {
+    /// Log id: SHA-256 of the origin.
+    pub log: [u8; 32],
+    /// Leaves that the caller holds.
+    pub old: u64,
+    /// Tree size whose root the caller holds a signature for; all entries asked for are below it.
+    pub size: u64,
+    /// Leaf indexes, strictly ascending, none below `old`, 1 to `ENTRIES_ASKED_MAX`.
+    pub indexes: Vec<u64>,
+    /// Most bytes of leaves, salts and payloads to send, 1 to `RANGE_BYTES_MAX`; one entry is sent even if
+    /// it alone is larger, so that every answer makes progress.
+    pub bytes_max: u32,
+}
+
+/// Single entries, each of which can be checked alone against a signed root.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct EntriesAnswer {
+    /// Consistency proof from the caller's size to the tree named (RFC 6962 §2.1.2).
+    pub consistency: Vec<[u8; 32]>,
+    /// The entries; never empty.
+    pub entries: Vec<ProvenEntry>,
+}
+
+/// One entry with its place in a tree.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ProvenEntry {
+    /// Leaf and payload.
+    pub entry: WireEntry,
+    /// Inclusion proof in the tree named (RFC 6962 §2.1.1).
+    pub inclusion: Vec<[u8; 32]>,
 }
 
 /// A durable-possession statement for one log.

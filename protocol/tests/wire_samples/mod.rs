@@ -72,8 +72,6 @@ pub(crate) fn accepted_requests() -> Vec<(&'static str, &'static str, Request)> 
 pub(crate) fn accepted_responses() -> Vec<(&'static str, &'static str, Response)> {
     vec![
         ("response-hello", "The other side's introduction.", Response::Hello(hello())),
-        ("response-heads", "Checkpoints of one log.", Response::Heads(vec![head()])),
-        ("response-heads-none", "A node may serve no log yet.", Response::Heads(Vec::new())),
         ("response-ack", "One discriminant and nothing else.", Response::Ack),
         ("response-range", "Each kind of payload once.", Response::Range(chunk())),
         (
@@ -140,7 +138,7 @@ pub(crate) fn refused_encodings() -> Vec<Refused> {
         ("request-empty", "Truncated", "No bytes are no message.", Raw::default()),
         ("request-trailing-byte", "Trailing", "A byte follows.", raw(1).byte(0)),
         ("request-twice", "Trailing", "A second message follows.", raw(1).byte(1)),
-        ("request-variant-9", "UnknownVariant", "There are nine requests, 0 to 8.", raw(9)),
+        ("request-variant-10", "UnknownVariant", "There are ten requests, 0 to 9.", raw(10)),
         ("request-variant-250", "UnknownVariant", "The largest discriminant of one byte.", raw(250)),
         (
             "request-variant-two-bytes",
@@ -315,7 +313,7 @@ pub(crate) fn refused_witness_requests() -> Vec<Refused> {
 pub(crate) fn refused_responses() -> Vec<Refused> {
     let entry = |leaf: &[u8], rest: &[u8]| raw(3).bytes(&[0, 1]).bytes(leaf).bytes(rest);
     vec![
-        ("response-variant-8", "UnknownVariant", "There are eight responses, 0 to 7.", raw(8)),
+        ("response-variant-9", "UnknownVariant", "There are nine responses, 0 to 8.", raw(9)),
         (
             "response-cosign-variant-7",
             "UnknownVariant",

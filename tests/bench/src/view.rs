@@ -104,7 +104,13 @@ fn start(report: Report, records: u64) -> Result<()> {
     for log in 0..LOGS {
         store_log(&store, log, size)?;
     }
-    let logs: Vec<LogExtent> = (0..LOGS).map(|log| LogExtent { author: author(log), size }).collect();
+    let logs: Vec<LogExtent> = (0..LOGS)
+        .map(|log| LogExtent {
+            author: author(log),
+            size,
+            priority: hashpact_core::effect::HeldPriority::default(),
+        })
+        .collect();
     let total = (size * LOGS) as f64;
     let place = place(&dir.path().join("index.snapshot"));
     for (name, is_first) in [("replay_without_snapshot", true), ("replay_with_snapshot", false)] {

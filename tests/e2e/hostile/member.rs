@@ -15,8 +15,8 @@ use hashpact_protocol::leaf::{Kind, LeafHeader, Sealed, seal};
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::record::{Content, Record, Signal, SignalType};
 use hashpact_protocol::wire::{
-    Announce, HeadNote, Hello, RangeChunk, RangeRequest, Refusal, Request, Response, Stored, WireEntry,
-    WirePayload,
+    Announce, HeadNote, Heads, Hello, RangeChunk, RangeRequest, Refusal, Request, Response, Stored,
+    WireEntry, WirePayload,
 };
 use hashpact_tests::Consortium;
 use std::collections::{BTreeMap, BTreeSet};
@@ -163,9 +163,13 @@ async fn play(
             NetworkEvent::Inbound { channel, request, .. } => {
                 let response = match request {
                     Request::Hello(_) => Response::Hello(lock().hello.clone()),
-                    Request::Heads => Response::Heads(lock().heads.clone()),
+                    Request::Heads => {
+                        Response::Heads(Heads { notes: lock().heads.clone(), priority: Vec::new() })
+                    }
                     Request::Announce(_) | Request::Stored(_) | Request::Evidence(_) => Response::Ack,
-                    Request::Cosign(_) | Request::Consistency(_) => Response::Refused(Refusal::Busy),
+                    Request::Cosign(_) | Request::Consistency(_) | Request::Entries(_) => {
+                        Response::Refused(Refusal::Busy)
+                    }
                     Request::Range(range) => (lock().serve)(&range),
                     Request::Payloads(request) => {
                         Response::Payloads(vec![WirePayload::NotHere; request.indexes.len()])

@@ -1,13 +1,19 @@
 //! A disk that takes jobs in order and that a crash may stop between any two of them.
 
+use hashpact_core::Effect;
 use hashpact_core::effect::{
-    Fact, FactWrite, HeldFacts, IdempotencyEntry, LockState, PayloadBatch, SizedNote, StoredEntry,
-    StoredPayload, WriteBatch,
+    AheadBatch, Fact, FactWrite, HeldFacts, HeldPriority, HoldingRead, IdempotencyEntry, LockState,
+    PayloadBatch, RosterWrite, SizedNote, StoredEntry, StoredPayload, WriteBatch,
 };
-use hashpact_core::event::{MissingEntry, Prior};
+use hashpact_core::event::{FoundHolding, MissingEntry, Prior};
 use hashpact_protocol::digest::{LeafHash, LogId, NodeHash, leaf_hash, node_hash};
+use hashpact_protocol::leaf::is_overtaking;
 use hashpact_protocol::merkle::{Frontier, HashReader, consistency_proof, inclusion_proof, right_cover};
-use hashpact_protocol::wire::{ConsistencyAnswer, RangeChunk, WireEntry, WirePayload};
+use hashpact_protocol::record::Gap;
+use hashpact_protocol::roster::SignedRoster;
+use hashpact_protocol::wire::{
+    ConsistencyAnswer, EntriesAnswer, EntriesRequest, ProvenEntry, RangeChunk, WireEntry, WirePayload,
+};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
@@ -76,6 +82,10 @@ pub(crate) struct Disk {
     pub(crate) idempotency: BTreeMap<[u8; 32], IdempotencyEntry>,
     pub(crate) facts: HeldFacts,
     pub(crate) generation: u64,
+    /// Roster versions behind the first.
+    pub(crate) rosters: Vec<SignedRoster>,
+    /// Entries ahead of their log's end.
+    pub(crate) ahead: BTreeMap<LogId, BTreeMap<u64, StoredEntry>>,
     /// Generation of the last cosigning, by log.
     pub(crate) cosigned_at: BTreeMap<LogId, u64>,
 }
@@ -87,6 +97,23 @@ pub(crate) enum Job {
     Fact(FactWrite),
     Lock(u64, LockState),
     Payloads(PayloadBatch),
+    Ahead(AheadBatch),
+    Roster(RosterWrite),
+}
+
+impl Job {
+    /// What the disk does; any other effect is given back.
+    pub(crate) fn of(effect: Effect) -> Result<Self, Box<Effect>> {
+        Ok(match effect {
+            Effect::Write(batch) => Self::Write(batch),
+            Effect::WriteLock { write, lock } => Self::Lock(write, lock),
+            Effect::WriteFact(fact) => Self::Fact(fact),
+            Effect::WritePayloads(batch) => Self::Payloads(batch),
+            Effect::WriteAhead(batch) => Self::Ahead(batch),
+            Effect::WriteRoster(write) => Self::Roster(write),
+            other => return Err(Box::new(other)),
+        })
+    }
 }
 
 impl Disk {
@@ -96,6 +123,8 @@ impl Disk {
                 let log = self.logs.entry(batch.log).or_default();
                 assert_eq!(log.entries.len() as u64, batch.start, "a batch must start where the log ends");
                 batch.entries.iter().cloned().for_each(|entry| log.push(entry));
+                let reached = log.entries.len() as u64;
+                self.ahead.entry(batch.log).or_default().retain(|index, _| *index >= reached);
                 if let Some(note) = &batch.note {
                     log.note = Some(note.clone());
                 }
@@ -122,6 +151,16 @@ impl Disk {
                     }
                 }
                 self.raise(write.generation);
+            }
+            Job::Roster(write) => {
+                let new = write.versions.iter().filter(|version| !self.rosters.contains(version));
+                let new: Vec<SignedRoster> = new.cloned().collect();
+                self.rosters.extend(new);
+            }
+            Job::Ahead(batch) => {
+                let stored = self.logs.get(&batch.log).map_or(0, |log| log.entries.len() as u64);
+                let fresh = batch.entries.iter().filter(|(index, _)| *index >= stored).cloned();
+                self.ahead.entry(batch.log).or_default().extend(fresh);
             }
             Job::Payloads(batch) => {
                 let log = self.logs.get_mut(&batch.log).expect("payloads of a stored log");
@@ -161,6 +200,32 @@ impl Disk {
         })
     }
 
+    pub(crate) fn holding(&self, ask: &HoldingRead) -> FoundHolding {
+        let entries = &self.logs[&ask.log].entries[..ask.size as usize];
+        let mut missing: Vec<Gap> = Vec::new();
+        for (index, entry) in (0u64..).zip(entries) {
+            if matches!(entry.payload, StoredPayload::Present { .. }) {
+                continue;
+            }
+            let is_full = missing.len() == ask.gaps_max;
+            match missing.last_mut() {
+                Some(last) if is_full || last.start + last.count == index => {
+                    last.count = index + 1 - last.start;
+                }
+                _ => missing.push(Gap { start: index, count: 1 }),
+            }
+        }
+        let has_grown = entries[ask.stated_size as usize..].iter().any(|entry| entry.leaf[4] != 13);
+        FoundHolding { missing, has_grown }
+    }
+
+    pub(crate) fn priority(&self, log: &LogId, counted: usize) -> HeldPriority {
+        let stored = self.logs.get(log).map_or(&[][..], |log| &log.entries[..counted]);
+        let urgent = (0u64..).zip(stored).filter(|(index, entry)| is_overtaking(&entry.leaf, log, *index));
+        let ahead = self.ahead.get(log).cloned().unwrap_or_default();
+        HeldPriority { recent: urgent.map(|(index, _)| index).collect(), ahead: ahead.into_iter().collect() }
+    }
+
     pub(crate) fn payloads(&self, log: &LogId, indexes: &[u64]) -> Vec<WirePayload> {
         let entries = &self.logs[log].entries;
         // At most three, so that a request takes several answers.
@@ -175,6 +240,19 @@ impl StoredLog {
         let cover = right_cover(end, size).into_iter();
         let cover = cover.map(|node| *self.complete(node.level, node.index).as_bytes()).collect();
         RangeChunk { start, entries, cover }
+    }
+
+    /// At most two, so that a request takes several answers.
+    pub(crate) fn proven(&self, ask: &EntriesRequest) -> EntriesAnswer {
+        let bytes = |hashes: Vec<NodeHash>| hashes.iter().map(|hash| *hash.as_bytes()).collect();
+        let entries = ask.indexes.iter().take(2).map(|index| ProvenEntry {
+            entry: wire_entry(&self.entries[*index as usize]),
+            inclusion: bytes(inclusion_proof(self, *index, ask.size).expect("below the size")),
+        });
+        EntriesAnswer {
+            consistency: bytes(consistency_proof(self, ask.old, ask.size).expect("sizes in order")),
+            entries: entries.collect(),
+        }
     }
 
     pub(crate) fn consistency(&self, old: u64, new: u64) -> ConsistencyAnswer {

@@ -3,7 +3,7 @@
 use crate::random::Random;
 use hashpact_core::EngineConfig;
 use hashpact_core::effect::LockState;
-use hashpact_protocol::digest::{LogId, empty_root};
+use hashpact_protocol::digest::{LogId, RosterDigest, empty_root};
 use hashpact_protocol::keys::{PublicKey, SecretKey};
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::record::{Content, Signal, SignalType};
@@ -43,6 +43,9 @@ impl Clone for Member {
 pub(crate) struct Founding {
     pub(crate) members: Vec<Member>,
     pub(crate) chain: RosterChain,
+    governance: Vec<SecretKey>,
+    /// How often members state what they hold; 0 for never.
+    pub(crate) receipt_interval_ms: u64,
 }
 
 impl Founding {
@@ -95,7 +98,25 @@ impl Founding {
             .collect();
         let signed: SignedRoster = assemble(&body, &before, signatures).expect("two of three signed");
         let chain = RosterChain::start(&signed, None).expect("a valid roster");
-        Self { members, chain }
+        Self { members, chain, governance, receipt_interval_ms: 0 }
+    }
+
+    /// The version behind a chain: nothing but its times is new.
+    pub(crate) fn next_version(&self, chain: &RosterChain) -> SignedRoster {
+        let held = chain.current();
+        let last = chain.suffix_from(held.version - 1).first().expect("a chain has versions");
+        let roster = Roster {
+            version: held.version + 1,
+            created_s: held.created_s + 1,
+            previous: Some(RosterDigest::of_body(&last.body)),
+            ..held.clone()
+        };
+        let body = roster.encode();
+        let sign = |(name, key): (&&str, &SecretKey)| {
+            sign_roster(&body, chain.tree(), name, key).expect("a canonical body")
+        };
+        let signatures = ["a", "b"].iter().zip(&self.governance).map(sign).collect();
+        assemble(&body, chain.tree(), signatures).expect("two of three signed")
     }
 
     pub(crate) fn author(&self, log: &LogId) -> &Member {
@@ -131,6 +152,7 @@ impl Founding {
             card: sign_card(&card, &member.card_key),
             from_backup: false,
             is_doubtful: false,
+            receipt_interval_ms: self.receipt_interval_ms,
         }
     }
 

@@ -16,7 +16,9 @@ use hashpact_protocol::leaf::{Kind, LeafHeader, seal};
 use hashpact_protocol::merkle::consistency_proof;
 use hashpact_protocol::note::Note;
 use hashpact_protocol::record::Record;
-use hashpact_protocol::wire::{CosignAnswer, HeadNote, Hello, Refusal, Request, Response, WirePayload};
+use hashpact_protocol::wire::{
+    CosignAnswer, HeadNote, Heads, Hello, Refusal, Request, Response, WirePayload,
+};
 use hashpact_protocol::witness::{AddCheckpoint, parse_signatures};
 use std::collections::BTreeMap;
 
@@ -158,7 +160,7 @@ impl Rogue {
                 let cosigned = self.branches[side].cosigned.values().next_back().map(Note::encode);
                 let notes = self.note(side).map(|(_, note)| note).into_iter().chain(cosigned);
                 let head = |note| HeadNote { origin: self.member.origin.clone(), note };
-                Response::Heads(notes.map(head).collect())
+                Response::Heads(Heads { notes: notes.map(head).collect(), priority: self.listed(side) })
             }
             Request::Range(range) if range.size <= held => {
                 Response::Range(log.range(range.start, range.size, range.entries_max.min(5)))
@@ -166,11 +168,20 @@ impl Rogue {
             Request::Consistency(ask) if ask.new <= held => {
                 Response::Consistency(log.consistency(ask.old, ask.new))
             }
-            Request::Range(_) | Request::Consistency(_) => Response::Refused(Refusal::BeyondSize { held }),
+            Request::Entries(ask) if ask.size <= held => Response::Entries(log.proven(&ask)),
+            Request::Range(_) | Request::Consistency(_) | Request::Entries(_) => {
+                Response::Refused(Refusal::BeyondSize { held })
+            }
             Request::Payloads(_) => Response::Refused(Refusal::Busy),
             Request::Cosign(_) => Response::Cosign(CosignAnswer::UnknownLog),
             Request::Announce(_) | Request::Stored(_) | Request::Evidence(_) => Response::Ack,
         }
+    }
+
+    /// Lists its newest entry as one that overtakes, which it is not.
+    fn listed(&self, side: usize) -> Vec<(String, u64)> {
+        let newest = self.branches[side].log.entries.len().checked_sub(1);
+        newest.map(|index| (self.member.origin.clone(), index as u64)).into_iter().collect()
     }
 
     /// Asks a witness to cosign one of the two.

@@ -6,7 +6,7 @@ use crate::random::Random;
 use crate::rogue::Rogue;
 use hashpact_core::effect::{PublishedHead, Timer};
 use hashpact_core::engine::HeldLog;
-use hashpact_core::event::{Ack, Draft, MissingEntry, Peer, SendFailure, Submit};
+use hashpact_core::event::{Ack, Draft, FoundHolding, MissingEntry, Peer, SendFailure, Submit};
 use hashpact_core::recover::OwnDisk;
 use hashpact_core::view::{Author, Status, View};
 use hashpact_core::{Engine, Event, Opening, StopReason};
@@ -16,6 +16,7 @@ use hashpact_protocol::wire::{Request, Response};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
+mod backlog;
 mod checks;
 mod effects;
 mod faults;
@@ -55,6 +56,10 @@ pub struct Report {
     pub lost: u64,
     /// Payloads that were looked for because they did not come with their leaves.
     pub sought: u64,
+    /// Priority entries that overtook a backlog.
+    pub overtaken: u64,
+    /// Receipts about payloads that were stated, and found to be true.
+    pub receipts: u64,
     /// Cosignatures released.
     pub cosignatures: u64,
     /// Equivocations of which both halves reached honest members.
@@ -73,6 +78,8 @@ impl std::ops::AddAssign for Report {
         self.delivered += other.delivered;
         self.lost += other.lost;
         self.sought += other.sought;
+        self.overtaken += other.overtaken;
+        self.receipts += other.receipts;
         self.cosignatures += other.cosignatures;
         self.forks += other.forks;
         self.contested += other.contested;
@@ -113,6 +120,7 @@ enum Happening {
     Restart { node: usize },
     Link { a: usize, b: usize },
     Read { node: usize, life: u64, read: u64, log: LogId, old: u64, new: u64 },
+    Holdings { node: usize, life: u64, read: u64, found: Vec<FoundHolding>, salt: [u8; 32] },
 }
 
 struct Promise {
@@ -163,25 +171,32 @@ impl World {
     /// A world of `members` members that are started and connected.
     #[must_use]
     pub fn new(seed: u64, members: usize, faults: Faults) -> Self {
-        Self::found(seed, members, None, faults)
+        Self::found(seed, members, None, 0, faults)
     }
 
     /// The same with one more member, which signs two histories.
     #[must_use]
     pub fn with_rogue(seed: u64, honest: usize, faults: Faults) -> Self {
-        Self::found(seed, honest + 1, Some(Bad::Forks), faults)
+        Self::found(seed, honest + 1, Some(Bad::Forks), 0, faults)
     }
 
     /// The same with one more member, whose signed log is full of entries that break every rule.
     #[must_use]
     pub fn with_poisoner(seed: u64, honest: usize, faults: Faults) -> Self {
-        Self::found(seed, honest + 1, Some(Bad::Poisons), faults)
+        Self::found(seed, honest + 1, Some(Bad::Poisons), 0, faults)
     }
 
-    fn found(seed: u64, members: usize, bad: Option<Bad>, faults: Faults) -> Self {
+    /// A world whose members state what they hold, at most once in an interval.
+    #[must_use]
+    pub fn with_receipts(seed: u64, members: usize, interval_ms: u64, faults: Faults) -> Self {
+        Self::found(seed, members, None, interval_ms, faults)
+    }
+
+    fn found(seed: u64, members: usize, bad: Option<Bad>, receipt_interval_ms: u64, faults: Faults) -> Self {
         let mut random = Random::new(seed);
         let rogues = usize::from(bad.is_some());
-        let founding = Founding::new(&mut random, members, rogues);
+        let mut founding = Founding::new(&mut random, members, rogues);
+        founding.receipt_interval_ms = receipt_interval_ms;
         let rogue = bad.map(|bad| match bad {
             Bad::Poisons => Rogue::poisoner(&founding, &founding.members[members - 1], members),
             Bad::Forks => {
@@ -334,6 +349,17 @@ impl World {
         let reached = own.entries.len() >= signed;
         let mut view = View::new(now_ms);
         let mut others = BTreeMap::new();
+        let mut priority = BTreeMap::new();
+        for log in self.founding.members.iter().map(|member| member.log) {
+            let stored = held.disk.logs.get(&log).map_or(0, |stored| stored.entries.len());
+            let counted = if log == held.member.log { signed.min(stored) } else { stored };
+            let urgent = held.disk.priority(&log, counted);
+            let author = Author { member: self.founding.author(&log).id.clone(), n: 1, log };
+            for (index, entry) in &urgent.ahead {
+                view.fold_ahead(&author, *index, &entry.leaf, &entry.payload);
+            }
+            priority.insert(log, urgent);
+        }
         for (log, stored) in &held.disk.logs {
             let member = self.founding.author(log);
             let visible =
@@ -350,7 +376,7 @@ impl World {
         }
         let opening = Opening {
             config: self.founding.config(&held.member, now_ms),
-            roster: self.founding.chain.clone(),
+            roster: checks::chain(&self.founding, &held.disk),
             own: OwnDisk {
                 frontier: own.stored_frontier().clone(),
                 at_lock: reached.then(|| own.frontier_at(signed)),
@@ -360,6 +386,7 @@ impl World {
             },
             last_time_ms: 0,
             held: others,
+            priority,
             facts: held.disk.facts.clone(),
             view,
             now_ms,
@@ -447,6 +474,11 @@ impl World {
                     self.step(node, Event::Timer(timer));
                 }
             }
+            Happening::Holdings { node, life, read, found, salt } => {
+                if self.nodes[node].life == life {
+                    self.step(node, Event::Holdings { read, found: Some(found), salt });
+                }
+            }
             Happening::Read { node, life, read, log, old, new } => {
                 if self.nodes[node].life == life {
                     let found = self.nodes[node].disk.logs.get(&log).map(|log| log.consistency(old, new));
@@ -524,6 +556,8 @@ impl World {
             Job::Fact(fact) => Event::Written { write: fact.id, read_back: Vec::new() },
             Job::Lock(write, _) => Event::LockWritten { write },
             Job::Payloads(batch) => Event::Written { write: batch.id, read_back: Vec::new() },
+            Job::Ahead(batch) => Event::Written { write: batch.id, read_back: Vec::new() },
+            Job::Roster(write) => Event::Written { write: write.id, read_back: Vec::new() },
         };
         self.step(node, event);
     }

@@ -41,6 +41,17 @@ fn strike(seed: u64, step: Step, fate: Fate) {
             world.run(2_000);
             world.reconnect();
         }
+        Step::Roster => world.install_roster(0),
+        Step::Ahead => {
+            // The struck node is away while a record that it holds is withdrawn behind many others.
+            world.cut_for_good(0, 1);
+            world.cut_for_good(1, 2);
+            world.state_many(0, 300);
+            world.run(1_000);
+            world.retract_first(0);
+            world.run(2_000);
+            world.reconnect();
+        }
     }
     world.run(30_000);
     assert!(!world.is_pending(), "the step was never taken");
@@ -57,6 +68,9 @@ fn strike(seed: u64, step: Step, fate: Fate) {
     world.state_one(1);
     world.run(2_000);
     assert!(world.report.acknowledged > acknowledged, "the node goes on");
+    if step == Step::Roster {
+        assert_eq!([0, 1, 2].map(|node| world.roster_version(node)), [Some(2); 3]);
+    }
     world.check();
 }
 

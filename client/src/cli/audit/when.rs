@@ -2,7 +2,8 @@
 //!
 //! What is proven is which signed head covers the record and which does not; when is always somebody's word. The
 //! author's own time is worth the least. The times of third parties, who cosigned a head, come next: a cosignature of
-//! a head that covers the record says that the cosigner held its leaf by then.
+//! a head that covers the record says that the cosigner held its leaf by then. That somebody held its *payload* is said by
+//! receipts only: entries in which a member states which payloads of a log it holds.
 
 use std::fs;
 use std::io::Write as _;
@@ -10,9 +11,10 @@ use std::path::PathBuf;
 
 use hashpact_client::{Arrived, AuditFetch};
 use hashpact_protocol::api::time::{rfc3339, rfc3339_seconds};
-use hashpact_protocol::bundle::{Cosigned, Entry, Scope, Visitor};
-use hashpact_protocol::digest::{RecordId, Root};
+use hashpact_protocol::bundle::{Cosigned, Entry, EntryPayload, Scope, Visitor};
+use hashpact_protocol::digest::{LogId, RecordId, Root};
 use hashpact_protocol::leaf::{EntryLeaf, Kind};
+use hashpact_protocol::record::{Payload, Record};
 use serde_json::json;
 
 use super::{NodeArgs, Outcome, Output, parse_trust, verified, verify};
@@ -53,8 +55,24 @@ struct Question {
     record: RecordId,
     cosigned: Vec<Seen>,
     found: Option<Found>,
-    /// Receipt entries: who could have stated that it held payloads.
-    receipts: u64,
+    /// Where the record is, from the first pass over the bundle.
+    place: Option<(LogId, u64)>,
+    /// Receipts that state that its payload is held.
+    held: Vec<Receipted>,
+    /// Receipts whose payload is not in the bundle or not readable.
+    unread: u64,
+}
+
+/// A receipt that states that the payload was held.
+struct Receipted {
+    member: String,
+    n: u32,
+    index: u64,
+    /// Leaf hash of the receipt.
+    entry: RecordId,
+    time_ms: u64,
+    size: u64,
+    root: Root,
 }
 
 struct Found {
@@ -70,12 +88,13 @@ impl Visitor for Question {
             EntryLeaf::Known(leaf) => Some(leaf),
             EntryLeaf::Opaque(_) | EntryLeaf::Void(_) => None,
         };
-        if known.is_some_and(|leaf| leaf.kind == Kind::Receipt) {
-            self.receipts += 1;
+        if let Some(leaf) = known.filter(|leaf| leaf.kind == Kind::Receipt) {
+            self.receipt(entry, leaf.time_ms);
         }
         if entry.id == self.record {
             let (member, n, index) = (entry.log.member.to_string(), entry.log.n, entry.index);
             self.found = Some(Found { member, n, index, time_ms: known.map(|leaf| leaf.time_ms) });
+            self.place = Some((entry.log_id, index));
         }
     }
 
@@ -102,10 +121,39 @@ struct Answer<'a> {
 }
 
 impl Question {
+    fn new(record: RecordId) -> Self {
+        Self { record, cosigned: Vec::new(), found: None, place: None, held: Vec::new(), unread: 0 }
+    }
+
+    /// Keeps each member's first receipt for the payload. Its own log says it first, so the order of logs
+    /// in a bundle does not matter as long as the place is known.
+    fn receipt(&mut self, entry: &Entry<'_>, time_ms: u64) {
+        let EntryPayload::Present(Some(payload)) = &entry.payload else {
+            self.unread += 1;
+            return;
+        };
+        let (Payload::Record(Record::Receipt(receipt)), Some((log, index))) = (payload.as_ref(), self.place)
+        else {
+            return;
+        };
+        let Some(holding) = receipt.of(&log).filter(|holding| holding.holds(index)) else { return };
+        let (member, n) = (entry.log.member.to_string(), entry.log.n);
+        if self.held.iter().any(|held| held.member == member) {
+            return;
+        }
+        let (size, root) = (holding.size, holding.root);
+        self.held.push(Receipted { member, n, index: entry.index, entry: entry.id, time_ms, size, root });
+    }
+
     fn answer<'a>(&'a self, found: &Found) -> Answer<'a> {
-        let of_log = || self.cosigned.iter().filter(|seen| seen.member == found.member && seen.n == found.n);
+        self.around(&found.member, found.n, found.index)
+    }
+
+    /// The cosignatures around an entry.
+    fn around<'a>(&'a self, member: &str, n: u32, index: u64) -> Answer<'a> {
+        let of_log = || self.cosigned.iter().filter(|seen| seen.member == member && seen.n == n);
         let mut held_by: Vec<&Seen> = Vec::new();
-        for seen in of_log().filter(|seen| seen.size > found.index) {
+        for seen in of_log().filter(|seen| seen.size > index) {
             match held_by.iter_mut().find(|held| held.witness == seen.witness) {
                 Some(held) if seen.time_s < held.time_s => *held = seen,
                 Some(_) => {}
@@ -113,7 +161,7 @@ impl Question {
             }
         }
         held_by.sort_by_key(|seen| seen.time_s);
-        let not_yet = of_log().filter(|seen| seen.size <= found.index).max_by_key(|seen| seen.time_s);
+        let not_yet = of_log().filter(|seen| seen.size <= index).max_by_key(|seen| seen.time_s);
         Answer { held_by, not_yet }
     }
 }
@@ -124,8 +172,14 @@ pub(crate) async fn run(args: &Args, node: &NodeArgs, output: Output) -> anyhow:
         None => Some(fetch(args, node, output).await?),
     };
     let path = args.bundle.as_ref().or(fetched.as_ref()).expect("one of the two is there");
-    let mut question = Question { record: args.record, cosigned: Vec::new(), found: None, receipts: 0 };
-    let found = verified(path, &args.trust, &mut question, output);
+    let mut question = Question::new(args.record);
+    let mut found = verified(path, &args.trust, &mut question, output);
+    if found.as_ref().is_ok_and(|found| found.is_clean()) && question.place.is_some() {
+        // Receipts may stand in logs before the record's own: only now is it known what they must speak of.
+        let place = question.place;
+        question = Question { place, ..Question::new(args.record) };
+        found = verified(path, &args.trust, &mut question, output);
+    }
     if let Some(fetched) = fetched.as_ref().filter(|path| args.keep.as_ref() != Some(path)) {
         let _ = fs::remove_file(fetched);
     }
@@ -214,15 +268,36 @@ fn lines(question: &Question, found: &Found, answer: &Answer<'_>) -> Vec<String>
             "  by third parties: nothing. No cosigned head here covers the record, so only the author's clock says when".to_owned(),
         ),
     }
-    lines.push("NOT SHOWN:".to_owned());
-    lines.push(match question.receipts {
-        0 => "  whether anybody held its payload: that takes receipt entries, and there are none here"
-            .to_owned(),
-        some => format!(
-            "  whether anybody held its payload: this version does not read the {some} receipt entries here"
-        ),
-    });
+    receipt_lines(question, &mut lines);
     lines
+}
+
+/// That a member said so is proven; that it is so is its claim.
+fn receipt_lines(question: &Question, lines: &mut Vec<String>) {
+    for held in &question.held {
+        let Receipted { member, n, index, entry, time_ms, size, root } = held;
+        lines.push(format!(
+            "  {member} held its payload by {}: {member}'s word and clock, in the receipt {entry} (proven: entry {index} of log \
+             {member}/{n}), about the tree of {size} entries with root {root}",
+            rfc3339(*time_ms)
+        ));
+        if let Some(seen) = question.around(member, *n, *index).held_by.first() {
+            let time = rfc3339_seconds(seen.time_s);
+            lines.push(format!(
+                "    {} held that receipt's leaf by {time}: the cosigner's clock, under its signature",
+                seen.witness
+            ));
+        }
+    }
+    if question.held.is_empty() || question.unread > 0 {
+        lines.push("NOT SHOWN:".to_owned());
+    }
+    if question.held.is_empty() {
+        lines.push("  whether anybody held its payload: no receipt here says so".to_owned());
+    }
+    if question.unread > 0 {
+        lines.push(format!("  what {} receipts say: their payloads are not in the bundle", question.unread));
+    }
 }
 
 fn as_json(question: &Question, found: &Found, answer: &Answer<'_>) -> serde_json::Value {
@@ -241,7 +316,12 @@ fn as_json(question: &Question, found: &Found, answer: &Answer<'_>) -> serde_jso
             "held_by": answer.held_by.iter().map(|one| seen(one)).collect::<Vec<_>>(),
             "not_yet": answer.not_yet.map(seen),
         },
-        "payload_possession": "not shown",
-        "receipts": question.receipts,
+        "payload_held_by": question.held.iter().map(|held| json!({
+            "member": held.member, "n": held.n, "index": held.index, "receipt": held.entry.to_hex(),
+            "time": rfc3339(held.time_ms), "size": held.size, "root": held.root.to_hex(),
+            "receipt_held_by": question.around(&held.member, held.n, held.index).held_by.iter()
+                .map(|one| seen(one)).collect::<Vec<_>>(),
+        })).collect::<Vec<_>>(),
+        "receipts_not_shown": question.unread,
     })
 }

@@ -11,7 +11,7 @@ use crate::witness::Asker;
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LogId, Root};
 use hashpact_protocol::wire::{
-    HeadNote, Hello, PayloadsRequest, RangeRequest, Refusal, Request, Response, Stored,
+    HeadNote, Heads, Hello, PayloadsRequest, RangeRequest, Refusal, Request, Response, Stored,
 };
 
 impl Engine {
@@ -35,14 +35,17 @@ impl Engine {
             Request::Hello(_) => {}
             Request::Heads => {
                 let heads = self.heads();
-                self.reply(channel, Response::Heads(heads));
+                let priority = self.recent_of_all();
+                self.reply(channel, Response::Heads(Heads { notes: heads, priority }));
             }
             Request::Announce(announce) => {
                 self.reply(channel, Response::Ack);
                 self.hear(peer, &announce.notes, now_ms)?;
+                self.hear_listed(peer, &announce.priority, now_ms);
             }
             Request::Range(range) => self.serve_range(channel, &range),
             Request::Payloads(request) => self.serve_payloads(channel, request),
+            Request::Entries(ask) => self.serve_entries(channel, ask),
             Request::Cosign(body) => self.ask_cosign(Some(peer), Asker::Peer(channel), body, now_ms),
             Request::Consistency(ask) => self.serve_consistency(channel, &ask),
             Request::Evidence(evidence) => self.told_evidence(peer, channel, &evidence),
@@ -66,8 +69,12 @@ impl Engine {
     fn inbound_hello(&mut self, peer: Peer, channel: Channel, hello: &Hello, now_ms: u64) {
         match self.greet(peer, hello, now_ms) {
             Ok(()) => {
-                let ours = self.peers.hello().clone();
+                let ours = self.hello_for(hello.roster_version);
                 self.reply(channel, Response::Hello(ours));
+            }
+            // It may be listed by a version that we do not have yet, and says hello again.
+            Err(_) if self.may_be_listed(hello) => {
+                self.reply(channel, Response::Refused(Refusal::NotAdmitted));
             }
             Err(error) => {
                 self.misbehaved(peer, error.label());
@@ -80,6 +87,9 @@ impl Engine {
     /// Judges a hello. A member that is admitted is told what we hold of its logs: it may have been
     /// restarted while somebody waits for our confirmation.
     fn greet(&mut self, peer: Peer, hello: &Hello, now_ms: u64) -> Result<(), HelloError> {
+        if !self.take_versions(hello) {
+            self.misbehaved(peer, "hello_roster");
+        }
         let known = self.peers.member(&peer).is_some();
         let roster = self.roster.current_shared().clone();
         self.peers.greet(peer, hello, &roster, now_ms, &mut self.out)?;
@@ -114,7 +124,8 @@ impl Engine {
             self.hello_answered(peer, result, now_ms);
         } else if self.peers.take_heads(&peer, request, matches!(result, Ok(Response::Heads(_)))) {
             if let Ok(Response::Heads(heads)) = result {
-                self.hear(peer, &heads, now_ms)?;
+                self.hear(peer, &heads.notes, now_ms)?;
+                self.hear_listed(peer, &heads.priority, now_ms);
                 self.confirm_held(peer);
             }
         } else if let Some(again) = self.peers.take_announced(&peer, request) {
@@ -132,6 +143,13 @@ impl Engine {
                 Ok(Response::Range(chunk)) => log.fetched(request, chunk, now_ms, &mut self.out),
                 Ok(Response::Payloads(payloads)) => {
                     log.payloads_answered(request, payloads, now_ms, &mut self.out)
+                }
+                Ok(Response::Entries(answer)) => {
+                    if let Some((fault, head)) = log.entries_answered(request, answer, now_ms, &mut self.out)
+                    {
+                        self.blame(id, fault, head.as_ref());
+                    }
+                    None
                 }
                 _ => {
                     log.fetch_failed(request, now_ms, &mut self.out);
@@ -159,7 +177,9 @@ impl Engine {
     fn hello_answered(&mut self, peer: Peer, result: Result<Response, SendFailure>, now_ms: u64) {
         match result {
             Ok(Response::Hello(hello)) => {
-                if let Err(error) = self.greet(peer, &hello, now_ms) {
+                if let Err(error) = self.greet(peer, &hello, now_ms)
+                    && !self.may_be_listed(&hello)
+                {
                     self.misbehaved(peer, error.label());
                     self.out.push(Effect::Disconnect { peer, reason: error.label() });
                 }
@@ -222,7 +242,7 @@ impl Engine {
     }
 
     /// How far a log may be seen here.
-    fn served(&self, id: &LogId) -> Option<u64> {
+    pub(super) fn served(&self, id: &LogId) -> Option<u64> {
         if *id == self.own.author().log {
             Some(self.own.size())
         } else {

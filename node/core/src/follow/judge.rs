@@ -63,6 +63,26 @@ pub enum ChunkError {
         /// Asked for.
         asked: usize,
     },
+    /// More single entries than asked for, or none.
+    #[error("{sent} entries were sent, {asked} asked for")]
+    Entries {
+        /// Sent.
+        sent: usize,
+        /// Asked for.
+        asked: usize,
+    },
+    /// A single entry is not proven to stand where it was asked for.
+    #[error("entry {index} is not in the tree of the signed head")]
+    Inclusion {
+        /// Which.
+        index: u64,
+    },
+    /// An entry was listed as one that overtakes, and it does not ask for that.
+    #[error("entry {index} is no priority entry")]
+    NotPriority {
+        /// Which.
+        index: u64,
+    },
     /// A payload is not the one that its leaf commits to.
     #[error("the payload of entry {index} is not the one its leaf commits to")]
     Payload {
@@ -82,6 +102,9 @@ impl ChunkError {
             Self::LeafTooLong { .. } => "chunk_leaf_too_long",
             Self::Root { .. } => "chunk_root",
             Self::Payloads { .. } => "payloads_count",
+            Self::Entries { .. } => "entries_count",
+            Self::Inclusion { .. } => "entry_inclusion",
+            Self::NotPriority { .. } => "entry_priority",
             Self::Payload { .. } => "chunk_payload",
         }
     }

@@ -11,6 +11,7 @@ use hashpact_protocol::record::{Content, Record, Signal, SignalType};
 use hashpact_protocol::roster::MemberId;
 use hashpact_protocol::wire::WireEntry;
 
+mod ahead;
 mod chunks;
 mod heads;
 mod heal;
@@ -128,6 +129,8 @@ impl Bench {
             frontier: Frontier::empty(),
             note: None,
             payloads_missing,
+            ahead: Vec::new(),
+            ahead_max: 8,
         };
         let log = FollowedLog::new(start, &mut out);
         out.take();

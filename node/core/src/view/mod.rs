@@ -20,6 +20,7 @@
 mod ids;
 mod numbers;
 mod reach;
+mod receipts;
 mod record;
 mod records;
 mod statement;
@@ -29,6 +30,7 @@ mod tests;
 pub use ids::Ids;
 pub use numbers::{BLOCK_ENTRIES, Block, Numbers};
 pub use reach::{PDQ_ONES_MAX, PDQ_ONES_MIN, PDQ_QUALITY_MIN, Reach, reach};
+pub use receipts::StatedHolding;
 pub use record::{KnownRecord, OpinionCounts, RecordView, Standing, Stated, Statement, Status, StatusReason};
 
 use crate::effect::{IndexChange, StoredPayload, ViewChange};
@@ -36,6 +38,7 @@ use hashpact_protocol::digest::{LeafHash, LogId, RecordId, leaf_hash};
 use hashpact_protocol::leaf::{EntryLeaf, Kind, Leaf, check_commitment, read_leaf, unpad};
 use hashpact_protocol::record::{Content, Payload, Record, SubjectRef, read_payload};
 use hashpact_protocol::roster::MemberId;
+use receipts::Receipts;
 use records::{Known, Records};
 use statement::{About, OpinionEntry, RetractionEntry, Subject};
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,7 +59,7 @@ pub struct Author {
 pub struct FoldCounts {
     /// Records (content).
     pub records: u64,
-    /// Opinions and retractions.
+    /// Opinions, retractions and receipts.
     pub statements: u64,
     /// Entries of a version, kind or codec that this node does not read yet.
     pub opaque: u64,
@@ -87,6 +90,7 @@ pub struct View {
     expired_until_ms: u64,
     counts: BTreeMap<LogId, FoldCounts>,
     contested: BTreeMap<LogId, Contested>,
+    receipts: Receipts,
 }
 
 /// From where on entries of a log are contested, and whether they count at all.
@@ -117,6 +121,7 @@ impl View {
             expired_until_ms: now_ms,
             counts: BTreeMap::new(),
             contested: BTreeMap::new(),
+            receipts: Receipts::default(),
         }
     }
 
@@ -130,6 +135,16 @@ impl View {
     #[must_use]
     pub fn record(&self, id: &RecordId) -> Option<KnownRecord> {
         self.records.find(id).map(|record| self.known(&record))
+    }
+
+    /// What a member stated last about the payloads of each log that it holds.
+    pub fn receipts_of(&self, member: &MemberId) -> impl Iterator<Item = &StatedHolding> {
+        self.receipts.of(member)
+    }
+
+    /// What each member stated last about the payloads of a log.
+    pub fn receipts_about(&self, log: &LogId) -> impl Iterator<Item = (&MemberId, &StatedHolding)> {
+        self.receipts.about(log)
     }
 
     /// All records in the order of (log, leaf index).
@@ -163,6 +178,21 @@ impl View {
                 Read::Absent => self.count(author, |counts| &mut counts.without_payload),
             },
         }
+    }
+
+    /// Folds in an entry that is held ahead of its log's end. It is counted when the log reaches it and it is
+    /// folded again, which changes nothing that stands: what is kept about a record is a set of entries.
+    pub fn fold_ahead(
+        &mut self,
+        author: &Author,
+        index: u64,
+        leaf: &[u8],
+        payload: &StoredPayload,
+    ) -> Vec<ViewChange> {
+        let before = self.counts(&author.log);
+        let changes = self.fold(author, index, leaf, payload);
+        self.counts.insert(author.log, before);
+        changes
     }
 
     /// Folds in the payload of an entry that was folded without it. The caller does so once each.
@@ -259,6 +289,10 @@ impl View {
                 self.count(author, |counts| &mut counts.statements);
                 let entry = OpinionEntry { n: author.n, index: leaf.index, time_ms: leaf.time_ms, opinion };
                 self.say(subject, |about| about.opine(&author.member, entry))
+            }
+            Record::Receipt(receipt) => {
+                self.receipts.fold(author, leaf, &receipt);
+                self.count(author, |counts| &mut counts.statements)
             }
             Record::Retraction(_) => self.count(author, |counts| &mut counts.void),
         }

@@ -7,6 +7,8 @@ use hashpact_protocol::record::{
 };
 use proptest::prelude::*;
 
+mod ahead;
+
 const NOW_MS: u64 = 1_800_000_000_000;
 
 /// A small world of logs whose entries are sealed one after the other.

@@ -203,6 +203,7 @@ fn open_engine(chain: RosterChain, view: View, held: BTreeMap<LogId, HeldLog>) -
         card: sign_card(&card, &key(11)),
         from_backup: false,
         is_doubtful: false,
+        receipt_interval_ms: 0,
     };
     Engine::open(Opening {
         config,
@@ -210,6 +211,7 @@ fn open_engine(chain: RosterChain, view: View, held: BTreeMap<LogId, HeldLog>) -
         own,
         last_time_ms: 0,
         held,
+        priority: BTreeMap::new(),
         facts: HeldFacts::default(),
         view,
         now_ms: NOW_MS,

@@ -5,7 +5,7 @@ use crate::lookup::replay::{IndexOrigin, replay, serve};
 use crate::lookup::snapshot::{SaveError, SnapshotPlace, Unusable};
 use crate::lookup::tag::Tag;
 use crate::storage::Store;
-use hashpact_core::effect::{StoredEntry, WriteBatch};
+use hashpact_core::effect::{HeldPriority, StoredEntry, WriteBatch};
 use hashpact_index::MatchIndex;
 use hashpact_protocol::digest::leaf_hash;
 use hashpact_protocol::merkle::Frontier;
@@ -109,7 +109,17 @@ impl World {
     }
 
     fn extents(&self, sizes: [u64; 2]) -> Vec<LogExtent> {
-        (0..2).map(|by| LogExtent { author: author(by), size: sizes[by] }).collect()
+        (0..2)
+            .map(|by| LogExtent {
+                author: author(by),
+                size: sizes[by],
+                priority: self.priority(by, sizes[by]),
+            })
+            .collect()
+    }
+
+    fn priority(&self, by: usize, size: u64) -> HeldPriority {
+        self.store.priority(&author(by).log, size, u64::MAX).expect("readable")
     }
 
     fn place(&self) -> SnapshotPlace {
@@ -371,7 +381,7 @@ fn a_snapshot_never_names_a_number_whose_block_it_does_not_list() {
     const COUNT: u64 = 600;
     let dir = tempfile::tempdir().expect("temporary folder");
     let place = SnapshotPlace::new(dir.path().join("index.snapshot"), &author(0).member, author(0).log, 1);
-    let logs = [LogExtent { author: author(0), size: u64::MAX }];
+    let logs = [LogExtent { author: author(0), size: u64::MAX, priority: HeldPriority::default() }];
     let near = |at: u64| {
         let mut near = [0x35; 32];
         near[..8].copy_from_slice(&at.to_be_bytes());

@@ -3,7 +3,8 @@
 use super::{TestLog, fresh};
 use crate::storage::fsck::fsck_with_keys;
 use crate::storage::{Store, StoreError};
-use hashpact_core::effect::{PayloadBatch, StoredEntry, StoredPayload};
+use hashpact_core::effect::{HoldingRead, PayloadBatch, StoredEntry, StoredPayload};
+use hashpact_protocol::record::Gap;
 use hashpact_protocol::wire::WirePayload;
 
 /// Ten entries, of which these lack their payload.
@@ -87,4 +88,31 @@ fn a_peer_gets_payloads_in_the_order_asked_within_its_bound() {
     }
     assert!(matches!(store.payloads(&log.log, &[10], 1), Err(StoreError::Beyond { .. })));
     assert!(matches!(store.payloads(&TestLog::new("west").log, &[0], 1), Err(StoreError::UnknownLog(_))));
+}
+
+#[test]
+fn what_is_held_is_told_as_runs_and_growth_by_receipts_does_not_count() {
+    let (_dir, store, log) = lacking(&[0, 1, 4, 7, 9]);
+    let gap = |start, count| Gap { start, count };
+    let ask = |stated_size, size, gaps_max| {
+        store.holding(&HoldingRead { log: log.log, stated_size, size, gaps_max }).expect("readable")
+    };
+    assert_eq!(ask(0, 10, 8).missing, [gap(0, 2), gap(4, 1), gap(7, 1), gap(9, 1)]);
+    assert_eq!(ask(0, 9, 8).missing, [gap(0, 2), gap(4, 1), gap(7, 1)]);
+    assert_eq!(ask(0, 10, 2).missing, [gap(0, 2), gap(4, 6)], "rather too little than too much is claimed");
+    assert!(ask(0, 10, 8).has_grown && ask(9, 10, 8).has_grown && !ask(10, 10, 8).has_grown);
+
+    let mut receipts = TestLog::new("east");
+    let entries = (0..3).map(|index| {
+        let mut entry = receipts.entry(index);
+        entry.leaf[4] = if index == 1 { 1 } else { 13 };
+        entry
+    });
+    let entries = entries.collect();
+    store.write(&receipts.batch_of(entries)).expect("three");
+    let grown = |stated_size| {
+        let ask = HoldingRead { log: receipts.log, stated_size, size: 3, gaps_max: 8 };
+        store.holding(&ask).expect("readable").has_grown
+    };
+    assert_eq!([grown(0), grown(1), grown(2)], [true, true, false]);
 }

@@ -1,16 +1,19 @@
 //! What must have happened at the end, and what a cosignature must be when it leaves.
 
 use super::{Faults, Node, World};
-use crate::founding::Member;
+use crate::disk::Disk;
+use crate::founding::{Founding, Member};
 use crate::outside;
 use crate::poison::Poison;
 use crate::rogue::Rogue;
+use hashpact_core::effect::StoredPayload;
 use hashpact_core::view::Status;
 use hashpact_protocol::checkpoint::Checkpoint;
 use hashpact_protocol::cosignature::verify_cosignature;
 use hashpact_protocol::digest::{LogId, RecordId};
 use hashpact_protocol::note::Note;
 use hashpact_protocol::note::{NoteAlgorithm, NoteKey};
+use hashpact_protocol::roster::RosterChain;
 use hashpact_protocol::wire::{CosignAnswer, Response};
 use hashpact_protocol::witness::AddCheckpoint;
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,6 +90,7 @@ impl World {
             );
         }
         self.check_cosigned();
+        self.check_receipts();
         if self.rogue.as_ref().is_some_and(Rogue::is_poisoner) {
             self.check_poison();
         } else {
@@ -169,6 +173,31 @@ impl World {
         }
     }
 
+    /// What members state about payloads is of a tree that its author published, and true.
+    fn check_receipts(&mut self) {
+        let mut stated = 0;
+        let reader = self.nodes[0].engine.as_ref().expect("all nodes run at the end");
+        for member in self.honest() {
+            for held in reader.view().receipts_of(&member.member.id) {
+                let holding = &held.holding;
+                let author = self.founding.author(&holding.log);
+                let of_author =
+                    self.nodes.iter().find(|node| node.member.log == author.log).expect("a member");
+                let tree = of_author.disk.logs[&holding.log].frontier_at(holding.size as usize);
+                assert_eq!(tree.root(), holding.root, "{} about {}", member.member.id, author.origin);
+                let entries = &member.disk.logs[&holding.log].entries;
+                for (index, entry) in
+                    (0..holding.size).zip(entries).filter(|(index, _)| holding.holds(*index))
+                {
+                    let is_present = matches!(entry.payload, StoredPayload::Present { .. });
+                    assert!(is_present, "{} holds {index} of {}", member.member.id, author.origin);
+                }
+                stated += 1;
+            }
+        }
+        self.report.receipts += stated;
+    }
+
     /// If both histories of the rogue reached honest members, every honest member has the evidence and
     /// knows where they part; what is contested begins there or at what a quorum cosigned.
     fn check_fork(&mut self) {
@@ -209,6 +238,15 @@ impl World {
         self.report.forks += 1;
         self.report.contested += contested;
     }
+}
+
+/// The roster versions that a node has on disk.
+pub(super) fn chain(founding: &Founding, disk: &Disk) -> RosterChain {
+    let mut chain = founding.chain.clone();
+    for version in &disk.rosters {
+        chain.advance(version).expect("verified before it was stored");
+    }
+    chain
 }
 
 fn heads(node: &Node, except: Option<&Member>) -> BTreeMap<String, (u64, [u8; 32])> {

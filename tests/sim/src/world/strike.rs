@@ -21,12 +21,24 @@ pub enum Step {
     Fact,
     /// The lock file, before a cosignature leaves.
     CosignLock,
+    /// Priority entries ahead of their log's end.
+    Ahead,
+    /// A newer roster.
+    Roster,
 }
 
 impl Step {
     /// All steps.
-    pub const ALL: [Self; 6] =
-        [Self::OwnBatch, Self::Lock, Self::FollowedBatch, Self::LatePayloads, Self::Fact, Self::CosignLock];
+    pub const ALL: [Self; 8] = [
+        Self::OwnBatch,
+        Self::Lock,
+        Self::FollowedBatch,
+        Self::LatePayloads,
+        Self::Fact,
+        Self::CosignLock,
+        Self::Ahead,
+        Self::Roster,
+    ];
 }
 
 /// What becomes of a durable step when things go wrong.
@@ -120,6 +132,8 @@ impl World {
                 Job::Write(batch) => batch.id,
                 Job::Lock(write, _) => *write,
                 Job::Payloads(batch) => batch.id,
+                Job::Ahead(batch) => batch.id,
+                Job::Roster(write) => write.id,
                 Job::Fact(fact) => fact.id,
             };
             let engine = held.engine.as_mut().expect("a node at work");
@@ -174,6 +188,8 @@ fn step_of(job: &Job, node: &Node) -> Step {
         }
         Job::Lock(..) => Step::Lock,
         Job::Payloads(_) => Step::LatePayloads,
+        Job::Ahead(_) => Step::Ahead,
+        Job::Roster(_) => Step::Roster,
         Job::Fact(_) => Step::Fact,
     }
 }

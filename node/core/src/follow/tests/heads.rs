@@ -64,6 +64,8 @@ fn what_is_held_on_another_branch_than_the_closure_freezes_the_log() {
         frontier: author.tree(4),
         note: None,
         payloads_missing: 0,
+        ahead: Vec::new(),
+        ahead_max: 8,
     };
     assert!(FollowedLog::new(start, &mut out).is_frozen());
 }

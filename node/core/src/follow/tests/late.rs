@@ -81,7 +81,7 @@ fn a_payload_is_asked_of_one_peer_after_the_other_and_possession_is_told_when_al
     let batch = payload_batch(&mut bench).expect("a batch");
     assert_eq!(batch.payloads.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [0, 1]);
     let arrived = bench.log.written(batch.id, NOW_MS, &mut bench.out).expect("ours");
-    assert!(arrived.is_late && arrived.completed.is_none());
+    assert!(arrived.news == News::Payloads && arrived.completed.is_none());
     assert_eq!((arrived.entries.len(), bench.log.payloads_missing()), (2, 1));
     let (third, again, asked) = request(&mut bench).expect("the rest");
     assert_eq!((again, asked.indexes.as_slice()), (from, [2].as_slice()));

@@ -1,0 +1,105 @@
+//! What a roster says about this node: which log it writes, and which it follows.
+
+use super::{HeldLog, priority};
+use crate::append::OwnIdentity;
+use crate::effect::HeldPriority;
+use crate::follow::{Closure, FollowedStart};
+use crate::stop::StopReason;
+use crate::view::Author;
+use hashpact_protocol::digest::LogId;
+use hashpact_protocol::keys::{PublicKey, SecretKey};
+use hashpact_protocol::merkle::Frontier;
+use hashpact_protocol::roster::{LogStatus, MemberId, Roster};
+use std::collections::BTreeMap;
+
+/// Which log this node writes, and whether the roster has opened it.
+///
+/// A node that has given up its log (`hashpact-node recover`) holds the key and the lock of the next one.
+/// Until the roster opens that, the node follows and serves everything, its former log like
+/// anybody else's, and states nothing.
+pub(super) fn own_place(
+    id: &MemberId,
+    key: &PublicKey,
+    roster: &Roster,
+    locked: Option<&str>,
+) -> Result<(u32, bool), StopReason> {
+    let refuse = |text: String| Err(StopReason::Roster(text));
+    let Some(member) = roster.member(id) else {
+        return refuse(format!("member {} is not in roster version {}", id, roster.version));
+    };
+    if !member.is_active() {
+        return refuse(format!("member {} is no longer active", id));
+    }
+    let former = member.logs.iter().filter(|log| log.status != LogStatus::Spare).map(|log| log.n).max();
+    let next = former.and_then(|former| former.checked_add(1)).unwrap_or(1);
+    let spare = member.logs.iter().find(|log| log.n == next);
+    let is_next = locked == Some(roster.origin(id, next).as_str());
+    match member.open_log() {
+        Some(log) if log.key == *key => Ok((log.n, true)),
+        _ if is_next && spare.is_none_or(|spare| spare.key == *key) => Ok((next, false)),
+        Some(log) => refuse(format!(
+            "the roster lists key {} for log {} of {}, but this node's log key is {}. If that key is lost, \
+                 give this log up with `hashpact-node recover`",
+            log.key, log.n, id, key
+        )),
+        None => refuse(format!(
+            "member {id} has no open log. Prepare the next one with `hashpact-node recover`, and have governance open it"
+        )),
+    }
+}
+
+/// The own log, with its key.
+///
+/// # Errors
+/// The roster does not list what this node has.
+pub(super) fn own_identity(
+    id: &MemberId,
+    key: SecretKey,
+    roster: &Roster,
+    locked: Option<&str>,
+) -> Result<(OwnIdentity, bool), StopReason> {
+    let (n, is_open) = own_place(id, &key.public(), roster, locked)?;
+    let origin = roster.origin(id, n);
+    let identity = OwnIdentity {
+        author: Author { member: id.clone(), n, log: LogId::of_origin(&origin) },
+        origin,
+        key,
+        roster_version: roster.version,
+        other_members: roster.members.iter().filter(|other| other.is_active() && other.id != *id).count(),
+    };
+    Ok((identity, is_open))
+}
+
+/// The logs that a roster has this node follow, with what is held of them.
+pub(super) fn followed(
+    roster: &Roster,
+    own: LogId,
+    held: &mut BTreeMap<LogId, HeldLog>,
+    priority: &mut BTreeMap<LogId, HeldPriority>,
+) -> Vec<FollowedStart> {
+    roster
+        .logs()
+        .filter(|log| log.log_id != own && log.status != &LogStatus::Spare)
+        .map(|log| {
+            let held = held.remove(&log.log_id).unwrap_or(HeldLog {
+                frontier: Frontier::empty(),
+                note: None,
+                payloads_missing: 0,
+            });
+            FollowedStart {
+                author: Author { member: log.member.clone(), n: log.n, log: log.log_id },
+                origin: log.origin,
+                key: *log.key,
+                closed: match log.status {
+                    LogStatus::Closed { size, root } => Some(Closure { size: *size, root: *root }),
+                    _ => None,
+                },
+                frontier: held.frontier,
+                note: held.note,
+                payloads_missing: held.payloads_missing,
+                ahead: priority.remove(&log.log_id).unwrap_or_default().ahead,
+                ahead_max: priority::ahead_max(roster, log.member),
+            }
+        })
+        .collect()
+}

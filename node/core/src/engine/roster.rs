@@ -1,0 +1,214 @@
+//! A newer roster while the node runs: verified, persisted, and only then in force (SPEC §8.4, §9.4).
+//!
+//! Versions come with a peer's *Hello*, or from the operator. Each is checked against the one before it; the
+//! whole run is taken or nothing of it. A version that is persisted stays: a rival of it is refused, and
+//! nothing ever goes back.
+//!
+//! What a version changes is applied in place: who may connect, which logs are followed and where they end,
+//! who witnesses. There is one exception: a closure that cuts off entries that were folded. Their effects lapse,
+//! and the view that comes of that is the one that a start makes: the node asks to be opened again.
+
+use super::identity::{followed, own_place};
+use super::{Engine, WAITING_FOR_HEADS, WAITING_FOR_ROSTER};
+use crate::cosigning::Collector;
+use crate::effect::{CosignedHead, Effect, RosterWrite, SizedNote, WriteId};
+use crate::follow::{Closure, FollowedLog};
+use crate::limits::HELLO_ROSTERS_BYTES_MAX;
+use crate::stop::StopReason;
+use hashpact_protocol::keys::PublicKey;
+use hashpact_protocol::roster::{LogStatus, MemberId, Roster, RosterChain, SignedRoster};
+use hashpact_protocol::wire::Hello;
+use hashpact_protocol::wire::bounds::HELLO_ROSTERS_MAX;
+use std::collections::BTreeMap;
+
+/// A verified chain that is being persisted.
+pub(super) struct Adopting {
+    write: WriteId,
+    chain: RosterChain,
+}
+
+/// What a run of versions is to the chain held.
+enum Brought {
+    /// Nothing that is not held.
+    Nothing,
+    /// This chain.
+    Newer(RosterChain),
+    /// Another history, or one that does not verify.
+    Broken,
+}
+
+/// Goes along versions from the chain held.
+fn walk(held: &RosterChain, versions: &[SignedRoster]) -> Brought {
+    let mut chain = held.clone();
+    for next in versions {
+        let Ok(roster) = Roster::parse(&next.body) else { return Brought::Broken };
+        if roster.version > chain.version().saturating_add(1) {
+            // Of a peer that could not know how far we are.
+            break;
+        }
+        if roster.version > chain.version() {
+            if chain.advance(next).is_err() {
+                return Brought::Broken;
+            }
+            continue;
+        }
+        let before = roster.version.checked_sub(1).map(|before| chain.suffix_from(before));
+        let is_held = before.and_then(<[_]>::first).is_some_and(|held| held.body == next.body);
+        if !is_held {
+            return Brought::Broken;
+        }
+    }
+    if chain.version() > held.version() { Brought::Newer(chain) } else { Brought::Nothing }
+}
+
+impl Engine {
+    /// Takes the versions of a peer's hello; `false` if they break a rule.
+    pub(super) fn take_versions(&mut self, hello: &Hello) -> bool {
+        // One chain is persisted at a time; what comes meanwhile comes again.
+        if hello.roster.is_empty() || self.adopting.is_some() {
+            return true;
+        }
+        let versions: Vec<SignedRoster> = hello
+            .roster
+            .iter()
+            .map(|(body, note)| SignedRoster { body: body.clone(), note: note.clone() })
+            .collect();
+        match walk(&self.roster, &versions) {
+            Brought::Nothing => true,
+            Brought::Broken => false,
+            Brought::Newer(chain) => {
+                let write = self.out.next_id();
+                let versions = chain.suffix_from(self.roster.version()).to_vec();
+                self.out.push(Effect::WriteRoster(RosterWrite { id: write, versions }));
+                self.adopting = Some(Adopting { write, chain });
+                true
+            }
+        }
+    }
+
+    /// Versions that the operator installed: on disk already.
+    pub(super) fn installed(&mut self, versions: &[SignedRoster], now_ms: u64) -> Result<(), StopReason> {
+        match walk(&self.roster, versions) {
+            Brought::Newer(chain) => self.enforce(chain, now_ms),
+            Brought::Nothing | Brought::Broken => Ok(()),
+        }
+    }
+
+    /// A chain is on disk; `false` if the write is another's.
+    pub(super) fn roster_written(&mut self, write: WriteId, now_ms: u64) -> Result<bool, StopReason> {
+        let Some(Adopting { chain, .. }) = self.adopting.take_if(|adopting| adopting.write == write) else {
+            return Ok(false);
+        };
+        if chain.version() > self.roster.version() {
+            self.enforce(chain, now_ms)?;
+        }
+        Ok(true)
+    }
+
+    /// From now on this chain counts. It is on disk.
+    fn enforce(&mut self, chain: RosterChain, now_ms: u64) -> Result<(), StopReason> {
+        let before = self.roster.current_shared().clone();
+        self.roster = chain;
+        let roster = self.roster.current_shared().clone();
+        let version = roster.version;
+        if self.cuts_off(&roster) {
+            return Err(StopReason::Reopen { version });
+        }
+        let own = self.own.author().clone();
+        let place = own_place(&own.member, &self.own.public_key(), &roster, Some(self.own.origin()))?;
+        // Another log than the one that is written, or another role: what a start sorts out.
+        if place.0 != own.n || self.cosigner.is_some() != is_witness(&roster, &own.member, &self.cosigner_key)
+        {
+            return Err(StopReason::Reopen { version });
+        }
+        let others = roster.members.iter().filter(|other| other.is_active() && other.id != own.member);
+        self.own.enforce(version, others.count());
+        if place.1 && self.own.blocked() == Some(WAITING_FOR_ROSTER) {
+            self.own.block(WAITING_FOR_HEADS);
+            self.started_ms = now_ms;
+        }
+        self.follow_anew(&roster);
+        self.witness_anew(&roster, now_ms);
+        self.out.push(Effect::Roster(self.roster.clone()));
+        self.peers.enforce(&before, &roster, &mut self.out);
+        self.health = None;
+        Ok(())
+    }
+
+    /// Whether a closure ends a log before what is held of it, or on another branch.
+    fn cuts_off(&self, roster: &Roster) -> bool {
+        roster.logs().any(|listed| {
+            let LogStatus::Closed { size, root } = *listed.status else { return false };
+            let log = self.logs.get(&listed.log_id);
+            log.is_some_and(|log| !log.can_end_at(&Closure { size, root }))
+        })
+    }
+
+    /// New logs are followed, closed ones to their closure.
+    fn follow_anew(&mut self, roster: &Roster) {
+        let own = self.own.author().log;
+        for start in followed(roster, own, &mut BTreeMap::new(), &mut BTreeMap::new()) {
+            let id = start.author.log;
+            match self.logs.get_mut(&id) {
+                Some(log) => {
+                    let Some(closure) = start.closed else { continue };
+                    log.end_at(closure);
+                    // With evidence it is followed to the closure and to nothing else.
+                    if self.forks.evidence(&id).is_some() {
+                        self.freeze(id);
+                        self.contest(id);
+                    }
+                }
+                None => {
+                    self.origins.insert(start.origin.clone(), id);
+                    self.logs.insert(id, FollowedLog::new(start, &mut self.out));
+                }
+            }
+        }
+    }
+
+    /// Witnesses may have changed, and with them what counts as cosigned.
+    fn witness_anew(&mut self, roster: &Roster, now_ms: u64) {
+        let member = self.own.author().member.clone();
+        self.collector = Collector::new(roster.witness_keys(&member));
+        let heads = std::mem::take(&mut self.cosigned).into_iter().filter(|(_, head)| head.quorum);
+        let note = |head: CosignedHead| SizedNote { size: head.size, note: head.note };
+        self.load_quorum_heads(heads.map(|(log, head)| (log, note(head))).collect(), now_ms);
+    }
+
+    /// Whether a peer that is not admitted may be under a newer roster than ours.
+    pub(super) fn may_be_listed(&self, hello: &Hello) -> bool {
+        self.adopting.is_some() || hello.roster_version > self.roster.version()
+    }
+
+    /// Our hello, with the versions that somebody who holds `version` lacks.
+    pub(super) fn hello_for(&self, version: u64) -> Hello {
+        Hello { roster: lacking(&self.roster, version), ..self.peers.hello().clone() }
+    }
+
+    /// Says hello again to peers that hold an older version than ours, or a newer one.
+    pub(super) fn spread_roster(&mut self, now_ms: u64) {
+        for (peer, theirs) in self.peers.to_be_greeted(self.roster.version(), now_ms) {
+            let hello = self.hello_for(theirs);
+            self.peers.say_hello(peer, hello, now_ms, &mut self.out);
+        }
+    }
+}
+
+/// The versions behind one, as many as a hello may carry.
+fn lacking(chain: &RosterChain, version: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut bytes = 0;
+    let behind = chain.suffix_from(version).iter().take(HELLO_ROSTERS_MAX);
+    let fits = |signed: &&SignedRoster| {
+        bytes += signed.body.len() + signed.note.len();
+        bytes <= HELLO_ROSTERS_BYTES_MAX
+    };
+    behind.take_while(fits).map(|signed| (signed.body.clone(), signed.note.clone())).collect()
+}
+
+/// Whether a member witnesses under a roster, with this cosigner key. A recovered node holds a new one, which the
+/// roster may not list yet.
+pub(super) fn is_witness(roster: &Roster, member: &MemberId, key: &PublicKey) -> bool {
+    let listed = roster.member(member).and_then(|member| member.cosigner_key);
+    roster.witnesses.contains(member) && listed.as_ref() == Some(key)
+}
