@@ -90,10 +90,16 @@ impl Api {
 
     /// Everything that peers did wrong, whatever the rule.
     pub(crate) fn counted_in_all(&self) -> Result<u64> {
+        let lines = self.counted()?;
+        lines.iter().map(|line| Ok(line.rsplit(' ').next().context("value")?.parse::<u64>()?)).sum()
+    }
+
+    /// What peers did wrong, as the metrics say it, a rule a line.
+    pub(crate) fn counted(&self) -> Result<Vec<String>> {
         let text = self.get("/metrics")?.text();
         let wrong = ["hashpact_peer_misbehaviour_total{", "hashpact_peer_refused_total{"];
         let lines = text.lines().filter(|line| wrong.iter().any(|name| line.starts_with(name)));
-        lines.map(|line| Ok(line.rsplit(' ').next().context("value")?.parse::<u64>()?)).sum()
+        Ok(lines.map(str::to_owned).collect())
     }
 
     pub(crate) fn refused(&self, rule: &str) -> Result<u64> {

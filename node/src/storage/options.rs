@@ -12,6 +12,7 @@
 //! |---|---|---|---|
 //! | the last record is incomplete: a crash during an unacknowledged write | drops it | drops it | refuses to open |
 //! | a record in the middle is damaged: bit rot, a bad sector, a meddler | refuses to open | **drops it and all behind it** | refuses to open |
+//! | the last record ends in blocks that were allocated and never written (zeros) | refuses to open | drops it | refuses to open |
 //! | a whole synced log file is missing | refuses (tracked in the manifest) | refuses | refuses |
 //!
 //! The default would silently forget acknowledged batches, among them a `Stored` answer that
