@@ -7,18 +7,20 @@
 //! after it.
 
 use crate::host::Host;
-use crate::lookup::Lookup;
+use crate::eraser::{Eraser, Purges, is_destroying};
+use crate::lookup::{Lookup, SnapshotForgetter};
 use crate::metrics::Metrics;
 use crate::network::{NetworkEvent, NetworkHandle, NetworkStopped};
 use crate::service::{CosignAsk, Submission};
 use crate::storage::{LockFile, Store, StoreError};
+use crate::vault::Vault;
 use hashpact_core::effect::{
-    FactWrite, ForkedLog, LockState, PayloadBatch, PublishedHead, SubmitError, Timer, WriteBatch, WriteId,
+    EraseBatch, FactWrite, ForkedLog, LockState, PayloadBatch, PublishedHead, SubmitError, Timer, WriteBatch, WriteId,
 };
 use hashpact_core::event::Submit;
 use hashpact_core::health::Health;
 use hashpact_core::{Effect, Engine, Event, StopReason};
-use hashpact_protocol::digest::LogId;
+use hashpact_protocol::digest::{LeafHash, LogId};
 use hashpact_protocol::wire::{ConsistencyAnswer, CosignAnswer, Refusal, Response};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -43,6 +45,8 @@ enum Job {
     Fact(FactWrite),
     Lock(WriteId, LockState),
     Payloads(PayloadBatch),
+    Subjects(Vec<LeafHash>),
+    Erase(EraseBatch),
     Missing { log: LogId, after: Option<u64>, count_max: usize },
 }
 
@@ -68,6 +72,7 @@ pub struct Driver {
     host: Option<Host>,
     /// Last, so that it is dropped when its inbox and its reports are closed.
     _storage: StorageThread,
+    _eraser: Eraser,
 }
 
 /// Joined when dropped. A process that ends while this thread still closes the database is aborted by
@@ -105,6 +110,10 @@ pub struct Parts {
     pub host: Option<Host>,
     /// Local requests to cosign.
     pub cosign_asks: mpsc::Receiver<CosignAsk>,
+    /// Legal holds.
+    pub vault: Vault,
+    /// Makes the index snapshot forget what is destroyed.
+    pub snapshots: SnapshotForgetter,
 }
 
 impl Driver {
@@ -124,14 +133,18 @@ impl Driver {
             submissions,
             cosign_asks,
             host,
+            vault,
+            snapshots,
         } = parts;
         let (jobs, inbox) = std::sync::mpsc::sync_channel(WRITES_QUEUED_MAX);
         let (report, done) = mpsc::channel(WRITES_QUEUED_MAX);
         let writer = Arc::clone(&store);
         let written = report.clone();
+        let eraser = Eraser::start(Arc::clone(&store), vault.clone(), snapshots, report.clone())?;
+        let purges = eraser.purges();
         let storage = std::thread::Builder::new()
             .name("storage".to_owned())
-            .spawn(move || write_loop(&writer, lock, &inbox, &written))?;
+            .spawn(move || write_loop(&Disk { store: &writer, vault: &vault, purges: &purges }, lock, &inbox, &written))?;
         Ok(Self {
             engine,
             store,
@@ -152,6 +165,7 @@ impl Driver {
             last_request: 0,
             host,
             _storage: StorageThread(Some(storage)),
+            _eraser: eraser,
         })
     }
 
@@ -318,6 +332,9 @@ impl Driver {
                     .await;
                 }
                 Effect::WritePayloads(batch) => self.job(Job::Payloads(batch))?,
+                Effect::FindSubjects { ids } => self.job(Job::Subjects(ids))?,
+                Effect::Erase(batch) => self.job(Job::Erase(batch))?,
+                Effect::Erasures(counts) => self.lookup.set_erasures(counts),
                 Effect::FindMissing { log, after, count_max } => {
                     self.job(Job::Missing { log, after, count_max })?;
                 }
@@ -448,9 +465,16 @@ fn heard(sent: Result<(), NetworkStopped>) -> Result<(), StopReason> {
     sent.map_err(|_| StopReason::Internal("the network task has ended"))
 }
 
+/// What the storage thread works on.
+struct Disk<'a> {
+    store: &'a Store,
+    vault: &'a Vault,
+    purges: &'a Purges,
+}
+
 /// The storage thread: one job after the other, each synced before it is reported.
 fn write_loop(
-    store: &Store,
+    Disk { store, vault, purges }: &Disk<'_>,
     mut lock: LockFile,
     inbox: &std::sync::mpsc::Receiver<Job>,
     report: &mpsc::Sender<Event>,
@@ -471,6 +495,19 @@ fn write_loop(
             },
             Job::Payloads(batch) => match store.write_payloads(&batch) {
                 Ok(()) => Event::Written { write: batch.id, read_back: Vec::new() },
+                Err(error) => Event::WriteFailed { write: batch.id, detail: error.to_string() },
+            },
+            Job::Subjects(ids) => match store.find_subjects(&ids) {
+                Ok(found) => Event::SubjectsFound { found },
+                Err(error) => Event::WriteFailed { write: 0, detail: error.to_string() },
+            },
+            Job::Erase(batch) => match store.erase(&batch, vault) {
+                // Said to be destroyed once it is in no file any more.
+                Ok(changed) if is_destroying(&batch) => {
+                    purges.add(batch.id, changed);
+                    continue;
+                }
+                Ok(changed) => Event::Erased { write: batch.id, changed },
                 Err(error) => Event::WriteFailed { write: batch.id, detail: error.to_string() },
             },
             Job::Missing { log, after, count_max } => match store.missing(&log, after, count_max) {

@@ -24,12 +24,12 @@ mod tag;
 mod tests;
 
 pub use bulk::{NamedRecord, ValueMatches};
-pub use keeper::{SnapshotKeeper, SnapshotTimes};
+pub use keeper::{SnapshotForgetter, SnapshotKeeper, SnapshotTimes};
 pub use matching::NearRecord;
 pub use proof::Contradiction;
 pub use restored::LogExtent;
 
-use hashpact_core::effect::{CosignedHead, ForkedLog, PublishedHead, ViewChange};
+use hashpact_core::effect::{CosignedHead, ErasureCounts, ForkedLog, PublishedHead, ViewChange};
 use hashpact_core::health::{Completeness, Health};
 use hashpact_core::view::{FoldCounts, RecordView};
 use hashpact_index::{IndexStats, MatchIndex};
@@ -74,6 +74,7 @@ struct State {
     forked: BTreeMap<LogId, ForkedLog>,
     view_name: String,
     progress: Progress,
+    erasures: ErasureCounts,
 }
 
 /// What a listing asks for.
@@ -133,6 +134,7 @@ impl Lookup {
                 forked: BTreeMap::new(),
                 view_name: view_name(&BTreeMap::new()),
                 progress: Progress::default(),
+                erasures: ErasureCounts::default(),
             }),
             roster_version,
         }
@@ -266,6 +268,22 @@ impl Lookup {
     #[must_use]
     pub fn as_of(&self) -> api::AsOf {
         api::AsOf { view: read(&self.state).view_name.clone(), roster: self.roster_version }
+    }
+
+    /// Makes the index forget removed values; false while a look-up may still look at one.
+    fn forget_removed(&self) -> bool {
+        self.source().index.forget_removed()
+    }
+
+    /// Remembers how far erasing is.
+    pub fn set_erasures(&self, counts: ErasureCounts) {
+        write(&self.state).erasures = counts;
+    }
+
+    /// How far erasing is.
+    #[must_use]
+    pub fn erasures(&self) -> ErasureCounts {
+        read(&self.state).erasures
     }
 
     /// Size of the index.

@@ -235,6 +235,13 @@ fn payload_lines(payload: &Payload) -> Vec<String> {
             retraction.subject.index,
             retraction.subject.log
         )],
+        Payload::Record(Record::Erasure(erasure)) => vec![format!(
+            "erasure order ({}, basis {}) about entry {} of log {}",
+            erasure.reason.get().name(),
+            erasure.basis.get().name(),
+            erasure.subject.index,
+            erasure.subject.log
+        )],
         Payload::Opaque(reason) => vec![format!("something that this version cannot read ({reason})")],
         Payload::Void(rule) => vec![format!("something that breaks a rule and never counts ({rule})")],
     }

@@ -87,6 +87,16 @@ pub enum Effect {
         /// The first so many of them.
         count_max: usize,
     },
+    /// Say where the entries with these leaf hashes stand, then report `Event::SubjectsFound`.
+    FindSubjects {
+        /// Leaf hashes.
+        ids: Vec<LeafHash>,
+    },
+    /// Seal, destroy or give back payloads, with a sync; then report `Event::Erased`. What was destroyed is
+    /// by then in no file of this node.
+    Erase(EraseBatch),
+    /// How many payloads wait to be destroyed, and how many are gone, changed.
+    Erasures(ErasureCounts),
     /// Write this fact with a sync, then report `Event::Written`.
     WriteFact(FactWrite),
     /// Read from the stored tree of a log how its size `old` leads to its size `new`, both stored and
@@ -193,6 +203,13 @@ pub enum Fact {
     QuorumHead(SizedNote),
     /// Evidence of equivocation, in the form of SPEC §3.6.
     Evidence(Vec<u8>),
+    /// When these entries of the log were first seen here: erasures and retractions.
+    Seen {
+        /// Leaf indexes.
+        indexes: Vec<u64>,
+        /// Milliseconds since 1970.
+        at_ms: u64,
+    },
 }
 
 /// Facts about logs other than their entries, as the database holds them.
@@ -204,6 +221,86 @@ pub struct HeldFacts {
     pub quorum_heads: BTreeMap<LogId, SizedNote>,
     /// Evidence of equivocation.
     pub evidence: BTreeMap<LogId, Vec<u8>>,
+    /// When erasures and retractions were first seen here.
+    pub seen: BTreeMap<EntryRef, u64>,
+    /// Entries whose payload is sealed or gone.
+    pub erased: Vec<FoundSubject>,
+}
+
+/// An entry by its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EntryRef {
+    /// The log.
+    pub log: LogId,
+    /// Leaf index.
+    pub index: u64,
+}
+
+/// An entry that an erasure may be about, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundSubject {
+    /// Where it stands; a leaf may be repeated elsewhere, where it is void.
+    pub at: EntryRef,
+    /// Leaf bytes.
+    pub leaf: Vec<u8>,
+    /// What stands beside it.
+    pub state: PayloadState,
+}
+
+/// What stands beside a leaf, without the payload itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PayloadState {
+    /// A payload.
+    Present,
+    /// A payload that is not served any more.
+    Sealed,
+    /// Nothing, and nothing is looked for: destroyed, or never fetched because of an order.
+    Erased,
+    /// Nothing: not for us.
+    Withheld,
+    /// Nothing yet.
+    NotHere,
+    /// An encrypted payload under a legal hold.
+    Held,
+}
+
+/// Changes of what stands beside leaves, in one durable step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EraseBatch {
+    /// Echoed in `Event::Erased`.
+    pub id: WriteId,
+    /// What to do, each for every place where this leaf stands.
+    pub steps: Vec<(LeafHash, EraseStep)>,
+}
+
+/// One change of a payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EraseStep {
+    /// Keep the bytes, serve them to nobody. What is not here is not looked for any more.
+    Seal {
+        /// Because of this order.
+        by: EntryRef,
+    },
+    /// Destroy salt and payload, or move them to the legal hold.
+    Destroy {
+        /// Because of this order or retraction; `None`: its expiry.
+        by: Option<EntryRef>,
+    },
+    /// The reason lapsed: serve it again; look for it, if it is destroyed.
+    Restore,
+}
+
+/// How far erasing is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ErasureCounts {
+    /// Payloads that an order sealed and that are not destroyed yet.
+    pub sealed: u64,
+    /// When the one that is due first is due, in milliseconds since 1970.
+    pub next_due_ms: Option<u64>,
+    /// Payloads destroyed here, or never fetched.
+    pub erased: u64,
+    /// Payloads under a legal hold here.
+    pub held: u64,
 }
 
 /// The largest head of a log with enough cosignatures, or of the own log with any.
@@ -310,6 +407,71 @@ pub enum StoredPayload {
     Erased,
     /// Whoever served the leaf did not have it.
     NotHere,
+    /// Held, but an order seals it: served to nobody, and destroyed when its hold is over.
+    Sealed {
+        /// The order.
+        by: EntryRef,
+        /// The salt.
+        salt: [u8; 32],
+        /// The padded payload.
+        padded: Vec<u8>,
+    },
+    /// Destroyed, or never fetched, because of this order or retraction.
+    ErasedBy {
+        /// The order or retraction.
+        by: EntryRef,
+    },
+    /// Encrypted elsewhere for a legal hold, instead of being destroyed.
+    Held {
+        /// Because of this order or retraction; `None`: its expiry.
+        by: Option<EntryRef>,
+    },
+}
+
+impl StoredPayload {
+    /// Salt and padded payload, if they are stored beside the leaf.
+    #[must_use]
+    pub fn bytes(&self) -> Option<(&[u8; 32], &[u8])> {
+        match self {
+            Self::Present { salt, padded } | Self::Sealed { salt, padded, .. } => Some((salt, padded)),
+            Self::Withheld | Self::Erased | Self::NotHere | Self::ErasedBy { .. } | Self::Held { .. } => None,
+        }
+    }
+
+    /// The payload without its bytes.
+    #[must_use]
+    pub const fn state(&self) -> PayloadState {
+        match self {
+            Self::Present { .. } => PayloadState::Present,
+            Self::Sealed { .. } => PayloadState::Sealed,
+            Self::NotHere => PayloadState::NotHere,
+            Self::Withheld => PayloadState::Withheld,
+            Self::Erased | Self::ErasedBy { .. } => PayloadState::Erased,
+            Self::Held { .. } => PayloadState::Held,
+        }
+    }
+
+    /// What stands here after a step; `None` if that changes nothing. A payload that is moved to a legal
+    /// hold instead of being destroyed is the shell's affair.
+    #[must_use]
+    pub fn after(&self, step: EraseStep) -> Option<Self> {
+        let destroyed = |by: Option<EntryRef>| by.map_or(Self::Erased, |by| Self::ErasedBy { by });
+        match (self, step) {
+            (Self::Present { salt, padded }, EraseStep::Seal { by }) => {
+                Some(Self::Sealed { by, salt: *salt, padded: padded.clone() })
+            }
+            (Self::NotHere, EraseStep::Seal { by }) => Some(Self::ErasedBy { by }),
+            (Self::Present { .. } | Self::Sealed { .. } | Self::NotHere, EraseStep::Destroy { by }) => {
+                Some(destroyed(by))
+            }
+            (Self::Held { by }, EraseStep::Destroy { .. }) => Some(destroyed(*by)),
+            (Self::Sealed { salt, padded, .. }, EraseStep::Restore) => {
+                Some(Self::Present { salt: *salt, padded: padded.clone() })
+            }
+            (Self::ErasedBy { .. }, EraseStep::Restore) => Some(Self::NotHere),
+            _ => None,
+        }
+    }
 }
 
 /// A checkpoint note with the size it signs.
@@ -461,6 +623,17 @@ pub enum SubmitError {
     /// A retraction is final.
     #[error("record {0} is already retracted")]
     AlreadyRetracted(RecordId),
+    /// Only the author and erasure authorities can order an erasure.
+    #[error("record {record} was stated by {author}; only its author, or an erasure authority of the roster, can order its erasure")]
+    MayNotErase {
+        /// The record.
+        record: RecordId,
+        /// Who stated it.
+        author: String,
+    },
+    /// The payload is sealed or gone already.
+    #[error("record {0} is already {1}")]
+    AlreadyErased(RecordId, &'static str),
     /// The payload cannot be encoded within its bounds.
     #[error("record {position} of the call: {detail}")]
     Payload {

@@ -5,6 +5,7 @@
 //! look-ups report.
 
 mod cosign;
+mod erasing;
 mod forks;
 mod peer;
 
@@ -15,8 +16,9 @@ use crate::effect::{
     CosignedHead, Effect, HeldFacts, Receipts, RequestId, SizedNote, StoredEntry, StoredPayload, SubmitError,
     Timer, ViewChange, WriteId,
 };
+use crate::erasing::Erasing;
 use crate::event::{Ack, Channel, Event, Peer, Submit};
-use crate::follow::{Closure, FollowedLog, FollowedStart};
+use crate::follow::{Barred, Closure, FollowedLog, FollowedStart};
 use crate::forks::Forks;
 use crate::health::{Completeness, Health};
 use crate::limits::{
@@ -131,6 +133,9 @@ pub struct Engine {
     reads: BTreeMap<u64, ReadFor>,
     facts_writing: BTreeSet<WriteId>,
     view: View,
+    erasing: Erasing,
+    /// Authors of all logs of the roster.
+    members: BTreeMap<LogId, MemberId>,
     started_ms: u64,
     caught_up_once: bool,
     announced_ms: u64,
@@ -209,7 +214,10 @@ impl Engine {
             Cosigner::new(current.witness_name(&config.member), config.cosigner_key, facts.cosigned)
         });
         let collector = Collector::new(current.witness_keys(&config.member));
+        let members = current.logs().map(|log| (log.log_id, log.member.clone())).collect();
         let mut engine = Self {
+            erasing: Erasing::new(facts.seen),
+            members,
             roster,
             own,
             logs,
@@ -236,6 +244,7 @@ impl Engine {
         for (log, evidence) in &facts.evidence {
             engine.load_evidence(*log, evidence);
         }
+        engine.load_erasures(&facts.erased, now_ms);
         engine.report_health(now_ms);
         let effects = engine.out.take();
         Ok((engine, effects))
@@ -284,6 +293,14 @@ impl Engine {
                 if let Some(log) = self.logs.get_mut(&log) {
                     log.found_missing(found, now_ms, &mut self.out);
                 }
+            }
+            Event::SubjectsFound { found } => self.subjects_found(&found),
+            Event::Erased { write, changed } => {
+                // Write 0 was not asked for: a legal hold was released.
+                if write != 0 && !self.erasing.finished(write) {
+                    return Err(StopReason::Internal("an erasure was reported that is not under way"));
+                }
+                self.erased(&changed);
             }
             Event::LockWritten { write } => self.lock_written(write, now_ms)?,
             Event::WriteFailed { detail, .. } => return Err(StopReason::WriteFailed { detail }),
@@ -340,7 +357,9 @@ impl Engine {
                 self.collect(now_ms);
                 self.spread_evidence();
                 let expired = self.view.expire(now_ms);
+                self.note_changes(&expired);
                 self.out.view(expired);
+                self.erase_due(now_ms);
                 if self.announce_due {
                     self.announce(now_ms);
                 }
@@ -366,13 +385,14 @@ impl Engine {
             return Err(StopReason::Internal("a write was reported that is not under way"));
         };
         let target = log.target().cloned();
-        let Some(followed) = log.written(write, now_ms, &mut self.out) else { return Ok(()) };
+        let barred = Barred { view: &self.view, members: &self.members, now_ms };
+        let Some(followed) = log.written(write, &barred, &mut self.out) else { return Ok(()) };
         let author = log.author().clone();
         if let Some(fault) = followed.fault {
             self.blame(author.log, fault, target.as_ref());
         }
         let fold = if followed.is_late { View::supply } else { View::fold };
-        self.fold(&author, &followed.entries, fold);
+        self.fold(&author, &followed.entries, fold, now_ms);
         if let Some((size, root)) = followed.completed {
             self.confirm_stored(&author, size, root);
         }
@@ -394,19 +414,21 @@ impl Engine {
         // publication, ahead of the receipts.
         let rest = self.out.effects.split_off(mark + 1);
         let entries: Vec<_> = (appended.start..).zip(appended.entries).collect();
-        self.fold(&author, &entries, View::fold);
+        self.fold(&author, &entries, View::fold, now_ms);
         self.out.effects.extend(rest);
         self.announce_due = true;
         self.announce(now_ms);
         Ok(())
     }
 
-    fn fold(&mut self, author: &Author, entries: &[(u64, StoredEntry)], fold: Fold) {
+    fn fold(&mut self, author: &Author, entries: &[(u64, StoredEntry)], fold: Fold, now_ms: u64) {
         let mut changes = Vec::new();
         for (index, entry) in entries {
             changes.extend(fold(&mut self.view, author, *index, &entry.leaf, &entry.payload));
         }
+        self.note_changes(&changes);
         self.out.view(changes);
+        self.note_entries(author, entries, now_ms);
         self.out.push(Effect::Folded { log: author.log, counts: self.view.counts(&author.log) });
     }
 

@@ -17,11 +17,12 @@ use crate::network::{Network, NetworkConfig, NetworkEvent, NetworkHandle, Networ
 use crate::service::{Identity, SUBMISSIONS_QUEUED_MAX, Service};
 use crate::storage::{LockFile, Store};
 use crate::tokens::Tokens;
+use crate::vault::Vault;
 use anyhow::Context as _;
 use hashpact_core::effect::LockState;
 use hashpact_core::engine::HeldLog;
 use hashpact_core::recover::OwnDisk;
-use hashpact_core::view::Author;
+use hashpact_core::view::{Author, ErasureRules};
 use hashpact_core::{Engine, EngineConfig, Opening, StopReason};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::keys::SecretKey;
@@ -152,6 +153,8 @@ pub async fn run(
         submissions,
         cosign_asks,
         host,
+        vault: Vault::of(&config.data_dir, &config.keys_dir()),
+        snapshots: keeper.forgetter(),
     });
     let outcome = driver.context("storage thread")?.run(effects, shutdown).await;
     if outcome.is_ok() {
@@ -287,7 +290,7 @@ fn open_engine(
     let own_log = LogId::of_origin(&lock.origin);
     let logs = extents(store, roster.current(), &lock)?;
     let counted: BTreeMap<LogId, u64> = logs.iter().map(|extent| (extent.author.log, extent.size)).collect();
-    let Replayed { view, entries, origin } = replay(store, lookup, &logs, place)?;
+    let Replayed { view, entries, origin } = replay(store, lookup, &logs, place, &ErasureRules::from(roster.current()))?;
     info!(entries, duration_ms = now_ms().saturating_sub(now), "replayed the logs");
     let mut own_frontier = Frontier::empty();
     let mut held = BTreeMap::new();

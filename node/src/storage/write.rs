@@ -11,7 +11,7 @@
 //! found before anything is signed.
 
 use super::error::StoreError;
-use super::{Store, codec, heads, idempotency, leaves, missing, notes, options, payloads, places, tiles};
+use super::{Store, codec, erase, heads, idempotency, leaves, notes, options, payloads, places, tiles};
 use hashpact_core::effect::{Place, SizedNote, StoredPayload, WriteBatch};
 use hashpact_protocol::digest::{LogId, NodeHash, leaf_hash};
 use hashpact_protocol::limits::ENTRY_LEAF_MAX_BYTES;
@@ -142,8 +142,8 @@ impl Store {
             let key = codec::entry_key(&batch.log, index);
             rows.put_cf(self.family(leaves::FAMILY), key, &entry.leaf);
             rows.put_cf(self.family(payloads::FAMILY), key, payloads::encode(&entry.payload)?);
-            if entry.payload == StoredPayload::NotHere {
-                rows.put_cf(self.family(missing::FAMILY), key, []);
+            if entry.payload == StoredPayload::NotHere || erase::is_listed(&entry.payload) {
+                self.note_state(&mut rows, &key, &entry.payload);
             }
             let place = places::key(&Place { log: batch.log, index, leaf });
             rows.put_cf(self.family(places::FAMILY), place, []);

@@ -15,6 +15,7 @@
 //! SPEC §7.
 
 mod content;
+mod erasure;
 mod error;
 mod labels;
 mod opinion;
@@ -26,6 +27,7 @@ mod taxonomy;
 mod vocabulary;
 
 pub use content::Content;
+pub use erasure::{Erasure, ErasureBasis, ErasureReason};
 pub use error::{RecordError, SchemaError};
 pub use labels::{EvidenceSet, Labels};
 pub use opinion::{Opinion, OpinionValue, Reason};
@@ -53,6 +55,8 @@ pub enum Record {
     Opinion(Opinion),
     /// The author takes an entry back.
     Retraction(Retraction),
+    /// An order to destroy a payload.
+    Erasure(Erasure),
 }
 
 impl Record {
@@ -63,6 +67,7 @@ impl Record {
             Self::Content(_) => Kind::Content,
             Self::Opinion(_) => Kind::Opinion,
             Self::Retraction(_) => Kind::Retraction,
+            Self::Erasure(_) => Kind::Erasure,
         }
     }
 
@@ -73,6 +78,7 @@ impl Record {
             Self::Content(content) => content.subject,
             Self::Opinion(opinion) => Some(opinion.subject),
             Self::Retraction(retraction) => Some(retraction.subject),
+            Self::Erasure(erasure) => Some(erasure.subject),
         }
     }
 
@@ -83,6 +89,7 @@ impl Record {
             Self::Content(content) => content.to_fields(),
             Self::Opinion(opinion) => opinion.to_fields(),
             Self::Retraction(retraction) => retraction.to_fields(),
+            Self::Erasure(erasure) => erasure.to_fields(),
         };
         encode_map(&fields)
     }
@@ -114,6 +121,7 @@ pub fn read_payload(leaf: &Leaf, cbor: &[u8]) -> Payload {
         Kind::Content => read(leaf, fields, Record::Content),
         Kind::Opinion => read(leaf, fields, Record::Opinion),
         Kind::Retraction => read(leaf, fields, Record::Retraction),
+        Kind::Erasure => read(leaf, fields, Record::Erasure),
         kind => Payload::Opaque(OpaqueReason::KindNotRead { kind }),
     }
 }

@@ -272,6 +272,24 @@ impl HammingWriter {
         }
     }
 
+    /// Drops what removed values left in the tables and overwrites their codes, so that a snapshot written from
+    /// now on holds nothing of them. False while a reader may still look at one, or a snapshot is being
+    /// written: then it must be called again.
+    pub(crate) fn forget_removed(&mut self, shared: &Hamming) -> bool {
+        if self.held {
+            return false;
+        }
+        self.compact(shared);
+        (0..COLLECTIONS).for_each(|_| crossbeam_epoch::pin().flush());
+        self.free.append(&mut self.reclaimed.lock().unwrap_or_else(PoisonError::into_inner));
+        self.free.sort_unstable_by(|a, b| b.cmp(a));
+        for number in &self.free {
+            shared.codes.place(*number, &[0; 4]);
+        }
+        let is_empty = |number: &u32| shared.codes.slot(*number).load(Ordering::Relaxed) == EMPTY;
+        self.dead.is_empty() && (0..shared.codes.end()).filter(is_empty).count() == self.free.len()
+    }
+
     /// Lets places be used again once no reader holds their numbers.
     fn reclaim(&self, places: Vec<u32>, guard: &Guard) {
         let reclaimed = Arc::clone(&self.reclaimed);

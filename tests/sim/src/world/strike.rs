@@ -21,12 +21,21 @@ pub enum Step {
     Fact,
     /// The lock file, before a cosignature leaves.
     CosignLock,
+    /// Payloads sealed, destroyed or given back.
+    Erase,
 }
 
 impl Step {
     /// All steps.
-    pub const ALL: [Self; 6] =
-        [Self::OwnBatch, Self::Lock, Self::FollowedBatch, Self::LatePayloads, Self::Fact, Self::CosignLock];
+    pub const ALL: [Self; 7] = [
+        Self::OwnBatch,
+        Self::Lock,
+        Self::FollowedBatch,
+        Self::LatePayloads,
+        Self::Fact,
+        Self::CosignLock,
+        Self::Erase,
+    ];
 }
 
 /// What becomes of a durable step when things go wrong.
@@ -99,7 +108,7 @@ impl World {
 
     /// What becomes of this job, if it is the one to be struck.
     pub(super) fn struck(&mut self, node: usize, job: &Job) -> Option<Fate> {
-        let step = step_of(job, &self.nodes[node]);
+        let step = step_of(job, &self.nodes[node])?;
         let struck = self.strike.take_if(|(at, wanted, _)| *at == node && *wanted == step);
         struck.map(|(_, _, fate)| fate)
     }
@@ -115,6 +124,8 @@ impl World {
                 Job::Lock(write, _) => *write,
                 Job::Payloads(batch) => batch.id,
                 Job::Fact(fact) => fact.id,
+                Job::Erase(batch) => batch.id,
+                Job::Subjects(_) => unreachable!("reads meet no fate"),
             };
             let engine = held.engine.as_mut().expect("a node at work");
             let failed = Event::WriteFailed { write, detail: "struck".to_owned() };
@@ -128,8 +139,8 @@ impl World {
     }
 }
 
-fn step_of(job: &Job, node: &Node) -> Step {
-    match job {
+fn step_of(job: &Job, node: &Node) -> Option<Step> {
+    Some(match job {
         Job::Write(batch) if batch.log == node.member.log => Step::OwnBatch,
         Job::Write(_) => Step::FollowedBatch,
         Job::Lock(_, lock) if node.disk.lock.as_ref().is_some_and(|held| held.size == lock.size) => {
@@ -138,5 +149,7 @@ fn step_of(job: &Job, node: &Node) -> Step {
         Job::Lock(..) => Step::Lock,
         Job::Payloads(_) => Step::LatePayloads,
         Job::Fact(_) => Step::Fact,
-    }
+        Job::Erase(_) => Step::Erase,
+        Job::Subjects(_) => return None,
+    })
 }
