@@ -11,7 +11,7 @@ use hashpact_core::Event;
 use hashpact_core::effect::{EraseBatch, EraseStep, WriteId};
 use hashpact_core::event::ErasedEntry;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -27,14 +27,13 @@ pub(crate) fn is_destroying(batch: &EraseBatch) -> bool {
 
 /// The running thread; it ends after the purge under way when it is dropped.
 pub(crate) struct Eraser {
-    purges: Option<Purges>,
-    stop: Sender<Work>,
+    purges: SyncSender<Work>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// Takes batches that destroyed.
 #[derive(Clone)]
-pub(crate) struct Purges(Sender<Work>);
+pub(crate) struct Purges(SyncSender<Work>);
 
 enum Work {
     Purge(WriteId, Vec<ErasedEntry>),
@@ -60,23 +59,22 @@ impl Eraser {
         snapshots: SnapshotForgetter,
         report: mpsc::Sender<Event>,
     ) -> std::io::Result<Self> {
-        #[expect(clippy::disallowed_methods, reason = "the engine has one batch that destroys under way at a time")]
-        let (stop, inbox) = channel();
+        // The engine has one batch that destroys under way at a time.
+        let (stop, inbox) = sync_channel(4);
         let erasing = Erasing { store, vault, snapshots, report };
         let thread = std::thread::Builder::new().name("eraser".to_owned()).spawn(move || erasing.run(&inbox))?;
-        Ok(Self { purges: Some(Purges(stop.clone())), stop, thread: Some(thread) })
+        Ok(Self { purges: stop, thread: Some(thread) })
     }
 
     /// Where batches go.
     pub(crate) fn purges(&self) -> Purges {
-        Purges(self.stop.clone())
+        Purges(self.purges.clone())
     }
 }
 
 impl Drop for Eraser {
     fn drop(&mut self) {
-        self.purges = None;
-        let _ = self.stop.send(Work::Stop);
+        let _ = self.purges.send(Work::Stop);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -179,6 +179,26 @@ impl Vault {
         Ok(Some(Held { salt: *salt, padded: padded.to_vec() }))
     }
 
+    /// Records of which a payload is held.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn kept(&self) -> Result<Vec<RecordId>, VaultError> {
+        let io = |source| VaultError::Io { path: self.folder.clone(), source };
+        let files = match fs::read_dir(&self.folder) {
+            Ok(files) => files,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(io(source)),
+        };
+        let mut kept = Vec::new();
+        for file in files {
+            // What a crash left half written has another name, and is replaced by the next try.
+            let name = file.map_err(io)?.file_name();
+            kept.extend(RecordId::from_hex(&name.to_string_lossy()).ok());
+        }
+        Ok(kept)
+    }
+
     /// Whether a payload is held of a record.
     #[must_use]
     pub fn has(&self, id: &RecordId) -> bool {

@@ -68,16 +68,6 @@ impl Store {
         self.keys_of(ERASED)?.into_iter().map(|at| self.found(at)).collect()
     }
 
-    /// What stands beside an entry under a legal hold, so that it can be given up when the hold is released.
-    ///
-    /// # Errors
-    /// As [`Store::find_subjects`].
-    pub fn held(&self) -> Result<Vec<FoundSubject>, StoreError> {
-        let mut erased = self.erased()?;
-        erased.retain(|found| found.state == PayloadState::Held);
-        Ok(erased)
-    }
-
     /// How many entries of a log are listed as sealed or erased.
     pub(super) fn erased_count(&self, log: &LogId) -> Result<u64, StoreError> {
         let listed = self.keys_of(ERASED)?;
@@ -219,7 +209,7 @@ impl Store {
         let mut compact = CompactOptions::default();
         compact.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
         compact.set_exclusive_manual_compaction(false);
-        let mut range = |family, first: &[u8], last: &[u8]| {
+        let range = |family: &str, first: &[u8], last: &[u8]| {
             self.db.compact_range_cf_opt(self.family(family), Some(first), Some(last), &compact);
         };
         for (log, first, last) in ranges(&keys) {
@@ -306,14 +296,17 @@ impl Store {
     /// As [`Store::erase`].
     pub fn release(&self, vault: &Vault) -> Result<Vec<ErasedEntry>, StoreError> {
         let mut changed = Vec::new();
-        for found in self.held()? {
-            let id = hashpact_protocol::digest::leaf_hash(&found.leaf);
+        for id in vault.kept()? {
             if vault.is_on_hold(&id) {
                 continue;
             }
-            // The row first: a crash in between leaves a file that the next release finds unlisted.
-            let steps = vec![(id, EraseStep::Destroy { by: None })];
-            changed.extend(self.erase(&EraseBatch { id: 0, steps }, vault)?);
+            // A file beside a payload that is still here is what a crash left.
+            let is_held = |found: &FoundSubject| found.state == PayloadState::Held;
+            if self.find_subjects(&[id])?.iter().any(is_held) {
+                // The row first: a crash in between leaves a file that the next release finds.
+                let steps = vec![(id, EraseStep::Destroy { by: None })];
+                changed.extend(self.erase(&EraseBatch { id: 0, steps }, vault)?);
+            }
             vault.destroy(&id)?;
         }
         Ok(changed)

@@ -122,7 +122,10 @@ impl Engine {
         self.tell_erasures();
     }
 
-    fn erase(&mut self, steps: Vec<(RecordId, EraseStep)>, destroys: bool) {
+    fn erase(&mut self, mut steps: Vec<(RecordId, EraseStep)>, destroys: bool) {
+        // A leaf that was copied is found twice, and each step is for all its places.
+        steps.sort_by_key(|(id, _)| *id);
+        steps.dedup_by_key(|(id, _)| *id);
         if !steps.is_empty() {
             let id = self.out.next_id();
             self.erasing.started(id, destroys);

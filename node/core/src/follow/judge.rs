@@ -166,11 +166,12 @@ pub(super) fn accept_entry(
     barred: &Barred<'_>,
 ) -> Result<StoredEntry, ChunkError> {
     let WireEntry { leaf, payload } = entry;
-    let claimed = claimed_order(&payload);
-    if let Some(payload) =
-        barred.judge(&leaf, claimed).map_err(|_| ChunkError::MadeUpOrder { index })?
-    {
-        return Ok(StoredEntry { leaf, payload });
+    match barred.judge(&leaf, claimed_order(&payload)) {
+        Ok(Some(payload)) => return Ok(StoredEntry { leaf, payload }),
+        Ok(None) => {}
+        // The author's own word stops nothing; it is no reason to stop asking others.
+        Err(_) if from_author => return Ok(StoredEntry { leaf, payload: StoredPayload::NotHere }),
+        Err(_) => return Err(ChunkError::MadeUpOrder { index }),
     }
     let payload = match payload {
         WirePayload::Present { salt, padded } => match check_commitment(&leaf, &salt, &padded) {

@@ -13,6 +13,7 @@ use hashpact_protocol::roster::MemberId;
 use hashpact_protocol::wire::WireEntry;
 
 mod chunks;
+mod erased;
 mod heads;
 mod late;
 mod parallel;

@@ -23,7 +23,7 @@ pub struct ErasureRules {
     pub hold_ms: u64,
     /// How long payloads of retracted and expired records are kept, in milliseconds.
     pub retention_ms: u64,
-    erasers: Vec<Eraser>,
+    pub(super) erasers: Vec<Eraser>,
 }
 
 impl Default for ErasureRules {

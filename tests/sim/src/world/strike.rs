@@ -5,6 +5,7 @@ use crate::disk::Job;
 use hashpact_core::effect::Timer;
 use hashpact_core::event::{Ack, Draft};
 use hashpact_core::{Effect, Event};
+use hashpact_protocol::record::{ErasureBasis, ErasureReason};
 
 /// A durable step of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,15 @@ impl World {
     /// One record stated at a node, under a key of its own.
     pub fn state_one(&mut self, node: usize) {
         let drafts = vec![Draft::Content(self.founding.content(&mut self.random))];
+        let (key, digest) = (self.random.bytes(), self.random.bytes());
+        self.state(node, Stated { drafts, key, digest }, Ack::Local);
+    }
+
+    /// A node orders the erasure of one of its records.
+    pub fn erase_one(&mut self, node: usize) {
+        let subject = self.pick_record(node, true).expect("it has stated something");
+        let reason = ErasureReason::Error;
+        let drafts = vec![Draft::Erasure { subject, reason, basis: ErasureBasis::Own }];
         let (key, digest) = (self.random.bytes(), self.random.bytes());
         self.state(node, Stated { drafts, key, digest }, Ack::Local);
     }
