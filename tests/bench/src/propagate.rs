@@ -1,7 +1,8 @@
-//! From contribution at one member to match at another, on one machine, with real processes.
+//! From contribution at one member to match there and at another, on one machine, with real processes.
 //!
-//! Per round: a fresh random signal is contributed at A, and B is asked for it until it matches. The
-//! clock starts when A's request is sent. Two loads: an idle consortium, and one in which A is also
+//! Per round: a fresh random signal is contributed at A, and A or B is asked for it until it matches. The
+//! clock starts when A's request is sent; at A this is the way through signature, disk and index, with all
+//! syncs, and rounds are further apart than two checkpoints of a log must be. At B there are two loads: an idle consortium, and one in which A is also
 //! taking a list of 1,000 records every 50 ms from another caller. Printed: p50, p99 and the largest,
 //! in milliseconds; and records per second that A acknowledges in bulk.
 
@@ -26,8 +27,10 @@ struct Arguments {
     json: bool,
 }
 
-/// What p99 must stay below, in milliseconds.
+/// What p99 must stay below at another member, in milliseconds.
 const TARGET_MS: f64 = 1_000.0;
+/// What it must stay below where the record was stated.
+const TARGET_OWN_MS: f64 = 20.0;
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
@@ -37,8 +40,10 @@ fn main() -> Result<()> {
     let (a, b, c) = (Arc::new(a.client()?), Arc::new(b.client()?), Arc::new(c.client()?));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
+        let own = rounds(&a, &a, "own", arguments.rounds).await?;
+        report(&arguments, "contribution_to_visible", TARGET_OWN_MS, own);
         let idle = rounds(&a, &b, "idle", arguments.rounds).await?;
-        report(&arguments, "propagate_idle", idle);
+        report(&arguments, "propagate_idle", TARGET_MS, idle);
         let stop = Arc::new(AtomicBool::new(false));
         let stated = Arc::new(AtomicU64::new(0));
         let started = Instant::now();
@@ -47,17 +52,17 @@ fn main() -> Result<()> {
         stop.store(true, Ordering::Relaxed);
         load.await??;
         let rate = stated.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64();
-        report(&arguments, "propagate_busy", busy);
+        report(&arguments, "propagate_busy", TARGET_MS, busy);
         print(&arguments, "bulk_acknowledged_meanwhile", rate, "records/s", None);
         Ok::<(), anyhow::Error>(())
     })
 }
 
-fn report(arguments: &Arguments, name: &str, mut samples: Vec<f64>) {
+fn report(arguments: &Arguments, name: &str, target: f64, mut samples: Vec<f64>) {
     samples.sort_by(f64::total_cmp);
     let at = |share: f64| samples[((samples.len() - 1) as f64 * share).round() as usize];
     print(arguments, &format!("{name}_p50"), at(0.5), "ms", None);
-    print(arguments, &format!("{name}_p99"), at(0.99), "ms", Some(TARGET_MS));
+    print(arguments, &format!("{name}_p99"), at(0.99), "ms", Some(target));
     print(arguments, &format!("{name}_max"), at(1.0), "ms", None);
 }
 
@@ -88,8 +93,8 @@ async fn rounds(a: &Client, b: &Client, load: &str, count: u64) -> Result<Vec<f6
             ensure!(started.elapsed() < Duration::from_secs(30), "round {round} was not matched in 30 s");
         }
         samples.push(started.elapsed().as_secs_f64() * 1_000.0);
-        // Rounds must not fall into one rhythm with the announcements.
-        tokio::time::sleep(Duration::from_millis(7 + round * 37 % 101)).await;
+        // Rounds must not wait for the last one's checkpoint, nor fall into one rhythm with the announcements.
+        tokio::time::sleep(Duration::from_millis(107 + round * 37 % 101)).await;
     }
     Ok(samples)
 }

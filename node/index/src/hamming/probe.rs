@@ -12,7 +12,7 @@
 
 use super::Hamming;
 use super::extent::{Extent, Notes, Sink};
-use super::kernel::{Kernel, WithKernel};
+use super::kernel::{Kernel, LINE, WithKernel};
 use super::permutation::{Code, PARTS, part};
 use super::tables::{BucketView, Tables};
 use crossbeam_epoch::Guard;
@@ -70,12 +70,14 @@ impl Plan {
     }
 }
 
+/// Into the second cache, not the first: a core has twice as many misses under way there, and that is what a query
+/// waits for (Zen 4: 28 µs against 19; no difference on Cascade Lake).
 #[inline(always)]
 pub(crate) fn prefetch(address: *const u8) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: a prefetch reads nothing that the program can see and faults at no address.
     unsafe {
-        core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(address.cast());
+        core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T1 }>(address.cast());
     }
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
     let _ = address;
@@ -267,7 +269,10 @@ impl Sink for Survivors<'_> {
         let known = self.slots.len();
         notes.drain(&mut self.slots);
         for (extent, slot) in &self.slots[known..] {
-            prefetch(extent.group_address(*slot));
+            // Groups start where fingerprints end, so their lines lie across two of the cache's in every other extent.
+            let line = extent.group_address(slot / LINE * LINE);
+            prefetch(line);
+            prefetch(line.wrapping_add(2 * LINE - 1));
         }
     }
 }

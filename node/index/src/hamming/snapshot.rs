@@ -278,6 +278,7 @@ impl HammingWriter {
             }
             jobs.push((block, self.tables.allocate(&shared.tables, table, block_units), first..key));
         }
+        self.tables.allocated(table);
         if lengths[key..].iter().any(|len| *len != 0) {
             return Err(wrong("buckets without a block"));
         }

@@ -2,10 +2,13 @@
 //!
 //! A bucket is at most two extents: *main*, written by the last pass over its table, and *overflow*, which grows by
 //! relocation into the next larger class. The directory holds one word for each of them, offset and length, so
-//! that a reader learns both at once. Overflow is read before main: whoever moves entries from overflow to main
-//! publishes main first, so a reader may see an entry twice, never not at all.
+//! that a reader learns both at once: first the words of all mains, then those of all overflows, which few readers
+//! touch. A main's word says whether there is overflow. A reader that saw so reads the overflow's word and then
+//! main's again: whoever moves entries from overflow to main publishes main first, so if main is still the same,
+//! both words belong together.
 //!
-//! Extents lie in segments of 2 MiB that belong to one table. When a table's overflow has grown to half of its
+//! Extents lie in segments of 2 MiB; what a table leaves of its last one when a pass ends goes to the next table that
+//! needs room. When a table's overflow has grown to half of its
 //! main part, a *pass* rewrites it bucket by bucket into new segments, drops what was removed, and
 //! gives the old segments back once no reader can be in them. A pass advances in slices inside the writer's
 //! calls; nobody waits for it.
@@ -15,6 +18,7 @@ use super::kernel::Kernel;
 use super::memory::{HUGE_PAGE_BYTES, Region, Segments};
 use super::permutation::PARTS;
 use crossbeam_epoch::Guard;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,6 +28,10 @@ pub(crate) const BUCKETS: usize = 1 << 16;
 const SEGMENT_UNITS: usize = HUGE_PAGE_BYTES / UNIT_BYTES;
 /// The last unit of a segment stays empty, because a vector load may read 64 bytes behind an extent.
 const SEGMENT_UNITS_USED: usize = SEGMENT_UNITS - 1;
+/// Where the words of overflows start in the directory, after those of mains.
+const OVERFLOW_WORDS: usize = PARTS * BUCKETS;
+/// Two words a bucket.
+const DIRECTORY_BYTES: usize = 2 * OVERFLOW_WORDS * size_of::<u64>();
 /// 256 GiB of extents.
 const SEGMENTS_MAX: usize = 1 << 17;
 /// A pass is not worth it below so many slots of overflow in a table: about sixteen a bucket.
@@ -40,24 +48,20 @@ struct Place {
     len: u32,
 }
 
+/// In the word of a main: there is overflow.
+const OVERFLOWS: u64 = 1 << 31;
+
 impl Place {
     const NONE: Self = Self { unit: 0, len: 0 };
 
     #[inline(always)]
     const fn read(word: u64) -> Self {
-        Self { unit: (word >> 32) as u32, len: word as u32 }
+        Self { unit: (word >> 32) as u32, len: (word & !OVERFLOWS) as u32 }
     }
 
     const fn word(self) -> u64 {
         (self.unit as u64) << 32 | self.len as u64
     }
-}
-
-/// Two words of the directory: one bucket.
-#[repr(C)]
-struct Bucket {
-    main: AtomicU64,
-    overflow: AtomicU64,
 }
 
 /// What readers share.
@@ -90,39 +94,56 @@ impl BucketView {
 
 impl Tables {
     pub(crate) fn new() -> Self {
-        let bytes = PARTS * BUCKETS * size_of::<Bucket>();
         Self {
-            directory: Region::zeroed(bytes),
+            directory: Region::zeroed(DIRECTORY_BYTES),
             segments: Arc::new(Segments::new(HUGE_PAGE_BYTES, SEGMENTS_MAX)),
         }
     }
 
     /// Bytes asked from the system.
     pub(crate) fn held_bytes(&self) -> u64 {
-        self.segments.held_bytes() + (PARTS * BUCKETS * size_of::<Bucket>()) as u64
+        self.segments.held_bytes() + DIRECTORY_BYTES as u64
+    }
+
+    /// The word of a bucket's main; the overflow's is [`OVERFLOW_WORDS`] words further.
+    #[inline(always)]
+    fn main(&self, table: usize, key: u16) -> &AtomicU64 {
+        self.word(table * BUCKETS + usize::from(key))
     }
 
     #[inline(always)]
-    fn bucket(&self, table: usize, key: u16) -> &Bucket {
-        let at = table * BUCKETS + usize::from(key);
-        // SAFETY: `table` is below PARTS, so the bucket lies in the directory, whose zeroed words are valid atomics.
-        unsafe { &*self.directory.start().cast::<Bucket>().add(at) }
+    fn overflow(&self, table: usize, key: u16) -> &AtomicU64 {
+        self.word(OVERFLOW_WORDS + table * BUCKETS + usize::from(key))
+    }
+
+    #[inline(always)]
+    fn word(&self, at: usize) -> &AtomicU64 {
+        debug_assert!(at < DIRECTORY_BYTES / 8);
+        // SAFETY: `table` is below PARTS, so the word lies in the directory, whose zeroed words are valid atomics.
+        unsafe { &*self.directory.start().cast::<AtomicU64>().add(at) }
     }
 
     /// Where a bucket's directory entry stands; for prefetching.
     #[inline(always)]
     pub(crate) fn address(&self, table: usize, key: u16) -> *const u8 {
-        std::ptr::from_ref(self.bucket(table, key)).cast()
+        std::ptr::from_ref(self.main(table, key)).cast()
     }
 
-    /// A bucket as it is published now.
+    /// A bucket as it is published now. Asks again only if a pass moved the bucket in the meantime.
     #[inline(always)]
     pub(crate) fn view<'g>(&'g self, table: usize, key: u16, _guard: &'g Guard) -> BucketView {
-        let bucket = self.bucket(table, key);
-        // Overflow first; see above.
-        let overflow = Place::read(bucket.overflow.load(Ordering::Acquire));
-        let main = Place::read(bucket.main.load(Ordering::Acquire));
-        BucketView { overflow: self.extent(overflow), main: self.extent(main) }
+        let word = self.main(table, key);
+        let mut main = word.load(Ordering::Acquire);
+        let mut overflow = Extent::EMPTY;
+        while main & OVERFLOWS != 0 {
+            overflow = self.extent(Place::read(self.overflow(table, key).load(Ordering::Acquire)));
+            let again = word.load(Ordering::Acquire);
+            if again == main {
+                break;
+            }
+            (main, overflow) = (again, Extent::EMPTY);
+        }
+        BucketView { overflow, main: self.extent(Place::read(main)) }
     }
 
     #[inline(always)]
@@ -146,11 +167,50 @@ pub(crate) struct TablesWriter {
     pool: Arc<Mutex<Pool>>,
 }
 
-/// Segments that no table has; their memory is with the system.
+/// Segments that no table has, whose memory is with the system, and how many have each of the others.
 #[derive(Debug, Default)]
 struct Pool {
     free: Vec<u32>,
     next: u32,
+    /// Units that a table did not need of a segment; counts as an owner of it.
+    rest: Option<Range<u32>>,
+    owners: Vec<u8>,
+}
+
+impl Pool {
+    /// Takes what was left, if it is enough; the caller becomes an owner of its segment.
+    fn take_rest(&mut self, units: usize) -> Option<Range<u32>> {
+        self.rest.take_if(|rest| rest.len() >= units)
+    }
+
+    /// Keeps what a table does not need, if there is more of it than is kept already.
+    fn leave(&mut self, rest: Range<u32>) {
+        if rest.len() <= self.rest.as_ref().map_or(0, ExactSizeIterator::len) {
+            return;
+        }
+        self.owners[segment_of(rest.start)] += 1;
+        if let Some(before) = self.rest.replace(rest) {
+            // Not the last: the table that left it has extents there.
+            self.owners[segment_of(before.start)] -= 1;
+        }
+    }
+
+    /// Gives up what a table had; no reader can be there any more.
+    fn give_up(&mut self, given: Vec<u32>, segments: &Segments) {
+        for segment in given {
+            let owners = &mut self.owners[segment as usize];
+            *owners -= 1;
+            if *owners == 0 {
+                segments.release(segment as usize);
+                self.free.push(segment);
+            }
+        }
+    }
+}
+
+/// The segment of a unit.
+fn segment_of(unit: u32) -> usize {
+    unit as usize / SEGMENT_UNITS
 }
 
 #[derive(Debug, Default)]
@@ -197,9 +257,12 @@ impl TablesWriter {
         entry: Entry,
         guard: &Guard,
     ) {
-        let bucket = shared.bucket(table, key);
-        let main = Place::read(bucket.main.load(Ordering::Relaxed));
-        let overflow = Place::read(bucket.overflow.load(Ordering::Relaxed));
+        let word = shared.main(table, key).load(Ordering::Relaxed);
+        let main = Place::read(word);
+        let overflow = match word & OVERFLOWS {
+            0 => Place::NONE,
+            _ => Place::read(shared.overflow(table, key).load(Ordering::Relaxed)),
+        };
         let writer = &mut self.tables[table];
         if overflow.len == 0 {
             let mut extent = match main.len {
@@ -209,7 +272,8 @@ impl TablesWriter {
             };
             if extent.1.push::<K>(entry) {
                 writer.main_slots += u64::from(extent.1.len() - main.len);
-                bucket.main.store(Place { unit: extent.0, len: extent.1.len() }.word(), Ordering::Release);
+                let place = Place { unit: extent.0, len: extent.1.len() };
+                shared.main(table, key).store(place.word(), Ordering::Release);
                 return;
             }
         }
@@ -225,7 +289,11 @@ impl TablesWriter {
             extent.1.copy_slots(&shared.extent(overflow));
             writer.retire(outgrown, guard);
         }
-        bucket.overflow.store(Place { unit: extent.0, len: extent.1.len() }.word(), Ordering::Release);
+        let place = Place { unit: extent.0, len: extent.1.len() };
+        shared.overflow(table, key).store(place.word(), Ordering::Release);
+        if overflow.len == 0 {
+            shared.main(table, key).store(word | OVERFLOWS, Ordering::Release);
+        }
         writer.overflow_slots += u64::from(extent.1.len() - overflow.len);
     }
 
@@ -277,24 +345,27 @@ impl TablesWriter {
         Room { unit, start }
     }
 
+    /// Says that no more room is wanted for a table; the next one may have the rest.
+    pub(crate) fn allocated(&mut self, table: usize) {
+        self.tables[table].leave_rest(&self.pool);
+    }
+
     /// Publishes an extent in such room: whole, with `len` slots, its headers right.
     pub(crate) fn publish(&mut self, shared: &Tables, table: usize, key: u16, unit: u32, len: u32) {
         self.tables[table].main_slots += u64::from(len);
-        shared.bucket(table, key).main.store(Place { unit, len }.word(), Ordering::Release);
+        shared.main(table, key).store(Place { unit, len }.word(), Ordering::Release);
     }
 
     /// Forgets everything, for building anew; what was allocated stays with the system's pool of segments.
     pub(crate) fn clear(&mut self, shared: &Tables) {
         for (number, table) in self.tables.iter_mut().enumerate() {
             for key in 0..=u16::MAX {
-                let bucket = shared.bucket(number, key);
-                bucket.main.store(Place::NONE.word(), Ordering::Release);
-                bucket.overflow.store(Place::NONE.word(), Ordering::Release);
+                shared.main(number, key).store(Place::NONE.word(), Ordering::Release);
+                shared.overflow(number, key).store(Place::NONE.word(), Ordering::Release);
             }
             let segments = std::mem::take(table).segments;
             // Readers do not know these tables yet.
-            segments.iter().for_each(|segment| shared.segments.release(*segment as usize));
-            self.pool.lock().unwrap_or_else(PoisonError::into_inner).free.extend(segments);
+            self.pool.lock().unwrap_or_else(PoisonError::into_inner).give_up(segments, &shared.segments);
         }
     }
 }
@@ -345,7 +416,6 @@ impl TableWriter {
         entries.retain(|entry| stands(number, key, *entry));
         entries.sort_unstable();
         entries.dedup();
-        let bucket = shared.bucket(number, key);
         let mut place = Place::NONE;
         if !entries.is_empty() {
             let (unit, mut extent) = self.create(shared, pool, units_for(&entries));
@@ -356,17 +426,17 @@ impl TableWriter {
             self.main_slots += u64::from(extent.len());
         }
         // Main before overflow; see above.
-        bucket.main.store(place.word(), Ordering::Release);
-        let overflow = Place::read(bucket.overflow.swap(Place::NONE.word(), Ordering::AcqRel));
+        shared.main(number, key).store(place.word(), Ordering::Release);
+        let overflow = Place::read(shared.overflow(number, key).swap(Place::NONE.word(), Ordering::AcqRel));
         if overflow.len > 0 {
             self.retire((overflow.unit, view.overflow.units()), guard);
         }
         if done {
             let old = self.pass.take().map(|pass| pass.old_segments).unwrap_or_default();
+            self.leave_rest(pool);
             let (pool, segments) = (Arc::clone(pool), Arc::clone(&shared.segments));
             guard.defer(move || {
-                old.iter().for_each(|segment| segments.release(*segment as usize));
-                pool.lock().unwrap_or_else(PoisonError::into_inner).free.extend(old);
+                pool.lock().unwrap_or_else(PoisonError::into_inner).give_up(old, &segments);
             });
             guard.flush();
             self.overflow_slots = 0;
@@ -391,6 +461,11 @@ impl TableWriter {
             return self.bump - units as u32;
         }
         let segments = (units + 1).div_ceil(SEGMENT_UNITS);
+        if let Some(rest) = pool.lock().unwrap_or_else(PoisonError::into_inner).take_rest(units) {
+            self.segments.push(segment_of(rest.start) as u32);
+            (self.bump, self.bump_end) = (rest.start + units as u32, rest.end);
+            return rest.start;
+        }
         let first = self.take_segments(shared, pool, segments);
         let start = first * SEGMENT_UNITS as u32;
         if segments == 1 {
@@ -398,6 +473,14 @@ impl TableWriter {
             self.bump_end = start + SEGMENT_UNITS_USED as u32;
         }
         start
+    }
+
+    /// Leaves what is not used of the last segment to the other tables.
+    fn leave_rest(&mut self, pool: &Mutex<Pool>) {
+        if self.bump < self.bump_end {
+            pool.lock().unwrap_or_else(PoisonError::into_inner).leave(self.bump..self.bump_end);
+            (self.bump, self.bump_end) = (0, 0);
+        }
     }
 
     fn take_segments(&mut self, shared: &Tables, pool: &Mutex<Pool>, count: usize) -> u32 {
@@ -413,9 +496,11 @@ impl TableWriter {
                 pool.next += count as u32;
                 assert!(pool.next as usize <= shared.segments.count_max(), "256 GiB of tables are full");
                 shared.segments.add(first as usize, count);
+                pool.owners.resize(first as usize + count, 0);
                 first
             }
         };
+        pool.owners[first as usize..first as usize + count].fill(1);
         self.segments.extend(first..first + count as u32);
         first
     }
@@ -426,7 +511,7 @@ impl TableWriter {
             return;
         }
         // One from before the pass lies in a segment that goes as a whole.
-        let segment = extent.0 / SEGMENT_UNITS as u32;
+        let segment = segment_of(extent.0) as u32;
         if self.pass.as_ref().is_some_and(|pass| pass.old_segments.contains(&segment)) {
             return;
         }

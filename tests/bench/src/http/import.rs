@@ -1,4 +1,4 @@
-//! A real node that takes an import while it is asked at a fixed rate.
+//! A real node that takes an import and writes index snapshots while it is asked at a fixed rate.
 
 use super::data::{Data, SIGNALS_PER_RECORD};
 use super::report::{Report, Target};
@@ -19,12 +19,23 @@ const HELD_BEFORE: u64 = 10_000;
 const RECORDS_PER_CALL: u64 = 1_000;
 /// Calls that an import has under way.
 const CALLS_AT_ONCE: usize = 2;
+/// Least time between two snapshots of the index: several fall into the import.
+const SNAPSHOT_INTERVAL_S: u64 = 10;
+/// What a node says of each.
+const SNAPSHOT_WRITTEN: &str = "wrote the index snapshot";
 /// How long it is asked on after the import, while the node settles.
 const AFTERWARDS: Duration = Duration::from_secs(5);
 
 /// Imports `arguments.import` records, one PDQ signal each, while another process asks.
 pub(crate) fn run(arguments: &Arguments, report: Report) -> Result<()> {
     let mut consortium = Consortium::found(&["acme"])?;
+    for node in &consortium.nodes {
+        let config = std::fs::read_to_string(node.config())?;
+        std::fs::write(
+            node.config(),
+            format!("{config}\n[index]\nsnapshot_interval_s = {SNAPSHOT_INTERVAL_S}\n"),
+        )?;
+    }
     consortium.start()?;
     let node = consortium.nodes.first().context("one node")?;
     let client = Arc::new(node.client()?);
@@ -41,12 +52,15 @@ pub(crate) fn run(arguments: &Arguments, report: Report) -> Result<()> {
     runtime.block_on(import(&client, seed, HELD_BEFORE, HELD_BEFORE + arguments.import))?;
     let took = started.elapsed();
     std::thread::sleep(AFTERWARDS);
+    let log = std::fs::read_to_string(node.dir.join("node.log"))?;
     drop(load.stdin.take());
     let status = load.wait()?;
     ensure!(status.success(), "the load ended with {status}");
     report.metric("import_records", arguments.import as f64, "records", Target::None);
     let rate = arguments.import as f64 / took.as_secs_f64();
     report.metric("import_records_per_second", rate, "1/s", Target::None);
+    let snapshots = log.matches(SNAPSHOT_WRITTEN).count();
+    report.metric("import_index_snapshots", snapshots as f64, "snapshots", Target::AtLeast(1.0));
     Ok(())
 }
 

@@ -50,11 +50,23 @@ impl Kernel for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn marked(words: &[u32; MANY], mask: u32) -> u32 {
-        // SAFETY: AVX-512F is the caller's promise; the array has sixteen words.
+    unsafe fn marked(
+        words: &[u32; MANY],
+        count: usize,
+        mask: u32,
+        first: u32,
+        numbers: &mut [u32; MANY],
+    ) -> usize {
+        // SAFETY: AVX-512F is the caller's promise; both arrays have sixteen words.
         unsafe {
             let words = _mm512_loadu_si512(words.as_ptr().cast());
-            u32::from(_mm512_test_epi32_mask(words, _mm512_set1_epi32(mask.cast_signed())))
+            let marked = _mm512_test_epi32_mask(words, _mm512_set1_epi32(mask.cast_signed()))
+                & (1u32 << count.min(MANY)).wrapping_sub(1) as u16;
+            let each = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+            let each = _mm512_add_epi32(each, _mm512_set1_epi32(first.cast_signed()));
+            let together = _mm512_maskz_compress_epi32(marked, each);
+            _mm512_storeu_si512(numbers.as_mut_ptr().cast(), together);
+            marked.count_ones() as usize
         }
     }
 
@@ -89,16 +101,37 @@ impl Kernel for Avx512Popcnt {
     #[inline(always)]
     unsafe fn line_within<const T: u32>(line: *const u8, fingerprint: u16) -> u32 {
         // SAFETY: 64 readable bytes and AVX-512BITALG are the caller's promise.
+        unsafe { counted_at_most::<T>(differences(line, fingerprint)) }
+    }
+
+    #[inline(always)]
+    unsafe fn line_within_each<const T: u32>(
+        line: *const u8,
+        queries: &[[Asking; FEW]],
+        within: &mut [[u32; FEW]],
+    ) {
+        // SAFETY: 64 readable bytes and AVX-512BITALG are the caller's promise. Words are broadcast by the load alone.
         unsafe {
-            let counts = _mm512_popcnt_epi16(differences(line, fingerprint));
-            _mm512_cmple_epu16_mask(counts, _mm512_set1_epi16(T as i16))
+            let line = _mm512_loadu_si512(line.cast());
+            for (queries, within) in queries.iter().zip(within) {
+                for (query, within) in queries.iter().zip(within) {
+                    let fingerprint = _mm512_set1_epi32(query.fingerprint_twice.cast_signed());
+                    *within = counted_at_most::<T>(_mm512_xor_si512(line, fingerprint));
+                }
+            }
         }
     }
 
     #[inline(always)]
-    unsafe fn marked(words: &[u32; MANY], mask: u32) -> u32 {
+    unsafe fn marked(
+        words: &[u32; MANY],
+        count: usize,
+        mask: u32,
+        first: u32,
+        numbers: &mut [u32; MANY],
+    ) -> usize {
         // SAFETY: the caller's promise covers the smaller instruction set.
-        unsafe { Avx512::marked(words, mask) }
+        unsafe { Avx512::marked(words, count, mask, first, numbers) }
     }
 
     #[inline(always)]
@@ -131,6 +164,16 @@ unsafe fn at_most<const T: u32>(mut lanes: __m512i) -> u32 {
             _ => _mm512_testn_epi16_mask(lanes, _mm512_add_epi16(lanes, ones)),
         }
     }
+}
+
+/// [`at_most`] by counting.
+///
+/// # Safety
+/// The processor has AVX-512 BW and BITALG.
+#[inline(always)]
+unsafe fn counted_at_most<const T: u32>(lanes: __m512i) -> u32 {
+    // SAFETY: the caller's promise.
+    unsafe { _mm512_cmple_epu16_mask(_mm512_popcnt_epi16(lanes), _mm512_set1_epi16(T as i16)) }
 }
 
 /// # Safety

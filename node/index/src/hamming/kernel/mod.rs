@@ -66,13 +66,25 @@ pub(crate) trait Kernel: Copy {
         }
     }
 
-    /// Bit j is set if word j has a bit in common with `mask`.
+    /// Writes `first` + j for every word j of the `count` first that has a bit in common with `mask` to the front of
+    /// `numbers`, and returns how many. Without a branch: which words do is anybody's guess.
     ///
     /// # Safety
     /// The processor has the kernel's instructions.
     #[inline(always)]
-    unsafe fn marked(words: &[u32; MANY], mask: u32) -> u32 {
-        words.iter().enumerate().fold(0, |marked, (at, word)| marked | u32::from(word & mask != 0) << at)
+    unsafe fn marked(
+        words: &[u32; MANY],
+        count: usize,
+        mask: u32,
+        first: u32,
+        numbers: &mut [u32; MANY],
+    ) -> usize {
+        let mut marked = 0;
+        for (at, word) in (0..).zip(&words[..count.min(MANY)]) {
+            numbers[marked % MANY] = first + at;
+            marked += usize::from(word & mask != 0);
+        }
+        marked
     }
 
     /// Bit j is set if the first 128 bits of code j of the group are within `radius` bits of the query's.

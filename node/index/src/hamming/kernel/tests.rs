@@ -17,7 +17,7 @@ struct Ask<'a> {
 }
 
 #[derive(Debug, PartialEq)]
-struct Answers([u32; 6], u32, u32, [[[u32; FEW]; 2]; 3], u32);
+struct Answers([u32; 6], u32, u32, [[[u32; FEW]; 2]; 3], Vec<u32>);
 
 impl WithKernel for Ask<'_> {
     type Output = Answers;
@@ -39,7 +39,10 @@ impl WithKernel for Ask<'_> {
             K::line_within_each::<2>(line, &queries, &mut each[1]);
             K::line_within_each::<3>(line, &queries, &mut each[2]);
             let words: &[u32; MANY] = each[1].as_flattened().try_into().expect("two rows");
-            let marked = K::marked(words, self.query[2] as u32 & self.query[3] as u32);
+            let mut numbers = [0; MANY];
+            let mask = self.query[2] as u32 & self.query[3] as u32;
+            let marked = K::marked(words, self.lane.min(MANY), mask, self.fingerprint.into(), &mut numbers);
+            let marked = numbers[..marked].to_vec();
             Answers(
                 [
                     K::line_within::<0>(line, self.fingerprint),
