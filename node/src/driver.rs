@@ -7,20 +7,22 @@
 //! after it.
 
 use crate::host::Host;
-use crate::lookup::Lookup;
+use crate::eraser::{Eraser, Purges, is_destroying};
+use crate::lookup::{Lookup, SnapshotForgetter};
 use crate::metrics::Metrics;
 use crate::network::{NetworkEvent, NetworkHandle, NetworkStopped};
 use crate::rosters::RosterFile;
 use crate::service::{CosignAsk, Submission};
 use crate::storage::{LockFile, Store, StoreError};
+use crate::vault::Vault;
 use hashpact_core::effect::{
-    AheadBatch, FactWrite, ForkedLog, HoldingRead, LockState, PayloadBatch, PublishedHead, RosterWrite,
-    SubmitError, Timer, WriteBatch, WriteId,
+    AheadBatch, EraseBatch, FactWrite, ForkedLog, HoldingRead, LockState, PayloadBatch, PublishedHead,
+    RosterWrite, SubmitError, Timer, WriteBatch, WriteId,
 };
 use hashpact_core::event::Submit;
 use hashpact_core::health::Health;
 use hashpact_core::{Effect, Engine, Event, StopReason};
-use hashpact_protocol::digest::LogId;
+use hashpact_protocol::digest::{LeafHash, LogId};
 use hashpact_protocol::roster::{RosterChain, SignedRoster};
 use hashpact_protocol::wire::{ConsistencyAnswer, CosignAnswer, Refusal, Response};
 use std::collections::{BTreeMap, HashMap};
@@ -47,6 +49,8 @@ enum Job {
     Lock(WriteId, LockState),
     Payloads(PayloadBatch),
     Ahead(AheadBatch),
+    Subjects(Vec<LeafHash>),
+    Erase(EraseBatch),
     Missing { log: LogId, after: Option<u64>, count_max: usize },
     Roster(RosterWrite),
 }
@@ -55,12 +59,15 @@ impl Job {
     /// What the storage thread does as it is told; anything else is given back.
     fn of(effect: Effect) -> Result<Self, Box<Effect>> {
         Ok(match effect {
+            Effect::Write(batch) => Self::Write(batch),
             Effect::WriteLock { write, lock } => Self::Lock(write, lock),
             Effect::WriteFact(fact) => Self::Fact(fact),
             Effect::WritePayloads(batch) => Self::Payloads(batch),
             Effect::WriteAhead(batch) => Self::Ahead(batch),
             Effect::FindMissing { log, after, count_max } => Self::Missing { log, after, count_max },
             Effect::WriteRoster(write) => Self::Roster(write),
+            Effect::FindSubjects { ids } => Self::Subjects(ids),
+            Effect::Erase(batch) => Self::Erase(batch),
             other => return Err(Box::new(other)),
         })
     }
@@ -90,6 +97,7 @@ pub struct Driver {
     adopted: Box<dyn Fn(&RosterChain) + Send>,
     /// Last, so that it is dropped when its inbox and its reports are closed.
     _storage: StorageThread,
+    _eraser: Eraser,
 }
 
 /// Joined when dropped. A process that ends while this thread still closes the database is aborted by
@@ -133,6 +141,10 @@ pub struct Parts {
     pub roster_files: mpsc::Receiver<Vec<SignedRoster>>,
     /// Who must know of a newer roster beside the engine.
     pub adopted: Box<dyn Fn(&RosterChain) + Send>,
+    /// Legal holds.
+    pub vault: Vault,
+    /// Makes the index snapshot forget what is destroyed.
+    pub snapshots: SnapshotForgetter,
 }
 
 impl Driver {
@@ -155,14 +167,21 @@ impl Driver {
             rosters,
             roster_files,
             adopted,
+            vault,
+            snapshots,
         } = parts;
         let (jobs, inbox) = std::sync::mpsc::sync_channel(WRITES_QUEUED_MAX);
         let (report, done) = mpsc::channel(WRITES_QUEUED_MAX);
         let writer = Arc::clone(&store);
         let written = report.clone();
+        let eraser = Eraser::start(Arc::clone(&store), vault.clone(), snapshots, report.clone())?;
+        let purges = eraser.purges();
         let storage = std::thread::Builder::new()
             .name("storage".to_owned())
-            .spawn(move || write_loop(&writer, lock, &rosters, &inbox, &written))?;
+            .spawn(move || {
+                let disk = Disk { store: &writer, rosters: &rosters, vault: &vault, purges: &purges };
+                write_loop(&disk, lock, &inbox, &written);
+            })?;
         Ok(Self {
             engine,
             store,
@@ -185,6 +204,7 @@ impl Driver {
             roster_files,
             adopted,
             _storage: StorageThread(Some(storage)),
+            _eraser: eraser,
         })
     }
 
@@ -316,7 +336,15 @@ impl Driver {
     async fn perform(&mut self, effects: Vec<Effect>) -> Result<(), StopReason> {
         for effect in effects {
             match Job::of(effect) {
-                Ok(job) => self.job(job)?,
+                Ok(job) => {
+                    if let Job::Write(batch) = &job
+                        && batch.read_back
+                    {
+                        self.metrics.appended.inc_by(batch.entries.len() as u64);
+                        self.batch_started = Some(Instant::now());
+                    }
+                    self.job(job)?;
+                }
                 Err(effect) => self.act(*effect).await?,
             }
         }
@@ -325,13 +353,6 @@ impl Driver {
 
     async fn act(&mut self, effect: Effect) -> Result<(), StopReason> {
         match effect {
-            Effect::Write(batch) => {
-                if batch.read_back {
-                    self.metrics.appended.inc_by(batch.entries.len() as u64);
-                    self.batch_started = Some(Instant::now());
-                }
-                self.job(Job::Write(batch))?;
-            }
             Effect::ReadTree { read, log, old, new } => self.read_tree(read, log, old, new),
             Effect::Roster(chain) => {
                 info!(roster.version = chain.version(), "a newer roster is in force");
@@ -385,6 +406,7 @@ impl Driver {
                 }
             }
             Effect::View(changes) => self.lookup.apply(&changes),
+            Effect::Erasures(counts) => self.lookup.set_erasures(counts),
             Effect::Folded { log, counts } => self.lookup.set_counts(log, counts),
             Effect::Health(health) => self.show_health(health),
             Effect::Misbehaviour { peer, rule } => {
@@ -392,12 +414,15 @@ impl Driver {
                 self.metrics.count_misbehaviour(rule);
             }
             // Jobs for the storage thread are taken out above.
-            Effect::WriteLock { .. }
+            Effect::Write(_)
+            | Effect::WriteLock { .. }
             | Effect::WriteFact(_)
             | Effect::WritePayloads(_)
             | Effect::WriteAhead(_)
             | Effect::FindMissing { .. }
-            | Effect::WriteRoster(_) => {}
+            | Effect::WriteRoster(_)
+            | Effect::FindSubjects { .. }
+            | Effect::Erase(_) => {}
             Effect::Stop(reason) => {
                 error!(%reason, "stopping: this node's own state may be wrong");
                 return Err(reason);
@@ -520,11 +545,18 @@ fn heard(sent: Result<(), NetworkStopped>) -> Result<(), StopReason> {
     sent.map_err(|_| StopReason::Internal("the network task has ended"))
 }
 
+/// What the storage thread works on.
+struct Disk<'a> {
+    store: &'a Store,
+    rosters: &'a RosterFile,
+    vault: &'a Vault,
+    purges: &'a Purges,
+}
+
 /// The storage thread: one job after the other, each synced before it is reported.
 fn write_loop(
-    store: &Store,
+    Disk { store, rosters, vault, purges }: &Disk<'_>,
     mut lock: LockFile,
-    rosters: &RosterFile,
     inbox: &std::sync::mpsc::Receiver<Job>,
     report: &mpsc::Sender<Event>,
 ) {
@@ -553,6 +585,19 @@ fn write_loop(
             Job::Roster(write) => match rosters.add(&write.versions) {
                 Ok(()) => Event::Written { write: write.id, read_back: Vec::new() },
                 Err(error) => Event::WriteFailed { write: write.id, detail: format!("{error:#}") },
+            },
+            Job::Subjects(ids) => match store.find_subjects(&ids) {
+                Ok(found) => Event::SubjectsFound { found },
+                Err(error) => Event::WriteFailed { write: 0, detail: error.to_string() },
+            },
+            Job::Erase(batch) => match store.erase(&batch, vault) {
+                // Said to be destroyed once it is in no file any more.
+                Ok(changed) if is_destroying(&batch) => {
+                    purges.add(batch.id, changed);
+                    continue;
+                }
+                Ok(changed) => Event::Erased { write: batch.id, changed },
+                Err(error) => Event::WriteFailed { write: batch.id, detail: error.to_string() },
             },
             Job::Missing { log, after, count_max } => match store.missing(&log, after, count_max) {
                 Ok(found) => Event::Missing { log, found },

@@ -11,6 +11,7 @@
 pub mod cli;
 pub mod config;
 pub mod driver;
+mod eraser;
 pub mod export;
 pub mod host;
 pub mod http;
@@ -24,3 +25,4 @@ pub mod service;
 pub mod storage;
 pub mod telemetry;
 pub mod tokens;
+pub mod vault;

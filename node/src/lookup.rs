@@ -24,12 +24,12 @@ mod tag;
 mod tests;
 
 pub use bulk::{NamedRecord, ValueMatches};
-pub use keeper::{SnapshotKeeper, SnapshotTimes};
+pub use keeper::{SnapshotForgetter, SnapshotKeeper, SnapshotTimes};
 pub use matching::NearRecord;
 pub use proof::Contradiction;
 pub use restored::LogExtent;
 
-use hashpact_core::effect::{CosignedHead, ForkedLog, PublishedHead, ViewChange};
+use hashpact_core::effect::{CosignedHead, ErasureCounts, ForkedLog, PublishedHead, ViewChange};
 use hashpact_core::health::{Completeness, Health};
 use hashpact_core::view::{FoldCounts, RecordView};
 use hashpact_index::{IndexStats, MatchIndex};
@@ -75,6 +75,7 @@ struct State {
     forked: BTreeMap<LogId, ForkedLog>,
     view_name: String,
     progress: Progress,
+    erasures: ErasureCounts,
 }
 
 /// What a listing asks for.
@@ -134,6 +135,7 @@ impl Lookup {
                 forked: BTreeMap::new(),
                 view_name: view_name(&BTreeMap::new()),
                 progress: Progress::default(),
+                erasures: ErasureCounts::default(),
             }),
             roster_version: AtomicU64::new(roster_version),
         }
@@ -275,6 +277,22 @@ impl Lookup {
     /// A newer roster is in force.
     pub fn set_roster_version(&self, version: u64) {
         self.roster_version.store(version, Ordering::Relaxed);
+    }
+
+    /// Makes the index forget removed values; false while a look-up may still look at one.
+    fn forget_removed(&self) -> bool {
+        self.source().index.forget_removed()
+    }
+
+    /// Remembers how far erasing is.
+    pub fn set_erasures(&self, counts: ErasureCounts) {
+        write(&self.state).erasures = counts;
+    }
+
+    /// How far erasing is.
+    #[must_use]
+    pub fn erasures(&self) -> ErasureCounts {
+        read(&self.state).erasures
     }
 
     /// Size of the index.

@@ -11,6 +11,7 @@ mod bad_requests;
 mod bulk;
 mod cosign;
 mod crash;
+mod erasure;
 mod evidence;
 mod hostile;
 mod http;

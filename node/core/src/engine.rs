@@ -5,6 +5,7 @@
 //! look-ups report.
 
 mod cosign;
+mod erasing;
 mod forks;
 mod identity;
 mod peer;
@@ -19,8 +20,9 @@ use crate::effect::{
     CosignedHead, Effect, HeldFacts, HeldPriority, Receipts, RequestId, SizedNote, StoredEntry,
     StoredPayload, SubmitError, Timer, ViewChange, WriteId,
 };
+use crate::erasing::Erasing;
 use crate::event::{Ack, Channel, Event, Peer, Submit};
-use crate::follow::{FollowedLog, News};
+use crate::follow::{Barred, FollowedLog, News};
 use crate::forks::Forks;
 use crate::health::{Completeness, Health};
 use crate::limits::{
@@ -40,7 +42,7 @@ use hashpact_protocol::wire::{Announce, HeadNote, Hello, Request};
 use identity::{followed, own_identity};
 use priority::Recent;
 use receipts::Receipting;
-use roster::{Adopting, is_witness};
+use roster::{Adopting, authors, is_witness};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -147,6 +149,9 @@ pub struct Engine {
     reads: BTreeMap<u64, ReadFor>,
     facts_writing: BTreeSet<WriteId>,
     view: View,
+    erasing: Erasing,
+    /// Authors of all logs of the roster.
+    members: BTreeMap<LogId, MemberId>,
     started_ms: u64,
     caught_up_once: bool,
     announced_ms: u64,
@@ -224,7 +229,10 @@ impl Engine {
             Cosigner::new(current.witness_name(&config.member), config.cosigner_key, facts.cosigned)
         });
         let collector = Collector::new(current.witness_keys(&config.member));
+        let members = authors(current);
         let mut engine = Self {
+            erasing: Erasing::new(facts.seen),
+            members,
             roster,
             own,
             logs,
@@ -255,6 +263,7 @@ impl Engine {
         for (log, evidence) in &facts.evidence {
             engine.load_evidence(*log, evidence);
         }
+        engine.load_erasures(&facts.erased, now_ms);
         engine.report_health(now_ms);
         let effects = engine.out.take();
         Ok((engine, effects))
@@ -303,6 +312,14 @@ impl Engine {
                 if let Some(log) = self.logs.get_mut(&log) {
                     log.found_missing(found, now_ms, &mut self.out);
                 }
+            }
+            Event::SubjectsFound { found } => self.subjects_found(&found),
+            Event::Erased { write, changed } => {
+                // Write 0 was not asked for: a legal hold was released.
+                if write != 0 && !self.erasing.finished(write) {
+                    return Err(StopReason::Internal("an erasure was reported that is not under way"));
+                }
+                self.erased(&changed);
             }
             Event::LockWritten { write } => self.lock_written(write, now_ms)?,
             Event::Roster { versions } => self.installed(&versions, now_ms)?,
@@ -363,7 +380,9 @@ impl Engine {
                 self.look_for_receipt(now_ms);
                 self.spread_roster(now_ms);
                 let expired = self.view.expire(now_ms);
+                self.note_changes(&expired);
                 self.out.view(expired);
+                self.erase_due(now_ms);
                 if self.announce_due {
                     self.announce(now_ms);
                 }
@@ -392,7 +411,8 @@ impl Engine {
             return Err(StopReason::Internal("a write was reported that is not under way"));
         };
         let target = log.target().cloned();
-        let Some(followed) = log.written(write, now_ms, &mut self.out) else { return Ok(()) };
+        let barred = Barred { view: &self.view, members: &self.members, now_ms };
+        let Some(followed) = log.written(write, &barred, &mut self.out) else { return Ok(()) };
         let author = log.author().clone();
         if let Some(fault) = followed.fault {
             self.blame(author.log, fault, target.as_ref());
@@ -405,7 +425,7 @@ impl Engine {
         if followed.news == News::Next {
             self.recent.note(author.log, &followed.entries);
         }
-        self.fold(&author, &followed.entries, fold);
+        self.fold(&author, &followed.entries, fold, now_ms);
         if let Some((size, root)) = followed.completed {
             self.confirm_stored(&author, size, root);
         }
@@ -428,19 +448,21 @@ impl Engine {
         let rest = self.out.effects.split_off(mark + 1);
         let entries: Vec<_> = (appended.start..).zip(appended.entries).collect();
         self.recent.note(author.log, &entries);
-        self.fold(&author, &entries, View::fold);
+        self.fold(&author, &entries, View::fold, now_ms);
         self.out.effects.extend(rest);
         self.announce_due = true;
         self.announce(now_ms);
         Ok(())
     }
 
-    fn fold(&mut self, author: &Author, entries: &[(u64, StoredEntry)], fold: Fold) {
+    fn fold(&mut self, author: &Author, entries: &[(u64, StoredEntry)], fold: Fold, now_ms: u64) {
         let mut changes = Vec::new();
         for (index, entry) in entries {
             changes.extend(fold(&mut self.view, author, *index, &entry.leaf, &entry.payload));
         }
+        self.note_changes(&changes);
         self.out.view(changes);
+        self.note_entries(author, entries, now_ms);
         self.out.push(Effect::Folded { log: author.log, counts: self.view.counts(&author.log) });
     }
 

@@ -5,6 +5,7 @@
 
 mod export;
 mod fsck;
+mod hold;
 mod init;
 mod recover;
 mod roster;
@@ -46,6 +47,9 @@ enum Command {
     Fsck(fsck::FsckArguments),
     /// Write an audit bundle that anybody can verify offline; the node must not be running.
     Export(export::ExportArguments),
+    /// Keep payloads that would be destroyed, for a law or a court; journalled.
+    #[command(subcommand)]
+    Hold(hold::HoldCommand),
     /// Manage bearer tokens of the HTTP API.
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -76,6 +80,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Roster(command) => roster::roster(command).map(|()| ExitCode::SUCCESS),
         Command::Fsck(fsck) => fsck::fsck(&load()?, &fsck),
         Command::Export(export) => export::export(&load()?, &export).map(|()| ExitCode::SUCCESS),
+        Command::Hold(command) => hold::hold(&load()?, command).map(|()| ExitCode::SUCCESS),
         Command::Token(command) => token::token(&load()?, command).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -18,11 +18,12 @@ use crate::rosters::RosterFile;
 use crate::service::{Identity, SUBMISSIONS_QUEUED_MAX, Service};
 use crate::storage::{LockFile, Store};
 use crate::tokens::Tokens;
+use crate::vault::Vault;
 use anyhow::Context as _;
 use hashpact_core::effect::LockState;
 use hashpact_core::engine::HeldLog;
 use hashpact_core::recover::OwnDisk;
-use hashpact_core::view::Author;
+use hashpact_core::view::{Author, ErasureRules};
 use hashpact_core::{Engine, EngineConfig, Opening, StopReason};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::keys::SecretKey;
@@ -155,6 +156,8 @@ pub async fn run(
         rosters: RosterFile { path: config.roster_file(), journal: config.journal_file() },
         roster_files,
         adopted,
+        vault: Vault::of(&config.data_dir, &config.keys_dir()),
+        snapshots: keeper.forgetter(),
     });
     let outcome = driver.context("storage thread")?.run(effects, shutdown).await;
     if outcome.is_ok() {
@@ -318,7 +321,8 @@ fn open_engine(
     let logs = extents(store, roster.current(), &lock)?;
     let counted: BTreeMap<LogId, u64> = logs.iter().map(|extent| (extent.author.log, extent.size)).collect();
     let priority = logs.iter().map(|extent| (extent.author.log, extent.priority.clone())).collect();
-    let Replayed { view, entries, origin } = replay(store, lookup, &logs, place)?;
+    let rules = ErasureRules::from(roster.current());
+    let Replayed { view, entries, origin } = replay(store, lookup, &logs, place, &rules)?;
     info!(entries, duration_ms = now_ms().saturating_sub(now), "replayed the logs");
     let mut own_frontier = Frontier::empty();
     let mut held = BTreeMap::new();

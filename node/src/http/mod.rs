@@ -47,6 +47,7 @@ const ENDPOINTS: [&str; 20] = [
     "/v1/records/{id}/proof",
     "/v1/records/{id}/opinions",
     "/v1/records/{id}/retraction",
+    "/v1/records/{id}/erasure",
     "/v1/members",
     "/v1/logs",
     "/v1/status",
@@ -81,7 +82,7 @@ pub struct Parts {
     scans: Budget,
     /// Bulk look-ups.
     bulk: Budget,
-    /// Contributions, opinions, retractions.
+    /// Contributions, opinions, retractions, erasures.
     writes: Budget,
     /// Audit bundles being written.
     exports: Budget,
@@ -131,6 +132,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/records/{id}/proof", get(records::proof))
         .route("/v1/records/{id}/opinions", post(records::opine))
         .route("/v1/records/{id}/retraction", post(records::retract))
+        .route("/v1/records/{id}/erasure", post(records::erase))
         .route("/v1/members", get(node::members))
         .route("/v1/logs", get(node::logs))
         .route("/v1/status", get(node::status))

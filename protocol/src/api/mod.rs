@@ -38,11 +38,11 @@ pub use matching::{
     QuerySignal,
 };
 pub use node::{
-    CatchUp, CosignedStatus, ErrorBody, ErrorDetail, EvidenceJson, EvidenceResponse, LogJson, LogStatus,
+    CatchUp, ErasureStatus, CosignedStatus, ErrorBody, ErrorDetail, EvidenceJson, EvidenceResponse, LogJson, LogStatus,
     LogsResponse, MemberJson, MembersResponse, PeerStatus, ReadyResponse, StatusResponse,
 };
 pub use records::{
     ContributeQuery, ContributeRequest, NewRecord, NewSignal, Receipt, Receipts, RecordJson, RecordsPage,
     RecordsQuery, SignalJson, SourceJson, StatementJson,
 };
-pub use statements::{OpinionRequest, RetractionRequest};
+pub use statements::{ErasureRequest, OpinionRequest, RetractionRequest};

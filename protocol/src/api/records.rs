@@ -170,9 +170,9 @@ pub struct RecordJson {
     pub kind: String,
     /// Leaf time, RFC 3339: the author's claim.
     pub time: String,
-    /// What the view makes of it: `active`, `retracted`, `void`, `opaque`, ….
+    /// What the view makes of it: `active`, `retracted`, `sealed` or `erased` by an order, `held`, ….
     pub status: String,
-    /// Why: the retraction's or opinion's reason, or the rule that a void entry breaks.
+    /// Why: who retracted it, disagreed or ordered its erasure, when and for which reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Record id of the entry that this one is about.

@@ -14,6 +14,8 @@
 //!
 //! Not here: which matches a member acts on ([`crate::verdict`]) and the search index itself.
 
+mod erasure;
+mod orders;
 mod reach;
 mod receipts;
 mod record;
@@ -21,9 +23,11 @@ mod statement;
 #[cfg(test)]
 mod tests;
 
+pub use erasure::Withdrawal;
+pub use orders::{ErasureRules, Order, Orders};
 pub use reach::{PDQ_ONES_MAX, PDQ_ONES_MIN, PDQ_QUALITY_MIN, Reach, reach};
 pub use receipts::StatedHolding;
-pub use record::{OpinionCounts, RecordView, Statement, Status, StatusReason};
+pub use record::{Gone, OpinionCounts, RecordView, Statement, Status, StatusReason};
 
 use crate::effect::{IndexChange, StoredPayload, ViewChange};
 use hashpact_protocol::digest::{LeafHash, LogId, RecordId, leaf_hash};
@@ -80,6 +84,7 @@ pub struct View {
     counts: BTreeMap<LogId, FoldCounts>,
     contested: BTreeMap<LogId, Contested>,
     receipts: Receipts,
+    orders: Orders,
 }
 
 /// From where on entries of a log are contested, and whether they count at all.
@@ -96,6 +101,12 @@ impl View {
     #[must_use]
     pub fn new(now_ms: u64) -> Self {
         Self { expired_until_ms: now_ms, ..Self::default() }
+    }
+
+    /// The same, under what a roster says about erasures.
+    #[must_use]
+    pub fn under(rules: ErasureRules, now_ms: u64) -> Self {
+        Self { orders: Orders::new(rules), ..Self::new(now_ms) }
     }
 
     /// Counts of a log's entries by what became of them.
@@ -142,13 +153,17 @@ impl View {
         };
         match known.kind {
             Kind::Retraction => self.fold_retraction(author, &known, leaf, payload),
+            Kind::Erasure => self.fold_erasure(author, &known, leaf, payload),
             _ => match read_stored(&known, leaf, payload) {
                 Read::Payload(Payload::Record(record)) => self.fold_record(author, id, &known, record),
                 Read::Payload(Payload::Opaque(_)) => self.count(author, |counts| &mut counts.opaque),
                 Read::Payload(Payload::Void(_)) | Read::Damaged => {
                     self.count(author, |counts| &mut counts.void)
                 }
-                Read::Absent => self.count(author, |counts| &mut counts.without_payload),
+                Read::Absent => {
+                    self.count(author, |counts| &mut counts.without_payload);
+                    self.fold_gone(author, id, &known, payload)
+                }
             },
         }
     }
@@ -177,7 +192,7 @@ impl View {
         payload: &StoredPayload,
     ) -> Vec<ViewChange> {
         let field: fn(&mut FoldCounts) -> &mut u64 = match read_leaf(leaf, &author.log, index) {
-            EntryLeaf::Known(known) if known.kind == Kind::Retraction => |counts| &mut counts.statements,
+            EntryLeaf::Known(known) if known.kind.acts_from_leaf() => |counts| &mut counts.statements,
             EntryLeaf::Known(_) => |counts| &mut counts.without_payload,
             // Neither counts, with or without a payload.
             EntryLeaf::Opaque(_) | EntryLeaf::Void(_) => return Vec::new(),
@@ -209,7 +224,8 @@ impl View {
         }
         let from = before.map_or(contested.from, |before| before.from.min(contested.from));
         let concerned = self.records.values().filter(|record| record.log == log && record.index >= from);
-        let concerned: Vec<RecordId> = concerned.map(|record| record.id).collect();
+        let mut concerned: Vec<RecordId> = concerned.map(|record| record.id).collect();
+        concerned.extend(self.orders.subjects_from(log, from));
         concerned.iter().flat_map(|id| self.derive(id)).collect()
     }
 
@@ -244,7 +260,8 @@ impl View {
                 self.receipts.fold(author, leaf, &receipt);
                 self.count(author, |counts| &mut counts.statements)
             }
-            Record::Retraction(_) => self.count(author, |counts| &mut counts.void),
+            // Both act from their leaves, which are folded elsewhere.
+            Record::Retraction(_) | Record::Erasure(_) => self.count(author, |counts| &mut counts.void),
         }
     }
 
@@ -265,13 +282,15 @@ impl View {
         self.count(author, |counts| &mut counts.statements);
         self.about.entry(subject).or_default().retract(
             &author.member,
-            RetractionEntry { n: author.n, index: leaf.index, time_ms: leaf.time_ms, stated },
+            RetractionEntry { n: author.n, log: author.log, index: leaf.index, time_ms: leaf.time_ms, stated },
         );
         self.derive(&subject)
     }
 
     fn derive_first(&mut self, id: &RecordId) -> Vec<ViewChange> {
         let mut changes = self.derive(id);
+        // Of a record that is new nothing has to be taken back.
+        changes.drain(..changes.len().saturating_sub(1));
         if changes.is_empty()
             && let Some(record) = self.records.get(id)
         {
@@ -293,9 +312,12 @@ impl View {
             self.contested.get(&before.log).copied(),
             self.expired_until_ms,
         );
+        let order = self.orders.counting(id, &before.member, &self.contested).next();
+        after.apply_order(order);
         if after == **before {
             return Vec::new();
         }
+        let withdrawn = before.without_signals(&after);
         let index = match (before.stands(), after.stands()) {
             (true, false) => IndexChange::Remove,
             (false, true) => IndexChange::Add,
@@ -303,19 +325,22 @@ impl View {
         };
         let record = Arc::new(after);
         self.records.insert(*id, Arc::clone(&record));
-        vec![ViewChange { record, index }]
+        // What is taken out of the index must be named with its signals, which the record has no more.
+        let index = if withdrawn.is_some() { IndexChange::Keep } else { index };
+        let last = ViewChange { record, index };
+        withdrawn.into_iter().chain([last]).collect()
     }
 }
 
-/// The record that this entry withdraws, if it is a retraction by its form. Whether it counts is
-/// decided by the fold: only the record's own author can withdraw it.
+/// The record that this entry withdraws, if it is a retraction or an erasure by its form. Whether it counts
+/// is decided by the fold: the record's own author can withdraw it, and an erasure authority.
 ///
 /// Such entries may be folded ahead of all others. A record that is withdrawn then never stands for a
 /// moment while a view is built, because the fold does not mind the order.
 #[must_use]
 pub fn withdrawn_record(author: &Author, index: u64, leaf: &[u8]) -> Option<RecordId> {
     match read_leaf(leaf, &author.log, index) {
-        EntryLeaf::Known(leaf) if leaf.kind == Kind::Retraction => leaf.subject,
+        EntryLeaf::Known(leaf) if leaf.kind.acts_from_leaf() => leaf.subject,
         _ => None,
     }
 }
@@ -331,7 +356,7 @@ pub fn read_record(
     now_ms: u64,
 ) -> Option<RecordView> {
     let EntryLeaf::Known(known) = read_leaf(leaf, &author.log, index) else { return None };
-    if known.kind == Kind::Retraction {
+    if known.kind.acts_from_leaf() || !matches!(payload, StoredPayload::Present { .. }) {
         return None;
     }
     let Read::Payload(Payload::Record(Record::Content(content))) = read_stored(&known, leaf, payload) else {
@@ -350,7 +375,7 @@ enum Read {
 }
 
 fn read_stored(leaf: &Leaf, bytes: &[u8], payload: &StoredPayload) -> Read {
-    let StoredPayload::Present { salt, padded } = payload else { return Read::Absent };
+    let Some((salt, padded)) = payload.bytes() else { return Read::Absent };
     if check_commitment(bytes, salt, padded).is_err() {
         return Read::Damaged;
     }

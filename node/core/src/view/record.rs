@@ -1,9 +1,12 @@
 //! One record as it currently stands, with who said what about it.
 
 use super::Author;
+use crate::effect::EntryRef;
 use hashpact_protocol::digest::{LogId, RecordId};
 use hashpact_protocol::leaf::{Kind, Leaf};
-use hashpact_protocol::record::{Content, OpinionValue, Reason, RetractionReason};
+use hashpact_protocol::record::{
+    Content, ErasureBasis, ErasureReason, OpinionValue, Reason, RetractionReason,
+};
 use hashpact_protocol::roster::MemberId;
 use std::collections::BTreeMap;
 
@@ -23,6 +26,12 @@ pub enum Status {
     Retracted,
     /// Its own expiry has passed.
     Expired,
+    /// An erasure order counts, and its hold is not over: neither served nor matched nor shown.
+    Sealed,
+    /// The payload is destroyed here.
+    Erased,
+    /// The payload is under a legal hold here instead of being destroyed.
+    Held,
 }
 
 impl Status {
@@ -36,6 +45,9 @@ impl Status {
             Self::Disowned => "disowned",
             Self::Retracted => "retracted",
             Self::Expired => "expired",
+            Self::Sealed => "sealed",
+            Self::Erased => "erased",
+            Self::Held => "held",
         }
     }
 }
@@ -50,8 +62,23 @@ pub enum StatusReason {
         member: MemberId,
         /// Claimed time.
         time_ms: u64,
+        /// The retraction.
+        entry: EntryRef,
         /// The stated reason, when its payload is here.
         reason: Option<RetractionReason>,
+    },
+    /// Its author or an erasure authority ordered the erasure.
+    OrderedBy {
+        /// Who.
+        member: MemberId,
+        /// Claimed time.
+        time_ms: u64,
+        /// The order.
+        entry: EntryRef,
+        /// The stated reason, when its payload is here.
+        reason: Option<ErasureReason>,
+        /// On whose demand, when its payload is here.
+        basis: Option<ErasureBasis>,
     },
     /// Members disagree.
     DisagreedBy {
@@ -68,6 +95,15 @@ pub enum StatusReason {
         /// When.
         time_ms: u64,
     },
+}
+
+/// Why a payload is not here any more, and never will be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    /// Destroyed.
+    Erased,
+    /// Encrypted, for a legal hold.
+    Held,
 }
 
 /// One member's latest opinion.
@@ -111,8 +147,10 @@ pub struct RecordView {
     pub kind: Kind,
     /// When it was stated: the author's claim.
     pub time_ms: u64,
-    /// Signals, labels, review and source.
+    /// Signals, labels, review and source; empty once the payload is sealed or gone.
     pub content: Content,
+    /// Whether the payload is destroyed or held.
+    pub gone: Option<Gone>,
     /// Whether it counts.
     pub status: Status,
     /// Why.
@@ -134,6 +172,7 @@ impl RecordView {
             kind: leaf.kind,
             time_ms: leaf.time_ms,
             content,
+            gone: None,
             status: Status::Active,
             reason: None,
             statements: BTreeMap::new(),

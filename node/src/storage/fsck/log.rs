@@ -25,6 +25,8 @@ struct Pass<'a> {
     tiles: TileWriter,
     /// Payloads that somebody else may have.
     not_here: u64,
+    /// Payloads that are sealed, erased by an order or a retraction, or held.
+    erased: u64,
     /// Sizes at which the root is wanted, and the root once it was passed.
     pins: Vec<(u64, Option<Root>)>,
 }
@@ -47,6 +49,7 @@ pub(super) fn check(
         frontier: Frontier::empty(),
         tiles: TileWriter::new(0, Vec::new())?,
         not_here: 0,
+        erased: 0,
         pins: wanted.into_iter().flatten().map(|size| (size, None)).collect(),
     };
     pass.pin();
@@ -57,6 +60,11 @@ pub(super) fn check(
         if listed != pass.not_here {
             let (origin, not_here) = (head.origin.clone(), pass.not_here);
             pass.add(Problem::MissingCount { origin, listed, not_here });
+        }
+        let listed = store.erased_count(&head.log)?;
+        if listed != pass.erased {
+            let (origin, erased) = (head.origin.clone(), pass.erased);
+            pass.add(Problem::ErasedCount { origin, listed, erased });
         }
         pass.widths()?;
         pass.roots(lock);
@@ -114,8 +122,9 @@ impl Pass<'_> {
             Some(Err(error)) => {
                 Some(Problem::PayloadValue { origin: origin(), index, detail: error.to_string() })
             }
-            Some(Ok(PayloadRef::Present { salt, padded })) => {
+            Some(Ok(row @ (PayloadRef::Present { salt, padded } | PayloadRef::Sealed { salt, padded, .. }))) => {
                 self.log.payloads_present += 1;
+                self.erased += u64::from(matches!(row, PayloadRef::Sealed { .. }));
                 // Leaves of other versions may commit in a way that this program does not know.
                 let is_known = places::named_place(leaf).is_some();
                 let checked = if is_known { check_commitment(leaf, &salt, padded) } else { Ok(()) };
@@ -125,6 +134,8 @@ impl Pass<'_> {
             Some(Ok(payload)) => {
                 self.log.payloads_absent += 1;
                 self.not_here += u64::from(payload == PayloadRef::NotHere);
+                self.erased +=
+                    u64::from(matches!(payload, PayloadRef::ErasedBy { .. } | PayloadRef::Held { .. }));
                 None
             }
         };

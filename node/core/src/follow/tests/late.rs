@@ -70,24 +70,24 @@ fn a_payload_is_asked_of_one_peer_after_the_other_and_possession_is_told_when_al
     let (first, from, asked) = find(&mut bench, &author, &[0, 1, 2]).expect("a request");
     assert_eq!((from, asked.indexes.as_slice()), (peer(1), [0, 1, 2].as_slice()), "the author first");
     let none = vec![WirePayload::NotHere, WirePayload::Erased, WirePayload::Withheld];
-    assert_eq!(bench.log.payloads_answered(first, none, NOW_MS, &mut bench.out), None);
+    assert_eq!(bench.payloads_answered(first, none, NOW_MS), None);
     let (second, from, asked) = request(&mut bench).expect("somebody else");
     assert_ne!(from, peer(1));
     // Half of it, cut by its length: the rest is asked of the same peer, after what came is on disk.
     assert_eq!(
-        bench.log.payloads_answered(second, payloads(&author, &asked.indexes[..2]), NOW_MS, &mut bench.out),
+        bench.payloads_answered(second, payloads(&author, &asked.indexes[..2]), NOW_MS),
         None
     );
     let batch = payload_batch(&mut bench).expect("a batch");
     assert_eq!(batch.payloads.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [0, 1]);
-    let arrived = bench.log.written(batch.id, NOW_MS, &mut bench.out).expect("ours");
+    let arrived = bench.late_written(batch.id).expect("ours");
     assert!(arrived.news == News::Payloads && arrived.completed.is_none());
     assert_eq!((arrived.entries.len(), bench.log.payloads_missing()), (2, 1));
     let (third, again, asked) = request(&mut bench).expect("the rest");
     assert_eq!((again, asked.indexes.as_slice()), (from, [2].as_slice()));
-    bench.log.payloads_answered(third, payloads(&author, &[2]), NOW_MS, &mut bench.out);
+    bench.payloads_answered(third, payloads(&author, &[2]), NOW_MS);
     let batch = payload_batch(&mut bench).expect("a batch");
-    let arrived = bench.log.written(batch.id, NOW_MS, &mut bench.out).expect("ours");
+    let arrived = bench.late_written(batch.id).expect("ours");
     assert_eq!(arrived.completed, Some((3, author.tree(3).root())), "now it can be confirmed");
     assert_eq!((find(&mut bench, &author, &[]), request(&mut bench)), (None, None), "nothing is left to ask");
 }
@@ -99,11 +99,11 @@ fn a_false_payload_is_a_fault_and_what_came_with_it_is_kept() {
     let (first, from, _) = find(&mut bench, &author, &[0, 1, 2]).expect("a request");
     let mut given = payloads(&author, &[0, 1, 2]);
     given[1] = WirePayload::Present { salt: [0; 32], padded: vec![0; 128] };
-    let fault = bench.log.payloads_answered(first, given, NOW_MS, &mut bench.out);
+    let fault = bench.payloads_answered(first, given, NOW_MS);
     assert_eq!(fault, Some(Fault { peer: from, error: ChunkError::Payload { index: 1 } }));
     let batch = payload_batch(&mut bench).expect("the good one");
     assert_eq!(batch.payloads.len(), 1);
-    bench.log.written(batch.id, NOW_MS, &mut bench.out);
+    bench.late_written(batch.id);
     let (_, other, asked) = request(&mut bench).expect("somebody else");
     assert_ne!(other, from);
     assert_eq!(asked.indexes, [1, 2]);
@@ -112,7 +112,7 @@ fn a_false_payload_is_a_fault_and_what_came_with_it_is_kept() {
         let mut bench = without_payloads(&author, 1);
         let (request, from, _) = find(&mut bench, &author, &[0, 1, 2]).expect("a request");
         let sent = given.len();
-        let fault = bench.log.payloads_answered(request, given, NOW_MS, &mut bench.out);
+        let fault = bench.payloads_answered(request, given, NOW_MS);
         assert_eq!(fault, Some(Fault { peer: from, error: ChunkError::Payloads { sent, asked: 3 } }));
     }
 }
@@ -124,7 +124,7 @@ fn payloads_that_nobody_has_are_asked_for_ever_more_seldom() {
     let (mut now_ms, mut rests) = (NOW_MS, Vec::new());
     for _ in 0..12 {
         let (request, ..) = find(&mut bench, &author, &[1]).expect("a round");
-        bench.log.payloads_answered(request, vec![WirePayload::NotHere], now_ms, &mut bench.out);
+        bench.payloads_answered(request, vec![WirePayload::NotHere], now_ms);
         bench.absorb();
         let at = bench
             .effects
