@@ -7,7 +7,8 @@
 //! after it.
 
 use crate::host::Host;
-use crate::lookup::Lookup;
+use crate::eraser::{Eraser, Purges, is_destroying};
+use crate::lookup::{Lookup, SnapshotForgetter};
 use crate::metrics::Metrics;
 use crate::network::{NetworkEvent, NetworkHandle, NetworkStopped};
 use crate::restored::Restored;
@@ -15,14 +16,15 @@ use crate::rosters::RosterFile;
 use crate::scrub::{ScrubAsk, Told};
 use crate::service::{BackupAsk, CosignAsk, Submission};
 use crate::storage::{LockFile, Store, StoreError};
+use crate::vault::Vault;
 use hashpact_core::effect::{
-    AheadBatch, FactWrite, ForkedLog, HoldingRead, LockState, PayloadBatch, PublishedHead, Receipts,
-    RepairBatch, RosterWrite, SubmitError, Timer, WriteBatch, WriteId,
+    AheadBatch, EraseBatch, FactWrite, ForkedLog, HoldingRead, LockState, PayloadBatch, PublishedHead,
+    Receipts, RepairBatch, RosterWrite, SubmitError, Timer, WriteBatch, WriteId,
 };
 use hashpact_core::event::Submit;
 use hashpact_core::health::Health;
 use hashpact_core::{Effect, Engine, Event, StopReason};
-use hashpact_protocol::digest::{LogId, NodeHash};
+use hashpact_protocol::digest::{LeafHash, LogId, NodeHash};
 use hashpact_protocol::roster::{RosterChain, SignedRoster};
 use hashpact_protocol::wire::{ConsistencyAnswer, CosignAnswer, RangeChunk, Refusal, Response, WirePayload};
 use std::collections::{BTreeMap, HashMap};
@@ -61,6 +63,8 @@ enum Job {
     /// Says what was signed last, for a backup that begins now.
     LockState(oneshot::Sender<LockState>),
     Ahead(AheadBatch),
+    Subjects(Vec<LeafHash>),
+    Erase(EraseBatch),
     Missing {
         log: LogId,
         after: Option<u64>,
@@ -73,6 +77,7 @@ impl Job {
     /// What the storage thread does as it is told; anything else is given back.
     fn of(effect: Effect) -> Result<Self, Box<Effect>> {
         Ok(match effect {
+            Effect::Write(batch) => Self::Write(batch),
             Effect::WriteLock { write, lock } => Self::Lock(write, lock),
             Effect::WriteFact(fact) => Self::Fact(fact),
             Effect::WritePayloads(batch) => Self::Payloads(batch),
@@ -80,6 +85,8 @@ impl Job {
             Effect::WriteAhead(batch) => Self::Ahead(batch),
             Effect::FindMissing { log, after, count_max } => Self::Missing { log, after, count_max },
             Effect::WriteRoster(write) => Self::Roster(write),
+            Effect::FindSubjects { ids } => Self::Subjects(ids),
+            Effect::Erase(batch) => Self::Erase(batch),
             other => return Err(Box::new(other)),
         })
     }
@@ -116,6 +123,7 @@ pub struct Driver {
     adopted: Box<dyn Fn(&RosterChain) + Send>,
     /// Last, so that it is dropped when its inbox and its reports are closed.
     _storage: StorageThread,
+    _eraser: Eraser,
 }
 
 /// Joined when dropped. A process that ends while this thread still closes the database is aborted by
@@ -167,6 +175,10 @@ pub struct Parts {
     pub roster_files: mpsc::Receiver<Vec<SignedRoster>>,
     /// Who must know of a newer roster beside the engine.
     pub adopted: Box<dyn Fn(&RosterChain) + Send>,
+    /// Legal holds.
+    pub vault: Vault,
+    /// Makes the index snapshot forget what is destroyed.
+    pub snapshots: SnapshotForgetter,
 }
 
 impl Driver {
@@ -193,14 +205,21 @@ impl Driver {
             rosters,
             roster_files,
             adopted,
+            vault,
+            snapshots,
         } = parts;
         let (jobs, inbox) = std::sync::mpsc::sync_channel(WRITES_QUEUED_MAX);
         let (report, done) = mpsc::channel(WRITES_QUEUED_MAX);
         let writer = Arc::clone(&store);
         let written = report.clone();
+        let eraser = Eraser::start(Arc::clone(&store), vault.clone(), snapshots, report.clone())?;
+        let purges = eraser.purges();
         let storage = std::thread::Builder::new()
             .name("storage".to_owned())
-            .spawn(move || write_loop(&writer, lock, &rosters, &inbox, &written))?;
+            .spawn(move || {
+                let disk = Disk { store: &writer, rosters: &rosters, vault: &vault, purges: &purges };
+                write_loop(&disk, lock, &inbox, &written);
+            })?;
         Ok(Self {
             engine,
             store,
@@ -228,6 +247,7 @@ impl Driver {
             roster_files,
             adopted,
             _storage: StorageThread(Some(storage)),
+            _eraser: eraser,
         })
     }
 
@@ -368,7 +388,15 @@ impl Driver {
     async fn perform(&mut self, effects: Vec<Effect>) -> Result<(), StopReason> {
         for effect in effects {
             match Job::of(effect) {
-                Ok(job) => self.job(job)?,
+                Ok(job) => {
+                    if let Job::Write(batch) = &job
+                        && batch.read_back
+                    {
+                        self.metrics.appended.inc_by(batch.entries.len() as u64);
+                        self.batch_started = Some(Instant::now());
+                    }
+                    self.job(job)?;
+                }
                 Err(effect) => self.act(*effect).await?,
             }
         }
@@ -377,13 +405,6 @@ impl Driver {
 
     async fn act(&mut self, effect: Effect) -> Result<(), StopReason> {
         match effect {
-            Effect::Write(batch) => {
-                if batch.read_back {
-                    self.metrics.appended.inc_by(batch.entries.len() as u64);
-                    self.batch_started = Some(Instant::now());
-                }
-                self.job(Job::Write(batch))?;
-            }
             Effect::ReadTree { read, log, old, new } => self.read_tree(read, log, old, new),
             Effect::Roster(chain) => {
                 info!(roster.version = chain.version(), "a newer roster is in force");
@@ -433,6 +454,7 @@ impl Driver {
             }
             Effect::Answer { request, answer } => self.submitted(request, answer),
             Effect::View(changes) => self.lookup.apply(&changes),
+            Effect::Erasures(counts) => self.lookup.set_erasures(counts),
             Effect::Folded { log, counts } => self.lookup.set_counts(log, counts),
             Effect::Health(health) => self.show_health(health),
             Effect::Misbehaviour { peer, rule } => {
@@ -440,13 +462,16 @@ impl Driver {
                 self.metrics.count_misbehaviour(rule);
             }
             // Jobs for the storage thread are taken out above.
-            Effect::WriteLock { .. }
+            Effect::Write(_)
+            | Effect::WriteLock { .. }
             | Effect::WriteFact(_)
             | Effect::WritePayloads(_)
             | Effect::Repair(_)
             | Effect::WriteAhead(_)
             | Effect::FindMissing { .. }
-            | Effect::WriteRoster(_) => {}
+            | Effect::WriteRoster(_)
+            | Effect::FindSubjects { .. }
+            | Effect::Erase(_) => {}
             Effect::Stop(reason) => {
                 error!(%reason, "stopping: this node's own state may be wrong");
                 return Err(reason);
@@ -599,12 +624,19 @@ fn heard(sent: Result<(), NetworkStopped>) -> Result<(), StopReason> {
     sent.map_err(|_| StopReason::Internal("the network task has ended"))
 }
 
+/// What the storage thread works on.
+struct Disk<'a> {
+    store: &'a Store,
+    rosters: &'a RosterFile,
+    vault: &'a Vault,
+    purges: &'a Purges,
+}
+
 /// The storage thread: one job after the other, each synced before it is reported. Batches that wait one behind
 /// the other share a sync.
 fn write_loop(
-    store: &Store,
+    disk: &Disk<'_>,
     mut lock: LockFile,
-    rosters: &RosterFile,
     inbox: &std::sync::mpsc::Receiver<Job>,
     report: &mpsc::Sender<Event>,
 ) {
@@ -620,9 +652,9 @@ fn write_loop(
                         Err(_) => break,
                     }
                 }
-                write_together(store, &batches)
+                write_together(disk.store, &batches)
             }
-            other => perform_job(store, &mut lock, rosters, other).into_iter().collect(),
+            other => perform_job(disk, &mut lock, other).into_iter().collect(),
         };
         for event in events {
             let failed = matches!(event, Event::WriteFailed { .. });
@@ -648,7 +680,8 @@ fn write_together(store: &Store, batches: &[WriteBatch]) -> Vec<Event> {
 }
 
 /// What the loop must hear of a job, if anything.
-fn perform_job(store: &Store, lock: &mut LockFile, rosters: &RosterFile, job: Job) -> Option<Event> {
+fn perform_job(disk: &Disk<'_>, lock: &mut LockFile, job: Job) -> Option<Event> {
+    let Disk { store, rosters, vault, purges } = disk;
     let written = |write, read_back| Event::Written { write, read_back };
     let (write, done) = match job {
         Job::Write(batch) => return write_together(store, &[batch]).pop(),
@@ -682,6 +715,20 @@ fn perform_job(store: &Store, lock: &mut LockFile, rosters: &RosterFile, job: Jo
         Job::Repair(batch) => {
             let repaired = |payloads_missing| Some(Event::Repaired { write: batch.id, payloads_missing });
             (batch.id, store.repair(&batch).map(repaired))
+        }
+        Job::Subjects(ids) => {
+            (0, store.find_subjects(&ids).map(|found| Some(Event::SubjectsFound { found })))
+        }
+        Job::Erase(batch) => {
+            let erased = |changed| {
+                if is_destroying(&batch) {
+                    // Said to be destroyed once it is in no file any more.
+                    purges.add(batch.id, changed);
+                    return None;
+                }
+                Some(Event::Erased { write: batch.id, changed })
+            };
+            (batch.id, store.erase(&batch, vault).map(erased))
         }
         Job::Tiles { log, wrong } => (0, store.rewrite_tiles(&log, &wrong).map(|()| None)),
     };

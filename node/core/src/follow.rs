@@ -16,7 +16,7 @@
 //! contradiction freezes the log at the size held. Evidence is made from it in [`crate::forks`].
 
 use crate::effect::{
-    Effect, PublishedHead, RequestId, SizedNote, StoredEntry, StoredPayload, WriteBatch, WriteId,
+    Effect, PayloadState, PublishedHead, RequestId, SizedNote, StoredEntry, StoredPayload, WriteBatch, WriteId,
 };
 use crate::engine::Out;
 use crate::event::MissingEntry;
@@ -37,6 +37,7 @@ use payloads::MissingPayloads;
 use std::collections::BTreeMap;
 use window::Window;
 
+mod barred;
 mod heal;
 mod judge;
 mod overtake;
@@ -46,6 +47,8 @@ mod start;
 mod tests;
 mod window;
 
+pub use barred::{Barred, MadeUpOrder};
+pub(crate) use barred::named_author;
 pub(crate) use heal::Healing;
 pub use judge::{ChunkError, Fault, HeadError, Heard};
 pub use start::{Closure, FollowedStart};
@@ -517,9 +520,10 @@ impl FollowedLog {
         &mut self,
         request: RequestId,
         chunk: RangeChunk,
-        now_ms: u64,
+        barred: &Barred<'_>,
         out: &mut Out,
     ) -> Option<Fault> {
+        let now_ms = barred.now_ms;
         let Some((start, end, peer)) = self.window.asked(request) else {
             // An answer of another kind than the question answers nothing.
             self.fetch_failed(request, now_ms, out);
@@ -535,13 +539,13 @@ impl FollowedLog {
             return Some(Fault { peer, error });
         }
         self.window.arrived(start, peer, chunk);
-        let fault = self.store_next(now_ms, out);
+        let fault = self.store_next(barred, out);
         self.poll(now_ms, out);
         fault
     }
 
     /// Writes the part that follows what is held, if it is here.
-    fn store_next(&mut self, now_ms: u64, out: &mut Out) -> Option<Fault> {
+    fn store_next(&mut self, barred: &Barred<'_>, out: &mut Out) -> Option<Fault> {
         if self.writing.is_some() || self.frozen {
             return None;
         }
@@ -550,11 +554,11 @@ impl FollowedLog {
         let (peer, chunk) = self.window.take(start)?;
         let end = start + chunk.entries.len() as u64;
         let from_author = self.sources.get(&peer).is_some_and(|source| source.is_author);
-        let (entries, after) = match self.check_chunk(chunk, &target, from_author) {
+        let (entries, after) = match self.check_chunk(chunk, &target, from_author, barred) {
             Ok(accepted) => accepted,
             Err(error) => {
                 self.window.reopen(start, end);
-                self.pause(peer, now_ms);
+                self.pause(peer, barred.now_ms);
                 return Some(Fault { peer, error });
             }
         };
@@ -582,6 +586,7 @@ impl FollowedLog {
         chunk: RangeChunk,
         target: &Target,
         from_author: bool,
+        barred: &Barred<'_>,
     ) -> Result<(Vec<StoredEntry>, Frontier), ChunkError> {
         let start = self.frontier.size();
         let mut after = self.frontier.clone();
@@ -599,8 +604,9 @@ impl FollowedLog {
         let entries = (start..)
             .zip(chunk.entries)
             .map(|(index, entry)| {
-                let mut entry = accept_entry(&self.author.log, index, entry, from_author)?;
-                // What came ahead of the rest may have brought what this peer does not have.
+                let mut entry = accept_entry(&self.author.log, index, entry, from_author, barred)?;
+                // What came ahead of the rest may have brought what this peer does not have. About an entry
+                // that is still without a payload here no order counts.
                 if let (StoredPayload::NotHere, Some(payload)) =
                     (&entry.payload, self.overtaking.payload(index))
                 {
@@ -613,7 +619,13 @@ impl FollowedLog {
     }
 
     /// A write is on disk: publish what it brought, and go on.
-    pub(crate) fn written(&mut self, write: WriteId, now_ms: u64, out: &mut Out) -> Option<Followed> {
+    pub(crate) fn written(
+        &mut self,
+        write: WriteId,
+        barred: &Barred<'_>,
+        out: &mut Out,
+    ) -> Option<Followed> {
+        let now_ms = barred.now_ms;
         if self.missing.is_writing(write) {
             let entries = self.missing.written(out);
             self.poll(now_ms, out);
@@ -637,10 +649,20 @@ impl FollowedLog {
             self.remember(signed.size(), signed.root());
         }
         out.push(self.published());
-        let fault = self.store_next(now_ms, out);
+        let fault = self.store_next(barred, out);
         self.poll(now_ms, out);
         let completed = self.held_head().filter(|_| complete);
         Some(Followed { entries: (start..).zip(entries).collect(), news: News::Next, completed, fault })
+    }
+
+    /// Something else stands beside an entry now, because of an order or its lapse.
+    pub(crate) fn note_erased(&mut self, index: u64, before: PayloadState, after: PayloadState) {
+        match (before, after) {
+            (PayloadState::NotHere, PayloadState::NotHere) => {}
+            (PayloadState::NotHere, _) => self.missing.settled(index),
+            (_, PayloadState::NotHere) => self.missing.add(1),
+            _ => {}
+        }
     }
 
     /// The disk says which payloads are missing.
@@ -654,16 +676,16 @@ impl FollowedLog {
         &mut self,
         request: RequestId,
         payloads: Vec<WirePayload>,
-        now_ms: u64,
+        barred: &Barred<'_>,
         out: &mut Out,
     ) -> Option<Fault> {
         if !self.missing.is_asking(request) {
-            self.fetch_failed(request, now_ms, out);
+            self.fetch_failed(request, barred.now_ms, out);
             return None;
         }
         let shared = self.missing.asked_peer().map_or(0, |peer| self.shared_with(peer));
-        let fault = self.missing.answered(payloads, shared, out);
-        self.poll(now_ms, out);
+        let fault = self.missing.answered(payloads, shared, barred, out);
+        self.poll(barred.now_ms, out);
         fault
     }
 

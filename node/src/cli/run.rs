@@ -21,12 +21,13 @@ use crate::scrub::{Scrub, ScrubAsk, ScrubPace, ScrubParts, Shown};
 use crate::service::{Identity, SUBMISSIONS_QUEUED_MAX, Service, Submission};
 use crate::storage::{LockFile, Store};
 use crate::tokens::Tokens;
+use crate::vault::Vault;
 use anyhow::Context as _;
 use hashpact_core::effect::LockState;
 use hashpact_core::engine::HeldLog;
 use hashpact_core::health::{Completeness, Health};
 use hashpact_core::recover::OwnDisk;
-use hashpact_core::view::Author;
+use hashpact_core::view::{Author, ErasureRules};
 use hashpact_core::{Engine, EngineConfig, Opening, StopReason};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::keys::{PublicKey, SecretKey};
@@ -158,6 +159,8 @@ pub async fn run(
         rosters: RosterFile { path: config.roster_file(), journal: config.journal_file() },
         roster_files,
         adopted,
+        vault: Vault::of(&config.data_dir, &config.keys_dir()),
+        snapshots: keeper.forgetter(),
     });
     let outcome = driver.context("storage thread")?.run(effects, shutdown).await;
     // It waits for nobody now but itself: a step ends within a fraction of a second.
@@ -396,7 +399,8 @@ fn open_engine(
     let logs = extents(store, roster.current(), &lock)?;
     let counted: BTreeMap<LogId, u64> = logs.iter().map(|extent| (extent.author.log, extent.size)).collect();
     let priority = logs.iter().map(|extent| (extent.author.log, extent.priority.clone())).collect();
-    let Replayed { view, entries, origin } = replay(store, lookup, &logs, place).context(
+    let rules = ErasureRules::from(roster.current());
+    let Replayed { view, entries, origin } = replay(store, lookup, &logs, place, &rules).context(
         "the logs cannot be read: run `hashpact-node fsck` to see what is damaged; damage of other members' logs is left behind \
          by `hashpact-node repair` and comes back from them",
     )?;

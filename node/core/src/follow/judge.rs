@@ -1,7 +1,7 @@
 //! What a peer sent, judged: heads and chunks, and the rules that they break.
 
-use super::payloads;
-use crate::effect::{SizedNote, StoredEntry, StoredPayload};
+use super::{Barred, payloads};
+use crate::effect::{EntryRef, SizedNote, StoredEntry, StoredPayload};
 use crate::event::Peer;
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::LogId;
@@ -83,6 +83,12 @@ pub enum ChunkError {
         /// Which.
         index: u64,
     },
+    /// A payload is said to be erased by an entry that does nothing of the kind.
+    #[error("the payload of entry {index} is said to be erased by an entry that is no order about it")]
+    MadeUpOrder {
+        /// Which.
+        index: u64,
+    },
     /// A payload is not the one that its leaf commits to.
     #[error("the payload of entry {index} is not the one its leaf commits to")]
     Payload {
@@ -106,6 +112,7 @@ impl ChunkError {
             Self::Inclusion { .. } => "entry_inclusion",
             Self::NotPriority { .. } => "entry_priority",
             Self::Payload { .. } => "chunk_payload",
+            Self::MadeUpOrder { .. } => "made_up_order",
         }
     }
 }
@@ -172,14 +179,23 @@ pub(super) fn check_place(chunk: &RangeChunk, start: u64, end: u64) -> Result<()
 /// Takes an entry whose leaf is proven. A payload that is not the committed one is the serving peer's
 /// fault, unless the author itself serves it: then nobody will ever have a better one, and the leaf
 /// must not stop replication. Only the author's word that a payload is withheld or erased is kept; a
-/// relaying peer that says so does not have it, and another may.
+/// relaying peer that says so does not have it, and another may. A payload about which an order counts that
+/// we hold is dropped, whoever sends it.
 pub(super) fn accept_entry(
     log: &LogId,
     index: u64,
     entry: WireEntry,
     from_author: bool,
+    barred: &Barred<'_>,
 ) -> Result<StoredEntry, ChunkError> {
     let WireEntry { leaf, payload } = entry;
+    match barred.judge(&leaf, claimed_order(&payload)) {
+        Ok(Some(payload)) => return Ok(StoredEntry { leaf, payload }),
+        Ok(None) => {}
+        // The author's own word stops nothing; it is no reason to stop asking others.
+        Err(_) if from_author => return Ok(StoredEntry { leaf, payload: StoredPayload::NotHere }),
+        Err(_) => return Err(ChunkError::MadeUpOrder { index }),
+    }
     let payload = match payload {
         WirePayload::Present { salt, padded } => match check_commitment(&leaf, &salt, &padded) {
             Ok(()) => StoredPayload::Present { salt, padded },
@@ -188,7 +204,19 @@ pub(super) fn accept_entry(
         },
         WirePayload::Withheld if from_author => StoredPayload::Withheld,
         WirePayload::Erased if from_author => StoredPayload::Erased,
-        WirePayload::Withheld | WirePayload::Erased | WirePayload::NotHere => StoredPayload::NotHere,
+        WirePayload::Withheld
+        | WirePayload::Erased
+        | WirePayload::NotHere
+        // We do not have that order, or it does not count here: until then somebody may have the payload.
+        | WirePayload::ErasedBy { .. } => StoredPayload::NotHere,
     };
     Ok(StoredEntry { leaf, payload })
+}
+
+/// The entry that is named in place of a payload.
+pub(super) fn claimed_order(payload: &WirePayload) -> Option<EntryRef> {
+    match payload {
+        WirePayload::ErasedBy { log, index } => Some(EntryRef { log: LogId::new(*log), index: *index }),
+        _ => None,
+    }
 }
