@@ -120,7 +120,7 @@ pub struct Driver {
     last_request: u64,
     host: Option<Host>,
     roster_files: mpsc::Receiver<Vec<SignedRoster>>,
-    adopted: Box<dyn Fn(&RosterChain) + Send>,
+    adopted: Box<dyn Fn(&RosterChain) + Send + Sync>,
     /// Last, so that it is dropped when its inbox and its reports are closed.
     _storage: StorageThread,
     _eraser: Eraser,
@@ -174,7 +174,7 @@ pub struct Parts {
     /// Versions that the operator installed while the node runs.
     pub roster_files: mpsc::Receiver<Vec<SignedRoster>>,
     /// Who must know of a newer roster beside the engine.
-    pub adopted: Box<dyn Fn(&RosterChain) + Send>,
+    pub adopted: Box<dyn Fn(&RosterChain) + Send + Sync>,
     /// Legal holds.
     pub vault: Vault,
     /// Makes the index snapshot forget what is destroyed.

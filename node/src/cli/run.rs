@@ -197,7 +197,7 @@ fn adopter(
     service: &Service,
     lookup: &Arc<Lookup>,
     place: &SnapshotPlace,
-) -> Box<dyn Fn(&RosterChain) + Send> {
+) -> Box<dyn Fn(&RosterChain) + Send + Sync> {
     let (service, lookup, place) = (service.clone(), Arc::clone(lookup), place.clone());
     Box::new(move |chain| {
         place.set_roster_version(chain.version());

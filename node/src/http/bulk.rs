@@ -3,8 +3,7 @@
 //! A task of its own for each request reads the body as it arrives, has parts of it matched on
 //! blocking threads, and hands the answer to the connection. It reads on while a part is matched, and
 //! stops reading when it holds a part's worth or when the caller does not read the answer: the socket
-//! then tells the caller to wait. So a request of any length holds
-//! 16 MiB of values at most, and what matching a part of them takes (`hashpact-index`: about 300 bytes a value).
+//! then tells the caller to wait. So a request of any length holds a few megabytes, unless nearly everything matches.
 //!
 //! **A caller may send all before it reads anything** as long as the answer is shorter than
 //! [`answer::WAITING_MAX_BYTES`] (87,000 binary matches: a value without one takes no byte); a caller

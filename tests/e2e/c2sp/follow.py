@@ -36,6 +36,7 @@ def call(url, body=None):
     headers = {"Accept-Encoding": "gzip, identity"}
     if os.environ.get("TOKEN"):
         headers["Authorization"] = "Bearer " + os.environ["TOKEN"]
+    # No type for a body: the specification names none, and the library's own default must do.
     try:
         with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=30) as answer:
             return Answer(answer.status, answer.headers, answer.read())
@@ -74,7 +75,6 @@ class Log:
         caching = answer.headers.get("Cache-Control", "")
         if width == 256:
             need(max_age(answer) >= 86400 and "immutable" in caching, f"{path}: {caching}")
-        need("public" not in caching or not os.environ.get("TOKEN"), f"{path}: {caching} behind a token")
         return answer.body
 
     def entries(self, size):

@@ -82,6 +82,8 @@ impl std::ops::AddAssign for Report {
         self.delivered += other.delivered;
         self.lost += other.lost;
         self.sought += other.sought;
+        self.overtaken += other.overtaken;
+        self.receipts += other.receipts;
         self.cosignatures += other.cosignatures;
         self.forks += other.forks;
         self.contested += other.contested;
@@ -516,7 +518,10 @@ impl World {
                 if let Request::Cosign(body) = &request {
                     self.cosigning.insert(channel, body.clone());
                 }
-                if self.nodes[to].life == life && self.nodes[to].engine.is_some() && self.linked(to, from) {
+                // What a process sent on a connection goes with the process: its next life has connections of its own.
+                let sender = self.channels.get(&channel).map(|(_, life, ..)| *life);
+                let arrives = self.nodes[to].life == life && sender == Some(self.nodes[from].life);
+                if arrives && self.nodes[to].engine.is_some() && self.linked(to, from) {
                     self.report.delivered += 1;
                     let peer = self.nodes[from].member.peer;
                     self.step(to, Event::Inbound { peer, channel, request });

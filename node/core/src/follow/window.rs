@@ -57,10 +57,15 @@ impl Window {
         self.target = None;
     }
 
-    /// Whether an entry is in a part that somebody was asked for, or that waits to be stored.
+    /// Whether an entry is in a part that waits to be stored, or in what somebody who was asked is likely to
+    /// send: answers are bounded in bytes, and may end long before the part does.
     pub(super) fn is_on_its_way(&self, index: u64) -> bool {
         let part = self.parts.range(..=index).next_back();
-        part.is_some_and(|(_, part)| index < part.end && !matches!(part.state, State::Open))
+        part.is_some_and(|(start, part)| match part.state {
+            State::Open => false,
+            State::Asked { .. } => index < part.end.min(start.saturating_add(self.expected)),
+            State::Here { .. } => index < part.end,
+        })
     }
 
     /// Parts on their way or waiting to be stored.

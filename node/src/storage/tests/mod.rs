@@ -7,7 +7,6 @@ mod fsck;
 mod fsck_facts;
 mod lock;
 mod missing;
-mod older;
 mod proofs;
 mod rot;
 mod salvage;
