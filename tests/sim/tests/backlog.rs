@@ -13,6 +13,12 @@ fn behind(seed: u64, faults: Faults) -> World {
     world.run(4_000);
     world.state_one(0);
     world.run(2_000);
+    // Messages may be lost: it is sent again, a while later.
+    for _ in 0..60 {
+        if world.held(2, 0) < 1 {
+            world.run(500);
+        }
+    }
     assert_eq!(world.held(2, 0), 1);
     world.cut_for_good(0, 2);
     world.cut_for_good(1, 2);
