@@ -296,7 +296,9 @@ impl Service {
             };
             let hashes = inner.store.inclusion(&place.log, place.index, note.size)?;
             let mut extra = entry.leaf;
-            if let StoredPayload::Present { salt, padded } = entry.payload {
+            // The view knows of an order before the payload's row does.
+            let is_sealed = inner.lookup.record(&id).is_some_and(|record| record.known.is_blank());
+            if let (StoredPayload::Present { salt, padded }, false) = (entry.payload, is_sealed) {
                 extra.extend_from_slice(&salt);
                 extra.extend_from_slice(&padded);
             }

@@ -44,9 +44,11 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Every file of a node's folder in which a needle stands.
+/// Every file of a node's folder in which a needle stands. Its ends are not looked for: tables are compressed (LZ4),
+/// and a match of what stands beside random bytes may reach into them.
 fn search(node: &Node, needle: &[u8]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
+    let needle = &needle[4..needle.len() - 4];
     for file in files(&node.dir)? {
         // A file may go while a node works.
         let Ok(bytes) = std::fs::read(&file) else { continue };
@@ -228,7 +230,9 @@ fn an_erased_payload_is_in_no_file_of_any_node() -> Result<()> {
     }
     let status = apis[3].get("/v1/status")?.ok()?;
     ensure!(status["erasures"]["erased"] == 3 && status["erasures"]["sealed"] == 0, "{status}");
-    ensure!(apis.iter().all(|api| api.counted_in_all().is_ok_and(|count| count == 0)), "nobody broke a rule");
+    for api in &apis {
+        ensure!(api.counted_in_all()? == 0, "somebody is accused: {:?}", api.counted()?);
+    }
 
     assert_gone_after_restart(&mut consortium.nodes, &apis, &traces)
 }

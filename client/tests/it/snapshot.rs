@@ -17,6 +17,7 @@ fn help_texts() {
         "export",
         "opinion",
         "retract",
+        "erase",
         "record",
         "verify",
         "status",

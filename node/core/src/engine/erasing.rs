@@ -67,7 +67,12 @@ impl Engine {
     pub(super) fn note_entries(&mut self, author: &Author, entries: &[(u64, StoredEntry)], now_ms: u64) {
         let (mut seen, mut subjects) = (Vec::new(), Vec::new());
         for (index, entry) in entries {
-            self.erasing.count(None, entry.payload.state());
+            let state = entry.payload.state();
+            self.erasing.count(None, state);
+            if matches!(state, PayloadState::Erased | PayloadState::Held) {
+                // It was to be sealed, and came as erased meanwhile.
+                self.erasing.forget(&leaf_hash(&entry.leaf));
+            }
             let Some(subject) = withdrawn_record(author, *index, &entry.leaf) else { continue };
             seen.push(EntryRef { log: author.log, index: *index });
             subjects.push(subject);

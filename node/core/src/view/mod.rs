@@ -283,19 +283,20 @@ impl View {
         if held == Some(contested) {
             return Vec::new();
         }
-        // The orders of the log have another weight from now on, so what was before is asked before.
         let from = held.map_or(contested.from, |held| held.from.min(contested.from));
-        let mut concerned: Vec<u64> = self.records.of_log(log, from).map(|record| record.number).collect();
-        let ordered = self.orders.subjects_from(log, from);
-        concerned.extend(ordered.filter_map(|id| self.records.find(&id)).map(|record| record.number));
-        concerned.sort_unstable();
-        concerned.dedup();
-        let standing = |number: &u64| Some((*number, self.standing(&self.records.get(*number)?)));
-        let before: Vec<(u64, Standing)> = concerned.iter().filter_map(standing).collect();
+        // The orders of the log have another weight from now on, so how their subjects stood is asked before.
+        let ordered = self.orders.subjects_from(log, from).filter_map(|id| self.records.find(&id));
+        let ordered: BTreeMap<u64, Standing> =
+            ordered.map(|record| (record.number, self.standing(&record))).collect();
         self.contested.insert(log, contested);
-        let changes = before
-            .iter()
-            .filter_map(|(number, before)| self.change(&self.records.get(*number)?, before))
+        let of_log = self.records.of_log(log, from).filter(|record| !ordered.contains_key(&record.number));
+        let changes = of_log.filter_map(|record| {
+            let before = self.standing_when(&record, held, self.expired_until_ms);
+            self.change(&record, &before)
+        });
+        let subjects = ordered.iter();
+        let changes = changes
+            .chain(subjects.filter_map(|(number, before)| self.change(&self.records.get(*number)?, before)))
             .collect();
         self.blanked(changes)
     }
