@@ -38,6 +38,32 @@ impl Region {
     }
 }
 
+/// Zeroed words in memory of their own; where they are many, in huge pages.
+#[derive(Debug)]
+pub(crate) struct Words {
+    region: Region,
+    count: usize,
+}
+
+impl Words {
+    /// `count` words; more than zero.
+    pub(crate) fn zeroed(count: usize) -> Self {
+        Self { region: Region::zeroed(count * size_of::<u32>()), count }
+    }
+
+    #[inline(always)]
+    pub(crate) fn as_slice(&self) -> &[u32] {
+        // SAFETY: the region has so many words, aligned and initialised, and is this value's alone.
+        unsafe { std::slice::from_raw_parts(self.region.start().cast(), self.count) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [u32] {
+        // SAFETY: as above, and the value is borrowed exclusively.
+        unsafe { std::slice::from_raw_parts_mut(self.region.start().cast(), self.count) }
+    }
+}
+
 impl Drop for Region {
     fn drop(&mut self) {
         unmap(self.start, self.layout);
