@@ -3,7 +3,7 @@
 //! A single query waits for its lines. With very many queries each bucket is wanted by several: the queries are
 //! sorted by their key in a table, each bucket is read once, and every query whose key is a flip away is compared
 //! with it while its lines are in the first cache. Nothing is expanded: the queries of a bucket are found
-//! by flipping the *bucket's* key.
+//! by flipping the *bucket's* key. What passes the filter is [put in order](candidates) before it is judged.
 //!
 //! Work is handed out to threads as ranges of buckets of one table, so that every line is read once for all.
 
@@ -12,8 +12,9 @@ mod candidates;
 use super::Hamming;
 use super::extent::Extent;
 use super::kernel::{Asking, FEW, Kernel, LINE, MANY, WithKernel, dispatch};
+use super::memory::Row;
 use super::permutation::{Code, Front, PARTS, front, part};
-use super::probe::{Plan, TABLE_RADIUS_MAX, prefetch};
+use super::probe::{Plan, TABLE_RADIUS_MAX, prefetch, prefetch_lines};
 use super::tables::{BUCKETS, BucketView};
 use crate::Hit;
 use candidates::{Candidates, Queries};
@@ -22,20 +23,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Fewer queries than this are answered one by one.
 const SORTED_MIN: usize = 8 * 1024;
-/// More queries than this are answered in parts, which bounds what a call takes: about 300 bytes a query. The more
-/// there are, the more share what is read: at ten million codes a thread answers 220,000 a second in parts of a million, 125,000 in parts of
-/// an eighth.
+/// More queries than this are answered in parts, which bounds what a call takes: about 180 bytes a query, beside the
+/// candidates that its threads hold. The more there are, the more share what is read: at thirty million codes the sweep
+/// takes 4.9 µs a query in parts of a million, 8 in parts of a quarter.
 const SORTED_MAX: usize = 1 << 20;
 /// Buckets of one table that a thread takes at a time.
 const RANGE_BUCKETS: usize = BUCKETS / 4;
 /// Buckets between the prefetch of a directory word, of the lines, and their use.
 const AHEAD_BUCKETS: usize = 8;
+/// From so many queries on nearly every line of a bucket has candidates, whose groups are wanted then: 17 a bucket, of
+/// which one in fifteen finds something in a line.
+const CROWDED_MIN: usize = BUCKETS;
 /// Queries compared with a bucket at a time.
 const CROWD: usize = 8 * MANY;
 /// Queries that join at a time.
 const JOINED: usize = 4;
-/// Candidates that are handed on together.
-const FRESH: usize = 2 * CROWD * LINE;
+/// Candidates that are handed on together, and up to a line for every query more.
+const FRESH: usize = 1024;
 
 /// What a thread found: query, code, distance.
 type Found = (u32, u32, u16);
@@ -85,9 +89,10 @@ fn sorted(hamming: &Hamming, values: &[[u8; 32]], radius: u16, threads: usize) -
     let guard = crossbeam_epoch::pin();
     let queries: Vec<Code> = values.iter().map(|value| hamming.permutation.code(value)).collect();
     let rows: Vec<KeyOrder> = (0..PARTS).map(|table| KeyOrder::new(&queries, table)).collect();
-    let fronts: Vec<Front> = queries.iter().map(front).collect();
+    let mut fronts: Row<Front> = Row::zeroed(queries.len());
+    fronts.as_mut_slice().iter_mut().zip(&queries).for_each(|(to, query)| *to = front(query));
     let (next, plan) = (AtomicUsize::new(0), Plan::new(u32::from(radius)));
-    let queries = Queries { codes: &queries, fronts: &fronts, radius: u32::from(radius) };
+    let queries = Queries { codes: &queries, fronts: fronts.as_slice(), radius: u32::from(radius) };
     let expected = values.len() * (hamming.codes.end() as usize / BUCKETS + 1) / threads;
     let work = || {
         // Each thread pins for itself, before it looks at any table.
@@ -179,6 +184,7 @@ impl WithKernel for Sweep<'_, '_> {
     fn with<K: Kernel>(self) {
         let Self { hamming, order, plan, table, first, guard, candidates } = self;
         let last = first + RANGE_BUCKETS;
+        let crowded = order.queries.len() >= CROWDED_MIN;
         let mut views = [BucketView::EMPTY; AHEAD_BUCKETS];
         let mut crowd = Crowd::new();
         for step in first..last + AHEAD_BUCKETS {
@@ -195,7 +201,10 @@ impl WithKernel for Sweep<'_, '_> {
             if step < last {
                 // The directory is read in order; the hardware follows it.
                 let view = hamming.tables.view(table, step as u16, guard);
-                fetch(&view);
+                match crowded {
+                    true => prefetch_whole(&view),
+                    false => prefetch_lines(&view),
+                }
                 views[step % AHEAD_BUCKETS] = view;
             }
         }
@@ -203,9 +212,9 @@ impl WithKernel for Sweep<'_, '_> {
     }
 }
 
-/// Fetches a bucket: fingerprints, and the groups behind them where main has no slack.
+/// Groups as well as fingerprints: they stand behind them, at once where an extent has no slack.
 #[inline(always)]
-fn fetch(view: &BucketView) {
+fn prefetch_whole(view: &BucketView) {
     for extent in [&view.main, &view.overflow] {
         for line in 0..2 * extent.lines() {
             prefetch(extent.line(line));
@@ -226,9 +235,8 @@ struct Crowd {
 impl Crowd {
     fn new() -> Self {
         let (queries, passed) = ([Asking::default(); CROWD], [0; CROWD + MANY]);
-        Self { queries, len: 0, passed, fresh: Vec::with_capacity(FRESH) }
+        Self { queries, len: 0, passed, fresh: Vec::with_capacity(FRESH + CROWD * LINE) }
     }
-
 
     /// Adds the queries of a key; compares those that are there when there is no more room.
     #[inline(always)]
@@ -299,7 +307,7 @@ impl Crowd {
                     lanes &= lanes - 1;
                 }
             }
-            if self.fresh.len() > FRESH / 2 {
+            if self.fresh.len() >= FRESH {
                 candidates.add(&self.fresh);
                 self.fresh.clear();
             }
