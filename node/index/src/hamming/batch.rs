@@ -3,41 +3,43 @@
 //! A single query waits for its lines. With very many queries each bucket is wanted by several: the queries are
 //! sorted by their key in a table, each bucket is read once, and every query whose key is a flip away is compared
 //! with it while its lines are in the first cache. Nothing is expanded: the queries of a bucket are found
-//! by flipping the *bucket's* key.
+//! by flipping the *bucket's* key. What passes the filter is [put in order](candidates) before it is judged.
 //!
 //! Work is handed out to threads as ranges of buckets of one table, so that every line is read once for all.
+
+mod candidates;
 
 use super::Hamming;
 use super::extent::Extent;
 use super::kernel::{Asking, FEW, Kernel, LINE, MANY, WithKernel, dispatch};
-use super::permutation::{Code, PARTS, part};
+use super::memory::Row;
+use super::permutation::{Code, Front, PARTS, front, part};
 use super::probe::{Plan, TABLE_RADIUS_MAX, prefetch, prefetch_lines};
 use super::tables::{BUCKETS, BucketView};
 use crate::Hit;
+use candidates::{Candidates, Queries};
 use crossbeam_epoch::Guard;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Fewer queries than this are answered one by one.
 const SORTED_MIN: usize = 8 * 1024;
-/// More queries than this are answered in parts, which bounds what a call takes: about 300 bytes a query. The more
-/// there are, the more share what is read: at ten million codes a thread answers 220,000 a second in parts of a million, 125,000 in parts of
-/// an eighth.
+/// More queries than this are answered in parts, which bounds what a call takes: about 180 bytes a query, beside the
+/// candidates that its threads hold. The more there are, the more share what is read: at thirty million codes the sweep
+/// takes 4.9 µs a query in parts of a million, 8 in parts of a quarter.
 const SORTED_MAX: usize = 1 << 20;
 /// Buckets of one table that a thread takes at a time.
 const RANGE_BUCKETS: usize = BUCKETS / 4;
 /// Buckets between the prefetch of a directory word, of the lines, and their use.
 const AHEAD_BUCKETS: usize = 8;
+/// From so many queries on nearly every line of a bucket has candidates, whose groups are wanted then: 17 a bucket, of
+/// which one in fifteen finds something in a line.
+const CROWDED_MIN: usize = BUCKETS;
 /// Queries compared with a bucket at a time.
 const CROWD: usize = 8 * MANY;
 /// Queries that join at a time.
 const JOINED: usize = 4;
-/// Candidates between the prefetch of a code and its judgement.
-const WAITING: usize = 32;
-/// Candidates kept before they are judged: 64 MiB a thread, and as much again while they are put in order. At ten
-/// million codes every line of codes is then wanted by three of them.
-const KEPT_MAX: usize = 1 << 23;
-/// Groups of a region: 1 MiB of codes, of which the judging reads half.
-const REGION_GROUPS: u32 = 8192;
+/// Candidates that are handed on together, and up to a line for every query more.
+const FRESH: usize = 1024;
 
 /// What a thread found: query, code, distance.
 type Found = (u32, u32, u16);
@@ -87,28 +89,21 @@ fn sorted(hamming: &Hamming, values: &[[u8; 32]], radius: u16, threads: usize) -
     let guard = crossbeam_epoch::pin();
     let queries: Vec<Code> = values.iter().map(|value| hamming.permutation.code(value)).collect();
     let rows: Vec<KeyOrder> = (0..PARTS).map(|table| KeyOrder::new(&queries, table)).collect();
+    let mut fronts: Row<Front> = Row::zeroed(queries.len());
+    fronts.as_mut_slice().iter_mut().zip(&queries).for_each(|(to, query)| *to = front(query));
     let (next, plan) = (AtomicUsize::new(0), Plan::new(u32::from(radius)));
+    let queries = Queries { codes: &queries, fronts: fronts.as_slice(), radius: u32::from(radius) };
+    let expected = values.len() * (hamming.codes.end() as usize / BUCKETS + 1) / threads;
     let work = || {
         // Each thread pins for itself, before it looks at any table.
         let guard = crossbeam_epoch::pin();
-        let (mut found, mut kept) = (Vec::new(), Vec::new());
-        let radius = u32::from(radius);
+        let mut candidates = Candidates::new(hamming, queries, expected);
         loop {
             let range = next.fetch_add(1, Ordering::Relaxed);
             let (table, first) = (range / (BUCKETS / RANGE_BUCKETS), range % (BUCKETS / RANGE_BUCKETS));
-            let order = rows.get(table);
-            if let Some(order) = order {
-                let (first, guard, kept) = (first * RANGE_BUCKETS, &guard, &mut kept);
-                dispatch(hamming.instructions, Sweep { hamming, order, plan, table, first, guard, kept });
-            }
-            if order.is_none() || kept.len() >= KEPT_MAX {
-                let (queries, found) = (&queries[..], &mut found);
-                dispatch(hamming.instructions, Judge { hamming, queries, radius, kept: &kept, found });
-                kept.clear();
-            }
-            if order.is_none() {
-                return found;
-            }
+            let Some(order) = rows.get(table) else { return candidates.finish() };
+            let (first, guard, candidates) = (first * RANGE_BUCKETS, &guard, &mut candidates);
+            dispatch(hamming.instructions, Sweep { hamming, order, plan, table, first, guard, candidates });
         }
     };
     let mut found: Vec<Found> = if threads == 1 {
@@ -120,7 +115,7 @@ fn sorted(hamming: &Hamming, values: &[[u8; 32]], radius: u16, threads: usize) -
         })
     };
     found.sort_unstable();
-    let mut answers = vec![Vec::new(); queries.len()];
+    let mut answers = vec![Vec::new(); values.len()];
     let mut pairs = Vec::new();
     for same_query in found.chunk_by(|a, b| a.0 == b.0) {
         pairs.clear();
@@ -172,67 +167,89 @@ struct Keyed<'a> {
 }
 
 /// A range of buckets of one table, for all queries: what passes the filter is kept.
-struct Sweep<'a> {
+struct Sweep<'a, 'h> {
     hamming: &'a Hamming,
     order: &'a KeyOrder,
     plan: Plan,
     table: usize,
     first: usize,
     guard: &'a Guard,
-    kept: &'a mut Vec<(u32, u32)>,
+    candidates: &'a mut Candidates<'h>,
 }
 
-impl WithKernel for Sweep<'_> {
+impl WithKernel for Sweep<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn with<K: Kernel>(self) {
-        let Self { hamming, order, plan, table, first, guard, kept } = self;
+        let Self { hamming, order, plan, table, first, guard, candidates } = self;
         let last = first + RANGE_BUCKETS;
+        let crowded = order.queries.len() >= CROWDED_MIN;
         let mut views = [BucketView::EMPTY; AHEAD_BUCKETS];
-        let mut crowd = Crowd::new(kept);
+        let mut crowd = Crowd::new();
         for step in first..last + AHEAD_BUCKETS {
             if step >= first + AHEAD_BUCKETS {
                 let (view, key) = (&views[step % AHEAD_BUCKETS], (step - AHEAD_BUCKETS) as u16);
                 for masks in plan.masks.chunk_by(|a, b| a.count_ones() == b.count_ones()) {
                     let left = plan.left(masks[0]);
                     for mask in masks {
-                        crowd.join::<K>(order.with_key(key ^ mask), view, left);
+                        crowd.join::<K>(order.with_key(key ^ mask), view, left, candidates);
                     }
-                    crowd.compare::<K>(view, left);
+                    crowd.compare::<K>(view, left, candidates);
                 }
             }
             if step < last {
                 // The directory is read in order; the hardware follows it.
                 let view = hamming.tables.view(table, step as u16, guard);
-                prefetch_lines(&view);
+                match crowded {
+                    true => prefetch_whole(&view),
+                    false => prefetch_lines(&view),
+                }
                 views[step % AHEAD_BUCKETS] = view;
             }
+        }
+        candidates.add(&crowd.fresh);
+    }
+}
+
+/// Groups as well as fingerprints: they stand behind them, at once where an extent has no slack.
+#[inline(always)]
+fn prefetch_whole(view: &BucketView) {
+    for extent in [&view.main, &view.overflow] {
+        for line in 0..2 * extent.lines() {
+            prefetch(extent.line(line));
         }
     }
 }
 
 /// Queries that a bucket is compared with.
-struct Crowd<'a> {
+struct Crowd {
     queries: [Asking; CROWD],
     len: usize,
     /// Which of them passed in the line at hand, by place; the last chunk is written whole.
     passed: [u32; CROWD + MANY],
-    /// What passed: query and group.
-    kept: &'a mut Vec<(u32, u32)>,
+    /// What passed, query and group, before it is handed on.
+    fresh: Vec<(u32, u32)>,
 }
 
-impl<'a> Crowd<'a> {
-    fn new(kept: &'a mut Vec<(u32, u32)>) -> Self {
-        Self { queries: [Asking::default(); CROWD], len: 0, passed: [0; CROWD + MANY], kept }
+impl Crowd {
+    fn new() -> Self {
+        let (queries, passed) = ([Asking::default(); CROWD], [0; CROWD + MANY]);
+        Self { queries, len: 0, passed, fresh: Vec::with_capacity(FRESH + CROWD * LINE) }
     }
 
     /// Adds the queries of a key; compares those that are there when there is no more room.
     #[inline(always)]
-    fn join<K: Kernel>(&mut self, keyed: Keyed<'_>, view: &BucketView, left: u32) {
+    fn join<K: Kernel>(
+        &mut self,
+        keyed: Keyed<'_>,
+        view: &BucketView,
+        left: u32,
+        candidates: &mut Candidates<'_>,
+    ) {
         for first in (0..keyed.count).step_by(JOINED) {
             if self.len > CROWD - JOINED {
-                self.compare::<K>(view, left);
+                self.compare::<K>(view, left, candidates);
             }
             // Always as many, so that nothing depends on how many there are; the next ones overwrite what is too much.
             self.queries[self.len..self.len + JOINED].copy_from_slice(&keyed.queries[first..first + JOINED]);
@@ -242,16 +259,16 @@ impl<'a> Crowd<'a> {
 
     /// Compares all with the bucket, and has none afterwards.
     #[inline(always)]
-    fn compare<K: Kernel>(&mut self, view: &BucketView, left: u32) {
+    fn compare<K: Kernel>(&mut self, view: &BucketView, left: u32, candidates: &mut Candidates<'_>) {
         if self.len > 0 {
             for extent in [&view.main, &view.overflow].into_iter().filter(|extent| extent.len() > 0) {
                 match left {
-                    0 => self.scan::<K, 0>(extent),
-                    1 => self.scan::<K, 1>(extent),
-                    2 => self.scan::<K, 2>(extent),
-                    3 => self.scan::<K, 3>(extent),
-                    4 => self.scan::<K, 4>(extent),
-                    _ => self.scan::<K, 5>(extent),
+                    0 => self.scan::<K, 0>(extent, candidates),
+                    1 => self.scan::<K, 1>(extent, candidates),
+                    2 => self.scan::<K, 2>(extent, candidates),
+                    3 => self.scan::<K, 3>(extent, candidates),
+                    4 => self.scan::<K, 4>(extent, candidates),
+                    _ => self.scan::<K, 5>(extent, candidates),
                 }
             }
             self.len = 0;
@@ -260,14 +277,14 @@ impl<'a> Crowd<'a> {
 
     /// A line at a time, for all queries: nothing depends on what is found before the line is done.
     #[inline(always)]
-    fn scan<K: Kernel, const T: u32>(&mut self, extent: &Extent) {
+    fn scan<K: Kernel, const T: u32>(&mut self, extent: &Extent, candidates: &mut Candidates<'_>) {
         let mut within = [[0; FEW]; CROWD / FEW];
         // A multiple of a few: the last ones may be left over from before.
         let fews = &self.queries.as_chunks::<FEW>().0[..self.len.div_ceil(FEW)];
         for line in 0..extent.lines() {
             // SAFETY: a line of an extent is readable: what follows the fingerprints of a short one are its groups.
             unsafe { K::line_within_each::<T>(extent.line(line), fews, &mut within) };
-            let (lanes, groups) = (extent.lanes(line), extent.group_address(line * LINE));
+            let lanes = extent.lanes(line);
             let mut passed = 0;
             for (at, within) in within.as_flattened().as_chunks::<MANY>().0.iter().enumerate() {
                 let first = at * MANY;
@@ -279,83 +296,21 @@ impl<'a> Crowd<'a> {
                 // SAFETY: the kernel was chosen for this processor.
                 passed += unsafe { K::marked(within, self.len - first, lanes, first as u32, numbers) };
             }
+            if passed == 0 {
+                continue;
+            }
+            let groups = extent.line_groups::<K>(line);
             for at in self.passed[..passed].iter().map(|at| *at as usize) {
                 let mut lanes = within.as_flattened()[at] & lanes;
                 while lanes != 0 {
-                    let group = extent.group_in_line::<K>(groups, lanes.trailing_zeros() as usize);
+                    self.fresh.push((self.queries[at].query, groups.group(lanes.trailing_zeros() as usize)));
                     lanes &= lanes - 1;
-                    self.kept.push((self.queries[at].query, group));
                 }
             }
-        }
-    }
-}
-
-/// Judges candidates in the order of their codes: a line is read once for all who want it, and its neighbours follow,
-/// instead of a walk all over memory for each.
-struct Judge<'a> {
-    hamming: &'a Hamming,
-    queries: &'a [Code],
-    radius: u32,
-    kept: &'a [(u32, u32)],
-    found: &'a mut Vec<Found>,
-}
-
-impl WithKernel for Judge<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with<K: Kernel>(self) {
-        let Self { hamming, queries, radius, kept, found } = self;
-        let order = by_region(kept);
-        let mut same = Vec::new();
-        for (at, &(query, group)) in order.iter().enumerate() {
-            if let Some(&(query, group)) = order.get(at + WAITING) {
-                prefetch(hamming.codes.front(group));
-                prefetch(std::ptr::from_ref(&queries[query as usize]).cast());
-            }
-            hamming.codes.judge::<K>(group, &queries[query as usize], radius, &mut same);
-            // Hardly ever; an empty drain for each candidate would be a call of its own.
-            if !same.is_empty() {
-                found.extend(same.drain(..).map(|(number, distance)| (query, number, distance)));
+            if self.fresh.len() >= FRESH {
+                candidates.add(&self.fresh);
+                self.fresh.clear();
             }
         }
-    }
-}
-
-/// Candidates in the order of the region of memory that their group stands in.
-fn by_region(kept: &[(u32, u32)]) -> Vec<(u32, u32)> {
-    let region = |group: u32| (group / REGION_GROUPS) as usize;
-    let regions = kept.iter().map(|(_, group)| region(*group) + 1).max().unwrap_or(0);
-    let mut next = vec![0usize; regions + 1];
-    for (_, group) in kept {
-        next[region(*group) + 1] += 1;
-    }
-    for at in 0..regions {
-        next[at + 1] += next[at];
-    }
-    let mut order = vec![(0, 0); kept.len()];
-    for &(query, group) in kept {
-        let place = &mut next[region(group)];
-        order[*place] = (query, group);
-        *place += 1;
-    }
-    order
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn candidates_are_ordered_by_region_and_none_is_lost() {
-        let kept: Vec<(u32, u32)> = (0..5000u32).map(|n| (n, n.wrapping_mul(2_654_435_761) >> 8)).collect();
-        let order = by_region(&kept);
-        assert!(order.windows(2).all(|pair| pair[0].1 / REGION_GROUPS <= pair[1].1 / REGION_GROUPS));
-        let (mut a, mut b) = (kept, order);
-        a.sort_unstable();
-        b.sort_unstable();
-        assert_eq!(a, b);
-        assert!(by_region(&[]).is_empty());
     }
 }

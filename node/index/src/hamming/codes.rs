@@ -14,7 +14,7 @@
 
 use super::kernel::Kernel;
 use super::memory::Segments;
-use super::permutation::{Code, distance};
+use super::permutation::{Code, Front, distance, front};
 use crate::posting::EMPTY;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -106,6 +106,17 @@ impl Codes {
         unsafe { &*words.add(at * GROUP as usize + lane) }
     }
 
+    /// Which codes of a group have fronts within the radius of a query's: bit j for the j-th.
+    #[inline(always)]
+    pub(crate) fn near<K: Kernel>(&self, group: u32, query: &Front, radius: u32) -> u32 {
+        // An entry may be published a moment before its group counts, and a forged file may name any.
+        if group >= self.end().div_ceil(GROUP) {
+            return 0;
+        }
+        // SAFETY: groups below the end are reserved; a group's front is 64 bytes, aligned to 64.
+        unsafe { K::front_within(self.front(group), query, radius) }
+    }
+
     /// Appends number and distance of every standing code of the group within the radius.
     #[inline(always)]
     pub(crate) fn judge<K: Kernel>(
@@ -115,12 +126,20 @@ impl Codes {
         radius: u32,
         found: &mut Vec<(u32, u16)>,
     ) {
-        // An entry may be published a moment before its group counts, and a forged file may name any.
-        if group >= self.end().div_ceil(GROUP) {
-            return;
-        }
-        // SAFETY: groups below the end are reserved; a group's front is 64 bytes, aligned to 64.
-        let mut near = unsafe { K::front_within(self.front(group), query, radius) };
+        let near = self.near::<K>(group, &front(query), radius);
+        self.measure(group, near, query, radius, found);
+    }
+
+    /// Appends number and distance of those standing codes of the group that are marked in `near` and within the radius.
+    #[inline(always)]
+    pub(crate) fn measure(
+        &self,
+        group: u32,
+        mut near: u32,
+        query: &Code,
+        radius: u32,
+        found: &mut Vec<(u32, u16)>,
+    ) {
         while near != 0 {
             let number = group * GROUP + near.trailing_zeros();
             near &= near - 1;

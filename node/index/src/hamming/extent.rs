@@ -33,11 +33,23 @@ const FILLERS_MAX: u32 = 8;
 /// The largest gap that low bits can show.
 const GAP_MAX: u32 = u16::MAX as u32;
 
-/// Of the descents marked in `mask`, those in lanes 2 to `lane`: lane 1 is the first entry and has no predecessor.
-#[inline(always)]
-pub(crate) fn wraps_of_mask(mask: u32, lane: usize) -> u32 {
-    let up_to = (2u64 << lane) - 1;
-    (mask & up_to as u32 & !0b11).count_ones()
+/// The group numbers of a line.
+#[derive(Clone, Copy)]
+pub(crate) struct LineGroups<'a> {
+    lanes: &'a [AtomicU16; LINE],
+    /// Where the low bits descend. Lane 1 is the first entry and has no predecessor.
+    descents: u32,
+}
+
+impl LineGroups<'_> {
+    /// The group of the published entry in lane `lane`.
+    #[inline(always)]
+    pub(crate) fn group(&self, lane: usize) -> u32 {
+        let up_to = (2u64 << lane) - 1;
+        let wraps = (self.descents & up_to as u32).count_ones();
+        let high = u32::from(self.lanes[0].load(Ordering::Relaxed)) + wraps;
+        high << 16 | u32::from(self.lanes[lane % LINE].load(Ordering::Relaxed))
+    }
 }
 
 /// An entry: the next part's bits, and the group to judge.
@@ -183,19 +195,16 @@ impl Extent {
     /// The group of a published entry.
     #[inline(always)]
     pub(crate) fn group<K: Kernel>(&self, slot: usize) -> u32 {
-        self.group_in_line::<K>(self.group_address(slot / LINE * LINE), slot % LINE)
+        self.line_groups::<K>(slot / LINE).group(slot % LINE)
     }
 
-    /// The group of the entry in lane `lane` of a line of groups; `line` is the [address](Self::group_address) of its
-    /// first slot.
+    /// The groups of a line, of which only those of published entries may be asked for.
     #[inline(always)]
-    pub(crate) fn group_in_line<K: Kernel>(&self, line: *const u8, lane: usize) -> u32 {
-        // SAFETY: the slot is published, so its line of groups lies in the extent; fingerprints stand before it, and
+    pub(crate) fn line_groups<K: Kernel>(&self, line: usize) -> LineGroups<'_> {
+        let start = self.group_address(line * LINE);
+        // SAFETY: the line has published slots, so its groups lie in the extent; fingerprints stand before them, and
         // a short last line reads into what follows the extent, which the constructor's caller promised.
-        let wraps = unsafe { K::wraps(line, lane) };
-        let low = self.lane(line, lane).load(Ordering::Relaxed);
-        let high = u32::from(self.lane(line, 0).load(Ordering::Relaxed)) + wraps;
-        high << 16 | u32::from(low)
+        unsafe { LineGroups { lanes: &*start.cast(), descents: K::descents(start) & !0b11 } }
     }
 
     /// All entries, in order, fillers and repeats included.
@@ -209,6 +218,12 @@ impl Extent {
     /// Capacity in units, as the headers say.
     pub(crate) fn units(&self) -> usize {
         capacity_units(self.start)
+    }
+
+    /// Whether there is no room behind the last slot. Not for an empty one.
+    #[inline(always)]
+    pub(crate) fn is_full(&self) -> bool {
+        self.len() == self.units() * UNIT_SLOTS
     }
 
     #[inline(always)]
@@ -322,6 +337,10 @@ impl ExtentMut {
 
     #[inline(always)]
     fn try_push<K: Kernel>(&mut self, entry: Entry) -> bool {
+        // Said first, because a full main is common and its last group need not be fetched then.
+        if !self.has_room(1) {
+            return false;
+        }
         loop {
             if self.len.is_multiple_of(LINE) {
                 if !self.has_room(2) {

@@ -6,6 +6,7 @@
 //! pages each would cost a walk of the page tables as well.
 
 use std::alloc::Layout;
+use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -35,6 +36,45 @@ impl Region {
 
     pub(crate) fn start(&self) -> *mut u8 {
         self.start.as_ptr()
+    }
+}
+
+/// What zeroed memory is a value of.
+///
+/// # Safety
+/// Bytes that are all zero are a value of the type, and its alignment is at most [`HUGE_PAGE_BYTES`].
+pub(crate) unsafe trait Plain: Copy {}
+
+// SAFETY: an integer.
+unsafe impl Plain for u32 {}
+// SAFETY: integers.
+unsafe impl Plain for [u64; 2] {}
+
+/// A row of values in memory of its own, in huge pages where it is long: for what is walked about in at random.
+#[derive(Debug)]
+pub(crate) struct Row<T> {
+    region: Region,
+    count: usize,
+    values: PhantomData<T>,
+}
+
+impl<T: Plain> Row<T> {
+    /// `count` zeros.
+    pub(crate) fn zeroed(count: usize) -> Self {
+        Self { region: Region::zeroed((count * size_of::<T>()).max(1)), count, values: PhantomData }
+    }
+
+    #[inline(always)]
+    pub(crate) fn as_slice(&self) -> &[T] {
+        // SAFETY: the region has room for so many, aligned to huge pages, and is this value's alone; it began as zeros,
+        // which are values, and only values were written since.
+        unsafe { std::slice::from_raw_parts(self.region.start().cast(), self.count) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [T] {
+        // SAFETY: as above, and the row is borrowed exclusively.
+        unsafe { std::slice::from_raw_parts_mut(self.region.start().cast(), self.count) }
     }
 }
 

@@ -13,6 +13,15 @@ pub(crate) const PARTS: usize = 16;
 /// A permuted 256-bit value as four words; part p is bits 16·(p mod 4) of word p / 4.
 pub(crate) type Code = [u64; 4];
 
+/// The first half of a code, which decides nearly always whether another is near.
+pub(crate) type Front = [u64; 2];
+
+/// The front of a code.
+#[inline(always)]
+pub(crate) fn front(code: &Code) -> Front {
+    [code[0], code[1]]
+}
+
 /// Part `part` of a code, taken in a ring.
 #[inline(always)]
 pub(crate) fn part(code: &Code, part: usize) -> u16 {

@@ -17,9 +17,10 @@ use super::extent::{Entry, Extent, ExtentMut, UNIT_BYTES, units_for};
 use super::kernel::Kernel;
 use super::memory::{HUGE_PAGE_BYTES, Region, Segments};
 use super::permutation::PARTS;
+use super::probe::prefetch;
 use crossbeam_epoch::Guard;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Buckets in a table.
@@ -129,6 +130,12 @@ impl Tables {
         std::ptr::from_ref(self.main(table, key)).cast()
     }
 
+    /// Where the word of a bucket's overflow stands, which readers rarely and the writer often wants.
+    #[inline(always)]
+    pub(crate) fn overflow_address(&self, table: usize, key: u16) -> *const u8 {
+        std::ptr::from_ref(self.overflow(table, key)).cast()
+    }
+
     /// A bucket as it is published now. Asks again only if a pass moved the bucket in the meantime.
     #[inline(always)]
     pub(crate) fn view<'g>(&'g self, table: usize, key: u16, _guard: &'g Guard) -> BucketView {
@@ -221,7 +228,9 @@ struct TableWriter {
     segments: Vec<u32>,
     /// Counts passes; an extent retired before a pass must not be used after it.
     generation: u64,
-    recycled: Arc<Mutex<Recycled>>,
+    recycled: Recycled,
+    /// Retired extents on their way back through the collector.
+    returned: Arc<Returned>,
     retired: Vec<(u32, usize)>,
     main_slots: u64,
     overflow_slots: u64,
@@ -231,8 +240,22 @@ struct TableWriter {
 /// Extents that can be used again, by units.
 #[derive(Debug, Default)]
 struct Recycled {
-    generation: u64,
     by_units: Vec<Vec<u32>>,
+}
+
+/// Extents that no reader can be in any more, for the writer to take.
+#[derive(Debug, Default)]
+struct Returned {
+    /// There are some: the writer asks with every new extent, and a lock would cost more than all else there.
+    any: AtomicBool,
+    batches: Mutex<Vec<RetiredBatch>>,
+}
+
+/// Extents, and the table's generation when they were retired.
+#[derive(Debug)]
+struct RetiredBatch {
+    generation: u64,
+    extents: Vec<(u32, usize)>,
 }
 
 /// A pass under way: buckets below `next` are moved.
@@ -388,9 +411,7 @@ impl TableWriter {
 
     fn start_pass(&mut self) {
         self.generation += 1;
-        let mut recycled = self.recycled.lock().unwrap_or_else(PoisonError::into_inner);
-        *recycled = Recycled { generation: self.generation, by_units: Vec::new() };
-        drop(recycled);
+        self.recycled = Recycled::default();
         self.retired.clear();
         (self.bump, self.bump_end) = (0, 0);
         (self.main_slots, self.overflow_slots) = (0, 0);
@@ -450,14 +471,18 @@ impl TableWriter {
     }
 
     fn allocate(&mut self, shared: &Tables, pool: &Mutex<Pool>, units: usize) -> (u32, *mut u8) {
-        let recycled = self.recycled.lock().unwrap_or_else(PoisonError::into_inner).take(units);
-        let unit = recycled.unwrap_or_else(|| self.bump(shared, pool, units));
+        if self.returned.any.load(Ordering::Acquire) {
+            self.take_returned();
+        }
+        let unit = self.recycled.take(units).unwrap_or_else(|| self.bump(shared, pool, units));
         (unit, shared.start(unit))
     }
 
     fn bump(&mut self, shared: &Tables, pool: &Mutex<Pool>, units: usize) -> u32 {
         if (self.bump_end - self.bump) as usize >= units {
             self.bump += units as u32;
+            // The next one is written soon.
+            prefetch(shared.start(self.bump));
             return self.bump - units as u32;
         }
         let segments = (units + 1).div_ceil(SEGMENT_UNITS);
@@ -518,14 +543,33 @@ impl TableWriter {
         self.retired.push(extent);
         if self.retired.len() == RETIRED_BATCH {
             let batch = std::mem::take(&mut self.retired);
-            let (recycled, generation) = (Arc::clone(&self.recycled), self.generation);
-            guard.defer(move || {
-                let mut recycled = recycled.lock().unwrap_or_else(PoisonError::into_inner);
-                if recycled.generation == generation {
-                    batch.into_iter().for_each(|(unit, units)| recycled.put(unit, units));
-                }
-            });
+            let (returned, generation) = (Arc::clone(&self.returned), self.generation);
+            guard.defer(move || returned.put(RetiredBatch { generation, extents: batch }));
         }
+    }
+
+    #[cold]
+    fn take_returned(&mut self) {
+        for batch in self.returned.take() {
+            // What was retired before the last pass lies in segments that went as a whole.
+            if batch.generation == self.generation {
+                batch.extents.into_iter().for_each(|(unit, units)| self.recycled.put(unit, units));
+            }
+        }
+    }
+}
+
+impl Returned {
+    fn put(&self, batch: RetiredBatch) {
+        let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        batches.push(batch);
+        self.any.store(true, Ordering::Release);
+    }
+
+    fn take(&self) -> Vec<RetiredBatch> {
+        let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        self.any.store(false, Ordering::Relaxed);
+        std::mem::take(&mut batches)
     }
 }
 

@@ -7,7 +7,7 @@
 use super::Hamming;
 use super::codes::GROUP;
 use super::extent::{Entry, Notes, Sink};
-use super::kernel::{Kernel, WithKernel, dispatch};
+use super::kernel::{Kernel, LINE, WithKernel, dispatch};
 use super::permutation::{Code, PARTS, part};
 use super::probe::{prefetch, prefetch_lines};
 use super::tables::{BUCKETS, BucketView, TablesWriter};
@@ -314,6 +314,7 @@ impl WithKernel for Find<'_> {
         // directory, then an extent's first line, which says where its groups stand, then the groups.
         for table in 0..PARTS {
             prefetch(shared.tables.address(table, part(code, table)));
+            prefetch(shared.tables.overflow_address(table, part(code, table)));
         }
         let views: [BucketView; PARTS] = std::array::from_fn(|table| {
             let view = shared.tables.view(table, part(code, table), guard);
@@ -325,8 +326,10 @@ impl WithKernel for Find<'_> {
         });
         let (table, view) = views.iter().enumerate().min_by_key(|(_, view)| view.slots())?;
         prefetch_lines(view);
-        for extent in views.iter().filter_map(BucketView::last) {
-            prefetch(extent.group_address(extent.len() - 1));
+        for extent in views.iter().filter_map(BucketView::last).filter(|extent| !extent.is_full()) {
+            let groups = extent.group_address((extent.len() - 1) / LINE * LINE);
+            prefetch(groups);
+            prefetch(groups.wrapping_add(2 * LINE - 1));
         }
         let mut same = Same { shared, code, found: Vec::new() };
         let mut notes = Notes::new();

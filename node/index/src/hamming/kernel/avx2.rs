@@ -1,6 +1,6 @@
 //! AVX2: sixteen fingerprints at a time.
 
-use super::{Code, Kernel};
+use super::{Front, Kernel};
 use core::arch::x86_64::*;
 
 /// AVX2 and POPCNT.
@@ -22,7 +22,7 @@ impl Kernel for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn front_within(front: *const u8, query: &Code, radius: u32) -> u32 {
+    unsafe fn front_within(front: *const u8, query: &Front, radius: u32) -> u32 {
         // SAFETY: 64 readable bytes and AVX2 are the caller's promise.
         unsafe {
             let first = _mm256_loadu_si256(front.cast());
@@ -36,7 +36,7 @@ impl Kernel for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn wraps(line: *const u8, lane: usize) -> u32 {
+    unsafe fn descents(line: *const u8) -> u32 {
         // SAFETY: 64 readable bytes, the two before them and AVX2 are the caller's promise. Signed comparison orders
         // unsigned numbers once their top bits are flipped.
         unsafe {
@@ -45,7 +45,7 @@ impl Kernel for Avx2 {
             let low = _mm256_cmpgt_epi16(load(line.sub(2)), load(line));
             let high = _mm256_cmpgt_epi16(load(line.add(30)), load(line.add(32)));
             let packed = _mm256_permute4x64_epi64(_mm256_packs_epi16(low, high), 0b11_01_10_00);
-            super::super::extent::wraps_of_mask(_mm256_movemask_epi8(packed).cast_unsigned(), lane)
+            _mm256_movemask_epi8(packed).cast_unsigned()
         }
     }
 }

@@ -1,6 +1,6 @@
 //! AVX-512: a whole line of thirty-two fingerprints at a time, with and without the popcount instructions.
 
-use super::{Asking, Code, FEW, Kernel, MANY};
+use super::{Asking, FEW, Front, Kernel, MANY};
 use core::arch::x86_64::*;
 
 /// AVX-512 F, BW, VL and DQ.
@@ -71,7 +71,7 @@ impl Kernel for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn front_within(front: *const u8, query: &Code, radius: u32) -> u32 {
+    unsafe fn front_within(front: *const u8, query: &Front, radius: u32) -> u32 {
         // SAFETY: 64 readable bytes and AVX-512BW are the caller's promise.
         unsafe {
             let lanes = front_differences(front, query);
@@ -86,13 +86,13 @@ impl Kernel for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn wraps(line: *const u8, lane: usize) -> u32 {
+    unsafe fn descents(line: *const u8) -> u32 {
         // SAFETY: 64 readable bytes and AVX-512BW are the caller's promise.
         unsafe {
             let here = _mm512_loadu_si512(line.cast());
             // Lane j - 1 in lane j, without touching the cache line before.
             let before = _mm512_permutexvar_epi16(_mm512_load_si512(LANE_BEFORE.0.as_ptr().cast()), here);
-            super::super::extent::wraps_of_mask(_mm512_cmplt_epu16_mask(here, before), lane)
+            _mm512_cmplt_epu16_mask(here, before)
         }
     }
 }
@@ -135,15 +135,15 @@ impl Kernel for Avx512Popcnt {
     }
 
     #[inline(always)]
-    unsafe fn front_within(front: *const u8, query: &Code, radius: u32) -> u32 {
+    unsafe fn front_within(front: *const u8, query: &Front, radius: u32) -> u32 {
         // SAFETY: 64 readable bytes and AVX-512VPOPCNTDQ are the caller's promise.
         unsafe { sums_within(_mm512_popcnt_epi64(front_differences(front, query)), radius) }
     }
 
     #[inline(always)]
-    unsafe fn wraps(line: *const u8, lane: usize) -> u32 {
+    unsafe fn descents(line: *const u8) -> u32 {
         // SAFETY: the caller's promise covers the smaller instruction set.
-        unsafe { Avx512::wraps(line, lane) }
+        unsafe { Avx512::descents(line) }
     }
 }
 
@@ -187,7 +187,7 @@ unsafe fn differences(line: *const u8, fingerprint: u16) -> __m512i {
 /// # Safety
 /// 64 bytes are readable at `front`, and the processor has AVX-512F.
 #[inline(always)]
-unsafe fn front_differences(front: *const u8, query: &Code) -> __m512i {
+unsafe fn front_differences(front: *const u8, query: &Front) -> __m512i {
     // SAFETY: the caller's promise.
     unsafe {
         let first = _mm512_set1_epi64(query[0].cast_signed());

@@ -24,7 +24,7 @@ pub(crate) use scalar::Scalar;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use {avx2::Avx2, avx512::Avx512, avx512::Avx512Popcnt};
 
-use super::permutation::Code;
+use super::permutation::Front;
 
 /// Fingerprints in a line.
 pub(crate) const LINE: usize = 32;
@@ -91,14 +91,14 @@ pub(crate) trait Kernel: Copy {
     ///
     /// # Safety
     /// 64 bytes, aligned to 64, are readable at `front`, and the processor has the kernel's instructions.
-    unsafe fn front_within(front: *const u8, query: &Code, radius: u32) -> u32;
+    unsafe fn front_within(front: *const u8, query: &Front, radius: u32) -> u32;
 
-    /// How many of lanes 2 to `lane` of a line of group numbers are below the lane before them.
+    /// Bit j is set if lane j of a line of group numbers is below the lane before it; bit 0 is anything.
     ///
     /// # Safety
     /// 64 bytes are readable at `line` and the two bytes before it, and the processor has the kernel's
     /// instructions.
-    unsafe fn wraps(line: *const u8, lane: usize) -> u32;
+    unsafe fn descents(line: *const u8) -> u32;
 }
 
 /// An instruction set that the index can be told to use.

@@ -2,7 +2,7 @@
 //!
 //! Reads are atomic, so that the twin is free of data races by the letter and can run under Miri.
 
-use super::{Code, Kernel, LINE};
+use super::{Front, Kernel, LINE};
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 /// No instructions beyond the target's baseline.
@@ -27,7 +27,7 @@ impl Kernel for Scalar {
     }
 
     #[inline(always)]
-    unsafe fn front_within(front: *const u8, query: &Code, radius: u32) -> u32 {
+    unsafe fn front_within(front: *const u8, query: &Front, radius: u32) -> u32 {
         // SAFETY: the caller's promise; atomics may be shared with a writer.
         let words = unsafe { &*front.cast::<[AtomicU64; 8]>() };
         let bits = |at: usize, query: u64| (words[at].load(Ordering::Relaxed) ^ query).count_ones();
@@ -37,10 +37,10 @@ impl Kernel for Scalar {
     }
 
     #[inline(always)]
-    unsafe fn wraps(line: *const u8, lane: usize) -> u32 {
+    unsafe fn descents(line: *const u8) -> u32 {
         // SAFETY: the caller's promise.
         let lanes = unsafe { lanes(line) };
-        let below = |at: &usize| lanes[*at].load(Ordering::Relaxed) < lanes[*at - 1].load(Ordering::Relaxed);
-        (2..=lane).filter(below).count() as u32
+        let below = |at: usize| lanes[at].load(Ordering::Relaxed) < lanes[at - 1].load(Ordering::Relaxed);
+        (1..LINE).fold(0, |mask, at| mask | u32::from(below(at)) << at)
     }
 }

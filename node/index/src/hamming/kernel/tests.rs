@@ -1,5 +1,6 @@
 //! Every kernel that this processor has, against the scalar twin, on random and on hostile lines.
 
+use super::super::permutation::front;
 use super::{Asking, FEW, Instructions, Kernel, LINE, MANY, Scalar, WithKernel, dispatch};
 use crate::random::Random;
 
@@ -52,8 +53,8 @@ impl WithKernel for Ask<'_> {
                     K::line_within::<4>(line, self.fingerprint),
                     K::line_within::<5>(line, self.fingerprint),
                 ],
-                K::front_within(line, &self.query, self.radius),
-                K::wraps(line, self.lane),
+                K::front_within(line, &front(&self.query), self.radius),
+                K::descents(line) & !1,
                 each,
                 marked,
             )
