@@ -28,7 +28,7 @@ pub(super) struct FsckArguments {
 
 pub(super) fn fsck(config: &Config, arguments: &FsckArguments) -> anyhow::Result<ExitCode> {
     let (chain, _) = super::init::load_roster(&config.roster_file(), None)?;
-    let store = Store::open(&config.database_dir()).context("database (is the node still running?)")?;
+    let store = super::database::open(config).context("database (is the node still running?)")?;
     let store = Arc::new(store);
     let lock = LockFile::open(&config.lock_file())
         .with_context(|| format!("lock file {}", config.lock_file().display()))?;

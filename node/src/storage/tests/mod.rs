@@ -10,6 +10,7 @@ mod proofs;
 mod rot;
 mod salvage;
 mod scrub;
+mod wal;
 
 use super::Store;
 use hashpact_core::effect::{
