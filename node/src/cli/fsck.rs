@@ -130,7 +130,7 @@ fn to_json(report: &FsckReport, snapshot: &Snapshot) -> serde_json::Value {
         .collect();
     let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
     serde_json::json!({
-        "clean": report.is_clean(), "faults": report.faults, "notices": report.notices, "logs": logs, "problems": problems,
+        "clean": report.is_clean(), "faults": report.faults, "notices": report.notices, "ahead": report.ahead, "logs": logs, "problems": problems,
         "snapshot": snapshot.to_json(),
     })
 }

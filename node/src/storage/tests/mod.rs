@@ -4,6 +4,7 @@ mod batch;
 mod damage;
 mod fsck;
 mod fsck_facts;
+mod fsck_priority;
 mod lock;
 mod missing;
 mod proofs;
