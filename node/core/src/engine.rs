@@ -35,6 +35,7 @@ use crate::witness::{Asker, Cosigner};
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LogId, Root};
 use hashpact_protocol::keys::{PublicKey, SecretKey};
+use hashpact_protocol::leaf::Kind;
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::roster::{MemberId, Roster, RosterChain, quorum};
 use hashpact_protocol::wire::{Announce, HeadNote, Hello, Request};
@@ -471,7 +472,13 @@ impl Engine {
             changes.extend(fold(&mut self.view, author, *index, &entry.leaf, &entry.payload));
         }
         self.out.view(changes);
-        self.out.push(Effect::Folded { log: author.log, counts: self.view.counts(&author.log) });
+        let ahead = self.logs.get(&author.log).map_or(0, |log| log.ahead().count() as u64);
+        self.out.push(Effect::Folded { log: author.log, counts: self.view.counts(&author.log), ahead });
+        let receipt = Some(&Kind::Receipt.code());
+        if entries.iter().any(|(_, entry)| entry.leaf.get(4) == receipt) {
+            let (member, stated) = (author.member.clone(), self.view.receipts_of(&author.member));
+            self.out.push(Effect::Receipted { member, stated: stated.cloned().collect() });
+        }
     }
 
     fn announce(&mut self, now_ms: u64) {

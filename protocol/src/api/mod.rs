@@ -38,9 +38,9 @@ pub use matching::{
     QuerySignal,
 };
 pub use node::{
-    BackupResponse, CatchUp, CosignedStatus, ErrorBody, ErrorDetail, EvidenceJson, EvidenceResponse, LogJson,
-    LogStatus, LogsResponse, MemberJson, MembersResponse, PeerStatus, ReadyResponse, ScrubPlace, ScrubStatus,
-    StatusResponse,
+    BackupResponse, CatchUp, CosignedStatus, ErrorBody, ErrorDetail, EvidenceJson, EvidenceResponse,
+    HoldingStatus, LogJson, LogStatus, LogsResponse, MemberJson, MembersResponse, PeerStatus, ReadyResponse,
+    ReceiptStatus, ScrubPlace, ScrubStatus, StatusResponse,
 };
 pub use records::{
     ContributeQuery, ContributeRequest, NewRecord, NewSignal, Receipt, Receipts, RecordJson, RecordsPage,
