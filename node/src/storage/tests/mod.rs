@@ -7,6 +7,7 @@ mod fsck_facts;
 mod fsck_priority;
 mod lock;
 mod missing;
+mod older;
 mod proofs;
 mod rot;
 mod salvage;
