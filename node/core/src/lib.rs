@@ -19,6 +19,7 @@ pub mod append;
 mod cosigning;
 pub mod effect;
 pub mod engine;
+pub mod erasing;
 pub mod event;
 pub mod follow;
 mod forks;

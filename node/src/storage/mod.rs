@@ -22,6 +22,8 @@
 //! | `heads`, `tiles`, `places` | | a node that stops or serves proofs that fail | a rebuild |
 //! | `notes`, `cards` | | older signed facts | asking peers again |
 //! | `cosigned`, `quorum`, `evidence` | log | hides evidence; see `facts` | the right to cosign; asking peers again |
+//! | `erased`, `purging` | log, index | bytes that are not destroyed | the same, until a rebuild |
+//! | `seen` | log, index | bytes destroyed too early or too late | waits that start anew |
 //! | `idempotency` | caller's key | a wrong receipt, visible as such | duplicate records on retry |
 //! | `meta` | | none that the lock file does not catch | the database |
 //!
@@ -32,6 +34,7 @@ mod cards;
 mod checkpoint;
 mod codec;
 mod compact;
+mod erase;
 mod error;
 mod facts;
 pub mod fsck;
@@ -80,7 +83,7 @@ use std::sync::{Mutex, RwLock};
 const MARKER: &str = "CURRENT";
 
 /// Every column family of the schema; `default` is RocksDB's own and stays empty.
-const FAMILIES: [(&str, Shape); 15] = [
+const FAMILIES: [(&str, Shape); 18] = [
     ("default", Shape::Small),
     (meta::FAMILY, meta::SHAPE),
     (heads::FAMILY, heads::SHAPE),
@@ -96,10 +99,21 @@ const FAMILIES: [(&str, Shape); 15] = [
     (facts::COSIGNED, facts::SHAPE),
     (facts::QUORUM, facts::SHAPE),
     (facts::EVIDENCE, facts::SHAPE),
+    (erase::ERASED, erase::SHAPE),
+    (erase::PURGING, erase::SHAPE),
+    (erase::SEEN, erase::SHAPE),
 ];
 
 /// Families that came later: a database without them is opened, and has them from then on.
-const ADDED: [&str; 4] = [facts::COSIGNED, facts::QUORUM, facts::EVIDENCE, priority::FAMILY];
+const ADDED: [&str; 7] = [
+    facts::COSIGNED,
+    facts::QUORUM,
+    facts::EVIDENCE,
+    priority::FAMILY,
+    erase::ERASED,
+    erase::PURGING,
+    erase::SEEN,
+];
 
 /// The database of one node.
 pub struct Store {

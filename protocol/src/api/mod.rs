@@ -38,12 +38,12 @@ pub use matching::{
     QuerySignal,
 };
 pub use node::{
-    BackupResponse, CatchUp, CosignedStatus, ErrorBody, ErrorDetail, EvidenceJson, EvidenceResponse,
-    HoldingStatus, LogJson, LogStatus, LogsResponse, MemberJson, MembersResponse, PeerStatus, ReadyResponse,
-    ReceiptStatus, ScrubPlace, ScrubStatus, StatusResponse,
+    BackupResponse, CatchUp, CosignedStatus, ErasureStatus, ErrorBody, ErrorDetail, EvidenceJson,
+    EvidenceResponse, HoldingStatus, LogJson, LogStatus, LogsResponse, MemberJson, MembersResponse,
+    PeerStatus, ReadyResponse, ReceiptStatus, ScrubPlace, ScrubStatus, StatusResponse,
 };
 pub use records::{
     ContributeQuery, ContributeRequest, NewRecord, NewSignal, Receipt, Receipts, RecordJson, RecordsPage,
     RecordsQuery, SignalJson, SourceJson, StatementJson,
 };
-pub use statements::{OpinionRequest, RetractionRequest};
+pub use statements::{ErasureRequest, OpinionRequest, RetractionRequest};

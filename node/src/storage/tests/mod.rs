@@ -2,6 +2,7 @@
 
 mod batch;
 mod damage;
+mod erase;
 mod fsck;
 mod fsck_facts;
 mod fsck_priority;

@@ -10,7 +10,6 @@ use crate::storage::{LockFile, Store};
 use hashpact_core::effect::{AheadBatch, Fact, FactWrite, HeldFacts, LockState, StoredEntry, StoredPayload};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::leaf::{EntryLeaf, read_leaf};
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -154,7 +153,7 @@ fn opens_and_goes_on(dir: &Path) {
     let expected = HeldFacts {
         cosigned: [(other.log, (OTHER, other.frontier.root()))].into(),
         quorum_heads: [(other.log, other.note())].into(),
-        evidence: BTreeMap::new(),
+        ..HeldFacts::default()
     };
     assert_eq!(facts, expected);
     assert_eq!(store.cards().expect("readable"), [("south".to_owned(), b"card".to_vec())]);
