@@ -385,8 +385,9 @@ impl Driver {
             }
             Effect::Answer { request, answer } => self.submitted(request, answer),
             Effect::View(changes) => self.lookup.apply(&changes),
+            Effect::Folded { log, counts, ahead } => self.lookup.set_folded(log, counts, ahead),
+            Effect::Receipted { member, stated } => self.lookup.set_receipts(member, stated),
             Effect::Erasures(counts) => self.lookup.set_erasures(counts),
-            Effect::Folded { log, counts } => self.lookup.set_counts(log, counts),
             Effect::Health(health) => self.show_health(health),
             Effect::Misbehaviour { peer, rule } => {
                 warn!(peer.id = %peer, rule, "a peer broke a rule");

@@ -30,11 +30,12 @@ pub use restored::LogExtent;
 
 use hashpact_core::effect::{CosignedHead, ErasureCounts, ForkedLog, IndexChange, PublishedHead, ViewChange};
 use hashpact_core::health::{Completeness, Health};
-use hashpact_core::view::{Block, FoldCounts, Numbers, RecordView, Standing};
+use hashpact_core::view::{Block, FoldCounts, Numbers, RecordView, Standing, StatedHolding};
 use hashpact_index::{IndexStats, MatchIndex};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId, hex_encode, sha256};
 use hashpact_protocol::record::{SignalType, Vocabulary as _};
+use hashpact_protocol::roster::MemberId;
 use progress::Progress;
 use proof::index_changes;
 use restored::Restored;
@@ -69,7 +70,9 @@ struct State {
     health: Health,
     loaded: bool,
     heads: BTreeMap<LogId, PublishedHead>,
-    counts: BTreeMap<LogId, FoldCounts>,
+    /// With how many entries beyond the log's end count already.
+    folded: BTreeMap<LogId, (FoldCounts, u64)>,
+    receipts: BTreeMap<MemberId, Vec<StatedHolding>>,
     cosigned: BTreeMap<LogId, CosignedHead>,
     forked: BTreeMap<LogId, ForkedLog>,
     view_name: String,
@@ -130,7 +133,8 @@ impl Lookup {
                 },
                 loaded: false,
                 heads: BTreeMap::new(),
-                counts: BTreeMap::new(),
+                folded: BTreeMap::new(),
+                receipts: BTreeMap::new(),
                 cosigned: BTreeMap::new(),
                 forked: BTreeMap::new(),
                 view_name: view_name(&BTreeMap::new()),
@@ -251,14 +255,32 @@ impl Lookup {
 
     /// Remembers what became of a log's entries. Called after the view changes of these entries: an
     /// index snapshot is said to know as many.
-    pub fn set_counts(&self, log: LogId, counts: FoldCounts) {
-        write(&self.state).counts.insert(log, counts);
+    /// `ahead` are entries beyond the log's end that count already.
+    pub fn set_folded(&self, log: LogId, counts: FoldCounts, ahead: u64) {
+        write(&self.state).folded.insert(log, (counts, ahead));
     }
 
     /// What became of a log's entries.
     #[must_use]
     pub fn counts(&self, log: &LogId) -> FoldCounts {
-        read(&self.state).counts.get(log).copied().unwrap_or_default()
+        self.folded(log).0
+    }
+
+    /// The same, and how many entries beyond the log's end count already.
+    #[must_use]
+    pub fn folded(&self, log: &LogId) -> (FoldCounts, u64) {
+        read(&self.state).folded.get(log).copied().unwrap_or_default()
+    }
+
+    /// Remembers what a member states that it holds, about each log.
+    pub fn set_receipts(&self, member: MemberId, stated: Vec<StatedHolding>) {
+        write(&self.state).receipts.insert(member, stated);
+    }
+
+    /// What members state that they hold.
+    #[must_use]
+    pub fn receipts(&self) -> BTreeMap<MemberId, Vec<StatedHolding>> {
+        read(&self.state).receipts.clone()
     }
 
     /// Whether answers are complete, and why not.

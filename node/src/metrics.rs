@@ -54,6 +54,13 @@ pub struct LogLabel {
     pub log: String,
 }
 
+/// One member.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct MemberLabel {
+    /// Its id.
+    pub member: String,
+}
+
 /// What the scrub counts.
 #[derive(Default)]
 pub struct ScrubMetrics {
@@ -133,6 +140,9 @@ pub struct Metrics {
     log_cosigned_size: Family<LogLabel, Gauge>,
     log_cosigned_time: Family<LogLabel, Gauge>,
     log_forked: Family<LogLabel, Gauge>,
+    log_ahead: Family<LogLabel, Gauge>,
+    receipt_time: Family<MemberLabel, Gauge>,
+    receipt_lacking: Family<MemberLabel, Gauge>,
     /// The scrub.
     pub scrub: ScrubMetrics,
     peers: Gauge,
@@ -166,6 +176,9 @@ impl Default for Metrics {
             log_cosigned_size: Family::default(),
             log_cosigned_time: Family::default(),
             log_forked: Family::default(),
+            log_ahead: Family::default(),
+            receipt_time: Family::default(),
+            receipt_lacking: Family::default(),
             scrub: ScrubMetrics::default(),
             peers: Gauge::default(),
             complete: Gauge::default(),
@@ -197,6 +210,7 @@ impl Default for Metrics {
         registry.register("records", "Records known, whatever their status", metrics.records.clone());
         metrics.register_erasures(&mut registry);
         metrics.register_witness(&mut registry);
+        metrics.register_receipts(&mut registry);
         metrics.register_index(&mut registry);
         metrics.scrub.register(&mut registry);
         Self { registry, ..metrics }
@@ -261,6 +275,41 @@ impl Metrics {
             self.log_cosigned_size.get_or_create(&label).set(number(head.size));
             let oldest_s = head.witnesses.values().min().copied().unwrap_or(0);
             self.log_cosigned_time.get_or_create(&label).set(number(oldest_s));
+        }
+    }
+
+    fn register_receipts(&self, registry: &mut Registry) {
+        registry.register(
+            "log_ahead",
+            "Entries beyond the size held that are in force already, because they overtook a backlog",
+            self.log_ahead.clone(),
+        );
+        registry.register(
+            "receipt_timestamp_seconds",
+            "When a member last stated whose payloads it holds, by its own time, in seconds since 1970",
+            self.receipt_time.clone(),
+        );
+        registry.register(
+            "receipt_lacking",
+            "Payloads that a member states it does not hold, over all logs",
+            self.receipt_lacking.clone(),
+        );
+    }
+
+    fn note_receipts(&self, lookup: &Lookup) {
+        let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        for (log, head) in lookup.heads() {
+            let label = LogLabel { log: head.origin };
+            self.log_ahead.get_or_create(&label).set(number(lookup.folded(&log).1));
+        }
+        for (member, stated) in lookup.receipts() {
+            let Some(newest_ms) = stated.iter().map(|stated| stated.time_ms).max() else { continue };
+            let gaps = stated.iter().flat_map(|stated| &stated.holding.missing);
+            let label = MemberLabel { member: member.to_string() };
+            self.receipt_time.get_or_create(&label).set(number(newest_ms / 1_000));
+            self.receipt_lacking
+                .get_or_create(&label)
+                .set(number(gaps.map(|gap| gap.count).fold(0, u64::saturating_add)));
         }
     }
 
@@ -345,6 +394,7 @@ impl Metrics {
         self.note_index(lookup);
         self.note_erasures(lookup);
         self.note_witness(lookup);
+        self.note_receipts(lookup);
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to a string cannot fail");
         text

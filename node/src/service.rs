@@ -30,6 +30,7 @@ mod audit;
 pub(crate) mod backup;
 mod entry;
 mod matching;
+mod receipts;
 mod roster_log;
 
 pub use audit::{AuditRequest, AuditStream};
@@ -524,11 +525,12 @@ impl Inner {
                 .filter(|log| *log.status != LogStatus::Spare)
                 .map(|log| {
                     let head = heads.get(&log.log_id);
-                    let counts = self.lookup.counts(&log.log_id);
+                    let (counts, ahead) = self.lookup.folded(&log.log_id);
                     api::LogStatus {
                         void: counts.void,
                         opaque: counts.opaque,
                         without_payload: counts.without_payload,
+                        ahead,
                         cosigned: self.cosigned(&log, cosigned.get(&log.log_id)),
                         forked: forked.contains_key(&log.log_id),
                         origin: log.origin,
@@ -537,6 +539,7 @@ impl Inner {
                     }
                 })
                 .collect(),
+            receipts: receipts::status(&self.lookup.receipts(), &roster, &heads),
             peers: roster
                 .members
                 .iter()

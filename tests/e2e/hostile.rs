@@ -284,7 +284,7 @@ fn cases(insider: &Insider, address: &str, seed: u8) -> Result<Vec<Case>> {
         Refused("message_malformed"),
     );
     let mut wrong = Attack::new(address, stranger().seed(), framed(&heads));
-    wrong.protocol = "/hashpact/sync/9";
+    wrong.protocols = &["/hashpact/sync/9"];
     cases.push(Case { name: "another protocol", attack: wrong, fate: CutOff, counted: Nowhere });
     Ok(cases)
 }
@@ -316,6 +316,30 @@ fn still_works(consortium: &Consortium, number: u64) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// A member whose newer node prefers a protocol that nobody else has yet falls back to the one that all have, and is let in.
+#[test]
+fn a_node_that_prefers_a_newer_protocol_is_admitted_in_the_older_one() -> Result<()> {
+    let mut consortium = Consortium::found(&["ash", "birch", "cedar"])?;
+    start_two(&mut consortium)?;
+    let insider = Insider::of(&consortium, 2, "cedar")?;
+    let port = consortium.nodes[0].peer_port;
+    let (now, own) = (now_s()?, &insider.keys);
+    for (later, address) in
+        [format!("/ip4/127.0.0.1/tcp/{port}"), format!("/ip4/127.0.0.1/udp/{port}/quic-v1")]
+            .iter()
+            .enumerate()
+    {
+        let card = insider.card(now + later as u64, now + 3_600, &own.peer, &own.card)?;
+        let hello = frame_of(&Request::Hello(insider.hello(card)))?;
+        let mut newer = Attack::new(address, own.peer.seed(), hello);
+        newer.protocols = &["/hashpact/sync/2", "/hashpact/sync/1"];
+        let seen = block_on(attack_once(newer))?;
+        ensure!(matches!(&seen, Seen::Answer(_)) && refusal(&seen).is_none(), "{address}: {seen:?}");
+    }
+    ensure!(Api::of(&consortium.nodes[0])?.counted_in_all()? == 0, "somebody was blamed");
+    still_works(&consortium, 40)
 }
 
 #[test]

@@ -20,6 +20,15 @@ fn matches(api: &Api, number: u64) -> Result<usize> {
     Ok(answer["results"][0]["matches"].as_array().context("matches")?.len())
 }
 
+/// Entries of a member's log that count at a node before the log has reached them.
+fn ahead(api: &Api, member: &str) -> Result<u64> {
+    let status = api.get("/v1/status")?.ok()?;
+    let logs = status["logs"].as_array().context("logs")?;
+    let of_member =
+        |log: &&Value| log["origin"].as_str().is_some_and(|name| name.contains(&format!("/{member}/")));
+    logs.iter().find(of_member).and_then(|log| log["ahead"].as_u64()).context("the log")
+}
+
 #[test]
 fn a_retraction_behind_a_backlog_acts_at_once_and_after_a_restart() -> Result<()> {
     let mut consortium = Consortium::found(&["ash", "birch"])?;
@@ -59,11 +68,15 @@ fn a_retraction_behind_a_backlog_acts_at_once_and_after_a_restart() -> Result<()
     ensure!(held < total, "{held} of {total} are held");
     ensure!(matches(&apis[1], 0)? == 0, "what overtook is in force after a restart");
     ensure!(matches(&apis[1], 1)? == 1, "and nothing else is withdrawn");
+    ensure!(ahead(&apis[1], "ash")? == 1, "what overtook is told");
+    let told = consortium.nodes[1].hashpact(&["status"])?.stdout;
+    ensure!(told.contains("/ash/1: 1 urgent entry is in force already"), "{told}");
 
     // With its author back, the log reaches it.
     consortium.nodes[0].start()?;
     wait_until("the whole log", || Ok(consortium.nodes[1].held("ash")? == total))?;
     ensure!(matches(&apis[1], 0)? == 0 && matches(&apis[1], 1)? == 1);
+    wait_until("nothing to be ahead of the whole log", || Ok(ahead(&apis[1], "ash")? == 0))?;
     let identity = log_identity(&apis[1], "ash")?;
     let noted = checkpoint(&apis[1], "ash", &identity)?.map(|noted| noted.size());
     ensure!(noted == Some(total), "{noted:?}");
@@ -100,6 +113,18 @@ fn members_state_which_payloads_they_hold_and_anybody_can_show_it() -> Result<()
             Ok(held["member"] == "birch" && held["size"].as_u64() >= Some(1) && held["receipt"].is_string())
         })?;
     }
+    wait_until("status to show it", || {
+        let status = apis[0].get("/v1/status")?.ok()?;
+        let of_birch = &status["receipts"][0];
+        let about_ash = &of_birch["holdings"][0];
+        Ok(of_birch["member"] == "birch"
+            && about_ash["log"].as_str().is_some_and(|log| log.contains("/ash/"))
+            && about_ash["size"].as_u64() >= Some(40)
+            && about_ash["lacking"] == 0)
+    })?;
+    let told = consortium.nodes[0].hashpact(&["status"])?.stdout;
+    ensure!(told.contains("birch") && told.contains("entries of 1 log"), "{told}");
+    ensure!(apis[0].get("/metrics")?.text().contains("hashpact_receipt_lacking{member=\"birch\"} 0"));
     let told = consortium.nodes[0].hashpact_ok(&["audit", "when", &first, "--trust", &trust])?;
     let (proven, claimed) = told.stdout.split_once("CLAIMED:").context("two parts")?;
     ensure!(claimed.contains("birch held its payload by") && claimed.contains("birch's word"), "{claimed}");

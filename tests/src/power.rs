@@ -101,15 +101,15 @@ impl Layer {
     }
 }
 
-/// What may be on disk between two syncs. Of a file that grew, any part of what was added; of one that was overwritten
-/// in place, any of the sectors. Blocks behind it that were allocated and never written are not among it: file systems
-/// that write data before sizes show none, and a write-ahead log that ends in zeros inside a record is refused by name
-/// (`storage/options.rs`), not recovered.
+/// What may be on disk between two syncs. Of a file that grew, any part of what was added, perhaps with blocks
+/// behind it that were allocated and never written; of one that was overwritten in place, any of the sectors.
 fn torn(synced: &[u8], cached: &[u8], mut below: impl FnMut(u64) -> u64) -> Vec<u8> {
     const SECTOR: usize = 512;
     if let Some(added) = cached.strip_prefix(synced) {
         let kept = usize::try_from(below(added.len() as u64 + 1)).unwrap_or(0);
-        return [synced, &added[..kept]].concat();
+        let zeros = [0, 0, 100, 4096, 40_000][usize::try_from(below(5)).unwrap_or(0)];
+        let zeros = if kept < added.len() { zeros } else { 0 };
+        return [synced, &added[..kept], &vec![0; zeros]].concat();
     }
     if synced.len() != cached.len() {
         return synced.to_vec();

@@ -1,7 +1,9 @@
 //! `hashpact status`: how the node is, in a few lines.
 
 use hashpact_client::Client;
-use hashpact_protocol::api::{CatchUp, ErasureStatus, LogStatus, ScrubStatus, StatusResponse};
+use hashpact_protocol::api::{
+    CatchUp, ErasureStatus, HoldingStatus, LogStatus, ReceiptStatus, ScrubStatus, StatusResponse,
+};
 
 use super::exit::Outcome;
 use super::output::{Output, grouped, printable};
@@ -70,6 +72,16 @@ fn show(status: &StatusResponse, output: Output) {
         })
         .collect();
     output.table(&["log", "entries", "behind", "void", "opaque", "no payload", "cosigned"], &logs);
+    for log in status.logs.iter().filter(|log| log.ahead > 0) {
+        output.line(&format!("{}: {}", printable(&log.origin), ahead(log)));
+    }
+    output.line("");
+    if status.receipts.is_empty() {
+        output.line("no member has stated yet whose payloads it holds");
+    } else {
+        let receipts: Vec<Vec<String>> = status.receipts.iter().map(receipt).collect();
+        output.table(&["receipt of", "stated", "holds the payloads of"], &receipts);
+    }
     output.line("");
     let peers: Vec<Vec<String>> = status
         .peers
@@ -81,6 +93,44 @@ fn show(status: &StatusResponse, output: Output) {
         })
         .collect();
     output.table(&["peer", "connection", "last message", "refused"], &peers);
+}
+
+/// What counts already of a log that is behind.
+fn ahead(log: &LogStatus) -> String {
+    let entries = if log.ahead == 1 {
+        "1 urgent entry is".to_owned()
+    } else {
+        format!("{} urgent entries are", grouped(log.ahead))
+    };
+    format!(
+        "{entries} in force already (retractions and the like), though the entries before have not arrived"
+    )
+}
+
+/// Whose payloads a member states that it holds: what is lacking first.
+fn receipt(receipt: &ReceiptStatus) -> Vec<String> {
+    let (lacking, whole): (Vec<_>, Vec<_>) = receipt.holdings.iter().partition(|holding| holding.lacking > 0);
+    let mut said: Vec<String> = lacking.into_iter().map(lacks).collect();
+    let unstated: u64 = receipt.holdings.iter().map(|holding| holding.unstated).fold(0, u64::saturating_add);
+    let entries: u64 = whole.iter().map(|holding| holding.size).fold(0, u64::saturating_add);
+    if !whole.is_empty() {
+        let logs = if whole.len() == 1 { "1 log".to_owned() } else { format!("{} logs", whole.len()) };
+        said.push(format!("all {} entries of {logs}", grouped(entries)));
+    }
+    if unstated > 0 {
+        said.push(format!("{} newer entries not stated yet", grouped(unstated)));
+    }
+    vec![printable(&receipt.member), printable(&receipt.time), said.join("; ")]
+}
+
+fn lacks(holding: &HoldingStatus) -> String {
+    let first = holding.first_lacking.map_or_else(String::new, |index| format!(", the first at {index}"));
+    format!(
+        "LACKS {} of {} payloads of {}{first}",
+        grouped(holding.lacking),
+        grouped(holding.size),
+        printable(&holding.log)
+    )
 }
 
 /// How far catching up is, in words.
@@ -160,6 +210,42 @@ mod tests {
         assert_eq!(catch_up(&progress), "250 of 1,000 entries (25 %), 10 a second, about 1 min 15 s left");
         progress.remaining_s = None;
         assert_eq!(catch_up(&progress), "250 of 1,000 entries (25 %), nothing arrives");
+    }
+
+    #[test]
+    fn receipts_say_what_is_lacking_first() {
+        let holding = |log: &str, size, lacking, unstated| HoldingStatus {
+            log: log.to_owned(),
+            size,
+            lacking,
+            first_lacking: (lacking > 0).then_some(7),
+            unstated,
+        };
+        let mut stated = ReceiptStatus {
+            member: "birch".to_owned(),
+            log: "c/birch/0".to_owned(),
+            index: 4,
+            time: "2026-01-01T00:00:00Z".to_owned(),
+            holdings: vec![
+                holding("c/ash/0", 1_000, 0, 0),
+                holding("c/oak/0", 200, 0, 30),
+                holding("c/elm/0", 50, 3, 0),
+            ],
+        };
+        assert_eq!(
+            receipt(&stated)[2],
+            "LACKS 3 of 50 payloads of c/elm/0, the first at 7; all 1,200 entries of 2 logs; 30 newer entries not stated yet"
+        );
+        stated.holdings.truncate(1);
+        assert_eq!(receipt(&stated), ["birch", "2026-01-01T00:00:00Z", "all 1,000 entries of 1 log"]);
+    }
+
+    #[test]
+    fn what_is_ahead_is_said_as_a_sentence() {
+        let log: LogStatus =
+            serde_json::from_str(r#"{"origin": "c/ash/0", "size": 3, "announced": 900, "ahead": 2}"#)
+                .expect("a log");
+        assert!(ahead(&log).starts_with("2 urgent entries are in force already"), "{}", ahead(&log));
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub use submit::SubmitError;
 
 use crate::event::{Ack, Channel, Peer};
 use crate::health::Health;
-use crate::view::{FoldCounts, KnownRecord, Stated};
+use crate::view::{FoldCounts, KnownRecord, Stated, StatedHolding};
 use hashpact_protocol::digest::{LeafHash, LogId, NodeHash, RecordId, Root};
 use hashpact_protocol::roster::{MemberId, RosterChain, SignedRoster};
 use hashpact_protocol::wire::{CosignAnswer, EntriesRequest, Request, Response};
@@ -203,6 +203,15 @@ pub enum Effect {
         log: LogId,
         /// The counts.
         counts: FoldCounts,
+        /// Entries beyond the log's end that count already: those that overtook a backlog.
+        ahead: u64,
+    },
+    /// A member stated anew whose payloads it holds: all that it states now.
+    Receipted {
+        /// The member.
+        member: MemberId,
+        /// Its newest statement about each log.
+        stated: Vec<StatedHolding>,
     },
     /// What look-ups must say about completeness changed.
     Health(Health),

@@ -37,6 +37,7 @@ use crate::witness::{Asker, Cosigner};
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LogId, Root};
 use hashpact_protocol::keys::{PublicKey, SecretKey};
+use hashpact_protocol::leaf::Kind;
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::roster::{MemberId, Roster, RosterChain, quorum};
 use hashpact_protocol::wire::{Announce, HeadNote, Hello, Request};
@@ -494,7 +495,17 @@ impl Engine {
         self.note_entries(author, entries, now_ms);
         self.note_changes(&changes);
         self.out.view(changes);
-        self.out.push(Effect::Folded { log: author.log, counts: self.view.counts(&author.log) });
+        self.tell_folded(author.log);
+        let receipt = Some(&Kind::Receipt.code());
+        if entries.iter().any(|(_, entry)| entry.leaf.get(4) == receipt) {
+            let (member, stated) = (author.member.clone(), self.view.receipts_of(&author.member));
+            self.out.push(Effect::Receipted { member, stated: stated.cloned().collect() });
+        }
+    }
+
+    fn tell_folded(&mut self, log: LogId) {
+        let ahead = self.logs.get(&log).map_or(0, |log| log.ahead().count() as u64);
+        self.out.push(Effect::Folded { log, counts: self.view.counts(&log), ahead });
     }
 
     fn announce(&mut self, now_ms: u64) {

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::driver::now_ms;
 use crate::service::backup::checkpoint;
 use crate::storage::fsck::Progress;
-use crate::storage::{LockError, LockFile, Store};
+use crate::storage::{LockError, LockFile};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use hashpact_protocol::api::time::rfc3339;
@@ -77,7 +77,7 @@ pub(super) fn backup(config: &Config, arguments: &BackupArguments) -> Result<()>
 
 /// Of a node that does not run: the copy is made here.
 fn copy_stopped(config: &Config, lock: &LockFile) -> Result<(PathBuf, String)> {
-    let store = Store::open(&config.database_dir()).context("database")?;
+    let store = super::database::open(config).context("database")?;
     let now = now_ms();
     let folder = config.checkpoints_dir().join(now.to_string());
     let mut builder = DirBuilder::new();

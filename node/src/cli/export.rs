@@ -49,7 +49,7 @@ pub(super) fn export(config: &Config, arguments: &ExportArguments) -> anyhow::Re
     );
     let keys = KeyStore::open(&config.keys_dir()).context("keys")?;
     let (chain, _) = super::init::load_roster(&config.roster_file(), None)?;
-    let store = Store::open(&config.database_dir())
+    let store = super::database::open(config)
         .context("database (is the node still running? then ask it: GET /v1/audit/export)")?;
     let lock = LockFile::open(&config.lock_file())
         .with_context(|| format!("lock file {}", config.lock_file().display()))?;

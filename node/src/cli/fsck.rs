@@ -29,7 +29,7 @@ pub(super) struct FsckArguments {
 
 pub(super) fn fsck(config: &Config, arguments: &FsckArguments) -> anyhow::Result<ExitCode> {
     let (chain, _) = super::init::load_roster(&config.roster_file(), None)?;
-    let store = Store::open(&config.database_dir()).context("database (is the node still running?)")?;
+    let store = super::database::open(config).context("database (is the node still running?)")?;
     let store = Arc::new(store);
     let lock = LockFile::open(&config.lock_file())
         .with_context(|| format!("lock file {}", config.lock_file().display()))?;
@@ -132,7 +132,7 @@ fn to_json(report: &FsckReport, snapshot: &Snapshot) -> serde_json::Value {
         .collect();
     let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
     serde_json::json!({
-        "clean": report.is_clean(), "faults": report.faults, "notices": report.notices, "logs": logs, "problems": problems,
+        "clean": report.is_clean(), "faults": report.faults, "notices": report.notices, "ahead": report.ahead, "logs": logs, "problems": problems,
         "snapshot": snapshot.to_json(),
     })
 }

@@ -4,6 +4,7 @@
 //! problems; 4 the node stopped itself because its own state may be wrong.
 
 mod backup;
+mod database;
 mod export;
 mod fsck;
 mod hold;

@@ -118,7 +118,7 @@ pub(super) fn recover(config: &Config, arguments: &RecoverArguments) -> Result<(
 fn open_store(config: &Config, roster: &Roster) -> Result<Store> {
     let dir = config.database_dir();
     if dir.exists() {
-        return Store::open(&dir).context(
+        return super::database::open(config).context(
             "the database cannot be opened. If it is damaged, move it away and give this command again: \
              what other members have is fetched from them",
         );

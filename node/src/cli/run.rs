@@ -94,7 +94,7 @@ pub async fn run(
     let keys = KeyStore::open(&config.keys_dir()).context("keys (was `init` run?)")?;
     let tokens = Tokens::load(&config.tokens_file()).map_err(anyhow::Error::from)?;
     let (chain, _) = super::init::load_roster(&config.roster_file(), None)?;
-    let store = Arc::new(Store::open(&config.database_dir()).context("database (was `init --roster` run?)")?);
+    let store = Arc::new(super::database::open(&config).context("database (was `init --roster` run?)")?);
     let restored = Restored::find(&config.restored_file()).context("the mark of a restored data folder")?;
     let lock = open_lock(&config, chain.current(), restored.as_ref())?;
     let lock_state = lock.state().clone();
@@ -134,6 +134,8 @@ pub async fn run(
     let Opened { engine, effects, origin } = opened.inspect_err(|_| {
         let _ = http_stop.send(true);
     })?;
+    // Database and lock file agree: what a power cut left unfinished is of no use to anybody now.
+    store.forget_torn_tails().context("what was cut off the write-ahead log")?;
     let (roster_files, adopted) = (watch_rosters(&config), adopter(&service, &lookup, &place));
     let keeper = keep_snapshots(&config, place, &lookup, &metrics, &origin)?;
     let (network, network_events) = start_network(&config, &keys.peer)?;

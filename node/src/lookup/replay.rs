@@ -162,8 +162,9 @@ fn fold_all(
     let beyond = logs.iter().map(|extent| (extent, position(extent)..extent.size));
     let known = logs.iter().map(|extent| (extent, 0..position(extent)));
     fold(store, lookup, &mut view, beyond.chain(known).collect())?;
-    for LogExtent { author, .. } in logs {
-        lookup.set_counts(author.log, view.counts(&author.log));
+    for LogExtent { author, priority, .. } in logs {
+        lookup.set_folded(author.log, view.counts(&author.log), priority.ahead.len() as u64);
+        lookup.set_receipts(author.member.clone(), view.receipts_of(&author.member).cloned().collect());
     }
     Ok(view)
 }

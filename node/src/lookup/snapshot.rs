@@ -240,15 +240,15 @@ impl SnapshotPlace {
 impl Lookup {
     /// Entries of all logs whose effects are in the index.
     pub(super) fn entries_known(&self) -> u64 {
-        read(&self.state).counts.values().map(|counts| counts.entries()).sum()
+        read(&self.state).folded.values().map(|(counts, _)| counts.entries()).sum()
     }
 
     /// The tag of a snapshot that is begun now.
     fn tag(&self, owner: &Owner) -> Tag {
         // Positions before blocks: whatever is applied in between only makes positions too low.
-        let counts = read(&self.state).counts.clone();
+        let folded = read(&self.state).folded.clone();
         let mut positions: BTreeMap<LogId, u64> =
-            counts.iter().map(|(log, counts)| (*log, counts.entries())).collect();
+            folded.iter().map(|(log, (counts, _))| (*log, counts.entries())).collect();
         let blocks = {
             let mut rows = write(&self.rows);
             for (log, position) in &positions {

@@ -64,7 +64,7 @@ pub enum StoreError {
         /// Families of this schema.
         expected: Vec<String>,
     },
-    /// A write-ahead log or table is damaged where a crash cannot have damaged it.
+    /// A write-ahead log, the manifest or a table is damaged where a crash cannot have damaged it.
     #[error(
         "the database is damaged ({detail}); restore it from a backup and compare with the lock file, or let the roster open a successor log"
     )]

@@ -3,7 +3,7 @@
 //! Every leaf is hashed again; tiles, frontier and root are recomputed from the leaves and compared;
 //! notes are verified under the roster's keys and their roots compared with the recomputed ones;
 //! payloads are held against their commitments, the place index against the leaves, the list of missing payloads
-//! against their rows, idempotency entries and the lock file against the heads, what was cosigned against the
+//! against their rows, the list of entries that overtake a backlog against the leaves, idempotency entries and the lock file against the heads, what was cosigned against the
 //! recomputed roots; evidence is verified, cards are decoded. A block that RocksDB cannot read is a fault like any
 //! other, named with the place where reading ended. What fsck deliberately does not do: repair, or decide
 //! what counts (the engine folds entries anew at every start).
@@ -14,6 +14,7 @@
 //! but the signatures and the lock: those are what ties the bytes to something outside.
 
 mod log;
+mod priority;
 mod problem;
 mod tables;
 
@@ -72,6 +73,8 @@ pub struct FsckReport {
     pub places: u64,
     /// Idempotency entries.
     pub idempotency: u64,
+    /// Entries held ahead of their log's end.
+    pub ahead: u64,
     /// What is wrong, in the order found, up to [`PROBLEMS_KEPT_MAX`].
     pub problems: Vec<Problem>,
     /// Faults found, kept or not.

@@ -6,7 +6,7 @@
 //!
 //! Invariants:
 //! - *acknowledged is durable*: `write` returns after the write-ahead log is synced, and recovery
-//!   refuses a log that was damaged anywhere but in its unacknowledged tail (see `options`);
+//!   refuses a log that was damaged anywhere but in its unacknowledged tail (see `options` and `wal`);
 //! - *one batch, one step*: leaves, payloads, places, tiles, head, note and idempotency keys of a
 //!   batch are stored together or not at all, and only where the log ends;
 //! - *persist, then publish*: what peers and HTTP callers may see ends at [`Store::publish`]ed
@@ -56,6 +56,7 @@ mod repair;
 pub mod salvage;
 pub mod scrub;
 mod tiles;
+mod wal;
 mod write;
 
 #[cfg(test)]
@@ -67,6 +68,7 @@ pub use heads::{ORIGIN_MAX_BYTES, StoredHead};
 pub use lock::{LOCK_FILE_BYTES, LockError, LockFile};
 pub use meta::{Identity, SCHEMA_VERSION};
 pub use payloads::PayloadRef;
+pub use wal::TornTail;
 
 use hashpact_core::effect::PublishedHead;
 use hashpact_protocol::digest::LogId;
@@ -169,11 +171,43 @@ impl Store {
     /// [`StoreError::Missing`], [`StoreError::InUse`], [`StoreError::Damaged`], [`StoreError::Schema`],
     /// [`StoreError::Families`], [`StoreError::NoIdentity`], or a value that does not decode.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        Self::open_telling(dir, &mut |_| Ok(()))
+    }
+
+    /// As [`Store::open`]; tells of a torn tail before it is cut off the write-ahead log (see `wal`).
+    ///
+    /// # Errors
+    /// As [`Store::open`], [`StoreError::Io`], or what `told` fails with: then nothing was cut.
+    pub fn open_telling(
+        dir: &Path,
+        told: &mut dyn FnMut(&TornTail) -> Result<(), StoreError>,
+    ) -> Result<Self, StoreError> {
         if !dir.join(MARKER).exists() {
             return Err(StoreError::Missing { dir: dir.to_owned() });
         }
-        check_families(dir)?;
-        Self::load(open_database(dir, false)?)
+        let mut torn = wal::check(dir)?.into_iter();
+        loop {
+            let opened = match check_families(dir) {
+                // Whether another process has it open is known only to who opens it.
+                Ok(()) | Err(StoreError::Damaged { .. }) => open_database(dir, false),
+                Err(other) => return Err(other),
+            };
+            match (opened, torn.next()) {
+                (Err(StoreError::Damaged { .. }), Some(tail)) => {
+                    told(&tail)?;
+                    tail.cut()?;
+                }
+                (opened, _) => return Self::load(opened?),
+            }
+        }
+    }
+
+    /// Removes what was cut off write-ahead logs, once database and lock file were found to agree.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn forget_torn_tails(&self) -> Result<(), StoreError> {
+        wal::forget(self.db.path())
     }
 
     /// Whose database this is.

@@ -6,18 +6,19 @@
 //!
 //! **Durability**: acknowledged means synced. Every batch that something depends on is written with
 //! `sync`, so it is in the write-ahead log and the log is on the disk when `write` returns.
-//! Recovery runs in *tolerate corrupted tail* mode:
+//! Recovery runs in *tolerate corrupted tail* mode, after a reader of our own (`wal`) has looked at the logs:
 //!
-//! | what is found at the end of a start-up | tail mode (ours) | point in time (default) | absolute |
-//! |---|---|---|---|
-//! | the last record is incomplete: a crash during an unacknowledged write | drops it | drops it | refuses to open |
-//! | a record in the middle is damaged: bit rot, a bad sector, a meddler | refuses to open | **drops it and all behind it** | refuses to open |
-//! | the last record ends in blocks that were allocated and never written (zeros) | refuses to open | drops it | refuses to open |
-//! | a whole synced log file is missing | refuses (tracked in the manifest) | refuses | refuses |
+//! | what is found at the end of a start-up | here | tail mode alone | point in time (default) | absolute |
+//! |---|---|---|---|---|
+//! | the last record is incomplete: a crash during an unacknowledged write | dropped | drops it | drops it | refuses to open |
+//! | the last record ends in blocks that were allocated and never written (zeros) | dropped, the file is cut | refuses to open | drops it | refuses to open |
+//! | a record in the middle is damaged: bit rot, a bad sector, a meddler | refused | refuses to open | **drops it and all behind it** | refuses to open |
+//! | the same, in the length or type of a record in the last block | refused | **drops it and all behind it, or never ends** | the same | the same |
+//! | a whole synced log file is missing | refused (tracked in the manifest) | refuses | refuses | refuses |
 //!
 //! The default would silently forget acknowledged batches, among them a `Stored` answer that
 //! another member relies on; absolute consistency would turn every power cut into an outage. What
-//! tail mode cannot see, the file cut short at a record boundary, the lock file outside the database
+//! no reader can see, the file cut short at a record boundary, the lock file outside the database
 //! sees for everything that this node signed (start-up compares them), and replication repairs for
 //! everybody else's logs.
 //!

@@ -123,7 +123,7 @@ fn index_of(key: &[u8]) -> Result<u64, StoreError> {
     codec::parse_entry_key(key).map(|(_, index)| index).ok_or(bad_key)
 }
 
-fn encode(entry: &StoredEntry) -> Result<Vec<u8>, StoreError> {
+pub(super) fn encode(entry: &StoredEntry) -> Result<Vec<u8>, StoreError> {
     let (len_bytes, max_bytes) = (entry.leaf.len(), ENTRY_LEAF_MAX_BYTES);
     let too_long = StoreError::ValueTooLong { family: FAMILY, len_bytes, max_bytes };
     let length = u16::try_from(len_bytes).ok().filter(|_| len_bytes <= max_bytes).ok_or(too_long)?;
@@ -133,7 +133,7 @@ fn encode(entry: &StoredEntry) -> Result<Vec<u8>, StoreError> {
     Ok(value)
 }
 
-fn decode(value: &[u8]) -> Result<StoredEntry, StoreError> {
+pub(super) fn decode(value: &[u8]) -> Result<StoredEntry, StoreError> {
     let wrong =
         || StoreError::Value { family: FAMILY, detail: format!("{} bytes are no entry", value.len()) };
     let (length, rest) = value.split_first_chunk::<2>().ok_or_else(wrong)?;

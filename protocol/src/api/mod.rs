@@ -39,8 +39,8 @@ pub use matching::{
 };
 pub use node::{
     BackupResponse, CatchUp, CosignedStatus, ErasureStatus, ErrorBody, ErrorDetail, EvidenceJson,
-    EvidenceResponse, LogJson, LogStatus, LogsResponse, MemberJson, MembersResponse, PeerStatus,
-    ReadyResponse, ScrubPlace, ScrubStatus, StatusResponse,
+    EvidenceResponse, HoldingStatus, LogJson, LogStatus, LogsResponse, MemberJson, MembersResponse,
+    PeerStatus, ReadyResponse, ReceiptStatus, ScrubPlace, ScrubStatus, StatusResponse,
 };
 pub use records::{
     ContributeQuery, ContributeRequest, NewRecord, NewSignal, Receipt, Receipts, RecordJson, RecordsPage,

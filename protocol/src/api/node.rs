@@ -111,6 +111,10 @@ pub struct StatusResponse {
     pub uptime_s: u64,
     /// Every log followed, the own one included.
     pub logs: Vec<LogStatus>,
+    /// Whose payloads each member states that it holds, as of its newest receipt. Claims, not proofs; members
+    /// that never gave a receipt are absent.
+    #[serde(default)]
+    pub receipts: Vec<ReceiptStatus>,
     /// Every other member's node.
     pub peers: Vec<PeerStatus>,
     /// Signals in the match index by signal type.
@@ -223,12 +227,49 @@ pub struct LogStatus {
     /// Entries among those held without their payload.
     #[serde(default)]
     pub without_payload: u64,
+    /// Entries beyond `size` that are in force already: retractions and the like that overtook a backlog. They
+    /// are neither in `size` nor in any count beside it.
+    #[serde(default)]
+    pub ahead: u64,
     /// How far witnesses vouch for it.
     #[serde(default)]
     pub cosigned: CosignedStatus,
     /// Whether its author signed two histories: nothing more is taken from it until the roster settles it.
     #[serde(default)]
     pub forked: bool,
+}
+
+/// Which payloads a member states that it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReceiptStatus {
+    /// The member that states it.
+    pub member: String,
+    /// Origin of the log that the newest receipt is in.
+    pub log: String,
+    /// Its leaf index there.
+    pub index: u64,
+    /// When it was stated, by the member's own time, RFC 3339.
+    pub time: String,
+    /// What is stated about each log, by origin.
+    pub holdings: Vec<HoldingStatus>,
+}
+
+/// What a member states about the payloads of one log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HoldingStatus {
+    /// Log origin.
+    pub log: String,
+    /// The statement is about the first so many entries.
+    pub size: u64,
+    /// Of these, payloads that the member states it does not hold.
+    pub lacking: u64,
+    /// Leaf index of the first of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_lacking: Option<u64>,
+    /// Entries that this node holds beyond `size`: nothing is stated about them yet.
+    pub unstated: u64,
 }
 
 /// How far witnesses vouch for one log: the largest checkpoint with a quorum of cosignatures, or, of the

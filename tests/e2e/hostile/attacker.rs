@@ -22,12 +22,13 @@ pub(super) struct Attack {
     address: String,
     seed: [u8; 32],
     bytes: Vec<u8>,
-    pub(super) protocol: &'static str,
+    /// What it speaks, what it prefers first.
+    pub(super) protocols: &'static [&'static str],
 }
 
 impl Attack {
     pub(super) fn new(address: &str, seed: &[u8; 32], bytes: Vec<u8>) -> Self {
-        Self { address: address.to_owned(), seed: *seed, bytes, protocol: "/hashpact/sync/1" }
+        Self { address: address.to_owned(), seed: *seed, bytes, protocols: &["/hashpact/sync/1"] }
     }
 }
 
@@ -91,10 +92,13 @@ async fn read_all<T: libp2p::futures::AsyncRead + Unpin>(io: &mut T) -> io::Resu
     Ok(bytes)
 }
 
-fn swarm(seed: &[u8; 32], protocol: &'static str) -> Result<Swarm<request_response::Behaviour<Raw>>> {
+fn swarm(
+    seed: &[u8; 32],
+    protocols: &'static [&'static str],
+) -> Result<Swarm<request_response::Behaviour<Raw>>> {
     let key = identity::Keypair::ed25519_from_bytes(*seed).context("seed")?;
     let behaviour = request_response::Behaviour::<Raw>::new(
-        [(StreamProtocol::new(protocol), ProtocolSupport::Full)],
+        protocols.iter().map(|protocol| (StreamProtocol::new(protocol), ProtocolSupport::Full)),
         request_response::Config::default().with_request_timeout(DEADLINE),
     );
     Ok(SwarmBuilder::with_existing_identity(key)
@@ -110,7 +114,7 @@ fn swarm(seed: &[u8; 32], protocol: &'static str) -> Result<Swarm<request_respon
 
 /// Connects, writes, and waits for what comes of it.
 pub(super) async fn attack(attack: &Attack) -> Result<Seen> {
-    let mut swarm = swarm(&attack.seed, attack.protocol)?;
+    let mut swarm = swarm(&attack.seed, attack.protocols)?;
     swarm.dial(attack.address.parse::<Multiaddr>()?)?;
     let run = async {
         loop {
@@ -139,7 +143,7 @@ pub(super) async fn attack(attack: &Attack) -> Result<Seen> {
 
 /// Connects and says nothing; how long the node keeps the connection.
 pub(super) async fn stay_silent(address: &str, seed: &[u8; 32], patience: Duration) -> Result<Duration> {
-    let mut swarm = swarm(seed, "/hashpact/sync/1")?;
+    let mut swarm = swarm(seed, &["/hashpact/sync/1"])?;
     swarm.dial(address.parse::<Multiaddr>()?)?;
     let mut since = None;
     let run = async {

@@ -170,7 +170,7 @@ impl Engine {
         }
         self.out.view(changes);
         for log in logs {
-            self.out.push(Effect::Folded { log, counts: self.view.counts(&log) });
+            self.tell_folded(log);
         }
         self.tell_erasures();
     }

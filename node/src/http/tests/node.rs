@@ -4,6 +4,10 @@ use super::*;
 use crate::tokens::Scope;
 use fixture::Stated;
 use hashpact_core::health::{Completeness, Health};
+use hashpact_core::view::{FoldCounts, StatedHolding};
+use hashpact_protocol::digest::{LogId, empty_root};
+use hashpact_protocol::record::{Content, Gap, Holding, Record, Signal, SignalType};
+use hashpact_protocol::roster::MemberId;
 use std::collections::BTreeMap;
 
 #[tokio::test]
@@ -45,6 +49,55 @@ async fn members_logs_and_status_name_the_roster() {
         (&json!("north"), &json!(true), &json!(true))
     );
     assert_eq!(status["peers"].as_array().map(Vec::len), Some(2));
+}
+
+#[tokio::test]
+async fn status_and_metrics_tell_receipts_and_what_is_ahead() {
+    let mut stated = Stated::default();
+    for number in 0..5 {
+        let signal = Signal::new(SignalType::Md5, &[number; 16], None).expect("valid");
+        stated.push("south", &Record::Content(Content::new(vec![signal]).expect("valid")), None);
+    }
+    let node = Fixture::start(Options::default(), stated);
+    let status = node.get("/v1/status").await.ok();
+    assert_eq!(status["receipts"], json!([]), "nobody has stated anything");
+    assert_eq!(status["logs"][2]["ahead"], 0);
+
+    let (log, east) = (fixture::log("south"), MemberId::parse("east").expect("valid"));
+    let holding = Holding {
+        log,
+        size: 4,
+        root: empty_root(),
+        missing: vec![Gap { start: 1, count: 1 }, Gap { start: 3, count: 1 }],
+    };
+    let of_nobody = Holding { log: LogId::new([9; 32]), missing: Vec::new(), ..holding.clone() };
+    let state = |index, time_ms, holding| StatedHolding { n: 1, index, time_ms, holding };
+    node.lookup.set_receipts(
+        east,
+        vec![state(2, 1_800_000_000_000, of_nobody), state(7, 1_800_000_060_000, holding)],
+    );
+    node.lookup.set_folded(log, FoldCounts::default(), 3);
+    let status = node.get("/v1/status").await.ok();
+    let holdings = json!([{
+        "log": fixture::origin("south"), "size": 4, "lacking": 2, "first_lacking": 1, "unstated": 1,
+    }]);
+    assert_eq!(
+        status["receipts"],
+        json!([{
+            "member": "east", "log": fixture::origin("east"), "index": 7, "time": "2027-01-15T08:01:00.000Z",
+            "holdings": holdings,
+        }]),
+        "with the log that the roster names, as of the newest"
+    );
+    assert_eq!(status["logs"][2]["ahead"], 3);
+    let text = node.get("/metrics").await.text();
+    for line in [
+        "hashpact_receipt_timestamp_seconds{member=\"east\"} 1800000060".to_owned(),
+        "hashpact_receipt_lacking{member=\"east\"} 2".to_owned(),
+        format!("hashpact_log_ahead{{log=\"{}\"}} 3", fixture::origin("south")),
+    ] {
+        assert!(text.contains(&line), "no {line} in {text}");
+    }
 }
 
 #[tokio::test]

@@ -357,7 +357,7 @@ fn snapshots_written_while_records_arrive_promise_nothing_that_they_do_not_hold(
         let arrivals = threads.spawn(|| {
             for (index, entry) in (0..).zip(&world.entries[0]) {
                 lookup.apply(&view.fold(&author(0), index, &entry.leaf, &entry.payload));
-                lookup.set_counts(author(0).log, view.counts(&author(0).log));
+                lookup.set_folded(author(0).log, view.counts(&author(0).log), 0);
             }
             done.store(true, Ordering::SeqCst);
         });

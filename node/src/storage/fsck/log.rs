@@ -1,5 +1,6 @@
 //! The check of one log: a single pass over its leaves and payloads.
 
+use super::priority::Listed;
 use super::problem::Problem;
 use super::{FsckReport, LogReport, Progress};
 use crate::storage::error::StoreError;
@@ -106,6 +107,7 @@ impl Pass<'_> {
         let (store, head) = (self.store, self.head);
         let mut leaf_rows = store.walk(leaves::FAMILY, &head.log, 0, head.size);
         let mut payload_rows = store.walk(payloads::FAMILY, &head.log, 0, head.size);
+        let mut listed = Listed::new(store, head.log, &head.origin, head.size);
         let mut chunk = Vec::new();
         for index in 0..head.size {
             let key = codec::entry_key(&head.log, index);
@@ -126,6 +128,7 @@ impl Pass<'_> {
             self.frontier.append(hash);
             self.tiles.append(hash);
             self.pin();
+            listed.entry(index, leaf, self.report);
             // A missing payload leaves its iterator at a later row: it waits there.
             match row_at(&payload_rows, &key) {
                 Ok(payload) => {

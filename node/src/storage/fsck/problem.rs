@@ -116,6 +116,34 @@ pub enum Problem {
         /// Leaf index.
         index: u64,
     },
+    /// An entry that overtakes a backlog is not on the list of such entries.
+    #[error(
+        "{origin}: entry {index} overtakes a backlog and is not listed: peers that are behind are not told of it"
+    )]
+    PriorityMissing {
+        /// The log.
+        origin: String,
+        /// Leaf index.
+        index: u64,
+    },
+    /// An entry is listed as overtaking a backlog, and is none that does.
+    #[error("{origin}: entry {index} is listed as overtaking a backlog, and is not such an entry")]
+    PriorityExtra {
+        /// The log.
+        origin: String,
+        /// Leaf index.
+        index: u64,
+    },
+    /// What is kept ahead of a log's end should not be there.
+    #[error("{origin}: what is kept of entry {index} ahead of the log is wrong: {detail}")]
+    Ahead {
+        /// The log, or its id.
+        origin: String,
+        /// Leaf index.
+        index: u64,
+        /// Why.
+        detail: String,
+    },
     /// RocksDB cannot read a block: nothing behind it in this table and log was checked.
     #[error("{origin}: {family} cannot be read at {place} and behind it: {detail}")]
     Unreadable {

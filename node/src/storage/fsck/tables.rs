@@ -1,10 +1,11 @@
 //! The checks across logs: rows without a head, the size of the place index, idempotency entries.
 
+use super::priority::check_ahead;
 use super::problem::Problem;
 use super::{FsckReport, LogKeys};
 use crate::storage::error::StoreError;
 use crate::storage::{
-    Store, StoredHead, idempotency, leaves, missing, notes, options, payloads, places, tiles,
+    Store, StoredHead, idempotency, leaves, missing, notes, options, payloads, places, priority, tiles,
 };
 use hashpact_core::effect::HeldFacts;
 use hashpact_protocol::digest::{DIGEST_BYTES, LogId};
@@ -49,6 +50,8 @@ pub(super) fn check(
     note_unreadable(places::FAMILY, checked, report);
     let checked = check_idempotency(store, &sizes, report);
     note_unreadable(idempotency::FAMILY, checked, report);
+    let checked = check_ahead(store, &sizes, keys, report);
+    note_unreadable(priority::FAMILY, checked, report);
     if let Err(error) = store.cards() {
         report.add(Problem::Value { origin: "cards".to_owned(), detail: error.to_string() });
     }

@@ -7,14 +7,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The write-ahead log that holds the newest records.
-fn newest_wal(db: &Path) -> PathBuf {
+pub(super) fn newest_wal(db: &Path) -> PathBuf {
     let logs = fs::read_dir(db).expect("database").map(|file| file.expect("entry").path());
     let is_wal = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "log");
     logs.filter(is_wal).max().expect("a write-ahead log")
 }
 
 /// A database with three batches of ten, all in the write-ahead log, and where each ended there.
-fn three_batches() -> (tempfile::TempDir, TestLog, Vec<u64>) {
+pub(super) fn three_batches() -> (tempfile::TempDir, TestLog, Vec<u64>) {
     let (dir, store) = fresh();
     let mut log = TestLog::new("north");
     let db = dir.path().join("db");
@@ -29,7 +29,11 @@ fn three_batches() -> (tempfile::TempDir, TestLog, Vec<u64>) {
 }
 
 /// Opens a copy of the image after a change of its newest write-ahead log.
-fn open_changed(dir: &Path, name: &str, change: impl FnOnce(&mut Vec<u8>)) -> Result<Store, StoreError> {
+pub(super) fn open_changed(
+    dir: &Path,
+    name: &str,
+    change: impl FnOnce(&mut Vec<u8>),
+) -> Result<Store, StoreError> {
     let copy = dir.join(name);
     crash_image(&dir.join("image"), &copy);
     let wal = newest_wal(&copy);
@@ -39,7 +43,7 @@ fn open_changed(dir: &Path, name: &str, change: impl FnOnce(&mut Vec<u8>)) -> Re
     Store::open(&copy)
 }
 
-fn size_of(store: &Store, log: &TestLog) -> u64 {
+pub(super) fn size_of(store: &Store, log: &TestLog) -> u64 {
     store.stored_size(&log.log).unwrap_or(0)
 }
 

@@ -5,12 +5,15 @@ mod damage;
 mod erase;
 mod fsck;
 mod fsck_facts;
+mod fsck_priority;
 mod lock;
 mod missing;
+mod older;
 mod proofs;
 mod rot;
 mod salvage;
 mod scrub;
+mod wal;
 
 use super::Store;
 use hashpact_core::effect::{
