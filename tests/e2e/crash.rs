@@ -110,10 +110,11 @@ fn live_through(consortium: &mut Consortium, cut: &Cut, seeds: std::ops::Range<u
             repetition(consortium, cut, &run, seed).with_context(|| format!("crash seed {seed}"))
         });
         run.stop.store(true, Ordering::SeqCst);
-        for worker in workers {
-            worker.join().map_err(|_| anyhow::anyhow!("a worker panicked"))??;
-        }
-        outcome
+        let ended =
+            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| bail!("a worker panicked")));
+        // A node that does not come up is why a worker waits in vain, so that is said first.
+        let ended: Vec<Result<()>> = ended.collect();
+        outcome.and_then(|()| ended.into_iter().collect())
     })?;
     let stated = check_everything(consortium, &run)?;
     println!(

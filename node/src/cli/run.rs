@@ -103,7 +103,6 @@ pub async fn run(
 
     let (lookup, metrics) = (new_lookup(&chain, restored.is_some()), Arc::new(Metrics::default()));
     let (service, submissions) = new_service(&config, &chain, &lookup, &store, &metrics);
-    let (cosign_asks, backup_asks) = (service.cosign_asks(), service.backup_asks());
     let threads = HttpThreads::start().context("threads for HTTP")?;
     let bound = threads.spawn(bind(config.clone(), service.clone(), tokens, listening));
     let server = bound.await.context("binding the API")??;
@@ -150,8 +149,8 @@ pub async fn run(
         network,
         network_events,
         submissions,
-        cosign_asks,
-        backup_asks,
+        cosign_asks: service.cosign_asks(),
+        backup_asks: service.backup_asks(),
         scrub_asks,
         scrub_told: scrub.as_ref().map(Scrub::told),
         restored,
