@@ -251,6 +251,34 @@ fn hostile_sets_agree_with_a_linear_scan() {
     }
 }
 
+/// A sorted batch against single queries, with every instruction set: many crowd around one value, so
+/// that buckets, crowds and rooms for candidates overflow.
+#[test]
+fn a_crowded_batch_answers_like_single_queries() {
+    let mut dice = Dice(0xc0de);
+    let centre = dice.value();
+    let mut mixed = |count: u16, near: u16| -> Vec<[u8; 32]> {
+        let value = |n: u16| if n % near == 0 { dice.near(&centre, n / near % 40) } else { dice.value() };
+        (0..count).map(value).collect()
+    };
+    let (stored, queries) = (mixed(1200, 2), mixed(9000, 8));
+    for instructions in Instructions::available() {
+        let options = Options { flat_max: 0, instructions, ..Options::with_seed([4; 32]) };
+        let index = MatchIndex::with_options(options);
+        for (record, value) in (0..).zip(&stored) {
+            index.insert_hamming(value, record);
+        }
+        for radius in [0, 15, 31, 47] {
+            let batch = index.query_hamming_bulk(&queries, radius, 2);
+            assert_eq!(batch.len(), queries.len());
+            assert!(radius == 0 || batch.iter().any(|hits| hits.len() > 100));
+            for (query, hits) in queries.iter().zip(&batch).step_by(7) {
+                assert_eq!(hits, &index.query_hamming(query, radius), "{} {radius}", instructions.name());
+            }
+        }
+    }
+}
+
 /// Distances 31 and 32 explicitly, for many centres, singly and in a batch that is large enough to be sorted.
 #[test]
 fn the_radius_is_exact_at_its_edge() {
