@@ -40,7 +40,7 @@ impl Layer {
         let layer = Self { data: node.dir.join("data").canonicalize()?, shadow: node.dir.join("shadow") };
         std::fs::create_dir(&layer.shadow)?;
         for file in files(&layer.data)? {
-            std::fs::copy(&file, layer.shadow.join(std::fs::metadata(&file)?.ino().to_string()))?;
+            std::fs::copy(&file, layer.shadow.join(name(&std::fs::metadata(&file)?)))?;
         }
         node.environment = vec![
             ("LD_PRELOAD".to_owned(), path(library)?.to_owned()),
@@ -74,10 +74,10 @@ impl Layer {
         let mut forgotten = 0;
         for file in files(&self.data)? {
             let about = std::fs::metadata(&file)?;
-            let synced = std::fs::read(self.shadow.join(about.ino().to_string())).unwrap_or_default();
+            let synced = std::fs::read(self.shadow.join(name(&about))).unwrap_or_default();
             let cached = std::fs::read(&file)?;
             forgotten += about.len().saturating_sub(synced.len() as u64);
-            // In place, so that the inode stays the one that the layer knows.
+            // In place, so that the file stays the one that the layer knows.
             std::fs::write(&file, left(&synced, &cached)).with_context(|| file.display().to_string())?;
         }
         Ok(forgotten)
@@ -116,6 +116,12 @@ fn torn(synced: &[u8], cached: &[u8], mut below: impl FnMut(u64) -> u64) -> Vec<
     }
     let sectors = synced.chunks(SECTOR).zip(cached.chunks(SECTOR));
     sectors.flat_map(|(old, new)| if below(2) == 0 { old } else { new }.to_vec()).collect()
+}
+
+/// How the layer names what it remembers of a file.
+fn name(about: &std::fs::Metadata) -> String {
+    let born = about.created().ok().and_then(|born| born.duration_since(std::time::UNIX_EPOCH).ok());
+    format!("{}-{}", about.ino(), born.map_or(0, |born| born.as_nanos()))
 }
 
 fn files(dir: &Path) -> Result<Vec<PathBuf>> {

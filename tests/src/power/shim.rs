@@ -2,7 +2,7 @@
 //!
 //! SIGKILL leaves the page cache alone, so a killed process loses nothing that it wrote. A power cut
 //! does. After every `fsync` and `fdatasync` that succeeds on a file below `HASHPACT_POWER_DATA`, this keeps a
-//! copy of the file's content under `HASHPACT_POWER_SHADOW`, named by its inode, and one line in `syncs`. What a
+//! copy of the file's content under `HASHPACT_POWER_SHADOW`, named by its inode and birth, and one line in `syncs`. What a
 //! power cut leaves in the worst case are those copies and nothing else; names are taken as durable at once.
 //! `HASHPACT_POWER_IGNORE` names a suffix of files whose syncs are lies: not copied.
 //!
@@ -77,8 +77,14 @@ fn remember(file: c_int) -> io::Result<()> {
     syncs.write_all(format!("{name}\n").as_bytes())
 }
 
+/// Of a file, not of its inode: that of a deleted file is used again. `Layer` names it the same way.
+fn name(about: &fs::Metadata) -> String {
+    let born = about.created().ok().and_then(|born| born.duration_since(std::time::UNIX_EPOCH).ok());
+    format!("{}-{}", about.ino(), born.map_or(0, |born| born.as_nanos()))
+}
+
 fn copy(handle: &str, about: &fs::Metadata, shadow: &Path) -> io::Result<()> {
-    let to = shadow.join(about.ino().to_string());
+    let to = shadow.join(name(about));
     let mut from = File::open(handle)?;
     let kept = fs::metadata(&to).map_or(0, |kept| kept.len());
     if kept > WHOLE_MAX && kept <= about.len() {
