@@ -16,7 +16,7 @@ use crate::scrub::{ScrubAsk, Told};
 use crate::service::{BackupAsk, CosignAsk, Submission};
 use crate::storage::{LockFile, Store, StoreError};
 use hashpact_core::effect::{
-    AheadBatch, FactWrite, ForkedLog, HoldingRead, LockState, PayloadBatch, PublishedHead, Receipts,
+    AheadBatch, BranchBatch, FactWrite, ForkedLog, HoldingRead, LockState, PayloadBatch, PublishedHead, Receipts,
     RepairBatch, RosterWrite, SubmitError, Timer, WriteBatch, WriteId,
 };
 use hashpact_core::event::Submit;
@@ -67,6 +67,7 @@ enum Job {
         count_max: usize,
     },
     Roster(RosterWrite),
+    Branch(BranchBatch),
 }
 
 impl Job {
@@ -80,6 +81,7 @@ impl Job {
             Effect::WriteAhead(batch) => Self::Ahead(batch),
             Effect::FindMissing { log, after, count_max } => Self::Missing { log, after, count_max },
             Effect::WriteRoster(write) => Self::Roster(write),
+            Effect::WriteBranch(batch) => Self::Branch(batch),
             other => return Err(Box::new(other)),
         })
     }
@@ -414,6 +416,16 @@ impl Driver {
             Effect::ServeEntries { channel, ask } => {
                 self.serve(channel, move |store| store.proven_entries(&ask).map(Response::Entries)).await;
             }
+            Effect::ServeBranch { channel, ask, shows_payloads } => {
+                self.serve(channel, move |store| {
+                    let Some(chunk) = store.branch_range(&ask)? else {
+                        return Ok(Response::Refused(Refusal::OtherHistory));
+                    };
+                    Ok(Response::Range(if shows_payloads { chunk } else { hidden(chunk) }))
+                })
+                .await;
+            }
+            Effect::Branches(branches) => self.lookup.set_branches(branches),
             Effect::Healed { log, start, end, payloads_missing } => {
                 let told = Told::Healed { log, start, end, payloads_missing };
                 // A scrub that has ended needs no telling.
@@ -446,6 +458,7 @@ impl Driver {
             | Effect::Repair(_)
             | Effect::WriteAhead(_)
             | Effect::FindMissing { .. }
+            | Effect::WriteBranch(_)
             | Effect::WriteRoster(_) => {}
             Effect::Stop(reason) => {
                 error!(%reason, "stopping: this node's own state may be wrong");
@@ -672,6 +685,9 @@ fn perform_job(store: &Store, lock: &mut LockFile, rosters: &RosterFile, job: Jo
         }
         Job::Ahead(batch) => {
             (batch.id, store.write_ahead(&batch).map(|()| Some(written(batch.id, Vec::new()))))
+        }
+        Job::Branch(batch) => {
+            (batch.id, store.write_branch(&batch).map(|()| Some(written(batch.id, Vec::new()))))
         }
         Job::Roster(write) => {
             let done = rosters.add(&write.versions).map(|()| written(write.id, Vec::new()));

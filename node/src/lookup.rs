@@ -28,7 +28,7 @@ pub use matching::{Near, NearRecord};
 pub use proof::Contradiction;
 pub use restored::LogExtent;
 
-use hashpact_core::effect::{CosignedHead, ForkedLog, IndexChange, PublishedHead, ViewChange};
+use hashpact_core::effect::{CosignedHead, ForkedLog, IndexChange, LogBranches, PublishedHead, ViewChange};
 use hashpact_core::health::{Completeness, Health};
 use hashpact_core::view::{Block, FoldCounts, Numbers, RecordView, Standing};
 use hashpact_index::{IndexStats, MatchIndex};
@@ -72,6 +72,7 @@ struct State {
     counts: BTreeMap<LogId, FoldCounts>,
     cosigned: BTreeMap<LogId, CosignedHead>,
     forked: BTreeMap<LogId, ForkedLog>,
+    branches: BTreeMap<LogId, LogBranches>,
     view_name: String,
     progress: Progress,
 }
@@ -132,6 +133,7 @@ impl Lookup {
                 counts: BTreeMap::new(),
                 cosigned: BTreeMap::new(),
                 forked: BTreeMap::new(),
+                branches: BTreeMap::new(),
                 view_name: view_name(&BTreeMap::new()),
                 progress: Progress::default(),
             }),
@@ -215,6 +217,17 @@ impl Lookup {
     #[must_use]
     pub fn forked(&self) -> BTreeMap<LogId, ForkedLog> {
         read(&self.state).forked.clone()
+    }
+
+    /// Remembers what is followed of a forked log, and what is kept beside it.
+    pub fn set_branches(&self, branches: LogBranches) {
+        write(&self.state).branches.insert(branches.log, branches);
+    }
+
+    /// What is followed of each forked log, and what is kept beside it.
+    #[must_use]
+    pub fn branches(&self) -> BTreeMap<LogId, LogBranches> {
+        read(&self.state).branches.clone()
     }
 
     /// The logs are replayed: answers may be complete from now on.

@@ -1,7 +1,7 @@
 //! `hashpact status`: how the node is, in a few lines.
 
 use hashpact_client::Client;
-use hashpact_protocol::api::{CatchUp, LogStatus, ScrubStatus, StatusResponse};
+use hashpact_protocol::api::{BranchStatus, CatchUp, LogStatus, ScrubStatus, StatusResponse};
 
 use super::exit::Outcome;
 use super::output::{Output, grouped, printable};
@@ -69,6 +69,9 @@ fn show(status: &StatusResponse, output: Output) {
         })
         .collect();
     output.table(&["log", "entries", "behind", "void", "opaque", "no payload", "cosigned"], &logs);
+    for log in status.logs.iter().filter(|log| log.forked) {
+        fork(log).iter().for_each(|line| output.line(line));
+    }
     output.line("");
     let peers: Vec<Vec<String>> = status
         .peers
@@ -124,6 +127,27 @@ fn cosigned(log: &LogStatus) -> String {
         cosigned.quorum,
         cosigned.faults_tolerated
     )
+}
+
+/// Where the two histories of a forked log part, and what this node holds of each.
+fn fork(log: &LogStatus) -> Vec<String> {
+    let parts = match log.diverges_at {
+        Some(index) => format!("they part at entry {}", grouped(index)),
+        None => "where they part is not known yet".to_owned(),
+    };
+    let head = format!("FORKED: {}: its author signed two histories; {parts}", printable(&log.origin));
+    let branch = |branch: &BranchStatus| {
+        let root = printable(branch.root.get(..12).unwrap_or(&branch.root));
+        let (size, held) = (grouped(branch.size), grouped(branch.held.min(branch.size)));
+        let kept = branch.kept_from.map(|from| format!(", from {} on beside what is followed", grouped(from)));
+        let stand = match (branch.followed, branch.too_long) {
+            (_, true) => ", NOT kept: longer than what a node keeps beside".to_owned(),
+            (true, false) => format!(", followed{}", kept.unwrap_or_default()),
+            (false, false) => kept.unwrap_or_else(|| ", nothing kept of what differs".to_owned()),
+        };
+        format!("  of {size} entries, root {root}…: {held} held{stand}")
+    };
+    std::iter::once(head).chain(log.branches.iter().map(branch)).collect()
 }
 
 /// A duration in its two largest units.

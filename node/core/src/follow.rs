@@ -31,7 +31,6 @@ use hashpact_protocol::keys::PublicKey;
 use hashpact_protocol::limits::{ENTRY_LEAF_MAX_BYTES, RANGE_BYTES_MAX};
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::wire::{RangeChunk, RangeRequest, Request, WirePayload};
-use judge::{accept_entry, check_place};
 use overtake::Overtaking;
 use payloads::MissingPayloads;
 use std::collections::BTreeMap;
@@ -47,6 +46,7 @@ mod tests;
 mod window;
 
 pub(crate) use heal::Healing;
+pub(crate) use judge::{accept_entry, check_place};
 pub use judge::{ChunkError, Fault, HeadError, Heard};
 pub use start::{Closure, FollowedStart};
 
@@ -184,6 +184,11 @@ impl FollowedLog {
     #[must_use]
     pub fn root(&self) -> Root {
         self.frontier.root()
+    }
+
+    /// The tree of what is held.
+    pub(crate) fn frontier(&self) -> &Frontier {
+        &self.frontier
     }
 
     /// The largest note held completely.

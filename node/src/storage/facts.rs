@@ -87,6 +87,7 @@ impl Store {
             facts.evidence.insert(log, check_evidence(value)?.to_vec());
             Ok(())
         })?;
+        facts.branches = self.branches()?;
         Ok(facts)
     }
 

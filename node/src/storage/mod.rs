@@ -22,12 +22,14 @@
 //! | `heads`, `tiles`, `places` | | a node that stops or serves proofs that fail | a rebuild |
 //! | `notes`, `cards` | | older signed facts | asking peers again |
 //! | `cosigned`, `quorum`, `evidence` | log | hides evidence; see `facts` | the right to cosign; asking peers again |
+//! | `branches`, `branch_leaves`, `branch_payloads` | log, number | nothing: roots break | peers' copies |
 //! | `idempotency` | caller's key | a wrong receipt, visible as such | duplicate records on retry |
 //! | `meta` | | none that the lock file does not catch | the database |
 //!
 //! Together with the lock file an attacker can put back a consistent older state; only the other
 //! members can tell (they hold a larger checkpoint of this node).
 
+mod branches;
 mod cards;
 mod checkpoint;
 mod codec;
@@ -78,7 +80,7 @@ use std::sync::{Mutex, RwLock};
 const MARKER: &str = "CURRENT";
 
 /// Every column family of the schema; `default` is RocksDB's own and stays empty.
-const FAMILIES: [(&str, Shape); 15] = [
+const FAMILIES: [(&str, Shape); 18] = [
     ("default", Shape::Small),
     (meta::FAMILY, meta::SHAPE),
     (heads::FAMILY, heads::SHAPE),
@@ -94,10 +96,21 @@ const FAMILIES: [(&str, Shape); 15] = [
     (facts::COSIGNED, facts::SHAPE),
     (facts::QUORUM, facts::SHAPE),
     (facts::EVIDENCE, facts::SHAPE),
+    (branches::HEADS, branches::HEADS_SHAPE),
+    (branches::LEAVES, branches::ENTRIES_SHAPE),
+    (branches::PAYLOADS, branches::ENTRIES_SHAPE),
 ];
 
 /// Families that came later: a database without them is opened, and has them from then on.
-const ADDED: [&str; 4] = [facts::COSIGNED, facts::QUORUM, facts::EVIDENCE, priority::FAMILY];
+const ADDED: [&str; 7] = [
+    facts::COSIGNED,
+    facts::QUORUM,
+    facts::EVIDENCE,
+    priority::FAMILY,
+    branches::HEADS,
+    branches::LEAVES,
+    branches::PAYLOADS,
+];
 
 /// The database of one node.
 pub struct Store {

@@ -38,7 +38,7 @@ pub use matching::{
     QuerySignal,
 };
 pub use node::{
-    BackupResponse, CatchUp, CosignedStatus, ErrorBody, ErrorDetail, EvidenceJson, EvidenceResponse, LogJson,
+    BackupResponse, BranchStatus, CatchUp, CosignedStatus, ErrorBody, ErrorDetail, EvidenceJson, EvidenceResponse, LogJson,
     LogStatus, LogsResponse, MemberJson, MembersResponse, PeerStatus, ReadyResponse, ScrubPlace, ScrubStatus,
     StatusResponse,
 };

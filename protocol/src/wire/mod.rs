@@ -24,7 +24,7 @@ mod message;
 
 pub use codec::{DecodeFault, WireError, decode_request, decode_response, encode_request, encode_response};
 pub use message::{
-    Announce, ConsistencyAnswer, ConsistencyRequest, CosignAnswer, EntriesAnswer, EntriesRequest, HeadNote,
+    Announce, BranchRequest, ConsistencyAnswer, ConsistencyRequest, CosignAnswer, EntriesAnswer, EntriesRequest, HeadNote,
     Heads, Hello, PayloadsRequest, ProvenEntry, RangeChunk, RangeRequest, Refusal, Request, Response, Stored,
     WireEntry, WirePayload,
 };

@@ -155,7 +155,7 @@ impl HeadError {
 }
 
 /// Whether a chunk is an answer to what was asked.
-pub(super) fn check_place(chunk: &RangeChunk, start: u64, end: u64) -> Result<(), ChunkError> {
+pub(crate) fn check_place(chunk: &RangeChunk, start: u64, end: u64) -> Result<(), ChunkError> {
     if chunk.start != start {
         return Err(ChunkError::Start { start: chunk.start, asked: start });
     }
@@ -173,7 +173,7 @@ pub(super) fn check_place(chunk: &RangeChunk, start: u64, end: u64) -> Result<()
 /// fault, unless the author itself serves it: then nobody will ever have a better one, and the leaf
 /// must not stop replication. Only the author's word that a payload is withheld or erased is kept; a
 /// relaying peer that says so does not have it, and another may.
-pub(super) fn accept_entry(
+pub(crate) fn accept_entry(
     log: &LogId,
     index: u64,
     entry: WireEntry,

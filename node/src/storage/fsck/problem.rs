@@ -170,6 +170,16 @@ pub enum Problem {
         /// What the check said.
         detail: String,
     },
+    /// A history that is kept beside the followed one.
+    #[error("{origin}: the other history of size {size} that is kept: {detail}")]
+    Branch {
+        /// The log.
+        origin: String,
+        /// Size of its checkpoint.
+        size: u64,
+        /// What is wrong.
+        detail: String,
+    },
     /// A payload row does not decode.
     #[error("{origin}: the payload row of entry {index} does not decode: {detail}")]
     PayloadValue {

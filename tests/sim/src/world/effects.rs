@@ -8,7 +8,7 @@ use hashpact_core::effect::{PublishedHead, Receipts, SubmitError};
 use hashpact_core::event::{Ack, Peer, SendFailure};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::wire::{
-    Request, Response, decode_request, decode_response, encode_request, encode_response,
+    Refusal, Request, Response, decode_request, decode_response, encode_request, encode_response,
 };
 
 impl World {
@@ -80,6 +80,16 @@ impl World {
             Effect::ServeEntries { channel, ask } => {
                 let answer = self.nodes[node].disk.logs[&LogId::new(ask.log)].proven(&ask);
                 self.reply(channel, Response::Entries(answer));
+            }
+            Effect::ServeBranch { channel, ask, .. } => {
+                let (range, disk) = (&ask.range, &self.nodes[node].disk);
+                let histories = disk.histories(&LogId::new(range.log));
+                let found = histories.iter().find(|history| history.has(range.size, &ask.root));
+                let entries_max = range.entries_max.min(5);
+                let response = found.map_or(Response::Refused(Refusal::OtherHistory), |history| {
+                    Response::Range(history.range(range.start, range.size, entries_max))
+                });
+                self.reply(channel, response);
             }
             Effect::FindMissing { log, after, count_max } => {
                 let found = self.nodes[node].disk.logs[&log].missing(after, count_max);

@@ -17,7 +17,7 @@ pub enum Step {
     FollowedBatch,
     /// Payloads that came after their leaves.
     LatePayloads,
-    /// What a witness cosigned, or evidence.
+    /// What a witness cosigned, evidence, or a part of another history of a forked log.
     Fact,
     /// The lock file, before a cosignature leaves.
     CosignLock,
@@ -135,6 +135,7 @@ impl World {
                 Job::Ahead(batch) => batch.id,
                 Job::Roster(write) => write.id,
                 Job::Fact(fact) => fact.id,
+                Job::Branch(batch) => batch.id,
             };
             let engine = held.engine.as_mut().expect("a node at work");
             let failed = Event::WriteFailed { write, detail: "struck".to_owned() };
@@ -190,6 +191,6 @@ fn step_of(job: &Job, node: &Node) -> Step {
         Job::Payloads(_) => Step::LatePayloads,
         Job::Ahead(_) => Step::Ahead,
         Job::Roster(_) => Step::Roster,
-        Job::Fact(_) => Step::Fact,
+        Job::Fact(_) | Job::Branch(_) => Step::Fact,
     }
 }
