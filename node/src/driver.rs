@@ -14,17 +14,17 @@ use crate::restored::Restored;
 use crate::rosters::RosterFile;
 use crate::scrub::{ScrubAsk, Told};
 use crate::service::{BackupAsk, CosignAsk, Submission};
-use crate::storage::{LockFile, Store, StoreError};
+use crate::storage::{LockFile, Store, StoreError, hidden};
 use hashpact_core::effect::{
-    AheadBatch, BranchBatch, FactWrite, ForkedLog, HoldingRead, LockState, PayloadBatch, PublishedHead, Receipts,
-    RepairBatch, RosterWrite, SubmitError, Timer, WriteBatch, WriteId,
+    AheadBatch, BranchBatch, FactWrite, ForkedLog, HoldingRead, LockState, PayloadBatch, PublishedHead,
+    Receipts, RepairBatch, RosterWrite, SubmitError, Timer, WriteBatch, WriteId,
 };
 use hashpact_core::event::Submit;
 use hashpact_core::health::Health;
 use hashpact_core::{Effect, Engine, Event, StopReason};
 use hashpact_protocol::digest::{LogId, NodeHash};
 use hashpact_protocol::roster::{RosterChain, SignedRoster};
-use hashpact_protocol::wire::{ConsistencyAnswer, CosignAnswer, RangeChunk, Refusal, Response, WirePayload};
+use hashpact_protocol::wire::{ConsistencyAnswer, CosignAnswer, Refusal, Response};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -597,14 +597,6 @@ impl Driver {
             drop((turn, place));
         });
     }
-}
-
-/// The leaves alone.
-fn hidden(mut chunk: RangeChunk) -> RangeChunk {
-    for entry in &mut chunk.entries {
-        entry.payload = WirePayload::NotHere;
-    }
-    chunk
 }
 
 /// A network that has ended leaves this node deaf: stop, rather than sign on unheard.

@@ -21,9 +21,9 @@ use hashpact_protocol::wire::bounds::{
     HEADS_PRIORITY_MAX, HELLO_ROSTERS_MAX, PAYLOADS_ASKED_MAX,
 };
 use hashpact_protocol::wire::{
-    Announce, BranchRequest, DecodeFault, EntriesAnswer, EntriesRequest, HeadNote, Heads, Hello, PayloadsRequest,
-    RangeChunk, RangeRequest, Refusal, Request, Response, Stored, WireEntry, WireError, WirePayload,
-    decode_request, decode_response, encode_request, encode_response,
+    Announce, BranchRequest, DecodeFault, EntriesAnswer, EntriesRequest, HeadNote, Heads, Hello,
+    PayloadsRequest, RangeChunk, RangeRequest, Refusal, Request, Response, Stored, WireEntry, WireError,
+    WirePayload, decode_request, decode_response, encode_request, encode_response,
 };
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;

@@ -139,7 +139,8 @@ fn fork(log: &LogStatus) -> Vec<String> {
     let branch = |branch: &BranchStatus| {
         let root = printable(branch.root.get(..12).unwrap_or(&branch.root));
         let (size, held) = (grouped(branch.size), grouped(branch.held.min(branch.size)));
-        let kept = branch.kept_from.map(|from| format!(", from {} on beside what is followed", grouped(from)));
+        let kept =
+            branch.kept_from.map(|from| format!(", from {} on beside what is followed", grouped(from)));
         let stand = match (branch.followed, branch.too_long) {
             (_, true) => ", NOT kept: longer than what a node keeps beside".to_owned(),
             (true, false) => format!(", followed{}", kept.unwrap_or_default()),

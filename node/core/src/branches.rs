@@ -215,9 +215,9 @@ impl Branches {
         let Some(divergence) = &evidence.evidence().divergence else { return };
         let shared = here.is_none_or(|here| here.old_root == *divergence.root.as_bytes());
         let sides = [(evidence.first(), &divergence.first), (evidence.second(), &divergence.second)];
-        let followed = here.filter(|_| shared).and_then(|here| {
-            sides.iter().position(|(_, side)| *side.leaf.as_bytes() == here.leaf)
-        });
+        let followed = here
+            .filter(|_| shared)
+            .and_then(|here| sides.iter().position(|(_, side)| *side.leaf.as_bytes() == here.leaf));
         self.placed.insert(log, Placed { followed });
         for (position, (note, side)) in sides.into_iter().enumerate() {
             let before = if here.is_none() || followed == Some(position) {
@@ -250,13 +250,15 @@ impl Branches {
 
     /// Whether a request is for one of them; of which log then.
     pub(crate) fn is_asking(&self, ours: RequestId) -> Option<LogId> {
-        let asking = |branch: &Branch| matches!(branch.stage, Stage::Asking { request, .. } if request == ours);
+        let asking =
+            |branch: &Branch| matches!(branch.stage, Stage::Asking { request, .. } if request == ours);
         self.kept.iter().find(|(_, branch)| asking(branch)).map(|((log, _), _)| *log)
     }
 
     /// Takes a peer's answer; `id` is for the write that may come of it.
     pub(crate) fn answered(&mut self, ours: RequestId, chunk: Option<RangeChunk>, id: WriteId) -> Brought {
-        let asking = |branch: &Branch| matches!(branch.stage, Stage::Asking { request, .. } if request == ours);
+        let asking =
+            |branch: &Branch| matches!(branch.stage, Stage::Asking { request, .. } if request == ours);
         let Some(((log, number), branch)) = self.kept.iter_mut().find(|(_, branch)| asking(branch)) else {
             return Brought::Nothing;
         };

@@ -46,8 +46,8 @@ mod tests;
 mod window;
 
 pub(crate) use heal::Healing;
-pub(crate) use judge::{accept_entry, check_place};
 pub use judge::{ChunkError, Fault, HeadError, Heard};
+pub(crate) use judge::{accept_entry, check_place};
 pub use start::{Closure, FollowedStart};
 
 /// One log of another member.

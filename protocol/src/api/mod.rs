@@ -38,9 +38,9 @@ pub use matching::{
     QuerySignal,
 };
 pub use node::{
-    BackupResponse, BranchStatus, CatchUp, CosignedStatus, ErrorBody, ErrorDetail, EvidenceJson, EvidenceResponse, LogJson,
-    LogStatus, LogsResponse, MemberJson, MembersResponse, PeerStatus, ReadyResponse, ScrubPlace, ScrubStatus,
-    StatusResponse,
+    BackupResponse, BranchStatus, CatchUp, CosignedStatus, ErrorBody, ErrorDetail, EvidenceJson,
+    EvidenceResponse, LogJson, LogStatus, LogsResponse, MemberJson, MembersResponse, PeerStatus,
+    ReadyResponse, ScrubPlace, ScrubStatus, StatusResponse,
 };
 pub use records::{
     ContributeQuery, ContributeRequest, NewRecord, NewSignal, Receipt, Receipts, RecordJson, RecordsPage,

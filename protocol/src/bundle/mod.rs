@@ -32,8 +32,8 @@ pub use branch::spans as branch_spans;
 pub use chunk::{RunError, Span};
 pub use derived::policy;
 pub use findings::{
-    Cosigned, Entry, EntryPayload, Findings, Fork, HeadProof, KeptBranch, LogFindings, PROBLEMS_KEPT_MAX, PayloadCounts,
-    Visitor,
+    Cosigned, Entry, EntryPayload, Findings, Fork, HeadProof, KeptBranch, LogFindings, PROBLEMS_KEPT_MAX,
+    PayloadCounts, Visitor,
 };
 pub use manifest::{BundleLog, Manifest, ManifestError};
 pub use payload::{BundlePayload, PayloadsError};

@@ -240,8 +240,11 @@ fn another_history_is_verified_against_the_evidence() {
     };
     assert_eq!(broken(&shifted, unled), 0);
     assert_eq!(broken(&|_, branch| drop(branch.entries.pop()), "expected annex/branches"), 0);
-    assert_eq!(broken(&|_, branch| branch.entries.push(branch.entries[0].clone()), "expected annex/branches"), 0);
-    assert_eq!(broken(&|_, branch| branch.entries[9].2[5] ^= 1, "payload of entry 259"), 1);
+    assert_eq!(
+        broken(&|_, branch| branch.entries.push(branch.entries[0].clone()), "expected annex/branches"),
+        0
+    );
+    assert_eq!(broken(&|_, branch| branch.entries[8].2[5] ^= 1, "payload of entry 258"), 1);
     let twice = |world: &mut World, branch: &mut Branch| world.branches.push(branch.clone());
     assert_eq!(broken(&twice, "is here twice"), 1);
     let whole = |_: &mut World, branch: &mut Branch| {

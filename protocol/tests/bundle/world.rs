@@ -84,7 +84,8 @@ impl World {
     pub(crate) fn new(entries: usize, step_s: u64) -> Self {
         let chain = RosterChain::start(&roster(), None).expect("a roster");
         let logs = NAMES.iter().map(|_| Vec::with_capacity(entries)).collect();
-        let mut world = Self { chain, logs, trees: Vec::new(), evidence: Vec::new(), branches: Vec::new(), random: 0 };
+        let mut world =
+            Self { chain, logs, trees: Vec::new(), evidence: Vec::new(), branches: Vec::new(), random: 0 };
         for nth in 0..entries {
             for author in 0..NAMES.len() {
                 world.append(author, nth, step_s);
@@ -215,7 +216,8 @@ impl World {
             stored.map(|entry| (entry.leaf.clone(), entry.salt, entry.padded.clone())).collect();
         entries.iter().for_each(|(leaf, ..)| tree.append(leaf_hash(leaf)));
         let (origin, key) = (origin(author), secret(seed(author)));
-        let sign = |root| sign_checkpoint(&Checkpoint { origin: origin.clone(), size: size as u64, root }, &key);
+        let sign =
+            |root| sign_checkpoint(&Checkpoint { origin: origin.clone(), size: size as u64, root }, &key);
         let (first, note) = (sign(self.trees[author].root(size as u64)), sign(tree.root()));
         let evidence = Evidence { first, second: note.clone(), old: None, divergence: None }.encode();
         (evidence, Branch { note, before, entries })

@@ -7,8 +7,8 @@ use ct_merkle::{ConsistencyProof, InclusionProof, RootHash};
 use hashpact_protocol::digest::{LeafHash, NodeHash, Root, empty_root, node_hash};
 use hashpact_protocol::merkle::{
     Frontier, HashReader, MerkleError, NodeId, TREE_SIZE_MAX, TileId, TileWriter, consistency_proof,
-    consistency_proof_length, encode_tile, frontier_in_proof, inclusion_proof, inclusion_proof_length, read_cover,
-    read_frontier, read_root, right_cover, rightmost_tiles, verify_consistency, verify_inclusion,
+    consistency_proof_length, encode_tile, frontier_in_proof, inclusion_proof, inclusion_proof_length,
+    read_cover, read_frontier, read_root, right_cover, rightmost_tiles, verify_consistency, verify_inclusion,
 };
 use proptest::prelude::*;
 use sha2::Sha256;
@@ -99,7 +99,10 @@ fn a_consistency_proof_holds_the_frontier_of_its_smaller_tree() {
             let other = Root::new(flip(*root.as_bytes(), 9));
             assert!(frontier_in_proof(old, &other, new, &proof).is_err(), "{old} to {new}");
             let longer = [&proof[..], &[NodeHash::from(root)]].concat();
-            assert!(matches!(frontier_in_proof(old, &root, new, &longer), Err(MerkleError::ProofLength { .. })));
+            assert!(matches!(
+                frontier_in_proof(old, &root, new, &longer),
+                Err(MerkleError::ProofLength { .. })
+            ));
             if let Some((last, shorter)) = proof.split_last() {
                 assert!(frontier_in_proof(old, &root, new, shorter).is_err());
                 // What is right of the smaller tree is not part of its frontier, and need not be right.

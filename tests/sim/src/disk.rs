@@ -3,7 +3,8 @@
 use hashpact_core::Effect;
 use hashpact_core::effect::{
     AheadBatch, BranchBatch, Fact, FactWrite, HeldBranch, HeldFacts, HeldPriority, HoldingRead,
-    IdempotencyEntry, LockState, PayloadBatch, RosterWrite, SizedNote, StoredEntry, StoredPayload, WriteBatch,
+    IdempotencyEntry, LockState, PayloadBatch, RosterWrite, SizedNote, StoredEntry, StoredPayload,
+    WriteBatch,
 };
 use hashpact_core::event::{FoundHolding, MissingEntry, Prior};
 use hashpact_protocol::digest::{LeafHash, LogId, NodeHash, leaf_hash, node_hash};

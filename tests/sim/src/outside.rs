@@ -81,9 +81,8 @@ fn write(founding: &Founding, holder: &Member, disk: &Disk, now_s: u64) -> Archi
 fn branches(writer: &mut BundleWriter<Archive>, disk: &Disk) {
     let whole = disk.facts.branches.iter().filter(|(_, held)| held.is_whole());
     for (number, (key, held)) in whole.enumerate() {
-        let before = disk.logs.get(&key.0).map_or_else(Frontier::empty, |log| {
-            log.frontier_at(held.start as usize)
-        });
+        let before =
+            disk.logs.get(&key.0).map_or_else(Frontier::empty, |log| log.frontier_at(held.start as usize));
         writer.branch(number, &held.note.note, &before).expect("in memory");
         for span in branch_spans(held.start, held.note.size) {
             let (from, to) = ((span.start - held.start) as usize, (span.end() - held.start) as usize);

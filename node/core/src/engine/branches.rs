@@ -12,7 +12,9 @@ use hashpact_protocol::wire::{BranchRequest, ConsistencyAnswer, Refusal, Request
 impl Engine {
     /// What start-up found of a kept history. One whose checkpoint is not of this log is left alone: `fsck` names it.
     pub(super) fn load_branch(&mut self, log: LogId, number: u8, held: HeldBranch) {
-        let Some(origin) = self.forks.evidence(&log).map(|evidence| evidence.origin().to_owned()) else { return };
+        let Some(origin) = self.forks.evidence(&log).map(|evidence| evidence.origin().to_owned()) else {
+            return;
+        };
         let Some((_, key)) = self.log_of(&origin) else { return };
         if let Ok(signed) = SignedCheckpoint::verify(&held.note.note, &origin, &key) {
             self.branches.load(log, number, held, &signed);
@@ -45,7 +47,11 @@ impl Engine {
         let Some(size) = self.tree_of(&log).map(Frontier::size) else { return };
         if size <= index {
             self.place(log, None);
-        } else if !self.reads.values().any(|read| matches!(read, ReadFor::Branch { log: other } if *other == log)) {
+        } else if !self
+            .reads
+            .values()
+            .any(|read| matches!(read, ReadFor::Branch { log: other } if *other == log))
+        {
             self.read_tree(ReadFor::Branch { log }, log, index, size);
         }
     }

@@ -95,16 +95,21 @@ fn entries(
     wrong: &mut Vec<String>,
 ) -> Result<Frontier, StoreError> {
     let mut tree = store.frontier_at(log, held.start)?;
-    store.for_each_branch_entry(log, number, (held.start, held.frontier.size()), |index, leaf, payload| {
-        tree.append(leaf_hash(leaf));
-        if let PayloadRef::Present { salt, padded } = payload
-            && places::named_place(leaf).is_some()
-            && let Err(error) = check_commitment(leaf, &salt, padded)
-        {
-            wrong.push(format!("payload of entry {index}: {error}"));
-        }
-        ControlFlow::Continue(())
-    })?;
+    store.for_each_branch_entry(
+        log,
+        number,
+        (held.start, held.frontier.size()),
+        |index, leaf, payload| {
+            tree.append(leaf_hash(leaf));
+            if let PayloadRef::Present { salt, padded } = payload
+                && places::named_place(leaf).is_some()
+                && let Err(error) = check_commitment(leaf, &salt, padded)
+            {
+                wrong.push(format!("payload of entry {index}: {error}"));
+            }
+            ControlFlow::Continue(())
+        },
+    )?;
     Ok(tree)
 }
 

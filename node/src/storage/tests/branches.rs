@@ -56,7 +56,10 @@ fn part(at: u64, end: u64) -> BranchBatch {
 fn ask(start: u64, size: u64, entries_max: u32, bytes_max: u32) -> BranchRequest {
     let (other, entries) = other();
     let root = *tree(&entries[..size as usize]).root().as_bytes();
-    BranchRequest { range: RangeRequest { log: *other.log.as_bytes(), start, size, entries_max, bytes_max }, root }
+    BranchRequest {
+        range: RangeRequest { log: *other.log.as_bytes(), start, size, entries_max, bytes_max },
+        root,
+    }
 }
 
 /// A sound database with evidence and the whole other history.
@@ -97,7 +100,8 @@ fn parts_follow_one_another_and_survive() {
     assert!(matches!(store.write_branch(&long), Err(StoreError::Branch { .. })), "beyond its checkpoint");
     let mut many = part(SHARED, SHARED);
     (many.number, many.note.size) = (1, SHARED + BRANCH_ENTRIES_MAX + 1);
-    many.entries = vec![StoredEntry { leaf: vec![1], payload: StoredPayload::NotHere }; BRANCH_ENTRIES_MAX as usize + 1];
+    many.entries =
+        vec![StoredEntry { leaf: vec![1], payload: StoredPayload::NotHere }; BRANCH_ENTRIES_MAX as usize + 1];
     assert!(matches!(store.write_branch(&many), Err(StoreError::Branch { .. })), "more than is kept");
     let wrong_tree = BranchBatch { frontier: vec![NodeHash::new([1; 32])], ..part(310, 320) };
     assert!(matches!(store.write_branch(&wrong_tree), Err(StoreError::Merkle(_))));
@@ -116,9 +120,14 @@ fn either_history_is_served_by_its_root() {
     let sound = forked();
     let (other, entries) = other();
     let serve = |ask: &BranchRequest| sound.store.branch_range(ask).expect("readable");
-    for (start, size, most, bytes_max) in
-        [(0, SIZE, 4096, 1 << 20), (290, SIZE, 20, 1 << 20), (SHARED, SIZE, 7, 1 << 20), (355, SIZE, 4096, 1), (SHARED, 333, 4096, 700), (298, SIZE, 4096, 700)]
-    {
+    for (start, size, most, bytes_max) in [
+        (0, SIZE, 4096, 1 << 20),
+        (290, SIZE, 20, 1 << 20),
+        (SHARED, SIZE, 7, 1 << 20),
+        (355, SIZE, 4096, 1),
+        (SHARED, 333, 4096, 700),
+        (298, SIZE, 4096, 700),
+    ] {
         let chunk = serve(&ask(start, size, most, bytes_max)).expect("it is kept");
         let end = start + chunk.entries.len() as u64;
         assert!(chunk.start == start && end <= size && chunk.entries.len() <= most as usize);
@@ -132,17 +141,21 @@ fn either_history_is_served_by_its_root() {
         let found = tree(&entries[..end as usize]).root_with_cover(size, &cover).expect("a cover");
         assert_eq!(found, tree(&entries[..size as usize]).root(), "{start} of {size}");
     }
-    let followed = BranchRequest { root: *sound.north.frontier.root().as_bytes(), ..ask(690, SIZE, 5, 1 << 20) };
+    let followed =
+        BranchRequest { root: *sound.north.frontier.root().as_bytes(), ..ask(690, SIZE, 5, 1 << 20) };
     let followed = BranchRequest { range: RangeRequest { size: 700, ..followed.range }, ..followed };
     assert_eq!(serve(&followed).expect("it is followed").entries[0].leaf, sound.north.entry(690).leaf);
     let shared = ask(0, 200, 3, 1 << 20);
     assert_eq!(serve(&shared).expect("both have it").entries.len(), 3);
-    for (root, size) in [([9; 32], SIZE), ([9; 32], 700), (ask(0, 333, 1, 1).root, SIZE), (ask(0, SIZE, 1, 1).root, 9_000)] {
+    for (root, size) in
+        [([9; 32], SIZE), ([9; 32], 700), (ask(0, 333, 1, 1).root, SIZE), (ask(0, SIZE, 1, 1).root, 9_000)]
+    {
         let strange = ask(SHARED, SIZE, 5, 1 << 20);
         let strange = BranchRequest { range: RangeRequest { size, ..strange.range }, root };
         assert!(serve(&strange).is_none(), "size {size}");
     }
-    let unknown = BranchRequest { range: RangeRequest { log: [3; 32], ..ask(0, 9, 1, 1).range }, root: [0; 32] };
+    let unknown =
+        BranchRequest { range: RangeRequest { log: [3; 32], ..ask(0, 9, 1, 1).range }, root: [0; 32] };
     assert!(matches!(sound.store.branch_range(&unknown), Err(StoreError::UnknownLog(_))));
     // Nothing of it is found where followed entries are.
     let kept = &entries[SHARED as usize + 1].leaf;
@@ -187,5 +200,12 @@ fn fsck_finds_what_was_changed_in_a_kept_history() {
     sound.delete(facts::EVIDENCE, sound.north.log.as_bytes());
     check(&sound.fsck(), &[wrong(&sound, "no evidence of a fork is kept")]);
     sound.put(HEADS, &[0; 33], b"garbage");
-    check(&sound.fsck(), &["facts beside the logs: a value of column family branches".to_owned(), "branch_leaves has rows of log ".to_owned(), "branch_payloads has rows of log ".to_owned()]);
+    check(
+        &sound.fsck(),
+        &[
+            "facts beside the logs: a value of column family branches".to_owned(),
+            "branch_leaves has rows of log ".to_owned(),
+            "branch_payloads has rows of log ".to_owned(),
+        ],
+    );
 }
