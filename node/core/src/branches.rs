@@ -37,6 +37,8 @@ mod tests;
 pub(crate) struct Branches {
     kept: BTreeMap<(LogId, u8), Branch>,
     placed: BTreeMap<LogId, Placed>,
+    /// Until when a log is left alone whose tree could not be read.
+    resting: BTreeMap<LogId, u64>,
 }
 
 /// Where the followed history stands to the two of the evidence.
@@ -199,8 +201,14 @@ impl Branches {
         self.placed.remove(log);
     }
 
-    pub(crate) fn is_placed(&self, log: &LogId) -> bool {
-        self.placed.contains_key(log)
+    /// Whether it is time to find out where a log's followed tree leaves the histories of the evidence.
+    pub(crate) fn is_to_be_placed(&self, log: &LogId, now_ms: u64) -> bool {
+        !self.placed.contains_key(log) && self.resting.get(log).is_none_or(|until_ms| *until_ms <= now_ms)
+    }
+
+    /// The followed tree could not be read: a damaged one is not read at every tick.
+    pub(crate) fn rest(&mut self, log: LogId, now_ms: u64) {
+        self.resting.insert(log, now_ms.saturating_add(BRANCH_REST_MAX_MS));
     }
 
     /// Finds what the followed tree lacks of both histories. `here` says how its first `d` leaves lead to it, if it goes

@@ -26,7 +26,7 @@ impl Engine {
         let unplaced: Vec<(LogId, u64)> = self
             .forks
             .logs()
-            .filter(|(log, _)| !self.branches.is_placed(log))
+            .filter(|(log, _)| self.branches.is_to_be_placed(log, now_ms))
             .filter_map(|(log, evidence)| Some((*log, evidence.diverges_at()?)))
             .collect();
         for (log, index) in unplaced {
@@ -56,12 +56,13 @@ impl Engine {
         }
     }
 
-    /// The followed tree says what it has where the two histories part. What could not be read is read again.
+    /// The followed tree says what it has where the two histories part. What could not be read is read again later.
     pub(super) fn branch_read(&mut self, log: LogId, found: Option<&ConsistencyAnswer>, now_ms: u64) {
-        if found.is_some() {
-            self.place(log, found);
-            self.ask_branches(now_ms);
+        if found.is_none() {
+            return self.branches.rest(log, now_ms);
         }
+        self.place(log, found);
+        self.ask_branches(now_ms);
     }
 
     fn place(&mut self, log: LogId, here: Option<&ConsistencyAnswer>) {
