@@ -16,14 +16,13 @@ use crate::effect::{
     WriteId,
 };
 use crate::event::Peer;
-use crate::follow::{ChunkError, accept_entry, check_place};
+use crate::follow::{ChunkError, accept_entry, check_place, lead_on};
 use crate::limits::{BRANCH_PAYLOAD_BYTES_MAX, BRANCH_REST_FIRST_MS, BRANCH_REST_MAX_MS};
 use hashpact_protocol::checkpoint::SignedCheckpoint;
-use hashpact_protocol::digest::{LogId, NodeHash, Root, leaf_hash};
+use hashpact_protocol::digest::{LogId, Root};
 use hashpact_protocol::evidence::VerifiedEvidence;
 use hashpact_protocol::limits::{
-    BRANCH_ENTRIES_MAX, BRANCHES_PER_LOG_MAX, ENTRY_LEAF_MAX_BYTES, RANGE_BYTES_MAX, RANGE_ENTRIES_MAX,
-    SALT_BYTES,
+    BRANCH_ENTRIES_MAX, BRANCHES_PER_LOG_MAX, RANGE_BYTES_MAX, RANGE_ENTRIES_MAX, SALT_BYTES,
 };
 use hashpact_protocol::merkle::{Frontier, frontier_in_proof};
 use hashpact_protocol::wire::{BranchRequest, ConsistencyAnswer, RangeChunk, RangeRequest};
@@ -36,15 +35,11 @@ mod tests;
 #[derive(Default)]
 pub(crate) struct Branches {
     kept: BTreeMap<(LogId, u8), Branch>,
-    placed: BTreeMap<LogId, Placed>,
+    /// Logs whose followed tree was held against the evidence, and which of its two checkpoints that belongs to:
+    /// 0, 1 or neither.
+    placed: BTreeMap<LogId, Option<usize>>,
     /// Until when a log is left alone whose tree could not be read.
     resting: BTreeMap<LogId, u64>,
-}
-
-/// Where the followed history stands to the two of the evidence.
-pub(crate) struct Placed {
-    /// Which of the two checkpoints it belongs to: 0, 1 or neither.
-    followed: Option<usize>,
 }
 
 /// A history that is kept, or being fetched.
@@ -102,6 +97,10 @@ impl Branch {
         (self.note.size, self.root)
     }
 
+    fn is_asking(&self, ours: RequestId) -> bool {
+        matches!(&self.stage, Stage::Asking { request, .. } if *request == ours)
+    }
+
     fn is_wanted(&self) -> bool {
         matches!(self.stage, Stage::Waiting) && !self.is_whole() && !self.is_too_long()
     }
@@ -141,17 +140,7 @@ impl Branch {
     fn check(&self, log: &LogId, chunk: RangeChunk) -> Result<(Vec<StoredEntry>, Frontier), ChunkError> {
         let (at, size) = (self.frontier.size(), self.note.size);
         check_place(&chunk, at, size)?;
-        let mut after = self.frontier.clone();
-        for (index, entry) in (at..).zip(&chunk.entries) {
-            if entry.leaf.len() > ENTRY_LEAF_MAX_BYTES {
-                return Err(ChunkError::LeafTooLong { index, len: entry.leaf.len() });
-            }
-            after.append(leaf_hash(&entry.leaf));
-        }
-        let cover: Vec<NodeHash> = chunk.cover.into_iter().map(NodeHash::new).collect();
-        if !after.root_with_cover(size, &cover).is_ok_and(|root| root == self.root) {
-            return Err(ChunkError::Root { size });
-        }
+        let after = lead_on(&self.frontier, &chunk, size, &self.root)?;
         // Nobody's word that a payload is withheld or erased is kept: it might be another's to give.
         let entries = (at..).zip(chunk.entries).map(|(index, entry)| accept_entry(log, index, entry, false));
         Ok((entries.collect::<Result<_, _>>()?, after))
@@ -226,7 +215,7 @@ impl Branches {
         let followed = here
             .filter(|_| shared)
             .and_then(|here| sides.iter().position(|(_, side)| *side.leaf.as_bytes() == here.leaf));
-        self.placed.insert(log, Placed { followed });
+        self.placed.insert(log, followed);
         for (position, (note, side)) in sides.into_iter().enumerate() {
             let before = if here.is_none() || followed == Some(position) {
                 Some((ours.clone(), ours.size() == divergence.index && ours.root() == divergence.root))
@@ -256,11 +245,9 @@ impl Branches {
         self.kept.iter_mut().filter(|(_, branch)| branch.is_wanted()).map(|((log, _), branch)| (*log, branch))
     }
 
-    /// Whether a request is for one of them; of which log then.
-    pub(crate) fn is_asking(&self, ours: RequestId) -> Option<LogId> {
-        let asking =
-            |branch: &Branch| matches!(branch.stage, Stage::Asking { request, .. } if request == ours);
-        self.kept.iter().find(|(_, branch)| asking(branch)).map(|((log, _), _)| *log)
+    /// Whether a request is for one of them.
+    pub(crate) fn is_asking(&self, ours: RequestId) -> bool {
+        self.kept.values().any(|branch| branch.is_asking(ours))
     }
 
     /// Takes a peer's answer; `id` is for the write that may come of it.
@@ -328,7 +315,7 @@ impl Branches {
     pub(crate) fn state(&self, log: LogId, evidence: &VerifiedEvidence, ours: u64) -> LogBranches {
         let placed = self.placed.get(&log);
         let state = |position: usize, note: &SignedCheckpoint| {
-            let is_followed = placed.is_some_and(|placed| placed.followed == Some(position));
+            let is_followed = placed == Some(&Some(position));
             let of_log = self.kept.range((log, 0)..=(log, u8::MAX)).map(|(_, branch)| branch);
             let mut of_log = of_log.filter(|kept| kept.head() == (note.size(), note.root()));
             let kept = of_log.next();

@@ -26,9 +26,9 @@ use crate::limits::{
 };
 use crate::view::Author;
 use hashpact_protocol::checkpoint::SignedCheckpoint;
-use hashpact_protocol::digest::{NodeHash, Root, leaf_hash};
+use hashpact_protocol::digest::Root;
 use hashpact_protocol::keys::PublicKey;
-use hashpact_protocol::limits::{ENTRY_LEAF_MAX_BYTES, RANGE_BYTES_MAX};
+use hashpact_protocol::limits::RANGE_BYTES_MAX;
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::wire::{RangeChunk, RangeRequest, Request, WirePayload};
 use overtake::Overtaking;
@@ -47,7 +47,7 @@ mod window;
 
 pub(crate) use heal::Healing;
 pub use judge::{ChunkError, Fault, HeadError, Heard};
-pub(crate) use judge::{accept_entry, check_place};
+pub(crate) use judge::{accept_entry, check_place, lead_on};
 pub use start::{Closure, FollowedStart};
 
 /// One log of another member.
@@ -589,18 +589,7 @@ impl FollowedLog {
         from_author: bool,
     ) -> Result<(Vec<StoredEntry>, Frontier), ChunkError> {
         let start = self.frontier.size();
-        let mut after = self.frontier.clone();
-        for (index, entry) in (start..).zip(&chunk.entries) {
-            if entry.leaf.len() > ENTRY_LEAF_MAX_BYTES {
-                return Err(ChunkError::LeafTooLong { index, len: entry.leaf.len() });
-            }
-            after.append(leaf_hash(&entry.leaf));
-        }
-        let cover: Vec<NodeHash> = chunk.cover.into_iter().map(NodeHash::new).collect();
-        match after.root_with_cover(target.size, &cover) {
-            Ok(root) if root == target.root => {}
-            _ => return Err(ChunkError::Root { size: target.size }),
-        }
+        let after = lead_on(&self.frontier, &chunk, target.size, &target.root)?;
         let entries = (start..)
             .zip(chunk.entries)
             .map(|(index, entry)| {

@@ -2,10 +2,10 @@
 
 use super::*;
 use hashpact_protocol::checkpoint::{Checkpoint, sign_checkpoint};
-use hashpact_protocol::digest::{LeafHash, node_hash};
+use hashpact_protocol::digest::{LeafHash, NodeHash, leaf_hash, node_hash};
 use hashpact_protocol::evidence::{Divergence, Evidence, OldRoot, Side};
 use hashpact_protocol::keys::SecretKey;
-use hashpact_protocol::limits::PAYLOAD_PADDED_MAX_BYTES;
+use hashpact_protocol::limits::{ENTRY_LEAF_MAX_BYTES, PAYLOAD_PADDED_MAX_BYTES};
 use hashpact_protocol::merkle::{HashReader, consistency_proof, inclusion_proof, read_cover, read_root};
 use hashpact_protocol::wire::{WireEntry, WirePayload};
 use std::convert::Infallible;

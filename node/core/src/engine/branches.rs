@@ -98,7 +98,7 @@ impl Engine {
         result: &Result<Response, SendFailure>,
         now_ms: u64,
     ) -> bool {
-        if self.branches.is_asking(request).is_none() {
+        if !self.branches.is_asking(request) {
             return false;
         }
         let chunk = match result {

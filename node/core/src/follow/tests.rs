@@ -3,9 +3,10 @@
 use super::*;
 use crate::limits::{FETCHES_PER_LOG_MAX, MISSING_REST_FIRST_MS, MISSING_REST_MAX_MS};
 use hashpact_protocol::checkpoint::{Checkpoint, sign_checkpoint};
-use hashpact_protocol::digest::{LogId, node_hash};
+use hashpact_protocol::digest::{LogId, NodeHash, leaf_hash, node_hash};
 use hashpact_protocol::keys::SecretKey;
 use hashpact_protocol::leaf::{LeafHeader, seal};
+use hashpact_protocol::limits::ENTRY_LEAF_MAX_BYTES;
 use hashpact_protocol::merkle::right_cover;
 use hashpact_protocol::record::{Content, Record, Signal, SignalType};
 use hashpact_protocol::roster::MemberId;
