@@ -234,8 +234,9 @@ impl Branches {
         let of_log = || self.kept.range((log, 0)..=(log, u8::MAX));
         let is_kept = of_log().any(|(_, kept)| kept.head() == (note.size(), note.root()));
         let is_held = before.size() >= note.size();
-        let number = u8::try_from(of_log().count()).unwrap_or(u8::MAX);
-        if !is_kept && !is_held && usize::from(number) < BRANCHES_PER_LOG_MAX {
+        // A restart may have found the second alone: of the first nothing had been written yet.
+        let free = (0..BRANCHES_PER_LOG_MAX).find(|number| !self.kept.contains_key(&(log, *number)));
+        if let Some(number) = free.filter(|_| !is_kept && !is_held) {
             self.kept.insert((log, number), Branch::new(note, before, is_sure));
         }
     }
@@ -252,11 +253,8 @@ impl Branches {
 
     /// Takes a peer's answer; `id` is for the write that may come of it.
     pub(crate) fn answered(&mut self, ours: RequestId, chunk: Option<RangeChunk>, id: WriteId) -> Brought {
-        let asking =
-            |branch: &Branch| matches!(branch.stage, Stage::Asking { request, .. } if request == ours);
-        let Some(((log, number), branch)) = self.kept.iter_mut().find(|(_, branch)| asking(branch)) else {
-            return Brought::Nothing;
-        };
+        let asking = self.kept.iter_mut().find(|(_, branch)| branch.is_asking(ours));
+        let Some(((log, number), branch)) = asking else { return Brought::Nothing };
         let Stage::Asking { peer, .. } = branch.stage else { return Brought::Nothing };
         let Some(chunk) = chunk else {
             branch.failed();
@@ -310,8 +308,7 @@ impl Branches {
         }
     }
 
-    /// How a node stands to both histories of the evidence.
-    /// `ours` is the size of the followed tree.
+    /// How a node stands to both histories of the evidence. `ours` is the size of the followed tree.
     pub(crate) fn state(&self, log: LogId, evidence: &VerifiedEvidence, ours: u64) -> LogBranches {
         let placed = self.placed.get(&log);
         let state = |position: usize, note: &SignedCheckpoint| {

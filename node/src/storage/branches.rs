@@ -24,7 +24,9 @@ use super::{Store, codec, leaves, options, payloads};
 use bincode::{Decode, Encode};
 use hashpact_core::effect::{BranchBatch, HeldBranch, SizedNote};
 use hashpact_protocol::digest::{DIGEST_BYTES, LeafHash, LogId, NodeHash, Root, leaf_hash, node_hash};
-use hashpact_protocol::limits::{BRANCH_ENTRIES_MAX, NOTE_MAX_BYTES, RANGE_BYTES_MAX, RANGE_ENTRIES_MAX};
+use hashpact_protocol::limits::{
+    BRANCH_ENTRIES_MAX, BRANCHES_PER_LOG_MAX, NOTE_MAX_BYTES, RANGE_BYTES_MAX, RANGE_ENTRIES_MAX,
+};
 use hashpact_protocol::merkle::{Frontier, HashReader, LEVELS_MAX, read_cover, read_root};
 use hashpact_protocol::wire::{BranchRequest, RangeChunk, WireEntry};
 use rocksdb::IteratorMode;
@@ -219,7 +221,7 @@ impl Store {
                 return self.range(&log, range.start, range.size, entries_max, bytes_max).map(Some);
             }
         }
-        for number in 0..2 {
+        for number in 0..BRANCHES_PER_LOG_MAX {
             let Some(tree) = self.branch_tree(&log, number)? else { continue };
             let is_visible = tree.start <= readable && range.size <= tree.size();
             if is_visible && read_root(&tree, range.size)? == root {

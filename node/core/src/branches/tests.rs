@@ -154,6 +154,21 @@ fn the_other_history_is_kept_from_where_it_parts() {
 }
 
 #[test]
+fn a_restart_that_finds_the_second_alone_goes_on_with_both() {
+    let (a, b) = (History::new(1, 20), History::new(2, 17));
+    let known = evidence(&b, 17, &a, 20);
+    let signed = SignedCheckpoint::verify(&a.note(20), ORIGIN, &key().public()).expect("signed");
+    let note = SizedNote { size: 20, note: a.note(20) };
+    let held = HeldBranch { note, start: 3, frontier: a.frontier(11), payload_bytes: 0 };
+    let mut branches = Branches::default();
+    branches.load(log(), 1, held, &signed);
+    branches.place(log(), &known, &a.frontier(3), None);
+    let found: Vec<_> =
+        branches.kept.iter().map(|((_, n), one)| (*n, one.note.size, one.frontier.size())).collect();
+    assert_eq!(found, [(0, 17, 3), (1, 20, 11)]);
+}
+
+#[test]
 fn who_was_frozen_before_they_part_keeps_both_and_who_is_behind_keeps_the_rest_of_its_own() {
     let (a, b) = (History::new(1, 20), History::new(2, 17));
     let known = evidence(&b, 17, &a, 20);
