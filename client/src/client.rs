@@ -10,9 +10,9 @@
 use std::time::Duration;
 
 use hashpact_protocol::api::{
-    Ack, ContributeRequest, ErrorBody, LogsResponse, MatchRequest, MatchResponse, MembersResponse, NewRecord,
-    OpinionRequest, Receipt, Receipts, RecordJson, RecordsPage, RecordsQuery, RetractionRequest,
-    StatusResponse,
+    Ack, ContributeRequest, ErasureRequest, ErrorBody, LogsResponse, MatchRequest, MatchResponse,
+    MembersResponse, NewRecord, OpinionRequest, Receipt, Receipts, RecordJson, RecordsPage, RecordsQuery,
+    RetractionRequest, StatusResponse,
 };
 use hashpact_protocol::digest::RecordId;
 use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
@@ -173,6 +173,14 @@ impl Client {
         retraction: &RetractionRequest,
     ) -> Result<Receipt, ClientError> {
         self.statement(&format!("v1/records/{id}/retraction"), retraction).await
+    }
+
+    /// Orders the erasure of a record's payload. Not repeated after a broken connection.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn erasure(&self, id: &RecordId, erasure: &ErasureRequest) -> Result<Receipt, ClientError> {
+        self.statement(&format!("v1/records/{id}/erasure"), erasure).await
     }
 
     /// A page of what stands; the cursor of the query says where it begins.

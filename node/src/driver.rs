@@ -6,8 +6,11 @@
 //! blocks the async runtime. `Stop` ends the loop with the reason: nothing signed or half-known leaves
 //! after it.
 
+mod jobs;
+
+use crate::eraser::Eraser;
 use crate::host::Host;
-use crate::lookup::Lookup;
+use crate::lookup::{Lookup, SnapshotForgetter};
 use crate::metrics::Metrics;
 use crate::network::{NetworkEvent, NetworkHandle, NetworkStopped};
 use crate::restored::Restored;
@@ -15,26 +18,21 @@ use crate::rosters::RosterFile;
 use crate::scrub::{ScrubAsk, Told};
 use crate::service::{BackupAsk, CosignAsk, Submission};
 use crate::storage::{LockFile, Store, StoreError, hidden};
-use hashpact_core::effect::{
-    AheadBatch, BranchBatch, FactWrite, ForkedLog, HoldingRead, LockState, PayloadBatch, PublishedHead,
-    Receipts, RepairBatch, RosterWrite, SubmitError, Timer, WriteBatch, WriteId,
-};
+use crate::vault::Vault;
+use hashpact_core::effect::{ForkedLog, HoldingRead, PublishedHead, Receipts, SubmitError, Timer};
 use hashpact_core::event::Submit;
 use hashpact_core::health::Health;
 use hashpact_core::{Effect, Engine, Event, StopReason};
-use hashpact_protocol::digest::{LogId, NodeHash};
+use hashpact_protocol::digest::LogId;
 use hashpact_protocol::roster::{RosterChain, SignedRoster};
 use hashpact_protocol::wire::{ConsistencyAnswer, CosignAnswer, Refusal, Response};
+use jobs::{Disk, JOBS_QUEUED_MAX, Job, StorageThread};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tracing::{debug, error, info, warn};
 
-/// Writes waiting for the storage thread.
-const WRITES_QUEUED_MAX: usize = 64;
-/// Batches that are stored with one sync.
-const WRITES_TOGETHER_MAX: usize = 16;
 /// Ranges and payloads read for peers at once; each holds a message of up to two megabytes.
 const RANGES_MAX: usize = 8;
 /// Requests for them that may wait for their turn; a peer that catches up with many logs asks for two parts
@@ -46,45 +44,6 @@ const RANGES_QUEUED_MAX: usize = 128;
 pub fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-enum Job {
-    Write(WriteBatch),
-    Fact(FactWrite),
-    Lock(WriteId, LockState),
-    Payloads(PayloadBatch),
-    Repair(RepairBatch),
-    Tiles {
-        log: LogId,
-        wrong: Vec<(u8, u64, Vec<NodeHash>)>,
-    },
-    /// Says what was signed last, for a backup that begins now.
-    LockState(oneshot::Sender<LockState>),
-    Ahead(AheadBatch),
-    Missing {
-        log: LogId,
-        after: Option<u64>,
-        count_max: usize,
-    },
-    Roster(RosterWrite),
-    Branch(BranchBatch),
-}
-
-impl Job {
-    /// What the storage thread does as it is told; anything else is given back.
-    fn of(effect: Effect) -> Result<Self, Box<Effect>> {
-        Ok(match effect {
-            Effect::WriteLock { write, lock } => Self::Lock(write, lock),
-            Effect::WriteFact(fact) => Self::Fact(fact),
-            Effect::WritePayloads(batch) => Self::Payloads(batch),
-            Effect::Repair(batch) => Self::Repair(batch),
-            Effect::WriteAhead(batch) => Self::Ahead(batch),
-            Effect::FindMissing { log, after, count_max } => Self::Missing { log, after, count_max },
-            Effect::WriteRoster(write) => Self::Roster(write),
-            Effect::WriteBranch(batch) => Self::Branch(batch),
-            other => return Err(Box::new(other)),
-        })
-    }
 }
 
 /// Everything that the loop joins.
@@ -104,7 +63,6 @@ pub struct Driver {
     /// Present until a node that came from a backup has caught up.
     restored: Option<Restored>,
     cosign_answers: HashMap<u64, oneshot::Sender<CosignAnswer>>,
-    jobs: std::sync::mpsc::SyncSender<Job>,
     done: mpsc::Receiver<Event>,
     report: mpsc::Sender<Event>,
     ranges: Arc<Semaphore>,
@@ -116,21 +74,9 @@ pub struct Driver {
     host: Option<Host>,
     roster_files: mpsc::Receiver<Vec<SignedRoster>>,
     adopted: Box<dyn Fn(&RosterChain) + Send + Sync>,
-    /// Last, so that it is dropped when its inbox and its reports are closed.
-    _storage: StorageThread,
-}
-
-/// Joined when dropped. A process that ends while this thread still closes the database is aborted by
-/// the database's own static destructors.
-struct StorageThread(Option<std::thread::JoinHandle<()>>);
-
-impl Drop for StorageThread {
-    fn drop(&mut self) {
-        if let Some(thread) = self.0.take() {
-            // A panic there was reported as an ended thread already.
-            let _ = thread.join();
-        }
-    }
+    /// Dropped when nobody takes its reports any more.
+    storage: StorageThread,
+    _eraser: Eraser,
 }
 
 /// What [`Driver::new`] needs.
@@ -169,6 +115,10 @@ pub struct Parts {
     pub roster_files: mpsc::Receiver<Vec<SignedRoster>>,
     /// Who must know of a newer roster beside the engine.
     pub adopted: Box<dyn Fn(&RosterChain) + Send + Sync>,
+    /// Legal holds.
+    pub vault: Vault,
+    /// Makes the index snapshot forget what is destroyed.
+    pub snapshots: SnapshotForgetter,
 }
 
 impl Driver {
@@ -195,14 +145,13 @@ impl Driver {
             rosters,
             roster_files,
             adopted,
+            vault,
+            snapshots,
         } = parts;
-        let (jobs, inbox) = std::sync::mpsc::sync_channel(WRITES_QUEUED_MAX);
-        let (report, done) = mpsc::channel(WRITES_QUEUED_MAX);
-        let writer = Arc::clone(&store);
-        let written = report.clone();
-        let storage = std::thread::Builder::new()
-            .name("storage".to_owned())
-            .spawn(move || write_loop(&writer, lock, &rosters, &inbox, &written))?;
+        let (report, done) = mpsc::channel(JOBS_QUEUED_MAX);
+        let eraser = Eraser::start(Arc::clone(&store), vault.clone(), snapshots, report.clone())?;
+        let disk = Disk { store: Arc::clone(&store), rosters, vault, purges: eraser.purges() };
+        let storage = StorageThread::start(disk, lock, report.clone())?;
         Ok(Self {
             engine,
             store,
@@ -217,7 +166,6 @@ impl Driver {
             scrub_told,
             restored,
             cosign_answers: HashMap::new(),
-            jobs,
             done,
             report,
             ranges: Arc::new(Semaphore::new(RANGES_MAX)),
@@ -229,7 +177,8 @@ impl Driver {
             host,
             roster_files,
             adopted,
-            _storage: StorageThread(Some(storage)),
+            storage,
+            _eraser: eraser,
         })
     }
 
@@ -370,7 +319,15 @@ impl Driver {
     async fn perform(&mut self, effects: Vec<Effect>) -> Result<(), StopReason> {
         for effect in effects {
             match Job::of(effect) {
-                Ok(job) => self.job(job)?,
+                Ok(job) => {
+                    if let Job::Write(batch) = &job
+                        && batch.read_back
+                    {
+                        self.metrics.appended.inc_by(batch.entries.len() as u64);
+                        self.batch_started = Some(Instant::now());
+                    }
+                    self.job(job)?;
+                }
                 Err(effect) => self.act(*effect).await?,
             }
         }
@@ -379,13 +336,6 @@ impl Driver {
 
     async fn act(&mut self, effect: Effect) -> Result<(), StopReason> {
         match effect {
-            Effect::Write(batch) => {
-                if batch.read_back {
-                    self.metrics.appended.inc_by(batch.entries.len() as u64);
-                    self.batch_started = Some(Instant::now());
-                }
-                self.job(Job::Write(batch))?;
-            }
             Effect::ReadTree { read, log, old, new } => self.read_tree(read, log, old, new),
             Effect::Roster(chain) => {
                 info!(roster.version = chain.version(), "a newer roster is in force");
@@ -445,6 +395,7 @@ impl Driver {
             }
             Effect::Answer { request, answer } => self.submitted(request, answer),
             Effect::View(changes) => self.lookup.apply(&changes),
+            Effect::Erasures(counts) => self.lookup.set_erasures(counts),
             Effect::Folded { log, counts } => self.lookup.set_counts(log, counts),
             Effect::Health(health) => self.show_health(health),
             Effect::Misbehaviour { peer, rule } => {
@@ -452,14 +403,17 @@ impl Driver {
                 self.metrics.count_misbehaviour(rule);
             }
             // Jobs for the storage thread are taken out above.
-            Effect::WriteLock { .. }
+            Effect::Write(_)
+            | Effect::WriteLock { .. }
             | Effect::WriteFact(_)
             | Effect::WritePayloads(_)
             | Effect::Repair(_)
             | Effect::WriteAhead(_)
             | Effect::FindMissing { .. }
             | Effect::WriteBranch(_)
-            | Effect::WriteRoster(_) => {}
+            | Effect::WriteRoster(_)
+            | Effect::FindSubjects { .. }
+            | Effect::Erase(_) => {}
             Effect::Stop(reason) => {
                 error!(%reason, "stopping: this node's own state may be wrong");
                 return Err(reason);
@@ -517,8 +471,7 @@ impl Driver {
     fn job(&self, job: Job) -> Result<(), StopReason> {
         // At most one write per log is under way, so a full inbox means more logs than slots: waiting
         // here briefly is right, and the storage thread never waits for this loop.
-        let ended = || StopReason::WriteFailed { detail: "the storage thread has ended".to_owned() };
-        tokio::task::block_in_place(|| self.jobs.send(job).map_err(|_| ended()))
+        tokio::task::block_in_place(|| self.storage.send(job))
     }
 
     fn publish(&mut self, head: &PublishedHead) {
@@ -602,96 +555,4 @@ impl Driver {
 /// A network that has ended leaves this node deaf: stop, rather than sign on unheard.
 fn heard(sent: Result<(), NetworkStopped>) -> Result<(), StopReason> {
     sent.map_err(|_| StopReason::Internal("the network task has ended"))
-}
-
-/// The storage thread: one job after the other, each synced before it is reported. Batches that wait one behind
-/// the other share a sync.
-fn write_loop(
-    store: &Store,
-    mut lock: LockFile,
-    rosters: &RosterFile,
-    inbox: &std::sync::mpsc::Receiver<Job>,
-    report: &mpsc::Sender<Event>,
-) {
-    let mut next = None;
-    while let Some(job) = next.take().or_else(|| inbox.recv().ok()) {
-        let events = match job {
-            Job::Write(first) => {
-                let mut batches = vec![first];
-                while batches.len() < WRITES_TOGETHER_MAX && next.is_none() {
-                    match inbox.try_recv() {
-                        Ok(Job::Write(batch)) => batches.push(batch),
-                        Ok(other) => next = Some(other),
-                        Err(_) => break,
-                    }
-                }
-                write_together(store, &batches)
-            }
-            other => perform_job(store, &mut lock, rosters, other).into_iter().collect(),
-        };
-        for event in events {
-            let failed = matches!(event, Event::WriteFailed { .. });
-            if report.blocking_send(event).is_err() || failed {
-                return;
-            }
-        }
-    }
-}
-
-fn write_together(store: &Store, batches: &[WriteBatch]) -> Vec<Event> {
-    match store.write_together(&batches.iter().collect::<Vec<_>>()) {
-        Ok(read_back) => batches
-            .iter()
-            .zip(read_back)
-            .map(|(batch, read_back)| Event::Written { write: batch.id, read_back })
-            .collect(),
-        Err(error) => {
-            let write = batches.first().map_or(0, |batch| batch.id);
-            vec![Event::WriteFailed { write, detail: error.to_string() }]
-        }
-    }
-}
-
-/// What the loop must hear of a job, if anything.
-fn perform_job(store: &Store, lock: &mut LockFile, rosters: &RosterFile, job: Job) -> Option<Event> {
-    let written = |write, read_back| Event::Written { write, read_back };
-    let (write, done) = match job {
-        Job::Write(batch) => return write_together(store, &[batch]).pop(),
-        Job::Missing { log, after, count_max } => {
-            (0, store.missing(&log, after, count_max).map(|found| Some(Event::Missing { log, found })))
-        }
-        Job::Lock(write, state) => {
-            let done = lock.write(&state).map(|()| Event::LockWritten { write });
-            return Some(
-                done.unwrap_or_else(|error| Event::WriteFailed { write, detail: error.to_string() }),
-            );
-        }
-        Job::LockState(answer) => {
-            // Whoever asked may be gone.
-            let _ = answer.send(lock.state().clone());
-            return None;
-        }
-        Job::Fact(fact) => (fact.id, store.write_fact(&fact).map(|()| Some(written(fact.id, Vec::new())))),
-        Job::Payloads(batch) => {
-            (batch.id, store.write_payloads(&batch).map(|()| Some(written(batch.id, Vec::new()))))
-        }
-        Job::Ahead(batch) => {
-            (batch.id, store.write_ahead(&batch).map(|()| Some(written(batch.id, Vec::new()))))
-        }
-        Job::Branch(batch) => {
-            (batch.id, store.write_branch(&batch).map(|()| Some(written(batch.id, Vec::new()))))
-        }
-        Job::Roster(write) => {
-            let done = rosters.add(&write.versions).map(|()| written(write.id, Vec::new()));
-            let failed =
-                |error: anyhow::Error| Event::WriteFailed { write: write.id, detail: format!("{error:#}") };
-            return Some(done.unwrap_or_else(failed));
-        }
-        Job::Repair(batch) => {
-            let repaired = |payloads_missing| Some(Event::Repaired { write: batch.id, payloads_missing });
-            (batch.id, store.repair(&batch).map(repaired))
-        }
-        Job::Tiles { log, wrong } => (0, store.rewrite_tiles(&log, &wrong).map(|()| None)),
-    };
-    done.unwrap_or_else(|error| Some(Event::WriteFailed { write, detail: error.to_string() }))
 }

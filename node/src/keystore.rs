@@ -23,6 +23,9 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 const FORMAT: &str = "hashpact-secret-key-1";
+/// The key of legal holds encrypts and signs nothing: it is of another format, so that it is never taken for one
+/// that does.
+const HOLD_FORMAT: &str = "hashpact-hold-key-1";
 /// Longest key file, generously: a longer one is not read to its end.
 const FILE_BYTES_MAX: u64 = 256;
 
@@ -200,6 +203,37 @@ pub fn write_key_file(path: &Path, line: &[u8]) -> Result<(), KeyStoreError> {
 /// [`KeyStoreError::Missing`], [`KeyStoreError::Permissions`], [`KeyStoreError::Length`],
 /// [`KeyStoreError::Format`], [`KeyStoreError::Role`], [`KeyStoreError::Hex`], [`KeyStoreError::Io`].
 pub fn open_key(path: &Path, role: KeyRole) -> Result<SecretKey, KeyStoreError> {
+    let (text, found_bytes) = read_key_file(path)?;
+    parse_key_file(path, role, &text, found_bytes)
+}
+
+/// Where the key of legal holds is.
+#[must_use]
+pub fn hold_key_path(dir: &Path) -> PathBuf {
+    dir.join("hold.key")
+}
+
+/// The key that encrypts payloads under a legal hold, `hold.key`; created when it is needed first.
+///
+/// # Errors
+/// As [`open_key`] and [`create_key`].
+pub fn hold_key(dir: &Path) -> Result<Zeroizing<[u8; SEED_BYTES]>, KeyStoreError> {
+    let path = hold_key_path(dir);
+    if fs::symlink_metadata(&path).is_err() {
+        let mut key = Zeroizing::new([0; SEED_BYTES]);
+        getrandom::fill(key.as_mut_slice()).map_err(KeyStoreError::Random)?;
+        let digits = Zeroizing::new(hex_encode(key.as_slice()));
+        write_key_file(&path, Zeroizing::new(format!("{HOLD_FORMAT} {}\n", digits.as_str())).as_bytes())?;
+    }
+    let (text, _) = read_key_file(&path)?;
+    let digits = text.strip_prefix(HOLD_FORMAT).and_then(|rest| rest.strip_prefix(' '));
+    let digits = digits.and_then(|rest| rest.strip_suffix('\n'));
+    let digits = digits.ok_or_else(|| KeyStoreError::Format { path: path.clone() })?;
+    Ok(Zeroizing::new(hex_array(digits).map_err(|source| KeyStoreError::Hex { path, source })?))
+}
+
+/// Reads a key file that nobody else can read, with its length.
+fn read_key_file(path: &Path) -> Result<(Zeroizing<String>, u64), KeyStoreError> {
     let io = |source| KeyStoreError::Io { path: path.to_owned(), source };
     let mut file = match File::open(path) {
         Ok(file) => file,
@@ -222,8 +256,7 @@ pub fn open_key(path: &Path, role: KeyRole) -> Result<SecretKey, KeyStoreError> 
         }
         read => read.map_err(io)?,
     };
-    let found_bytes = metadata.len();
-    parse_key_file(path, role, &text, found_bytes)
+    Ok((text, metadata.len()))
 }
 
 fn parse_key_file(

@@ -23,12 +23,14 @@ mod tag;
 mod tests;
 
 pub use bulk::{NamedRecord, ValueMatches};
-pub use keeper::{SnapshotKeeper, SnapshotTimes};
+pub use keeper::{SnapshotForgetter, SnapshotKeeper, SnapshotTimes};
 pub use matching::{Near, NearRecord};
 pub use proof::Contradiction;
 pub use restored::LogExtent;
 
-use hashpact_core::effect::{CosignedHead, ForkedLog, IndexChange, LogBranches, PublishedHead, ViewChange};
+use hashpact_core::effect::{
+    CosignedHead, ErasureCounts, ForkedLog, IndexChange, LogBranches, PublishedHead, ViewChange,
+};
 use hashpact_core::health::{Completeness, Health};
 use hashpact_core::view::{Block, FoldCounts, Numbers, RecordView, Standing};
 use hashpact_index::{IndexStats, MatchIndex};
@@ -75,6 +77,7 @@ struct State {
     branches: BTreeMap<LogId, LogBranches>,
     view_name: String,
     progress: Progress,
+    erasures: ErasureCounts,
 }
 
 /// What a listing asks for.
@@ -136,6 +139,7 @@ impl Lookup {
                 branches: BTreeMap::new(),
                 view_name: view_name(&BTreeMap::new()),
                 progress: Progress::default(),
+                erasures: ErasureCounts::default(),
             }),
             roster_version: AtomicU64::new(roster_version),
         }
@@ -151,7 +155,11 @@ impl Lookup {
             for change in some {
                 let number = rows.put(change);
                 let means = restored.as_ref().map_or(change.index, |restored| restored.index_change(change));
+                let is_sealed = change.record.is_blank() && change.stated.is_none();
                 if means == IndexChange::Keep {
+                    if is_sealed {
+                        rows.blank(number);
+                    }
                     continue;
                 }
                 let signals = match &change.stated {
@@ -159,6 +167,9 @@ impl Lookup {
                     None => rows.get(number).map_or_else(Cow::default, |record| record.signals().collect()),
                 };
                 told.push((number, means, signals));
+                if is_sealed {
+                    rows.blank(number);
+                }
             }
         }
         // One call for all: the writer's lock is taken once.
@@ -296,6 +307,22 @@ impl Lookup {
     /// A newer roster is in force.
     pub fn set_roster_version(&self, version: u64) {
         self.roster_version.store(version, Ordering::Relaxed);
+    }
+
+    /// Makes the index forget removed values; false while a look-up may still look at one.
+    fn forget_removed(&self) -> bool {
+        self.source().index.forget_removed()
+    }
+
+    /// Remembers how far erasing is.
+    pub fn set_erasures(&self, counts: ErasureCounts) {
+        write(&self.state).erasures = counts;
+    }
+
+    /// How far erasing is.
+    #[must_use]
+    pub fn erasures(&self) -> ErasureCounts {
+        read(&self.state).erasures
     }
 
     /// Size of the index.

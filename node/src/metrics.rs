@@ -138,6 +138,10 @@ pub struct Metrics {
     peers: Gauge,
     complete: Gauge,
     records: Gauge,
+    payloads_sealed: Gauge,
+    payloads_erased: Gauge,
+    payloads_held: Gauge,
+    erasure_due_time: Gauge<f64, AtomicU64>,
 }
 
 impl Default for Metrics {
@@ -166,6 +170,10 @@ impl Default for Metrics {
             peers: Gauge::default(),
             complete: Gauge::default(),
             records: Gauge::default(),
+            payloads_sealed: Gauge::default(),
+            payloads_erased: Gauge::default(),
+            payloads_held: Gauge::default(),
+            erasure_due_time: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register(
@@ -187,6 +195,7 @@ impl Default for Metrics {
         registry.register("peers_admitted", "Peers connected and admitted", metrics.peers.clone());
         registry.register("answers_complete", "1 when look-ups are complete", metrics.complete.clone());
         registry.register("records", "Records known, whatever their status", metrics.records.clone());
+        metrics.register_erasures(&mut registry);
         metrics.register_witness(&mut registry);
         metrics.register_index(&mut registry);
         metrics.scrub.register(&mut registry);
@@ -195,6 +204,31 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    fn register_erasures(&self, registry: &mut Registry) {
+        registry.register(
+            "payloads_sealed",
+            "Payloads that an erasure order sealed and that are not destroyed yet",
+            self.payloads_sealed.clone(),
+        );
+        registry.register("payloads_erased", "Payloads destroyed here", self.payloads_erased.clone());
+        registry.register("payloads_held", "Payloads under a legal hold here", self.payloads_held.clone());
+        registry.register(
+            "erasure_due_timestamp_seconds",
+            "When the first sealed payload is to be destroyed, in seconds since 1970; 0 if none is. In the past \
+             by more than an hour: something keeps it from being destroyed",
+            self.erasure_due_time.clone(),
+        );
+    }
+
+    fn note_erasures(&self, lookup: &Lookup) {
+        let counts = lookup.erasures();
+        let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        self.payloads_sealed.set(gauge(counts.sealed));
+        self.payloads_erased.set(gauge(counts.erased));
+        self.payloads_held.set(gauge(counts.held));
+        self.erasure_due_time.set(counts.next_due_ms.map_or(0.0, |due_ms| due_ms as f64 / 1_000.0));
+    }
+
     fn register_witness(&self, registry: &mut Registry) {
         registry.register(
             "log_cosigned_size",
@@ -309,6 +343,7 @@ impl Metrics {
         self.complete.set(i64::from(lookup.completeness().0));
         self.records.set(i64::try_from(lookup.records_count()).unwrap_or(i64::MAX));
         self.note_index(lookup);
+        self.note_erasures(lookup);
         self.note_witness(lookup);
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to a string cannot fail");

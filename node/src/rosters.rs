@@ -127,8 +127,9 @@ mod tests {
                     threshold: 1,
                     governance: vec![GovernanceKey { name: "ana".to_owned(), key: key.public() }],
                     taxonomies: vec!["cg-taxonomy/1".to_owned()],
-                    retention_days: 90,
-                    hold_hours: 72,
+                    retention_s: 90 * 86_400,
+                    hold_s: 72 * 3_600,
+                    erasers: Vec::new(),
                     members: vec![member()],
                     witnesses: Vec::new(),
                 };

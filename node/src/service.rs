@@ -17,9 +17,10 @@ use hashpact_core::view::{RecordView, StatusReason};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId};
 use hashpact_protocol::keys::SecretKey;
+use hashpact_protocol::limits::TIME_MS_MAX;
 use hashpact_protocol::merkle::TileId;
 use hashpact_protocol::proof::TlogProof;
-use hashpact_protocol::record::{SignalType, Vocabulary as _};
+use hashpact_protocol::record::{ErasureBasis, SignalType, Vocabulary as _};
 use hashpact_protocol::roster::{LogRef, LogStatus, Roster, RosterChain, faults_tolerated, quorum};
 use hashpact_protocol::wire::CosignAnswer;
 use std::collections::{BTreeMap, BTreeSet};
@@ -430,7 +431,7 @@ impl Inner {
     fn show(&self, record: &RecordView) -> api::RecordJson {
         let RecordView { known, stated } = record;
         let statements = known.standing.statements.iter();
-        api::RecordJson {
+        let shown = api::RecordJson {
             record: known.id.to_hex(),
             member: known.author.member.to_string(),
             log: self.origin(&known.author.log),
@@ -451,8 +452,21 @@ impl Inner {
                 .collect(),
             proof: format!("/v1/records/{}/proof", known.id.to_hex()),
             ..api::RecordJson::default()
+        };
+        // Of a sealed or erased record nothing is left to show; defaults would read as statements.
+        if known.is_blank() { shown } else { shown.with_content(&stated.content) }
+    }
+
+    fn erasures(&self) -> api::ErasureStatus {
+        let (counts, roster) = (self.lookup.erasures(), self.roster());
+        api::ErasureStatus {
+            sealed: counts.sealed,
+            next_due: counts.next_due_ms.filter(|due_ms| *due_ms <= TIME_MS_MAX).map(api::time::rfc3339),
+            erased: counts.erased,
+            held: counts.held,
+            hold_s: roster.hold_s,
+            retention_s: roster.retention_s,
         }
-        .with_content(&stated.content)
     }
 
     fn roster(&self) -> Arc<Roster> {
@@ -507,6 +521,7 @@ impl Inner {
             restored: health.from_backup,
             scrub: self.scrub.get().map(|scrub| scrub.status()),
             catch_up: self.lookup.catch_up(),
+            erasures: self.erasures(),
             logs: roster
                 .logs()
                 .filter(|log| *log.status != LogStatus::Spare)
@@ -555,7 +570,13 @@ fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 /// A status reason as a sentence for people.
 fn reason_text(reason: &StatusReason) -> String {
     match reason {
-        StatusReason::RetractedBy { member, time_ms, reason } => {
+        StatusReason::OrderedBy { member, time_ms, reason, basis, entry: _ } => {
+            let why = reason.map_or(String::new(), |reason| format!(": {}", reason.name()));
+            let demand = basis.filter(|basis| *basis != ErasureBasis::Own);
+            let demand = demand.map_or(String::new(), |basis| format!(", for {}", basis.name()));
+            format!("erasure ordered by {member} on {}{why}{demand}", api::time::rfc3339(*time_ms))
+        }
+        StatusReason::RetractedBy { member, time_ms, reason, entry: _ } => {
             let why = reason.map_or(String::new(), |reason| format!(": {}", reason.name()));
             format!("retracted by {member} on {}{why}", api::time::rfc3339(*time_ms))
         }

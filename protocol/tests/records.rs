@@ -9,9 +9,9 @@ use hashpact_protocol::codec::{Int, Value, decode_map, encode_map};
 use hashpact_protocol::digest::{LeafHash, LogId, PayloadCommitment};
 use hashpact_protocol::leaf::{Kind, Leaf};
 use hashpact_protocol::record::{
-    Activity, AgeBand, AgeGroup, Content, Date, Evidence, EvidenceSet, Label, LabelWord, Labels, Likeness,
-    OpinionValue, Origin, Payload, Realism, Reason, Record, RetractionReason, Review, Signal, SignalType,
-    Source, Tlp, Token, UnknownFields, Vocabulary, read_payload,
+    Activity, AgeBand, AgeGroup, Content, Date, ErasureBasis, ErasureReason, Evidence, EvidenceSet, Label,
+    LabelWord, Labels, Likeness, OpinionValue, Origin, Payload, Realism, Reason, Record, RetractionReason,
+    Review, Signal, SignalType, Source, Tlp, Token, UnknownFields, Vocabulary, read_payload,
 };
 use hex_vectors::vectors;
 use proptest::collection::{btree_map, vec};
@@ -88,6 +88,8 @@ fn vocabularies_are_tables_without_doubles() {
     check_label::<Tlp>();
     check_label::<Reason>();
     check_label::<RetractionReason>();
+    check_label::<ErasureReason>();
+    check_label::<ErasureBasis>();
     check_vocabulary::<Evidence>();
     check_vocabulary::<OpinionValue>();
 }

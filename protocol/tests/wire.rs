@@ -108,7 +108,7 @@ fn encoding_is_the_specified_one() {
 
     let expected = raw(3)
         .long(1 << 32)
-        .byte(4)
+        .byte(5)
         .text("leaf")
         .byte(0)
         .repeat(&[0x33], 32)
@@ -119,6 +119,10 @@ fn encoding_is_the_specified_one() {
         .byte(2)
         .text("leaf")
         .byte(3)
+        .text("leaf")
+        .byte(4)
+        .repeat(&[7], 32)
+        .bytes(&[251, 0x2c, 0x01])
         .byte(1)
         .repeat(&[0x22], 32);
     assert_eq!(encode_response(&Response::Range(chunk())).unwrap(), expected.0);
@@ -133,7 +137,8 @@ fn encoding_is_the_specified_one() {
     let expected =
         raw(8).byte(1).repeat(&[0x44], 32).bytes(&[1, 1, 7, 0]).repeat(&[0x33], 32).bytes(&[2, 0, 0, 1]);
     assert_eq!(encode_response(&Response::Entries(answer)).unwrap(), expected.repeat(&[0x22], 32).0);
-    let expected = raw(5).bytes(&[4, 0]).repeat(&[0x33], 32).bytes(&[4, 0, 0, 0, 0, 1, 2, 3]);
+    let expected = raw(5).bytes(&[5, 0]).repeat(&[0x33], 32).bytes(&[4, 0, 0, 0, 0, 1, 2, 3, 4]);
+    let expected = expected.repeat(&[7], 32).bytes(&[251, 0x2c, 0x01]);
     assert_eq!(encode_response(&Response::Payloads(payloads())).unwrap(), expected.0);
 
     assert_eq!(
@@ -377,6 +382,7 @@ fn any_response() -> impl Strategy<Value = Response> {
             .prop_map(|(salt, padded)| WirePayload::Present { salt, padded }),
         Just(WirePayload::Withheld),
         Just(WirePayload::Erased),
+        (any::<[u8; 32]>(), any::<u64>()).prop_map(|(log, index)| WirePayload::ErasedBy { log, index }),
         Just(WirePayload::NotHere),
     ];
     let payloads = vec(payload.clone(), 1..20);

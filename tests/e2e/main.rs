@@ -14,6 +14,7 @@ mod c2sp;
 mod cosign;
 mod crash;
 mod damage;
+mod erasure;
 mod evidence;
 mod hostile;
 mod http;

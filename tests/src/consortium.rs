@@ -59,6 +59,14 @@ impl Consortium {
     /// # Errors
     /// The command that failed, with its words.
     pub fn found(members: &[&str]) -> Result<Self> {
+        Self::found_with(members, &[])
+    }
+
+    /// The same with more arguments for `roster create`.
+    ///
+    /// # Errors
+    /// The command that failed, with its words.
+    pub fn found_with(members: &[&str], options: &[&str]) -> Result<Self> {
         let programs = Programs::beside_us()?;
         let dir = tempfile::Builder::new().prefix("hashpact-").tempdir().context("temporary folder")?;
         let governance = dir.path().join("governance");
@@ -71,7 +79,7 @@ impl Consortium {
             nodes.push(node);
         }
         let roster = governance.join("roster");
-        sign_roster(&programs, &governance, &nodes, &roster)?;
+        sign_roster(&programs, &governance, &nodes, &roster, options)?;
         for node in &mut nodes {
             node.command(&["init", "--roster", path(&roster)?])?;
             node.create_tokens()?;
@@ -157,10 +165,17 @@ impl Consortium {
     }
 }
 
-fn sign_roster(programs: &Programs, governance: &Path, nodes: &[Node], roster: &Path) -> Result<()> {
+fn sign_roster(
+    programs: &Programs,
+    governance: &Path,
+    nodes: &[Node],
+    roster: &Path,
+    options: &[&str],
+) -> Result<()> {
     let mut create: Vec<String> =
         ["roster", "create", "--name", "demo", "--threshold", "2", "--out"].map(String::from).into();
     create.push(path(roster)?.to_owned());
+    create.extend(options.iter().map(|option| (*option).to_owned()));
     for name in GOVERNANCE {
         let key = governance.join(format!("{name}.key"));
         let public = run(Command::new(&programs.node).args(["roster", "keygen", "--out", path(&key)?]))?;

@@ -9,6 +9,7 @@ mod audit;
 mod completions;
 mod connect;
 mod contribute;
+mod erase;
 mod exit;
 mod export;
 mod hash;
@@ -77,6 +78,8 @@ enum Command {
     Opinion(opinion::Args),
     /// Withdraw a record of your member, for good
     Retract(retract::Args),
+    /// Order the erasure of a record's payload
+    Erase(erase::Args),
     /// Show a record and who said what about it
     Record(record::Args),
     /// Verify the provenance proof of a record, offline
@@ -120,6 +123,7 @@ async fn dispatch(cli: Cli, output: Output) -> anyhow::Result<Outcome> {
         Command::Export(args) => export::run(&args, &node.client(output)?, output).await,
         Command::Opinion(args) => opinion::run(&args, &node.client(output)?, output).await,
         Command::Retract(args) => retract::run(&args, &node.client(output)?, output).await,
+        Command::Erase(args) => erase::run(&args, &node.client(output)?, output).await,
         Command::Record(args) => record::run(&args, &node.client(output)?, output).await,
         Command::Verify(args) => verify::run(&args, node, output).await,
         Command::Audit(command) => audit::run(&command, node, output).await,

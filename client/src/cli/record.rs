@@ -76,7 +76,13 @@ fn signals(record: &RecordJson, field: &mut impl FnMut(&str, &str)) {
         field(name, &format!("{:<8} {}{quality}", signal.signal_type, signal.value));
     }
     if record.signals.is_empty() && record.kind == "content" {
-        field("signals", "none here: withheld, erased, or not yet received");
+        let why = match record.status.as_str() {
+            "sealed" => "sealed: shown to nobody, and destroyed when the hold is over",
+            "erased" => "destroyed",
+            "held" => "under a legal hold at this node: kept encrypted, shown to nobody",
+            _ => "none here: withheld, erased, or not yet received",
+        };
+        field("signals", why);
     }
 }
 

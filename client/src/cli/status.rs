@@ -1,7 +1,7 @@
 //! `hashpact status`: how the node is, in a few lines.
 
 use hashpact_client::Client;
-use hashpact_protocol::api::{BranchStatus, CatchUp, LogStatus, ScrubStatus, StatusResponse};
+use hashpact_protocol::api::{BranchStatus, CatchUp, ErasureStatus, LogStatus, ScrubStatus, StatusResponse};
 
 use super::exit::Outcome;
 use super::output::{Output, grouped, printable};
@@ -40,6 +40,7 @@ fn show(status: &StatusResponse, output: Output) {
         ("appending", appending),
         ("catch-up", status.catch_up.as_ref().map_or("done".to_owned(), catch_up)),
         ("scrub", status.scrub.as_ref().map_or("off".to_owned(), scrub)),
+        ("erasures", erasures(&status.erasures)),
         ("signals", if signals.is_empty() { "none".to_owned() } else { signals.join(", ") }),
     ];
     for (name, value) in fields {
@@ -108,6 +109,18 @@ fn scrub(scrub: &ScrubStatus) -> String {
         grouped(scrub.healed),
         grouped(scrub.passes)
     )
+}
+
+/// Payloads that are gone or wait to go, in words.
+fn erasures(status: &ErasureStatus) -> String {
+    let due = match (&status.next_due, status.sealed) {
+        (_, 0) => String::new(),
+        (Some(due), _) => format!(" (the first destroyed on {due})"),
+        (None, _) => " (contested: destroyed once the roster settles it)".to_owned(),
+    };
+    let held =
+        if status.held == 0 { String::new() } else { format!(", {} on legal hold", grouped(status.held)) };
+    format!("{} sealed{due}, {} destroyed{held}", grouped(status.sealed), grouped(status.erased))
 }
 
 /// How far witnesses vouch for a log, how old that is, and how many faults it tolerates.

@@ -236,6 +236,13 @@ fn payload_lines(payload: &Payload) -> Vec<String> {
             retraction.subject.log
         )],
         Payload::Record(Record::Receipt(receipt)) => receipt.holdings().iter().map(holding_line).collect(),
+        Payload::Record(Record::Erasure(erasure)) => vec![format!(
+            "erasure order ({}, basis {}) about entry {} of log {}",
+            erasure.reason.get().name(),
+            erasure.basis.get().name(),
+            erasure.subject.index,
+            erasure.subject.log
+        )],
         Payload::Opaque(reason) => vec![format!("something that this version cannot read ({reason})")],
         Payload::Void(rule) => vec![format!("something that breaks a rule and never counts ({rule})")],
     }

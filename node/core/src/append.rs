@@ -313,7 +313,7 @@ impl OwnLog {
         if queued > QUEUED_ENTRIES_MAX {
             return Err(SubmitError::Busy { queued: self.queued_entries, max: QUEUED_ENTRIES_MAX });
         }
-        let statements = draft::resolve(submit.drafts, &self.author.member, view)?;
+        let statements = draft::resolve(submit.drafts, &self.author, view)?;
         self.queued_entries = queued;
         self.queue.push_back(Queued {
             statements,

@@ -16,7 +16,7 @@ use crate::effect::{
     WriteId,
 };
 use crate::event::Peer;
-use crate::follow::{ChunkError, accept_entry, check_place, lead_on};
+use crate::follow::{Barred, ChunkError, accept_entry, check_place, lead_on};
 use crate::limits::{BRANCH_PAYLOAD_BYTES_MAX, BRANCH_REST_FIRST_MS, BRANCH_REST_MAX_MS};
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LogId, Root};
@@ -137,12 +137,18 @@ impl Branch {
     }
 
     /// Checks a part against the checkpoint; gives its entries and the tree behind them.
-    fn check(&self, log: &LogId, chunk: RangeChunk) -> Result<(Vec<StoredEntry>, Frontier), ChunkError> {
+    fn check(
+        &self,
+        log: &LogId,
+        chunk: RangeChunk,
+        barred: &Barred<'_>,
+    ) -> Result<(Vec<StoredEntry>, Frontier), ChunkError> {
         let (at, size) = (self.frontier.size(), self.note.size);
         check_place(&chunk, at, size)?;
         let after = lead_on(&self.frontier, &chunk, size, &self.root)?;
         // Nobody's word that a payload is withheld or erased is kept: it might be another's to give.
-        let entries = (at..).zip(chunk.entries).map(|(index, entry)| accept_entry(log, index, entry, false));
+        let entries =
+            (at..).zip(chunk.entries).map(|(index, entry)| accept_entry(log, index, entry, false, barred));
         Ok((entries.collect::<Result<_, _>>()?, after))
     }
 
@@ -252,7 +258,13 @@ impl Branches {
     }
 
     /// Takes a peer's answer; `id` is for the write that may come of it.
-    pub(crate) fn answered(&mut self, ours: RequestId, chunk: Option<RangeChunk>, id: WriteId) -> Brought {
+    pub(crate) fn answered(
+        &mut self,
+        ours: RequestId,
+        chunk: Option<RangeChunk>,
+        id: WriteId,
+        barred: &Barred<'_>,
+    ) -> Brought {
         let asking = self.kept.iter_mut().find(|(_, branch)| branch.is_asking(ours));
         let Some(((log, number), branch)) = asking else { return Brought::Nothing };
         let Stage::Asking { peer, .. } = branch.stage else { return Brought::Nothing };
@@ -260,7 +272,7 @@ impl Branches {
             branch.failed();
             return Brought::Nothing;
         };
-        let (mut entries, after) = match branch.check(log, chunk) {
+        let (mut entries, after) = match branch.check(log, chunk, barred) {
             Ok(accepted) => accepted,
             Err(error) => {
                 branch.failed();

@@ -4,8 +4,10 @@
 //! seen stands before it and is answered by an event; the engine emits the second only then.
 
 mod branch;
+mod erasure;
 
 pub use branch::{BranchBatch, BranchState, HeldBranch, LogBranches};
+pub use erasure::{EntryRef, EraseBatch, EraseStep, ErasureCounts, FoundSubject, PayloadState};
 
 use crate::event::{Ack, Channel, Peer};
 use crate::health::Health;
@@ -130,6 +132,16 @@ pub enum Effect {
         /// The first so many of them.
         count_max: usize,
     },
+    /// Say where the entries with these leaf hashes stand, then report `Event::SubjectsFound`.
+    FindSubjects {
+        /// Leaf hashes.
+        ids: Vec<LeafHash>,
+    },
+    /// Seal, destroy or give back payloads, with a sync; then report `Event::Erased`. What was destroyed is
+    /// by then in no file of this node.
+    Erase(EraseBatch),
+    /// How many payloads wait to be destroyed, and how many are gone, changed.
+    Erasures(ErasureCounts),
     /// Write this fact with a sync, then report `Event::Written`.
     WriteFact(FactWrite),
     /// Read from the stored tree of a log how its size `old` leads to its size `new`, both stored and
@@ -247,6 +259,13 @@ pub enum Fact {
     QuorumHead(SizedNote),
     /// Evidence of equivocation, in the form of SPEC §3.6.
     Evidence(Vec<u8>),
+    /// When these entries of the log were first seen here: erasures and retractions.
+    Seen {
+        /// Leaf indexes.
+        indexes: Vec<u64>,
+        /// Milliseconds since 1970.
+        at_ms: u64,
+    },
 }
 
 /// Facts about logs other than their entries, as the database holds them.
@@ -260,6 +279,10 @@ pub struct HeldFacts {
     pub evidence: BTreeMap<LogId, Vec<u8>>,
     /// Histories of forked logs that are kept beside the one that is followed, by log and number.
     pub branches: BTreeMap<(LogId, u8), HeldBranch>,
+    /// When erasures and retractions were first seen here.
+    pub seen: BTreeMap<EntryRef, u64>,
+    /// Entries whose payload is sealed or gone.
+    pub erased: Vec<FoundSubject>,
 }
 
 /// The largest head of a log with enough cosignatures, or of the own log with any.
@@ -423,6 +446,71 @@ pub enum StoredPayload {
     Erased,
     /// Whoever served the leaf did not have it.
     NotHere,
+    /// Held, but an order seals it: served to nobody, and destroyed when its hold is over.
+    Sealed {
+        /// The order.
+        by: EntryRef,
+        /// The salt.
+        salt: [u8; 32],
+        /// The padded payload.
+        padded: Vec<u8>,
+    },
+    /// Destroyed, or never fetched, because of this order or retraction.
+    ErasedBy {
+        /// The order or retraction.
+        by: EntryRef,
+    },
+    /// Encrypted elsewhere for a legal hold, instead of being destroyed.
+    Held {
+        /// Because of this order or retraction; `None`: its expiry.
+        by: Option<EntryRef>,
+    },
+}
+
+impl StoredPayload {
+    /// Salt and padded payload, if they are stored beside the leaf.
+    #[must_use]
+    pub fn bytes(&self) -> Option<(&[u8; 32], &[u8])> {
+        match self {
+            Self::Present { salt, padded } | Self::Sealed { salt, padded, .. } => Some((salt, padded)),
+            Self::Withheld | Self::Erased | Self::NotHere | Self::ErasedBy { .. } | Self::Held { .. } => None,
+        }
+    }
+
+    /// The payload without its bytes.
+    #[must_use]
+    pub const fn state(&self) -> PayloadState {
+        match self {
+            Self::Present { .. } => PayloadState::Present,
+            Self::Sealed { .. } => PayloadState::Sealed,
+            Self::NotHere => PayloadState::NotHere,
+            Self::Withheld => PayloadState::Withheld,
+            Self::Erased | Self::ErasedBy { .. } => PayloadState::Erased,
+            Self::Held { .. } => PayloadState::Held,
+        }
+    }
+
+    /// What stands here after a step; `None` if that changes nothing. A payload that is moved to a legal
+    /// hold instead of being destroyed is the shell's affair.
+    #[must_use]
+    pub fn after(&self, step: EraseStep) -> Option<Self> {
+        let destroyed = |by: Option<EntryRef>| by.map_or(Self::Erased, |by| Self::ErasedBy { by });
+        match (self, step) {
+            (Self::Present { salt, padded }, EraseStep::Seal { by }) => {
+                Some(Self::Sealed { by, salt: *salt, padded: padded.clone() })
+            }
+            (Self::NotHere, EraseStep::Seal { by }) => Some(Self::ErasedBy { by }),
+            (Self::Present { .. } | Self::Sealed { .. } | Self::NotHere, EraseStep::Destroy { by }) => {
+                Some(destroyed(by))
+            }
+            (Self::Held { by }, EraseStep::Destroy { .. }) => Some(destroyed(*by)),
+            (Self::Sealed { salt, padded, .. }, EraseStep::Restore) => {
+                Some(Self::Present { salt: *salt, padded: padded.clone() })
+            }
+            (Self::ErasedBy { .. }, EraseStep::Restore) => Some(Self::NotHere),
+            _ => None,
+        }
+    }
 }
 
 /// A checkpoint note with the size it signs.
@@ -576,6 +664,19 @@ pub enum SubmitError {
     /// A retraction is final.
     #[error("record {0} is already retracted")]
     AlreadyRetracted(RecordId),
+    /// Only the author and erasure authorities can order an erasure.
+    #[error(
+        "record {record} was stated by {author}; only its author, or an erasure authority of the roster, can order its erasure"
+    )]
+    MayNotErase {
+        /// The record.
+        record: RecordId,
+        /// Who stated it.
+        author: String,
+    },
+    /// The payload is sealed or gone already.
+    #[error("record {0} is already {1}")]
+    AlreadyErased(RecordId, &'static str),
     /// The payload cannot be encoded within its bounds.
     #[error("record {position} of the call: {detail}")]
     Payload {

@@ -7,6 +7,7 @@
 mod branches;
 mod cosign;
 mod damage;
+mod erasing;
 mod forks;
 mod identity;
 mod peer;
@@ -22,8 +23,9 @@ use crate::effect::{
     CosignedHead, Effect, HeldFacts, HeldPriority, Receipts, RequestId, SizedNote, StoredEntry,
     StoredPayload, SubmitError, Timer, ViewChange, WriteId,
 };
+use crate::erasing::Erasing;
 use crate::event::{Ack, Channel, Event, Peer, Submit};
-use crate::follow::{FollowedLog, Healing, News};
+use crate::follow::{Barred, FollowedLog, Healing, News};
 use crate::forks::Forks;
 use crate::health::{Completeness, Health};
 use crate::limits::{
@@ -43,7 +45,7 @@ use hashpact_protocol::wire::{Announce, HeadNote, Hello, Request};
 use identity::{followed, own_identity};
 use priority::Recent;
 use receipts::Receipting;
-use roster::{Adopting, is_witness};
+use roster::{Adopting, authors, is_witness};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -156,6 +158,9 @@ pub struct Engine {
     healing: Option<Healing>,
     from_backup: bool,
     view: View,
+    erasing: Erasing,
+    /// Authors of all logs of the roster.
+    members: BTreeMap<LogId, MemberId>,
     started_ms: u64,
     caught_up_once: bool,
     announced_ms: u64,
@@ -235,7 +240,10 @@ impl Engine {
             Cosigner::new(current.witness_name(&config.member), config.cosigner_key, facts.cosigned)
         });
         let collector = Collector::new(current.witness_keys(&config.member));
+        let members = authors(current);
         let mut engine = Self {
+            erasing: Erasing::new(facts.seen),
+            members,
             roster,
             own,
             logs,
@@ -273,6 +281,7 @@ impl Engine {
         for ((log, number), held) in facts.branches {
             engine.load_branch(log, number, held);
         }
+        engine.load_erasures(&facts.erased, now_ms);
         engine.report_health(now_ms);
         let effects = engine.out.take();
         Ok((engine, effects))
@@ -323,6 +332,14 @@ impl Engine {
                 if let Some(log) = self.logs.get_mut(&log) {
                     log.found_missing(found, now_ms, &mut self.out);
                 }
+            }
+            Event::SubjectsFound { found } => self.subjects_found(&found),
+            Event::Erased { write, changed } => {
+                // Write 0 was not asked for: a legal hold was released.
+                if write != 0 && !self.erasing.finished(write) {
+                    return Err(StopReason::Internal("an erasure was reported that is not under way"));
+                }
+                self.erased(&changed);
             }
             Event::LockWritten { write } => self.lock_written(write, now_ms)?,
             Event::Repaired { write, payloads_missing } => self.repaired(write, payloads_missing, now_ms),
@@ -385,7 +402,9 @@ impl Engine {
                 self.look_for_receipt(now_ms);
                 self.spread_roster(now_ms);
                 let expired = self.view.expire(now_ms);
+                self.note_changes(&expired);
                 self.out.view(expired);
+                self.erase_due(now_ms);
                 if self.announce_due {
                     self.announce(now_ms);
                 }
@@ -433,7 +452,8 @@ impl Engine {
             return Err(StopReason::Internal("a write was reported that is not under way"));
         };
         let target = log.target().cloned();
-        let Some(followed) = log.written(write, now_ms, &mut self.out) else { return Ok(()) };
+        let barred = Barred { view: &self.view, members: &self.members, now_ms };
+        let Some(followed) = log.written(write, &barred, &mut self.out) else { return Ok(()) };
         let author = log.author().clone();
         if let Some(fault) = followed.fault {
             self.blame(author.log, fault, target.as_ref());
@@ -446,7 +466,7 @@ impl Engine {
         if followed.news == News::Next {
             self.recent.note(author.log, &followed.entries);
         }
-        self.fold(&author, &followed.entries, fold);
+        self.fold(&author, &followed.entries, fold, now_ms);
         if let Some((size, root)) = followed.completed {
             self.confirm_stored(&author, size, root);
         }
@@ -472,18 +492,21 @@ impl Engine {
         self.out.effects.extend(next);
         let entries: Vec<_> = (appended.start..).zip(appended.entries).collect();
         self.recent.note(author.log, &entries);
-        self.fold(&author, &entries, View::fold);
+        self.fold(&author, &entries, View::fold, now_ms);
         self.out.effects.extend(rest);
         self.announce_due = true;
         self.announce(now_ms);
         Ok(())
     }
 
-    fn fold(&mut self, author: &Author, entries: &[(u64, StoredEntry)], fold: Fold) {
+    fn fold(&mut self, author: &Author, entries: &[(u64, StoredEntry)], fold: Fold, now_ms: u64) {
         let mut changes = Vec::new();
         for (index, entry) in entries {
             changes.extend(fold(&mut self.view, author, *index, &entry.leaf, &entry.payload));
         }
+        // When a retraction destroys is counted from its first sight, so that comes first.
+        self.note_entries(author, entries, now_ms);
+        self.note_changes(&changes);
         self.out.view(changes);
         self.out.push(Effect::Folded { log: author.log, counts: self.view.counts(&author.log) });
     }

@@ -4,11 +4,13 @@
 //! answers with [`crate::Effect`]s. Random bytes arrive inside events, and so does time (as an
 //! argument of `handle`): the engine has no other source of either.
 
-use crate::effect::{RequestId, Timer, WriteId};
+use crate::effect::{EntryRef, FoundSubject, PayloadState, RequestId, StoredEntry, Timer, WriteId};
 use hashpact_protocol::digest::{LeafHash, LogId, RecordId};
 use hashpact_protocol::keys::PublicKey;
 use hashpact_protocol::merkle::Frontier;
-use hashpact_protocol::record::{Content, Gap, OpinionValue, Reason, RetractionReason};
+use hashpact_protocol::record::{
+    Content, ErasureBasis, ErasureReason, Gap, OpinionValue, Reason, RetractionReason,
+};
 use hashpact_protocol::roster::SignedRoster;
 use hashpact_protocol::wire::{ConsistencyAnswer, Request, Response};
 use std::collections::BTreeSet;
@@ -108,6 +110,19 @@ pub enum Event {
         /// A fresh random salt, for the receipt that may come of it.
         salt: [u8; 32],
     },
+    /// Where subjects of erasures stand, as [`crate::Effect::FindSubjects`] asked; those that are not here
+    /// are left out.
+    SubjectsFound {
+        /// The places.
+        found: Vec<FoundSubject>,
+    },
+    /// A batch of [`crate::Effect::Erase`] is done: what is destroyed is in no file any more.
+    Erased {
+        /// The batch's id.
+        write: WriteId,
+        /// What changed.
+        changed: Vec<ErasedEntry>,
+    },
     /// The lock file of [`crate::Effect::WriteLock`] is synced to disk.
     LockWritten {
         /// The write's id.
@@ -129,6 +144,17 @@ pub struct FoundHolding {
     pub missing: Vec<Gap>,
     /// Whether an entry that is no receipt stands at or above the size stated last.
     pub has_grown: bool,
+}
+
+/// An entry beside which something else stands now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErasedEntry {
+    /// Its place.
+    pub at: EntryRef,
+    /// What stood there.
+    pub before: PayloadState,
+    /// Leaf, and what stands there now.
+    pub entry: StoredEntry,
 }
 
 /// An entry that is held without its payload.
@@ -235,5 +261,14 @@ pub enum Draft {
         subject: RecordId,
         /// Why.
         reason: RetractionReason,
+    },
+    /// An order to destroy the payload of a record of our own, or of anybody's if we are an authority.
+    Erasure {
+        /// The record.
+        subject: RecordId,
+        /// Why.
+        reason: ErasureReason,
+        /// On whose demand.
+        basis: ErasureBasis,
     },
 }

@@ -15,9 +15,7 @@
 //! fault. What a head says about a size that is held is compared with what is held ([`Heard`]): a
 //! contradiction freezes the log at the size held. Evidence is made from it in [`crate::forks`].
 
-use crate::effect::{
-    Effect, PublishedHead, RequestId, SizedNote, StoredEntry, StoredPayload, WriteBatch, WriteId,
-};
+use crate::effect::{Effect, PayloadState, PublishedHead, RequestId, SizedNote, StoredEntry, WriteId};
 use crate::engine::Out;
 use crate::event::MissingEntry;
 use crate::event::Peer;
@@ -30,12 +28,14 @@ use hashpact_protocol::digest::Root;
 use hashpact_protocol::keys::PublicKey;
 use hashpact_protocol::limits::RANGE_BYTES_MAX;
 use hashpact_protocol::merkle::Frontier;
-use hashpact_protocol::wire::{RangeChunk, RangeRequest, Request, WirePayload};
+use hashpact_protocol::wire::{RangeRequest, Request, WirePayload};
 use overtake::Overtaking;
 use payloads::MissingPayloads;
 use std::collections::BTreeMap;
 use window::Window;
 
+mod barred;
+mod chunks;
 mod heal;
 mod judge;
 mod overtake;
@@ -45,6 +45,8 @@ mod start;
 mod tests;
 mod window;
 
+pub use barred::Barred;
+pub(crate) use barred::named_author;
 pub(crate) use heal::Healing;
 pub use judge::{ChunkError, Fault, HeadError, Heard};
 pub(crate) use judge::{accept_entry, check_place, lead_on};
@@ -517,124 +519,14 @@ impl FollowedLog {
         pause.until_ms = now_ms.saturating_add(pause_ms);
     }
 
-    /// A request brought a chunk: store it, when its turn comes and if it proves itself.
-    pub(crate) fn fetched(
-        &mut self,
-        request: RequestId,
-        chunk: RangeChunk,
-        now_ms: u64,
-        out: &mut Out,
-    ) -> Option<Fault> {
-        let Some((start, end, peer)) = self.window.asked(request) else {
-            // An answer of another kind than the question answers nothing.
-            self.fetch_failed(request, now_ms, out);
-            return None;
-        };
-        if self.frozen {
-            // The contradiction was found while this was under way: stay at the size held.
-            self.window.clear();
-            return None;
+    /// Something else stands beside an entry now, because of an order or its lapse.
+    pub(crate) fn note_erased(&mut self, index: u64, before: PayloadState, after: PayloadState) {
+        match (before, after) {
+            (PayloadState::NotHere, PayloadState::NotHere) => {}
+            (PayloadState::NotHere, _) => self.missing.settled(index),
+            (_, PayloadState::NotHere) => self.missing.add(1),
+            _ => {}
         }
-        if let Err(error) = check_place(&chunk, start, end) {
-            self.fetch_failed(request, now_ms, out);
-            return Some(Fault { peer, error });
-        }
-        self.window.arrived(start, peer, chunk);
-        let fault = self.store_next(now_ms, out);
-        self.poll(now_ms, out);
-        fault
-    }
-
-    /// Writes the part that follows what is held, if it is here.
-    fn store_next(&mut self, now_ms: u64, out: &mut Out) -> Option<Fault> {
-        if self.writing.is_some() || self.frozen {
-            return None;
-        }
-        let start = self.frontier.size();
-        let target = self.window.target()?.clone();
-        let (peer, chunk) = self.window.take(start)?;
-        let end = start + chunk.entries.len() as u64;
-        let from_author = self.sources.get(&peer).is_some_and(|source| source.is_author);
-        let (entries, after) = match self.check_chunk(chunk, &target, from_author) {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                self.window.reopen(start, end);
-                self.pause(peer, now_ms);
-                return Some(Fault { peer, error });
-            }
-        };
-        self.pauses.remove(&peer);
-        let write = out.next_id();
-        let note = target.signed.as_ref().filter(|_| after.size() == target.size);
-        out.push(Effect::Write(WriteBatch {
-            id: write,
-            log: self.author.log,
-            origin: self.origin.clone(),
-            start,
-            entries: entries.clone(),
-            frontier: after.hashes().to_vec(),
-            note: note.map(|signed| SizedNote { size: signed.size(), note: signed.note().to_vec() }),
-            idempotency: Vec::new(),
-            read_back: false,
-            generation: None,
-        }));
-        self.writing = Some(Writing { write, after, entries, target });
-        None
-    }
-
-    fn check_chunk(
-        &self,
-        chunk: RangeChunk,
-        target: &Target,
-        from_author: bool,
-    ) -> Result<(Vec<StoredEntry>, Frontier), ChunkError> {
-        let start = self.frontier.size();
-        let after = lead_on(&self.frontier, &chunk, target.size, &target.root)?;
-        let entries = (start..)
-            .zip(chunk.entries)
-            .map(|(index, entry)| {
-                let mut entry = accept_entry(&self.author.log, index, entry, from_author)?;
-                // What came ahead of the rest may have brought what this peer does not have.
-                if let (StoredPayload::NotHere, Some(payload)) =
-                    (&entry.payload, self.overtaking.payload(index))
-                {
-                    entry.payload = payload.clone();
-                }
-                Ok(entry)
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok((entries, after))
-    }
-
-    /// A write is on disk: publish what it brought, and go on.
-    pub(crate) fn written(&mut self, write: WriteId, now_ms: u64, out: &mut Out) -> Option<Followed> {
-        if self.missing.is_writing(write) {
-            let entries = self.missing.written(out);
-            self.poll(now_ms, out);
-            let (news, completed) = (News::Payloads, self.held_head());
-            return Some(Followed { entries, news, completed, fault: None });
-        }
-        if let Some(entries) = self.ahead_written(write) {
-            self.poll(now_ms, out);
-            return Some(Followed { entries, news: News::Ahead, completed: None, fault: None });
-        }
-        let Writing { after, entries, target, .. } = self.writing.take_if(|ours| ours.write == write)?;
-        let start = self.frontier.size();
-        self.missing
-            .add(entries.iter().filter(|entry| entry.payload == StoredPayload::NotHere).count() as u64);
-        self.frontier = after;
-        self.overtaking.reached(self.frontier.size());
-        let complete = self.frontier.size() == target.size;
-        if complete && let Some(signed) = target.signed {
-            self.note = Some(SizedNote { size: signed.size(), note: signed.note().to_vec() });
-            self.note_root = Some(signed.root());
-            self.remember(signed.size(), signed.root());
-        }
-        out.push(self.published());
-        let fault = self.store_next(now_ms, out);
-        self.poll(now_ms, out);
-        let completed = self.held_head().filter(|_| complete);
-        Some(Followed { entries: (start..).zip(entries).collect(), news: News::Next, completed, fault })
     }
 
     /// The disk says which payloads are missing.
@@ -648,16 +540,16 @@ impl FollowedLog {
         &mut self,
         request: RequestId,
         payloads: Vec<WirePayload>,
-        now_ms: u64,
+        barred: &Barred<'_>,
         out: &mut Out,
     ) -> Option<Fault> {
         if !self.missing.is_asking(request) {
-            self.fetch_failed(request, now_ms, out);
+            self.fetch_failed(request, barred.now_ms, out);
             return None;
         }
         let shared = self.missing.asked_peer().map_or(0, |peer| self.shared_with(peer));
-        let fault = self.missing.answered(payloads, shared, out);
-        self.poll(now_ms, out);
+        let fault = self.missing.answered(payloads, shared, barred, out);
+        self.poll(barred.now_ms, out);
         fault
     }
 

@@ -74,6 +74,15 @@ pub const RECEIPT_SETTLE_MS: u64 = 10 * 60 * 1_000;
 pub const HELLO_ROSTERS_BYTES_MAX: usize = 384 * 1024;
 /// How soon a peer that says it holds a newer roster is asked for it again, in milliseconds.
 pub const ROSTER_INTERVAL_MS: u64 = 15_000;
+/// Least time between two rounds that destroy payloads, in milliseconds.
+pub const ERASE_ROUND_MIN_MS: u64 = 1_000;
+/// Longest time between two such rounds while anything is due, in milliseconds: how long bytes may outlast
+/// their hold.
+pub const ERASE_ROUND_MAX_MS: u64 = 60 * 60 * 1_000;
+/// Payloads destroyed in one round.
+pub const ERASE_ROUND_MAX: usize = 16_384;
+/// Subjects of orders looked up at once.
+pub const FOUND_SUBJECTS_MAX: usize = 256;
 /// Peers tracked at once, connected or not yet admitted.
 pub const PEERS_MAX: usize = 512;
 /// Statements about one subject that are kept per member.

@@ -224,6 +224,14 @@ impl MatchIndex {
         self.lock_writer().compact(&self.hamming);
     }
 
+    /// Makes the index forget values that were removed, so that a snapshot written after it holds nothing of
+    /// them. False while a reader may still look at one of them: call again then. Costs as much as
+    /// [`compact`](Self::compact).
+    #[must_use]
+    pub fn forget_removed(&self) -> bool {
+        self.lock_writer().forget_removed(&self.hamming)
+    }
+
     /// Says that `record` carries this perceptual value; visible to the next query. Idempotent.
     pub fn insert_hamming(&self, value: &[u8; 32], record: u64) {
         self.apply([Change::InsertHamming { value, record }]);

@@ -1,10 +1,11 @@
 //! The manifest, and files that are copied with their digests.
 
+use crate::keystore::{KeyStore, hold_key_path, key_path};
 use hashpact_protocol::digest::{Sha256Parts, hex_encode};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// What the first field of a manifest says.
@@ -16,7 +17,9 @@ pub(super) const DATABASE: &str = "database";
 /// Name of the lock file, in a backup and in a checkpoint.
 pub(super) const LOCK: &str = "signed.lock";
 /// Small files of the data folder that go along if they are there.
-pub(super) const BESIDE: [&str; 5] = ["roster", "card", "tokens", "journal", "host"];
+pub(super) const BESIDE: [&str; 6] = ["roster", "card", "tokens", "journal", "host", "holds"];
+/// Folder of encrypted payloads under a legal hold, which goes along as well.
+pub(super) const HELD: &str = "held";
 /// Longest manifest that is read, in bytes: a hundred thousand files and more.
 const MANIFEST_MAX_BYTES: u64 = 64 * 1024 * 1024;
 const COPY_BYTES: usize = 1 << 20;
@@ -219,6 +222,27 @@ pub(super) fn names(dir: &Path) -> Result<Vec<String>, BackupError> {
     }
     found.sort();
     Ok(found)
+}
+
+/// Copies the keys of all roles, and the key of legal holds if there is one, to a new folder (0700) as files of mode
+/// 0600.
+pub(super) fn copy_keys(from: &Path, to: &Path) -> Result<(), BackupError> {
+    // Only what can be used is worth keeping.
+    KeyStore::open(from)?;
+    make_folder(to)?;
+    for role in KeyStore::ROLES {
+        copy(&key_path(from, role), &key_path(to, role), role.name())?;
+    }
+    let hold = hold_key_path(from);
+    if hold.exists() {
+        copy(&hold, &hold_key_path(to), "hold")?;
+    }
+    sync_dir(to)
+}
+
+/// Makes a folder (0700) that is not there yet.
+pub(super) fn make_folder(path: &Path) -> Result<(), BackupError> {
+    DirBuilder::new().mode(0o700).create(path).map_err(BackupError::io(path))
 }
 
 /// Length and digest of a file.

@@ -5,9 +5,9 @@
 //! the machine the node therefore starts as one whose lock is lost, which is what it is: it signs in no role until its
 //! log is given up. With that lock file (`--lock`), start-up compares it with the database as always.
 
-use super::files::{BackupError, LOCK, Manifest, copy, sync_dir};
+use super::files::{BackupError, HELD, LOCK, Manifest, copy, copy_keys, make_folder, sync_dir};
 use crate::config::Config;
-use crate::keystore::{KeyStore, key_path};
+use crate::keystore::KeyStore;
 use crate::restored::Restored;
 use crate::storage::{LOCK_FILE_BYTES, LockFile, Store};
 use hashpact_core::effect::LockState;
@@ -67,7 +67,10 @@ pub fn restore(restore: &Restore<'_>) -> Result<RestoredFrom, BackupError> {
         .map_err(BackupError::io(&config.restored_file()))?;
     sync_dir(data)?;
     let database = config.database_dir();
-    DirBuilder::new().mode(0o700).create(&database).map_err(BackupError::io(&database))?;
+    make_folder(&database)?;
+    if manifest.files.iter().any(|file| file.path.starts_with(HELD)) {
+        make_folder(&data.join(HELD))?;
+    }
     for file in manifest.files.iter().filter(|file| file.path != LOCK) {
         let found = copy(&from.join(&file.path), &data.join(&file.path), &file.path)?;
         if found != *file {
@@ -121,11 +124,7 @@ fn put_keys(restore: &Restore<'_>) -> Result<(), BackupError> {
         KeyStore::create(&to)?;
         return Ok(());
     };
-    DirBuilder::new().mode(0o700).create(&to).map_err(BackupError::io(&to))?;
-    for role in KeyStore::ROLES {
-        copy(&key_path(from, role), &key_path(&to, role), role.name())?;
-    }
-    sync_dir(&to)
+    copy_keys(from, &to)
 }
 
 /// Puts the newest lock file in its place, if it can be read.

@@ -1,14 +1,16 @@
 //! Taking a backup from a checkpoint of the database, and verifying what was written.
 
-use super::files::{BESIDE, BackupError, DATABASE, FORMAT, LOCK, MANIFEST, Manifest, copy, names, sync_dir};
+use super::files::{
+    BESIDE, BackupError, DATABASE, FORMAT, FileDigest, HELD, LOCK, MANIFEST, Manifest, copy, copy_keys,
+    make_folder, names, sync_dir,
+};
 use crate::config::Config;
-use crate::keystore::{KeyStore, key_path};
 use crate::storage::fsck::{Progress, fsck};
 use crate::storage::{LockFile, Store};
 use hashpact_protocol::roster::RosterChain;
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// What to back up, and where to.
@@ -52,6 +54,7 @@ pub fn back_up(backup: &Backup<'_>) -> Result<Taken, BackupError> {
             files.push(copy(&path, &out.join(name), name)?);
         }
     }
+    files.extend(copy_held(&backup.config.data_dir, out)?);
     files.sort();
     let lock = LockFile::open(&from.join(LOCK))?;
     let state = lock.state();
@@ -82,6 +85,21 @@ pub fn back_up(backup: &Backup<'_>) -> Result<Taken, BackupError> {
     written.check(out)?;
     let bytes = manifest.files.iter().map(|file| file.bytes).sum();
     Ok(Taken { manifest, bytes })
+}
+
+/// What is under a legal hold is kept although the database has destroyed it: a backup without it would lose it.
+fn copy_held(data: &Path, out: &Path) -> Result<Vec<FileDigest>, BackupError> {
+    let (from, to) = (data.join(HELD), out.join(HELD));
+    if !from.is_dir() {
+        return Ok(Vec::new());
+    }
+    make_folder(&to)?;
+    // What is still being written has another name, and is still in the database.
+    let whole = names(&from)?.into_iter().filter(|name| !name.ends_with(".new"));
+    let files = whole.map(|name| copy(&from.join(&name), &to.join(&name), &format!("{HELD}/{name}")));
+    let files = files.collect::<Result<Vec<_>, _>>()?;
+    sync_dir(&to)?;
+    Ok(files)
 }
 
 /// Rebuilds and compares everything in the database of a backup, from its leaves up, as `fsck` does. The backup is
@@ -133,21 +151,6 @@ fn check_places(backup: &Backup<'_>) -> Result<(), BackupError> {
         return Err(BackupError::KeysInside(out.clone()));
     }
     Ok(())
-}
-
-/// Copies the keys of all roles to a new folder (0700) as files of mode 0600.
-fn copy_keys(from: &Path, to: &Path) -> Result<(), BackupError> {
-    // Only what can be used is worth keeping.
-    KeyStore::open(from)?;
-    make_folder(to)?;
-    for role in KeyStore::ROLES {
-        copy(&key_path(from, role), &key_path(to, role), role.name())?;
-    }
-    sync_dir(to)
-}
-
-fn make_folder(path: &Path) -> Result<(), BackupError> {
-    DirBuilder::new().mode(0o700).create(path).map_err(BackupError::io(path))
 }
 
 fn write_manifest(out: &Path, manifest: &Manifest) -> Result<(), BackupError> {

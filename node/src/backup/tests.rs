@@ -5,8 +5,10 @@ use crate::config::Config;
 use crate::keystore::KeyStore;
 use crate::service::backup::checkpoint;
 use crate::storage::{LockFile, Store};
+use crate::vault::{Hold, Vault};
 use hashpact_core::effect::LockState;
-use hashpact_protocol::digest::empty_root;
+use hashpact_protocol::digest::{LeafHash, empty_root};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -89,6 +91,29 @@ fn a_backup_names_every_file_and_comes_back_whole() {
     fs::remove_dir_all(&node.config.data_dir).expect("own folder");
     node.restore(Some(&node.path("old/signed.lock"))).expect("whole");
     assert_eq!(LockFile::open(&node.config.lock_file()).expect("put back").state(), &lock());
+}
+
+#[test]
+fn what_is_under_a_legal_hold_goes_along_encrypted_and_is_read_again() {
+    let node = Node::new();
+    let vault = Vault::of(&node.config.data_dir, &node.config.keys_dir());
+    let id = LeafHash::new([7; 32]);
+    let hold = Hold { record: id.to_hex(), reason: "case 17".to_owned(), since_ms: 1 };
+    let holds = BTreeMap::from([(id, hold)]);
+    vault.set_holds(&holds).expect("listed");
+    vault.keep(&id, &[5; 32], b"a padded payload").expect("kept");
+    fs::write(node.config.data_dir.join("held/half.new"), "x").expect("own file");
+    let manifest = node.take("backup", Some("keys")).expect("written");
+    let held: Vec<_> = manifest.files.iter().filter(|file| file.path.starts_with("held/")).collect();
+    assert_eq!(held.len(), 1, "what is half written stays: {held:?}");
+    let copied = fs::read(node.path("backup").join(&held[0].path)).expect("own file");
+    assert!(!copied.windows(9).any(|window| window == b"a padded "), "encrypted");
+
+    fs::rename(&node.config.data_dir, node.path("old")).expect("own folder");
+    node.restore(None).expect("whole");
+    assert_eq!(vault.holds().expect("listed"), holds);
+    let kept = vault.open(&id).expect("the key is back").expect("kept");
+    assert_eq!((kept.salt, kept.padded.as_slice()), ([5; 32], b"a padded payload".as_slice()));
 }
 
 #[test]

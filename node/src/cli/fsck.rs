@@ -14,6 +14,7 @@ use crate::storage::{LockFile, Store, fsck as check};
 use anyhow::Context as _;
 use clap::Args;
 use hashpact_core::effect::LockState;
+use hashpact_core::view::ErasureRules;
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::roster::Roster;
 use std::process::ExitCode;
@@ -85,7 +86,8 @@ fn check_snapshot(config: &Config, store: &Arc<Store>, roster: &Roster, lock: &L
         return Snapshot::None;
     }
     let lookup = Lookup::new(roster.version);
-    let replayed = extents(store, roster, lock).and_then(|logs| replay(store, &lookup, &logs, &place));
+    let replayed = extents(store, roster, lock)
+        .and_then(|logs| replay(store, &lookup, &logs, &place, &ErasureRules::from(roster)));
     let reason = match replayed.map(|replayed| replayed.origin) {
         Ok(IndexOrigin::Snapshot { entries }) => return Snapshot::Good { entries },
         Ok(IndexOrigin::Logs(Unusable::Missing)) => return Snapshot::None,

@@ -6,6 +6,7 @@
 mod backup;
 mod export;
 mod fsck;
+mod hold;
 mod init;
 mod recover;
 mod repair;
@@ -55,6 +56,9 @@ enum Command {
     Restore(restore::RestoreArguments),
     /// Write an audit bundle that anybody can verify offline; the node must not be running.
     Export(export::ExportArguments),
+    /// Keep payloads that would be destroyed, for a law or a court; journalled.
+    #[command(subcommand)]
+    Hold(hold::HoldCommand),
     /// Manage bearer tokens of the HTTP API.
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -88,6 +92,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Backup(backup) => backup::backup(&load()?, &backup).map(|()| ExitCode::SUCCESS),
         Command::Restore(restore) => restore::restore(&load()?, &restore).map(|()| ExitCode::SUCCESS),
         Command::Export(export) => export::export(&load()?, &export).map(|()| ExitCode::SUCCESS),
+        Command::Hold(command) => hold::hold(&load()?, command).map(|()| ExitCode::SUCCESS),
         Command::Token(command) => token::token(&load()?, command).map(|()| ExitCode::SUCCESS),
     }
 }

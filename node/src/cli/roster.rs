@@ -17,8 +17,8 @@ use hashpact_protocol::keys::{KeyRole, PublicKey};
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::note::{Note, NoteSignature};
 use hashpact_protocol::roster::{
-    ChainError, GovernanceKey, LogEntry, LogStatus, Member, MemberId, MemberStatus, Role, Roster,
-    RosterChain, SignedRoster, assemble, sign_roster,
+    ChainError, Eraser, GovernanceKey, HOLD_DEFAULT_S, LogEntry, LogPlace, LogStatus, Member, MemberId,
+    MemberStatus, RETENTION_DEFAULT_S, Role, Roster, RosterChain, SignedRoster, assemble, sign_roster,
 };
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -83,6 +83,17 @@ pub(super) struct CreateArguments {
     /// of them is down or dishonest; without any, nobody vouches that all members see the same logs.
     #[arg(long = "witness")]
     witnesses: Vec<String>,
+    /// A member whose erasure orders count for everybody's records, from its first entry on; repeat for each.
+    /// Authors can always order the erasure of their own.
+    #[arg(long = "eraser")]
+    erasers: Vec<String>,
+    /// How long an erasure waits before it destroys, in seconds. A shorter hold leaves less time to stop orders
+    /// by a stolen key; members should only agree to it for a drill.
+    #[arg(long, default_value_t = HOLD_DEFAULT_S)]
+    hold_s: u64,
+    /// How long payloads of retracted and expired records are kept, in seconds.
+    #[arg(long, default_value_t = RETENTION_DEFAULT_S)]
+    retention_s: u64,
     /// Days until it expires.
     #[arg(long, default_value_t = 365)]
     valid_days: u64,
@@ -142,12 +153,14 @@ fn create(arguments: &CreateArguments) -> Result<()> {
     governance.sort_by(|a, b| a.name.cmp(&b.name));
     let mut members = arguments.members.iter().map(|text| member(text)).collect::<Result<Vec<_>>>()?;
     members.sort_by(|a, b| a.id.cmp(&b.id));
-    let mut witnesses = arguments
-        .witnesses
-        .iter()
-        .map(|id| MemberId::parse(id).with_context(|| format!("--witness {id:?}")))
-        .collect::<Result<Vec<_>>>()?;
-    witnesses.sort();
+    let ids = |given: &[String], flag: &str| -> Result<Vec<MemberId>> {
+        let parse = |id: &String| MemberId::parse(id).with_context(|| format!("{flag} {id:?}"));
+        let mut ids = given.iter().map(parse).collect::<Result<Vec<_>>>()?;
+        ids.sort();
+        Ok(ids)
+    };
+    let witnesses = ids(&arguments.witnesses, "--witness")?;
+    let erasers = ids(&arguments.erasers, "--eraser")?;
     let created_s = now_ms() / 1_000;
     let roster = Roster {
         consortium: format!("{}-{}", arguments.name, hex_encode(&random)),
@@ -158,10 +171,14 @@ fn create(arguments: &CreateArguments) -> Result<()> {
         threshold: arguments.threshold,
         governance,
         taxonomies: vec!["cg-taxonomy/1".to_owned()],
-        retention_days: 90,
-        hold_hours: 72,
+        retention_s: arguments.retention_s,
+        hold_s: arguments.hold_s,
         members,
         witnesses,
+        erasers: erasers
+            .into_iter()
+            .map(|member| Eraser { member, from: LogPlace { n: 1, index: 0 }, until: None })
+            .collect(),
     };
     roster.check()?;
     write_draft(&arguments.out, &[], &roster.encode())?;

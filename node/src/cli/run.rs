@@ -21,12 +21,13 @@ use crate::scrub::{Scrub, ScrubAsk, ScrubPace, ScrubParts, Shown};
 use crate::service::{Identity, SUBMISSIONS_QUEUED_MAX, Service, Submission};
 use crate::storage::{LockFile, Store};
 use crate::tokens::Tokens;
+use crate::vault::Vault;
 use anyhow::Context as _;
 use hashpact_core::effect::LockState;
 use hashpact_core::engine::HeldLog;
 use hashpact_core::health::{Completeness, Health};
 use hashpact_core::recover::OwnDisk;
-use hashpact_core::view::Author;
+use hashpact_core::view::{Author, ErasureRules};
 use hashpact_core::{Engine, EngineConfig, Opening, StopReason};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::keys::{PublicKey, SecretKey};
@@ -99,7 +100,6 @@ pub async fn run(
     let lock_state = lock.state().clone();
     let card = node_card(&config, &keys, chain.current())?;
     let host = Host::find(config.host_file());
-    let is_doubtful = doubts(&config, host.as_ref(), restored.as_ref(), &options)?;
 
     let (lookup, metrics) = (new_lookup(&chain, restored.is_some()), Arc::new(Metrics::default()));
     let (service, submissions) = new_service(&config, &chain, &lookup, &store, &metrics);
@@ -124,7 +124,7 @@ pub async fn run(
             peer: keys.peer.public(),
             card,
             from_backup: restored.is_some(),
-            is_doubtful,
+            is_doubtful: doubts(&config, host.as_ref(), restored.as_ref(), &options)?,
             receipt_interval_ms: config.receipts.interval_s.saturating_mul(1_000),
         };
         tokio::task::spawn_blocking(move || open_engine(&store, &lookup, &place, chain, lock_state, seeds))
@@ -134,7 +134,6 @@ pub async fn run(
     let Opened { engine, effects, origin } = opened.inspect_err(|_| {
         let _ = http_stop.send(true);
     })?;
-    lookup.set_loaded();
     let (roster_files, adopted) = (watch_rosters(&config), adopter(&service, &lookup, &place));
     let keeper = keep_snapshots(&config, place, &lookup, &metrics, &origin)?;
     let (network, network_events) = start_network(&config, &keys.peer)?;
@@ -158,6 +157,8 @@ pub async fn run(
         rosters: RosterFile { path: config.roster_file(), journal: config.journal_file() },
         roster_files,
         adopted,
+        vault: Vault::of(&config.data_dir, &config.keys_dir()),
+        snapshots: keeper.forgetter(),
     });
     let outcome = driver.context("storage thread")?.run(effects, shutdown).await;
     // It waits for nobody now but itself: a step ends within a fraction of a second.
@@ -396,7 +397,8 @@ fn open_engine(
     let logs = extents(store, roster.current(), &lock)?;
     let counted: BTreeMap<LogId, u64> = logs.iter().map(|extent| (extent.author.log, extent.size)).collect();
     let priority = logs.iter().map(|extent| (extent.author.log, extent.priority.clone())).collect();
-    let Replayed { view, entries, origin } = replay(store, lookup, &logs, place).context(
+    let rules = ErasureRules::from(roster.current());
+    let Replayed { view, entries, origin } = replay(store, lookup, &logs, place, &rules).context(
         "the logs cannot be read: run `hashpact-node fsck` to see what is damaged; damage of other members' logs is left behind \
          by `hashpact-node repair` and comes back from them",
     )?;
@@ -448,6 +450,7 @@ fn open_engine(
         view,
         now_ms: now,
     })?;
+    lookup.set_loaded();
     Ok(Opened { engine, effects, origin })
 }
 

@@ -290,6 +290,8 @@ impl<'a> Export<'a> {
             || matches!(read_leaf(leaf, log, index), EntryLeaf::Known(leaf) if leaf.kind == Kind::Receipt);
         match payload {
             PayloadRef::Present { .. } if !self.shows_payloads && !is_receipt() => StoredPayload::Withheld,
+            // A sealed payload is shown to nobody any more; why, is what there is to say.
+            PayloadRef::Sealed { by, .. } => StoredPayload::ErasedBy { by: by.into() },
             PayloadRef::Present { salt, padded } if check_commitment(leaf, &salt, padded).is_err() => {
                 StoredPayload::NotHere
             }
@@ -310,5 +312,9 @@ fn as_bundled(payload: &StoredPayload) -> BundlePayload<'_> {
         StoredPayload::Withheld => BundlePayload::Withheld,
         StoredPayload::Erased => BundlePayload::Erased,
         StoredPayload::NotHere => BundlePayload::NotHere,
+        StoredPayload::Held { .. } => BundlePayload::Held,
+        StoredPayload::Sealed { by, .. } | StoredPayload::ErasedBy { by } => {
+            BundlePayload::ErasedBy { log: by.log, index: by.index }
+        }
     }
 }

@@ -111,6 +111,8 @@ impl From<SubmitError> for ApiError {
             SubmitError::NotAuthor { .. } => Self::new(S::FORBIDDEN, "not_author", message),
             SubmitError::OwnRecord(_) => Self::new(S::CONFLICT, "own_record", message),
             SubmitError::AlreadyRetracted(_) => Self::new(S::CONFLICT, "already_retracted", message),
+            SubmitError::MayNotErase { .. } => Self::new(S::FORBIDDEN, "may_not_erase", message),
+            SubmitError::AlreadyErased(..) => Self::new(S::CONFLICT, "already_erased", message),
             SubmitError::NotYetReplicated { .. } => {
                 Self::later(S::GATEWAY_TIMEOUT, "not_yet_replicated", message)
             }

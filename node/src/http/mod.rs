@@ -43,7 +43,7 @@ pub use server::{BindError, Server};
 pub use threads::HttpThreads;
 
 /// Patterns of all routes, as metrics name them.
-const ENDPOINTS: [&str; 24] = [
+const ENDPOINTS: [&str; 25] = [
     "/v1/match",
     "/v1/match/bulk",
     "/v1/records",
@@ -51,6 +51,7 @@ const ENDPOINTS: [&str; 24] = [
     "/v1/records/{id}/proof",
     "/v1/records/{id}/opinions",
     "/v1/records/{id}/retraction",
+    "/v1/records/{id}/erasure",
     "/v1/members",
     "/v1/logs",
     "/v1/status",
@@ -89,7 +90,7 @@ pub struct Parts {
     scans: Budget,
     /// Bulk look-ups.
     bulk: Budget,
-    /// Contributions, opinions, retractions.
+    /// Contributions, opinions, retractions, erasures.
     writes: Budget,
     /// Audit bundles being written.
     exports: Budget,
@@ -144,6 +145,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/records/{id}/proof", get(records::proof))
         .route("/v1/records/{id}/opinions", post(records::opine))
         .route("/v1/records/{id}/retraction", post(records::retract))
+        .route("/v1/records/{id}/erasure", post(records::erase))
         .route("/v1/members", get(node::members))
         .route("/v1/logs", get(node::logs))
         .route("/v1/status", get(node::status))

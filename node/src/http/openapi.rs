@@ -19,6 +19,7 @@ use utoipa::{Modify, OpenApi};
         super::records::proof,
         super::records::opine,
         super::records::retract,
+        super::records::erase,
         super::node::members,
         super::node::logs,
         super::node::status,

@@ -16,8 +16,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hashpact_core::event::{Ack, Draft};
 use hashpact_protocol::api::{
-    self, ContributeQuery, ContributeRequest, ErrorBody, FieldError, OpinionRequest, Receipt, Receipts,
-    RecordJson, RecordsPage, RecordsQuery, RetractionRequest, check_idempotency_key,
+    self, ContributeQuery, ContributeRequest, ErasureRequest, ErrorBody, FieldError, OpinionRequest, Receipt,
+    Receipts, RecordJson, RecordsPage, RecordsQuery, RetractionRequest, check_idempotency_key,
 };
 use hashpact_protocol::digest::{RecordId, sha256};
 use hashpact_protocol::record::{Review, SignalType, Vocabulary as _};
@@ -29,6 +29,9 @@ const IDEMPOTENCY: &[u8] = b"hashpact/idempotency/v1\0";
 const SUBMISSION: &[u8] = b"hashpact/submission/v1\0";
 /// Records on a page when the caller does not say.
 const PAGE_DEFAULT: u32 = 100;
+/// What a listing can be asked for.
+const STATUSES: [&str; 9] =
+    ["active", "disputed", "contested", "disowned", "retracted", "expired", "sealed", "erased", "held"];
 /// Most records on a page.
 const PAGE_MAX: u32 = 1_000;
 
@@ -89,7 +92,7 @@ pub(super) async fn list(
         None => None,
     };
     if let Some(status) = &query.status
-        && !["active", "disputed", "retracted", "expired"].contains(&status.as_str())
+        && !STATUSES.contains(&status.as_str())
     {
         return Err(invalid("status", status));
     }
@@ -165,6 +168,24 @@ pub(super) async fn retract(
 ) -> Result<Json<Receipt>, ApiError> {
     state_about(&api, path, &headers, body, "retraction", |subject, request: RetractionRequest| {
         Ok(Draft::Retraction { subject, reason: request.check()? })
+    })
+    .await
+}
+
+/// Orders the erasure of a record's payload: this member's own, or anybody's if the roster names it as an erasure
+/// authority. Sealed at once at every member, destroyed after the roster's hold; final after that.
+#[utoipa::path(post, path = "/v1/records/{id}/erasure", tag = "contribute", security(("token" = ["contribute"])),
+    params(("id" = String, Path, description = "record id: 64 hex digits")), request_body = ErasureRequest,
+    responses((status = 200, body = Receipt), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+pub(super) async fn erase(
+    State(api): State<Api>,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Receipt>, ApiError> {
+    state_about(&api, path, &headers, body, "erasure", |subject, request: ErasureRequest| {
+        let (reason, basis) = request.check()?;
+        Ok(Draft::Erasure { subject, reason, basis })
     })
     .await
 }

@@ -26,8 +26,29 @@ pub struct SnapshotTimes {
 
 /// The running thread.
 pub struct SnapshotKeeper {
-    stop: SyncSender<bool>,
+    orders: SyncSender<Order>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What the thread is told.
+enum Order {
+    /// End; whether to write a last snapshot.
+    Stop(bool),
+    /// Values were destroyed: the file must go. Answered when it is gone.
+    Forget(SyncSender<bool>),
+}
+
+/// Makes the file forget destroyed values.
+#[derive(Clone)]
+pub struct SnapshotForgetter(SyncSender<Order>);
+
+impl SnapshotForgetter {
+    /// Removes the snapshot; whether it is gone. The next one holds nothing of what was removed.
+    #[must_use]
+    pub fn forget(&self) -> bool {
+        let (gone, wait) = sync_channel(1);
+        self.0.send(Order::Forget(gone)).is_ok() && wait.recv().unwrap_or(false)
+    }
 }
 
 struct Keeping {
@@ -39,6 +60,8 @@ struct Keeping {
     saved_entries: u64,
     /// When it was written or last tried; `None` if there is no good one.
     saved_at: Option<Instant>,
+    /// Whether the index must drop what was removed before it is written again.
+    forgetting: bool,
 }
 
 impl SnapshotKeeper {
@@ -53,7 +76,7 @@ impl SnapshotKeeper {
         metrics: Arc<Metrics>,
         restored_entries: Option<u64>,
     ) -> std::io::Result<Self> {
-        let (stop, stopped) = sync_channel(1);
+        let (orders, inbox) = sync_channel(1);
         let mut keeping = Keeping {
             place,
             times,
@@ -61,11 +84,18 @@ impl SnapshotKeeper {
             metrics,
             saved_entries: restored_entries.unwrap_or(0),
             saved_at: restored_entries.map(|_| Instant::now()),
+            forgetting: false,
         };
         let thread = std::thread::Builder::new()
             .name("index-snapshot".to_owned())
-            .spawn(move || keeping.run(&stopped))?;
-        Ok(Self { stop, thread: Some(thread) })
+            .spawn(move || keeping.run(&inbox))?;
+        Ok(Self { orders, thread: Some(thread) })
+    }
+
+    /// For whoever destroys payloads.
+    #[must_use]
+    pub fn forgetter(&self) -> SnapshotForgetter {
+        SnapshotForgetter(self.orders.clone())
     }
 
     /// Writes a last snapshot if anything changed, and ends. Nothing may change the index any more.
@@ -76,7 +106,7 @@ impl SnapshotKeeper {
     fn end(&mut self, save: bool) {
         if let Some(thread) = self.thread.take() {
             // A thread that has ended already has nothing left to write.
-            let _ = self.stop.send(save);
+            let _ = self.orders.send(Order::Stop(save));
             let _ = thread.join();
         }
     }
@@ -91,15 +121,19 @@ impl Drop for SnapshotKeeper {
 }
 
 impl Keeping {
-    fn run(&mut self, stopped: &Receiver<bool>) {
+    fn run(&mut self, inbox: &Receiver<Order>) {
         loop {
-            match stopped.recv_timeout(LOOK_INTERVAL) {
+            match inbox.recv_timeout(LOOK_INTERVAL) {
                 Err(RecvTimeoutError::Timeout) => {
                     if self.is_due() {
                         self.save();
                     }
                 }
-                Ok(save) => {
+                Ok(Order::Forget(gone)) => {
+                    let is_gone = self.forget();
+                    let _ = gone.send(is_gone);
+                }
+                Ok(Order::Stop(save)) => {
                     if save && (self.lookup.entries_known() > self.saved_entries || self.saved_at.is_none()) {
                         self.save();
                     }
@@ -117,7 +151,18 @@ impl Keeping {
         !interval.is_zero() && is_time && changes > 0 && changes >= changes_min
     }
 
+    /// Removes the file; whether it is gone.
+    fn forget(&mut self) -> bool {
+        (self.saved_entries, self.saved_at, self.forgetting) = (0, None, true);
+        self.place.remove()
+    }
+
     fn save(&mut self) {
+        if self.forgetting && !self.lookup.forget_removed() {
+            // A reader may still look at a removed value; without a snapshot the next start reads the logs.
+            return;
+        }
+        self.forgetting = false;
         // A failure is not tried again before the interval is over either.
         self.saved_at = Some(Instant::now());
         match self.place.save(&self.lookup) {

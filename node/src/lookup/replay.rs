@@ -2,13 +2,14 @@
 //!
 //! With a good index snapshot, in this order:
 //!
-//! 1. the leaves beyond the snapshot's positions are read for retractions, then matches are answered;
-//! 2. all retractions are folded, those ahead of a log's end as well;
+//! 1. the leaves beyond the snapshot's positions are read for retractions and erasures, then matches are
+//!    answered;
+//! 2. all retractions and erasures are folded, those ahead of a log's end as well;
 //! 3. entries beyond the positions are folded and applied: what was stated last is found next;
 //! 4. the rest is folded. Its additions are in the index already; what does not stand is taken out;
 //! 5. the index is compared with all records that stand, and rebuilt if it is another.
 //!
-//! Without one, all entries are beyond the positions, and the index grows with the replay. Retractions
+//! Without one, all entries are beyond the positions, and the index grows with the replay. Retractions and erasures
 //! come first in any case, so that no record matches for a moment that was withdrawn long ago; the view
 //! does not mind the order.
 
@@ -21,7 +22,7 @@ use crate::driver::now_ms;
 use crate::storage::Store;
 use anyhow::Context as _;
 use hashpact_core::effect::{StoredEntry, ViewChange};
-use hashpact_core::view::{Author, Numbers, View, withdrawn_record};
+use hashpact_core::view::{Author, ErasureRules, Numbers, View, withdrawn_record};
 use hashpact_index::{MatchIndex, SnapshotError};
 use hashpact_protocol::digest::LogId;
 use std::collections::BTreeMap;
@@ -93,9 +94,10 @@ pub fn replay(
     lookup: &Lookup,
     logs: &[LogExtent],
     place: &SnapshotPlace,
+    rules: &ErasureRules,
 ) -> anyhow::Result<Replayed> {
     let opened = match place.open(logs) {
-        Ok((index, tag)) => Ok(serve(store, lookup, logs, index, tag)?),
+        Ok((index, tag)) => Ok(serve(store, lookup, logs, index, tag, rules)?),
         Err(unusable) => {
             report(&unusable, place);
             Err(unusable)
@@ -103,7 +105,7 @@ pub fn replay(
     };
     let none = BTreeMap::new();
     let positions = opened.as_ref().map_or(&none, |serving| &serving.positions);
-    let view = fold_all(store, lookup, logs, positions)?;
+    let view = fold_all(store, lookup, logs, positions, rules)?;
     let origin = match opened {
         Ok(serving) => confirm(lookup, serving),
         Err(unusable) => IndexOrigin::Logs(unusable),
@@ -128,11 +130,12 @@ pub(super) fn serve(
     logs: &[LogExtent],
     index: MatchIndex,
     tag: Tag,
+    rules: &ErasureRules,
 ) -> anyhow::Result<Serving> {
     let entries = tag.entries();
     let Tag { positions, blocks, .. } = tag;
     let numbers = Numbers::from_blocks(blocks).expect("a tag is decoded with good blocks only");
-    let restored = Restored::new(Arc::clone(store), logs, positions.clone()).context("retractions")?;
+    let restored = Restored::new(Arc::clone(store), logs, positions.clone(), rules).context("retractions")?;
     let index = Arc::new(index);
     lookup.restore(Arc::clone(&index), numbers, restored);
     info!(entries, "matches are answered from the index snapshot while the logs are replayed");
@@ -148,10 +151,11 @@ fn fold_all(
     lookup: &Lookup,
     logs: &[LogExtent],
     positions: &BTreeMap<LogId, u64>,
+    rules: &ErasureRules,
 ) -> anyhow::Result<View> {
     let position =
         |extent: &LogExtent| positions.get(&extent.author.log).copied().unwrap_or(0).min(extent.size);
-    let mut view = View::with_key(now_ms(), table_key());
+    let mut view = View::under(rules.clone(), now_ms(), table_key());
     for extent in logs {
         fold_retractions(store, lookup, &mut view, extent)?;
     }

@@ -11,7 +11,7 @@
 
 use crate::storage::{Store, StoreError};
 use hashpact_core::effect::{HeldPriority, IndexChange, ViewChange};
-use hashpact_core::view::{Author, RecordView, read_record, withdrawn_record};
+use hashpact_core::view::{Author, ErasureRules, RecordView, read_record, withdrawn_record};
 use hashpact_protocol::digest::{LogId, RecordId};
 use hashpact_protocol::roster::MemberId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +37,8 @@ pub(super) struct Restored {
     positions: BTreeMap<LogId, u64>,
     /// Records withdrawn beyond the positions, with who withdrew them.
     withdrawn: BTreeSet<(RecordId, MemberId)>,
+    /// Records whose erasure an authority ordered beyond the positions.
+    ordered: BTreeSet<RecordId>,
 }
 
 impl Restored {
@@ -48,19 +50,26 @@ impl Restored {
         store: Arc<Store>,
         logs: &[LogExtent],
         positions: BTreeMap<LogId, u64>,
+        rules: &ErasureRules,
     ) -> Result<Self, StoreError> {
-        let mut withdrawn = BTreeSet::new();
+        let (mut withdrawn, mut ordered) = (BTreeSet::new(), BTreeSet::new());
+        let mut withdraw = |author: &Author, index: u64, leaf: &[u8]| {
+            let Some(id) = withdrawn_record(author, index, leaf) else { return };
+            withdrawn.insert((id, author.member.clone()));
+            // What an authority retracts of others counts no more than before, and is rare.
+            if rules.is_authority(&author.member, author.n, index) {
+                ordered.insert(id);
+            }
+        };
         for LogExtent { author, size, priority } in logs {
-            withdrawn.extend(priority.ahead.iter().filter_map(|(index, entry)| {
-                Some((withdrawn_record(author, *index, &entry.leaf)?, author.member.clone()))
-            }));
+            for (index, entry) in &priority.ahead {
+                withdraw(author, *index, &entry.leaf);
+            }
             let start = positions.get(&author.log).copied().unwrap_or(0).min(*size);
-            for_each_leaf(&store, &author.log, start, *size, |index, leaf| {
-                withdrawn.extend(withdrawn_record(author, index, leaf).map(|id| (id, author.member.clone())));
-            })?;
+            for_each_leaf(&store, &author.log, start, *size, |index, leaf| withdraw(author, index, leaf))?;
         }
         let logs = logs.iter().map(|extent| (extent.author.log, extent.clone())).collect();
-        Ok(Self { store, logs, positions, withdrawn })
+        Ok(Self { store, logs, positions, withdrawn, ordered })
     }
 
     /// Whether the snapshot has the effects of this entry.
@@ -95,8 +104,10 @@ impl Restored {
             }
         };
         let record = read_record(author, index, &entry.leaf, &entry.payload, now_ms)?;
-        let key = (record.known.id, record.known.author.member.clone());
-        (record.known.stands() && !self.withdrawn.contains(&key)).then(|| Arc::new(record))
+        let known = &record.known;
+        let is_withdrawn = self.withdrawn.contains(&(known.id, known.author.member.clone()))
+            || self.ordered.contains(&known.id);
+        (known.stands() && !is_withdrawn).then(|| Arc::new(record))
     }
 }
 

@@ -10,7 +10,7 @@ use hashpact_core::view::{
     Author, BLOCK_ENTRIES, Block, Ids, KnownRecord, Numbers, RecordView, Standing, Stated, Status,
 };
 use hashpact_protocol::digest::{LogId, RecordId};
-use hashpact_protocol::record::{Signal, SignalType};
+use hashpact_protocol::record::{Content, Signal, SignalType};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -131,6 +131,14 @@ impl Rows {
             self.standings.insert(number, record.standing.clone());
         }
         number
+    }
+
+    /// Forgets what a record states: its payload is sealed or gone.
+    pub(super) fn blank(&mut self, number: u64) {
+        let Some(record) = self.get(number) else { return };
+        let mut view = self.view(&record);
+        view.stated.content = Content::empty();
+        self.insert(number, &view.known, &view.stated);
     }
 
     fn insert(&mut self, number: u64, record: &KnownRecord, stated: &Stated) {

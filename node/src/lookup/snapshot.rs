@@ -206,6 +206,20 @@ impl SnapshotPlace {
         Err(SaveError::Outgrown)
     }
 
+    /// Removes the snapshot and what a crash while writing left behind. Whether they are gone.
+    #[must_use]
+    pub(super) fn remove(&self) -> bool {
+        self.remove_unfinished();
+        let removed = match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => self.path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all()),
+        };
+        if let Err(error) = &removed {
+            tracing::error!(%error, file = %self.path.display(), "an index snapshot with destroyed values could not be removed");
+        }
+        removed.is_ok() && !self.fresh_path().exists()
+    }
+
     /// Removes what a crash while writing left behind.
     pub fn remove_unfinished(&self) {
         let fresh = self.fresh_path();

@@ -22,7 +22,7 @@ use super::options::Shape;
 use super::payloads::PayloadRef;
 use super::{Store, codec, leaves, options, payloads};
 use bincode::{Decode, Encode};
-use hashpact_core::effect::{BranchBatch, HeldBranch, SizedNote};
+use hashpact_core::effect::{BranchBatch, HeldBranch, SizedNote, StoredPayload};
 use hashpact_protocol::digest::{DIGEST_BYTES, LeafHash, LogId, NodeHash, Root, leaf_hash, node_hash};
 use hashpact_protocol::limits::{
     BRANCH_ENTRIES_MAX, BRANCHES_PER_LOG_MAX, NOTE_MAX_BYTES, RANGE_BYTES_MAX, RANGE_ENTRIES_MAX,
@@ -202,6 +202,37 @@ impl Store {
             payload_rows.next();
         }
         Ok(())
+    }
+
+    /// Destroys the payloads of kept entries with these leaf hashes, in the files too: an order counts about their
+    /// records. Nothing of them is sealed or held first, because what is kept beside is nobody's record here.
+    ///
+    /// # Errors
+    /// As [`Store::for_each_branch_entry`]. Then the process must stop: [`StoreError::OutcomeUnknown`].
+    pub(super) fn destroy_in_branches(&self, ids: &[LeafHash]) -> Result<(), StoreError> {
+        let mut keys = Vec::new();
+        for ((log, number), held) in self.branches()? {
+            self.for_each_branch_entry(
+                &log,
+                number,
+                (held.start, held.frontier.size()),
+                |index, leaf, payload| {
+                    if payload.to_stored().bytes().is_some() && ids.contains(&leaf_hash(leaf)) {
+                        keys.push(entry_key(&log, number, index));
+                    }
+                    ControlFlow::Continue(())
+                },
+            )?;
+        }
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let mut rows = rocksdb::WriteBatch::default();
+        for key in keys {
+            rows.put_cf(self.family(PAYLOADS), key, payloads::encode(&StoredPayload::Erased)?);
+        }
+        self.commit(&mut *self.writer()?, rows)?;
+        self.squeeze(&[PAYLOADS])
     }
 
     /// A chunk for a peer of the history with this root: of the followed one or of one that is kept beside it. `None`

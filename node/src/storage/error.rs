@@ -31,6 +31,9 @@ pub enum StoreError {
         /// The folder.
         dir: PathBuf,
     },
+    /// A legal hold could not be kept; nothing was destroyed.
+    #[error("a legal hold could not be kept: {0}")]
+    Vault(#[from] crate::vault::VaultError),
     /// Another process, or another handle of this one, has the database open.
     #[error("{} is in use by another process or handle: {detail}", dir.display())]
     InUse {

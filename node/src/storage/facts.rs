@@ -41,6 +41,10 @@ impl Store {
     pub fn write_fact(&self, write: &FactWrite) -> Result<(), StoreError> {
         let mut writer = self.writer()?;
         let mut rows = rocksdb::WriteBatch::default();
+        if let Fact::Seen { indexes, at_ms } = &write.fact {
+            self.put_seen(&mut rows, &write.log, indexes, *at_ms)?;
+            return self.commit(&mut writer, rows);
+        }
         let (family, value) = match &write.fact {
             Fact::Cosigned { size, root } => {
                 self.check_cosigned(&write.log, *size, root)?;
@@ -48,6 +52,7 @@ impl Store {
             }
             Fact::QuorumHead(note) => (QUORUM, notes::encode(note)?),
             Fact::Evidence(evidence) => (EVIDENCE, check_evidence(evidence)?.to_vec()),
+            Fact::Seen { .. } => unreachable!("written above"),
         };
         rows.put_cf(self.family(family), write.log.as_bytes(), value);
         self.raise(&mut rows, write.generation)?;
@@ -88,6 +93,10 @@ impl Store {
             Ok(())
         })?;
         facts.branches = self.branches()?;
+        self.seen(|entry, at_ms| {
+            facts.seen.insert(entry, at_ms);
+        })?;
+        facts.erased = self.erased()?;
         Ok(facts)
     }
 

@@ -112,7 +112,7 @@ impl Store {
                 StoreError::EntryMissing { family: payloads::FAMILY, log: batch.log, index: *index };
             if payloads::decode(&stored.ok_or(missing)?)?.to_stored() == StoredPayload::NotHere {
                 rows.put_cf(family, key, payloads::encode(payload)?);
-                rows.delete_cf(self.family(FAMILY), key);
+                self.note_state(&mut rows, &key, payload);
             }
         }
         self.commit(&mut writer, rows)

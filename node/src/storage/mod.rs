@@ -23,6 +23,8 @@
 //! | `notes`, `cards` | | older signed facts | asking peers again |
 //! | `cosigned`, `quorum`, `evidence` | log | hides evidence; see `facts` | the right to cosign; asking peers again |
 //! | `branches`, `branch_leaves`, `branch_payloads` | log, number | nothing: roots break | peers' copies |
+//! | `erased`, `purging` | log, index | bytes that are not destroyed | the same, until a rebuild |
+//! | `seen` | log, index | bytes destroyed too early or too late | waits that start anew |
 //! | `idempotency` | caller's key | a wrong receipt, visible as such | duplicate records on retry |
 //! | `meta` | | none that the lock file does not catch | the database |
 //!
@@ -34,6 +36,7 @@ mod cards;
 mod checkpoint;
 mod codec;
 mod compact;
+mod erase;
 mod error;
 mod facts;
 pub mod fsck;
@@ -81,7 +84,7 @@ use std::sync::{Mutex, RwLock};
 const MARKER: &str = "CURRENT";
 
 /// Every column family of the schema; `default` is RocksDB's own and stays empty.
-const FAMILIES: [(&str, Shape); 18] = [
+const FAMILIES: [(&str, Shape); 21] = [
     ("default", Shape::Small),
     (meta::FAMILY, meta::SHAPE),
     (heads::FAMILY, heads::SHAPE),
@@ -100,10 +103,13 @@ const FAMILIES: [(&str, Shape); 18] = [
     (branches::HEADS, branches::HEADS_SHAPE),
     (branches::LEAVES, branches::ENTRIES_SHAPE),
     (branches::PAYLOADS, branches::ENTRIES_SHAPE),
+    (erase::ERASED, erase::SHAPE),
+    (erase::PURGING, erase::SHAPE),
+    (erase::SEEN, erase::SHAPE),
 ];
 
 /// Families that came later: a database without them is opened, and has them from then on.
-const ADDED: [&str; 7] = [
+const ADDED: [&str; 10] = [
     facts::COSIGNED,
     facts::QUORUM,
     facts::EVIDENCE,
@@ -111,6 +117,9 @@ const ADDED: [&str; 7] = [
     branches::HEADS,
     branches::LEAVES,
     branches::PAYLOADS,
+    erase::ERASED,
+    erase::PURGING,
+    erase::SEEN,
 ];
 
 /// The database of one node.

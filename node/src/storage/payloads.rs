@@ -4,6 +4,8 @@
 //! key    0  32  log id     32  8  leaf index, big-endian
 //! value  bincode  u32 0 = present { salt: 32 bytes, padded payload: bytes }
 //!                 u32 1 = withheld    u32 2 = erased    u32 3 = not here
+//!                 u32 4 = sealed { by: log 32 bytes, index u64; salt: 32 bytes, padded payload: bytes }
+//!                 u32 5 = erased by { log, index }    u32 6 = held { option of log, index }
 //! ```
 //!
 //! Every leaf has a row, so that a missing row is damage and not a state. The only column family
@@ -15,7 +17,8 @@ use super::codec;
 use super::error::StoreError;
 use super::options::Shape;
 use bincode::{BorrowDecode, Encode};
-use hashpact_core::effect::StoredPayload;
+use hashpact_core::effect::{EntryRef, StoredPayload};
+use hashpact_protocol::digest::LogId;
 use hashpact_protocol::limits::{PAYLOAD_PADDED_MAX_BYTES, SALT_BYTES};
 use hashpact_protocol::wire::WirePayload;
 
@@ -23,8 +26,27 @@ use hashpact_protocol::wire::WirePayload;
 pub(super) const FAMILY: &str = "payloads";
 /// How it is laid out on disk.
 pub(super) const SHAPE: Shape = Shape::Compressible;
-/// Discriminant, salt, length and the payload.
-const VALUE_MAX_BYTES: usize = 4 + SALT_BYTES + 8 + PAYLOAD_PADDED_MAX_BYTES;
+/// Discriminant, order, salt, length and the payload.
+const VALUE_MAX_BYTES: usize = 4 + 40 + SALT_BYTES + 8 + PAYLOAD_PADDED_MAX_BYTES;
+
+/// A place of an order, as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
+pub struct OrderPlace {
+    log: [u8; 32],
+    index: u64,
+}
+
+impl From<EntryRef> for OrderPlace {
+    fn from(EntryRef { log, index }: EntryRef) -> Self {
+        Self { log: *log.as_bytes(), index }
+    }
+}
+
+impl From<OrderPlace> for EntryRef {
+    fn from(OrderPlace { log, index }: OrderPlace) -> Self {
+        Self { log: LogId::new(log), index }
+    }
+}
 
 /// A stored payload that borrows from the database's buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
@@ -42,6 +64,25 @@ pub enum PayloadRef<'a> {
     Erased,
     /// Whoever served the leaf did not have it.
     NotHere,
+    /// Held, and sealed by an order.
+    Sealed {
+        /// The order.
+        by: OrderPlace,
+        /// The salt.
+        salt: [u8; 32],
+        /// The padded payload.
+        padded: &'a [u8],
+    },
+    /// Destroyed because of an order or a retraction.
+    ErasedBy {
+        /// Which.
+        by: OrderPlace,
+    },
+    /// Encrypted elsewhere for a legal hold.
+    Held {
+        /// The order or retraction; `None`: its expiry.
+        by: Option<OrderPlace>,
+    },
 }
 
 impl PayloadRef<'_> {
@@ -49,7 +90,8 @@ impl PayloadRef<'_> {
     pub(super) fn len_bytes(&self) -> usize {
         match self {
             Self::Present { padded, .. } => SALT_BYTES + padded.len(),
-            Self::Withheld | Self::Erased | Self::NotHere => 0,
+            // Sealed bytes are not sent.
+            _ => 0,
         }
     }
 
@@ -60,6 +102,10 @@ impl PayloadRef<'_> {
             Self::Withheld => WirePayload::Withheld,
             Self::Erased => WirePayload::Erased,
             Self::NotHere => WirePayload::NotHere,
+            Self::Sealed { by, .. } | Self::ErasedBy { by } | Self::Held { by: Some(by) } => {
+                WirePayload::ErasedBy { log: by.log, index: by.index }
+            }
+            Self::Held { by: None } => WirePayload::Erased,
         }
     }
 
@@ -71,6 +117,11 @@ impl PayloadRef<'_> {
             Self::Withheld => StoredPayload::Withheld,
             Self::Erased => StoredPayload::Erased,
             Self::NotHere => StoredPayload::NotHere,
+            Self::Sealed { by, salt, padded } => {
+                StoredPayload::Sealed { by: by.into(), salt, padded: padded.to_vec() }
+            }
+            Self::ErasedBy { by } => StoredPayload::ErasedBy { by: by.into() },
+            Self::Held { by } => StoredPayload::Held { by: by.map(Into::into) },
         }
     }
 }
@@ -82,12 +133,22 @@ impl<'a> From<&'a StoredPayload> for PayloadRef<'a> {
             StoredPayload::Withheld => Self::Withheld,
             StoredPayload::Erased => Self::Erased,
             StoredPayload::NotHere => Self::NotHere,
+            StoredPayload::Sealed { by, salt, padded } => {
+                Self::Sealed { by: (*by).into(), salt: *salt, padded }
+            }
+            StoredPayload::ErasedBy { by } => Self::ErasedBy { by: (*by).into() },
+            StoredPayload::Held { by } => Self::Held { by: by.map(Into::into) },
         }
     }
 }
 
 /// Encodes a payload.
 pub(super) fn encode(payload: &StoredPayload) -> Result<Vec<u8>, StoreError> {
+    let (len_bytes, max_bytes) =
+        (payload.bytes().map_or(0, |(_, padded)| padded.len()), PAYLOAD_PADDED_MAX_BYTES);
+    if len_bytes > max_bytes {
+        return Err(StoreError::ValueTooLong { family: FAMILY, len_bytes, max_bytes });
+    }
     codec::encode::<_, VALUE_MAX_BYTES>(FAMILY, PayloadRef::from(payload))
 }
 
@@ -105,9 +166,20 @@ mod tests {
     fn every_state_round_trips_in_its_fixed_form() {
         let present = StoredPayload::Present { salt: [9; 32], padded: vec![5; 128] };
         let largest = StoredPayload::Present { salt: [9; 32], padded: vec![5; PAYLOAD_PADDED_MAX_BYTES] };
-        let states =
-            [present, StoredPayload::Withheld, StoredPayload::Erased, StoredPayload::NotHere, largest];
-        for (discriminant, state) in [0_u32, 1, 2, 3, 0].into_iter().zip(states) {
+        let by = EntryRef { log: LogId::new([3; 32]), index: 7 };
+        let sealed = StoredPayload::Sealed { by, salt: [9; 32], padded: vec![5; PAYLOAD_PADDED_MAX_BYTES] };
+        let states = [
+            present,
+            StoredPayload::Withheld,
+            StoredPayload::Erased,
+            StoredPayload::NotHere,
+            largest,
+            sealed,
+            StoredPayload::ErasedBy { by },
+            StoredPayload::Held { by: Some(by) },
+            StoredPayload::Held { by: None },
+        ];
+        for (discriminant, state) in [0_u32, 1, 2, 3, 0, 4, 5, 6, 6].into_iter().zip(states) {
             let value = encode(&state).expect("within the bound");
             assert_eq!(value[..4], discriminant.to_be_bytes());
             assert_eq!(decode(&value).expect("ours").to_stored(), state);

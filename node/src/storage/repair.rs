@@ -10,7 +10,7 @@
 //! a new database instead.
 
 use super::error::StoreError;
-use super::{PayloadRef, Store, codec, leaves, missing, payloads, places, tiles};
+use super::{PayloadRef, Store, codec, erase, leaves, payloads, places, tiles};
 use hashpact_core::effect::{Place, RepairBatch, StoredPayload};
 use hashpact_protocol::digest::{LogId, NodeHash, leaf_hash};
 use hashpact_protocol::leaf::check_commitment;
@@ -50,11 +50,11 @@ impl Store {
                 continue;
             }
             rows.put_cf(self.family(payloads::FAMILY), key, payloads::encode(payload)?);
-            if *payload == StoredPayload::NotHere {
-                rows.put_cf(self.family(missing::FAMILY), key, []);
-                payloads_missing += 1;
-            } else {
-                rows.delete_cf(self.family(missing::FAMILY), key);
+            self.note_state(&mut rows, &key, payload);
+            payloads_missing += u64::from(*payload == StoredPayload::NotHere);
+            if erase::is_listed(payload) {
+                // What was damaged may have been most of what must be destroyed.
+                rows.put_cf(self.family(erase::PURGING), key, []);
             }
         }
         self.commit(&mut writer, rows)?;
@@ -116,7 +116,7 @@ impl Store {
             return Ok(false);
         };
         Ok(match payloads::decode(&stored) {
-            Ok(PayloadRef::Present { salt, padded }) => {
+            Ok(PayloadRef::Present { salt, padded } | PayloadRef::Sealed { salt, padded, .. }) => {
                 places::named_place(leaf).is_none() || check_commitment(leaf, &salt, padded).is_ok()
             }
             // Another state may be a flipped byte of the state itself; the peer's answer is as good.

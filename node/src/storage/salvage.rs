@@ -11,7 +11,8 @@
 use super::error::StoreError;
 use super::fsck::LogKeys;
 use super::{
-    PayloadRef, Store, StoredHead, cards, codec, facts, idempotency, leaves, meta, payloads, places, write,
+    PayloadRef, Store, StoredHead, cards, codec, erase, facts, idempotency, leaves, meta, payloads, places,
+    write,
 };
 use hashpact_core::effect::{LockState, StoredEntry, StoredPayload, WriteBatch};
 use hashpact_protocol::checkpoint::SignedCheckpoint;
@@ -269,7 +270,7 @@ impl Copying<'_> {
             return (StoredPayload::NotHere, true);
         };
         match payloads::decode(&row) {
-            Ok(PayloadRef::Present { salt, padded })
+            Ok(PayloadRef::Present { salt, padded } | PayloadRef::Sealed { salt, padded, .. })
                 if places::named_place(leaf).is_some() && check_commitment(leaf, &salt, padded).is_err() =>
             {
                 (StoredPayload::NotHere, true)
@@ -315,7 +316,7 @@ fn copy_signed(old: &Store, new: &Store) -> Result<(), SalvageError> {
 /// The small tables, as far as they can be read and speak of what was copied; gives how many rows were lost.
 fn copy_others(old: &Store, new: &Store) -> Result<u64, SalvageError> {
     let (mut lost, mut rows) = (0, rocksdb::WriteBatch::default());
-    for family in [facts::QUORUM, facts::EVIDENCE, cards::FAMILY, idempotency::FAMILY] {
+    for family in [facts::QUORUM, facts::EVIDENCE, cards::FAMILY, idempotency::FAMILY, erase::SEEN] {
         for row in old.db.iterator_cf(old.family(family), IteratorMode::Start) {
             // The iterator ends with its first error; what follows is lost with it.
             let Ok((key, value)) = row else {

@@ -253,7 +253,7 @@ fn bad_payload(leaf: Option<&[u8]>, payload: Option<&[u8]>) -> Option<String> {
     let Some(payload) = payload else { return Some("its payload row is missing".to_owned()) };
     match payloads::decode(payload) {
         Err(error) => Some(error.to_string()),
-        Ok(PayloadRef::Present { salt, padded }) => {
+        Ok(PayloadRef::Present { salt, padded } | PayloadRef::Sealed { salt, padded, .. }) => {
             // Leaves of other versions may commit in a way that this program does not know.
             let leaf = leaf.filter(|leaf| places::named_place(leaf).is_some())?;
             let failed = check_commitment(leaf, &salt, padded).err()?;

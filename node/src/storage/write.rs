@@ -12,7 +12,7 @@
 
 use super::error::StoreError;
 use super::{
-    Store, codec, heads, idempotency, leaves, missing, notes, options, payloads, places, priority, tiles,
+    Store, codec, erase, heads, idempotency, leaves, notes, options, payloads, places, priority, tiles,
 };
 use hashpact_core::effect::{Place, SizedNote, StoredPayload, WriteBatch};
 use hashpact_protocol::digest::{LogId, NodeHash, leaf_hash};
@@ -175,8 +175,8 @@ impl Store {
             let key = codec::entry_key(&batch.log, index);
             rows.put_cf(self.family(leaves::FAMILY), key, &entry.leaf);
             rows.put_cf(self.family(payloads::FAMILY), key, payloads::encode(&entry.payload)?);
-            if entry.payload == StoredPayload::NotHere {
-                rows.put_cf(self.family(missing::FAMILY), key, []);
+            if entry.payload == StoredPayload::NotHere || erase::is_listed(&entry.payload) {
+                self.note_state(rows, &key, &entry.payload);
             }
             if is_overtaking(&entry.leaf, &batch.log, index) {
                 rows.put_cf(self.family(priority::FAMILY), key, []);

@@ -38,12 +38,12 @@ pub use matching::{
     QuerySignal,
 };
 pub use node::{
-    BackupResponse, BranchStatus, CatchUp, CosignedStatus, ErrorBody, ErrorDetail, EvidenceJson,
-    EvidenceResponse, LogJson, LogStatus, LogsResponse, MemberJson, MembersResponse, PeerStatus,
-    ReadyResponse, ScrubPlace, ScrubStatus, StatusResponse,
+    BackupResponse, BranchStatus, CatchUp, CosignedStatus, ErasureStatus, ErrorBody, ErrorDetail,
+    EvidenceJson, EvidenceResponse, LogJson, LogStatus, LogsResponse, MemberJson, MembersResponse,
+    PeerStatus, ReadyResponse, ScrubPlace, ScrubStatus, StatusResponse,
 };
 pub use records::{
     ContributeQuery, ContributeRequest, NewRecord, NewSignal, Receipt, Receipts, RecordJson, RecordsPage,
     RecordsQuery, SignalJson, SourceJson, StatementJson,
 };
-pub use statements::{OpinionRequest, RetractionRequest};
+pub use statements::{ErasureRequest, OpinionRequest, RetractionRequest};

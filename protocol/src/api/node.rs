@@ -104,6 +104,9 @@ pub struct StatusResponse {
     /// How far catching up is, while peers offer more than this node holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catch_up: Option<CatchUp>,
+    /// Payloads that wait to be destroyed, or are gone.
+    #[serde(default)]
+    pub erasures: ErasureStatus,
     /// Seconds since the process started.
     pub uptime_s: u64,
     /// Every log followed, the own one included.
@@ -165,6 +168,25 @@ pub struct BackupResponse {
     pub size: u64,
     /// When it was made.
     pub taken: String,
+}
+
+/// Payloads that orders, retractions and expiry took away at this node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ErasureStatus {
+    /// Sealed by an order, and not destroyed yet.
+    pub sealed: u64,
+    /// When the first of these is destroyed, RFC 3339; absent when none has a time: contested orders wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_due: Option<String>,
+    /// Destroyed here, or never fetched.
+    pub erased: u64,
+    /// Under a legal hold here.
+    pub held: u64,
+    /// How long an order waits before it destroys, in seconds: the roster's.
+    pub hold_s: u64,
+    /// How long payloads of retracted and expired records are kept, in seconds: the roster's.
+    pub retention_s: u64,
 }
 
 /// How far a node that is behind has come, over all logs.

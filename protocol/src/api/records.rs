@@ -170,10 +170,10 @@ pub struct RecordJson {
     pub kind: String,
     /// Leaf time, RFC 3339: the author's claim; empty when the leaf cannot be read.
     pub time: String,
-    /// What the view makes of it: `active`, `retracted`, `void`, `opaque`, ….
+    /// What the view makes of it: `active`, `retracted`, `sealed` or `erased` by an order, `held`, ….
     pub status: String,
-    /// Why: the retraction's or opinion's reason, the rule that a void entry breaks, or what this version does
-    /// not know about an opaque one.
+    /// Why: who retracted it, disagreed or ordered its erasure, when and for which reason; the rule that a void entry
+    /// breaks, or what this version does not know about an opaque one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Record id of the entry that this one is about.

@@ -75,16 +75,30 @@ impl Content {
             }
         }
         signals.sort_unstable();
-        Ok(Self {
+        Ok(Self { signals, ..Self::empty() })
+    }
+}
+
+impl Content {
+    /// What is left to show of a record whose payload is gone: nothing. No payload reads as this.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
             subject: None,
-            signals,
+            signals: Vec::new(),
             unknown_signals: Vec::new(),
             labels: Labels::default(),
             review: Label::default(),
             source: None,
             expires_s: None,
             unknown: UnknownFields::new(),
-        })
+        }
+    }
+
+    /// Whether nothing is left to show.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.signals.is_empty() && self.unknown_signals.is_empty()
     }
 }
 

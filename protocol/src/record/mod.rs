@@ -15,6 +15,7 @@
 //! SPEC §7.
 
 mod content;
+mod erasure;
 mod error;
 mod labels;
 mod opinion;
@@ -27,6 +28,7 @@ mod taxonomy;
 mod vocabulary;
 
 pub use content::Content;
+pub use erasure::{Erasure, ErasureBasis, ErasureReason};
 pub use error::{RecordError, SchemaError};
 pub use labels::{EvidenceSet, Labels};
 pub use opinion::{Opinion, OpinionValue, Reason};
@@ -57,6 +59,8 @@ pub enum Record {
     Retraction(Retraction),
     /// Which payloads a member holds.
     Receipt(Receipt),
+    /// An order to destroy a payload.
+    Erasure(Erasure),
 }
 
 impl Record {
@@ -68,6 +72,7 @@ impl Record {
             Self::Opinion(_) => Kind::Opinion,
             Self::Retraction(_) => Kind::Retraction,
             Self::Receipt(_) => Kind::Receipt,
+            Self::Erasure(_) => Kind::Erasure,
         }
     }
 
@@ -79,6 +84,7 @@ impl Record {
             Self::Opinion(opinion) => Some(opinion.subject),
             Self::Retraction(retraction) => Some(retraction.subject),
             Self::Receipt(_) => None,
+            Self::Erasure(erasure) => Some(erasure.subject),
         }
     }
 
@@ -90,6 +96,7 @@ impl Record {
             Self::Opinion(opinion) => opinion.to_fields(),
             Self::Retraction(retraction) => retraction.to_fields(),
             Self::Receipt(receipt) => receipt.to_fields(),
+            Self::Erasure(erasure) => erasure.to_fields(),
         };
         encode_map(&fields)
     }
@@ -132,6 +139,7 @@ fn read_any(leaf: &Leaf, cbor: &[u8]) -> Payload {
         Kind::Opinion => read(leaf, fields, Record::Opinion),
         Kind::Retraction => read(leaf, fields, Record::Retraction),
         Kind::Receipt => read(leaf, fields, Record::Receipt),
+        Kind::Erasure => read(leaf, fields, Record::Erasure),
         kind => Payload::Opaque(OpaqueReason::KindNotRead { kind }),
     }
 }

@@ -440,5 +440,20 @@ fn check_succession(held: &Roster, next: &Roster) -> Result<(), ChainError> {
             }
         }
     }
+    check_terms(held, next)
+}
+
+/// What was ordered while a term lasted stays ordered: a term may be ended, and nothing else.
+fn check_terms(held: &Roster, next: &Roster) -> Result<(), ChainError> {
+    for before in &held.erasers {
+        let kept = next.erasers.iter().any(|after| {
+            (&after.member, after.from) == (&before.member, before.from)
+                && (before.until.is_none() || after.until == before.until)
+        });
+        if !kept {
+            let detail = format!("{} from {}", before.member, before.from);
+            return Err(ChainError::Immutable { what: "a term of an erasure authority", detail });
+        }
+    }
     Ok(())
 }

@@ -13,6 +13,7 @@
 
 mod card;
 mod chain;
+mod eraser;
 mod member;
 mod rules;
 #[cfg(test)]
@@ -22,6 +23,7 @@ mod witnesses;
 
 pub use card::{CardError, CardNode, NodeCard, VerifiedCard, sign_card};
 pub use chain::{ChainError, RosterChain, SignedRoster, assemble, sign_roster};
+pub use eraser::{ERASERS_MAX, Eraser, LogPlace};
 pub use member::{LogEntry, LogRef, LogStatus, Member, MemberId, MemberIdError, MemberStatus, Role};
 pub use rules::RosterRule;
 pub use text::RosterError;
@@ -43,10 +45,14 @@ pub const MEMBER_NAME_MAX_BYTES: usize = 80;
 pub const GOVERNANCE_MAX: usize = 16;
 /// Most label taxonomies.
 pub const TAXONOMIES_MAX: usize = 16;
-/// Longest retention of retracted payloads, in days (a century).
-pub const RETENTION_DAYS_MAX: u32 = 36_525;
-/// Longest hold of an erasure, in hours (a year).
-pub const HOLD_HOURS_MAX: u32 = 8_784;
+/// Longest retention of retracted payloads, in seconds (a century).
+pub const RETENTION_MAX_S: u64 = 36_525 * 86_400;
+/// Longest hold of an erasure, in seconds (a year).
+pub const HOLD_MAX_S: u64 = 8_784 * 3_600;
+/// Retention where nothing else is agreed, in seconds: 90 days.
+pub const RETENTION_DEFAULT_S: u64 = 90 * 86_400;
+/// Hold where nothing else is agreed, in seconds: 72 hours.
+pub const HOLD_DEFAULT_S: u64 = 72 * 3_600;
 
 const _: () = assert!(NODE_CARD_LIFETIME_MAX_S > 0, "cards must be able to live");
 const _: () = assert!(
@@ -82,14 +88,16 @@ pub struct Roster {
     pub governance: Vec<GovernanceKey>,
     /// Label taxonomies in use, ascending.
     pub taxonomies: Vec<String>,
-    /// Days until retracted and expired payloads are destroyed.
-    pub retention_days: u32,
-    /// Hours that an erasure waits before it destroys.
-    pub hold_hours: u32,
+    /// Seconds until retracted and expired payloads are destroyed.
+    pub retention_s: u64,
+    /// Seconds that an erasure waits before it destroys.
+    pub hold_s: u64,
     /// The members, ascending by id; those who left stay listed.
     pub members: Vec<Member>,
     /// Members whose cosigner keys are witnesses, ascending.
     pub witnesses: Vec<MemberId>,
+    /// Members that may order the erasure of others' payloads, ascending by (member, beginning).
+    pub erasers: Vec<Eraser>,
 }
 
 impl Roster {

@@ -2,8 +2,8 @@
 
 use super::member::is_id_byte;
 use super::{
-    CONSORTIUM_NAME_MAX_BYTES, GOVERNANCE_MAX, HOLD_HOURS_MAX, LogEntry, LogStatus, MEMBER_NAME_MAX_BYTES,
-    Member, MemberId, RETENTION_DAYS_MAX, Roster, TAXONOMIES_MAX,
+    CONSORTIUM_NAME_MAX_BYTES, ERASERS_MAX, Eraser, GOVERNANCE_MAX, HOLD_MAX_S, LogEntry, LogStatus,
+    MEMBER_NAME_MAX_BYTES, Member, MemberId, RETENTION_MAX_S, Roster, TAXONOMIES_MAX,
 };
 use crate::digest::empty_root;
 use crate::keys::PublicKey;
@@ -179,6 +179,9 @@ pub enum RosterRule {
     /// A witness that is no active member with a cosigner key.
     #[error("witness {0} is not an active member with a cosigner key")]
     Witness(MemberId),
+    /// An erasure authority that is no member, or whose term ends before it begins.
+    #[error("erasure authority {0} is not a listed member with a term that ends after its beginning")]
+    Eraser(MemberId),
 }
 
 /// A place in a roster; its line follows from it.
@@ -200,6 +203,7 @@ pub(super) enum Place {
     History(usize),
     Log(usize, usize),
     Witness(usize),
+    Eraser(usize),
 }
 
 type Broken = (Place, RosterRule);
@@ -209,15 +213,15 @@ pub(super) fn check(roster: &Roster) -> Result<(), Broken> {
     check_head(roster)?;
     check_governance(roster)?;
     check_taxonomies(roster)?;
-    let (retention, hold) = (u64::from(roster.retention_days), u64::from(roster.hold_hours));
-    number(Place::Retention, "retention in days", retention, 1, u64::from(RETENTION_DAYS_MAX))?;
-    number(Place::Hold, "hold in hours", hold, 1, u64::from(HOLD_HOURS_MAX))?;
+    number(Place::Retention, "retention in seconds", roster.retention_s, 1, RETENTION_MAX_S)?;
+    number(Place::Hold, "hold in seconds", roster.hold_s, 1, HOLD_MAX_S)?;
     count("members", roster.members.len(), 1, MEMBERS_MAX, Place::Member)?;
     ascending("members", roster.members.iter().map(|member| member.id.as_str()), Place::Member)?;
     for (at, member) in roster.members.iter().enumerate() {
         check_member(at, member)?;
     }
     check_witnesses(roster)?;
+    check_erasers(roster)?;
     check_keys(roster)
 }
 
@@ -269,6 +273,28 @@ fn check_witnesses(roster: &Roster) -> Result<(), Broken> {
         if !listed.is_some_and(|member| member.is_active() && member.cosigner_key.is_some()) {
             return Err((Place::Witness(at), RosterRule::Witness(witness.clone())));
         }
+    }
+    Ok(())
+}
+
+/// Terms of one member follow each other without overlapping.
+fn check_erasers(roster: &Roster) -> Result<(), Broken> {
+    count("erasure authorities", roster.erasers.len(), 0, ERASERS_MAX, Place::Eraser)?;
+    let mut last: Option<&Eraser> = None;
+    for (at, eraser) in roster.erasers.iter().enumerate() {
+        let ends_early = eraser.until.is_some_and(|until| until <= eraser.from);
+        if ends_early || eraser.from.n == 0 || roster.member(&eraser.member).is_none() {
+            return Err((Place::Eraser(at), RosterRule::Eraser(eraser.member.clone())));
+        }
+        let follows = last.is_none_or(|last| {
+            last.member < eraser.member
+                || (last.member == eraser.member && last.until.is_some_and(|until| until <= eraser.from))
+        });
+        if !follows {
+            let what = "terms of erasure authorities";
+            return Err((Place::Eraser(at), RosterRule::Order { what, at: eraser.member.to_string() }));
+        }
+        last = Some(eraser);
     }
     Ok(())
 }

@@ -42,10 +42,11 @@ fn first() -> Roster {
             .map(|(name, number)| GovernanceKey { name: (*name).to_owned(), key: secret(number).public() })
             .collect(),
         taxonomies: vec!["cg-taxonomy/1".to_owned()],
-        retention_days: 90,
-        hold_hours: 72,
+        retention_s: 90 * 86_400,
+        hold_s: 72 * 3_600,
         members: vec![member("acme", 10), member("birch", 20)],
         witnesses: vec![MemberId::parse("acme").expect("valid")],
+        erasers: Vec::new(),
     }
 }
 

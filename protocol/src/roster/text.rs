@@ -5,7 +5,10 @@
 //! pass, another spelling is refused.
 
 use super::rules::{Place, check, shown};
-use super::{GovernanceKey, LogEntry, LogStatus, Member, MemberId, MemberStatus, Role, Roster, RosterRule};
+use super::{
+    Eraser, GovernanceKey, LogEntry, LogPlace, LogStatus, Member, MemberId, MemberStatus, Role, Roster,
+    RosterRule,
+};
 use crate::digest::{Root, RosterDigest};
 use crate::keys::PublicKey;
 use crate::limits::ROSTER_BODY_MAX_BYTES;
@@ -15,6 +18,24 @@ use std::str::Split;
 
 const HEADER: &str = "hashpact/roster/v1";
 const END: &str = "end";
+
+/// How a length of time is written: as a number of these where that is exact, else in seconds with an `s`.
+struct Unit {
+    seconds: u64,
+}
+
+const DAYS: Unit = Unit { seconds: 86_400 };
+const HOURS: Unit = Unit { seconds: 3_600 };
+
+impl Unit {
+    fn show(&self, length_s: u64) -> String {
+        if length_s.is_multiple_of(self.seconds) {
+            (length_s / self.seconds).to_string()
+        } else {
+            format!("{length_s}s")
+        }
+    }
+}
 
 /// Why a text is not a roster.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -111,8 +132,8 @@ pub(super) fn encode(roster: &Roster) -> String {
     for taxonomy in &roster.taxonomies {
         line(format_args!("taxonomy {taxonomy}"));
     }
-    line(format_args!("retention {}", roster.retention_days));
-    line(format_args!("hold {}", roster.hold_hours));
+    line(format_args!("retention {}", DAYS.show(roster.retention_s)));
+    line(format_args!("hold {}", HOURS.show(roster.hold_s)));
     for member in &roster.members {
         line(format_args!("member {} {} {}", member.id, member.status.name(), member.name));
         for role in &member.roles {
@@ -136,6 +157,12 @@ pub(super) fn encode(roster: &Roster) -> String {
     }
     for witness in &roster.witnesses {
         line(format_args!("witness {witness}"));
+    }
+    for Eraser { member, from, until } in &roster.erasers {
+        match until {
+            Some(until) => line(format_args!("eraser {member} {from} {until}")),
+            None => line(format_args!("eraser {member} {from}")),
+        }
     }
     line(format_args!("{END}"));
     text
@@ -191,6 +218,7 @@ fn line_of(place: Place, roster: &Roster) -> usize {
         Place::History(at) => history(at),
         Place::Log(at, log) => history(at) + 2 + log,
         Place::Witness(at) => member(roster.members.len()) + at,
+        Place::Eraser(at) => member(roster.members.len()) + roster.witnesses.len() + at,
     }
 }
 
@@ -220,13 +248,14 @@ fn read(lines: &mut Lines<'_>) -> Result<Roster, RosterError> {
         Ok(GovernanceKey { name: name.to_owned(), key: lines.key(key)? })
     })?;
     let taxonomies = lines.repeated("taxonomy", |_, rest| Ok(rest.to_owned()))?;
-    let retention_days = lines.number("retention")?;
-    let hold_hours = lines.number("hold")?;
+    let retention_s = lines.length_s("retention", &DAYS)?;
+    let hold_s = lines.length_s("hold", &HOURS)?;
     let mut members = Vec::new();
     while let Some(rest) = lines.take("member") {
         members.push(read_member(lines, rest)?);
     }
     let witnesses = lines.repeated("witness", |lines, rest| lines.member_id(rest))?;
+    let erasers = lines.repeated("eraser", read_eraser)?;
     if lines.next(END)? != END {
         return Err(RosterError::Keyword { line: lines.number, expected: END });
     }
@@ -242,10 +271,11 @@ fn read(lines: &mut Lines<'_>) -> Result<Roster, RosterError> {
         threshold,
         governance,
         taxonomies,
-        retention_days,
-        hold_hours,
+        retention_s,
+        hold_s,
         members,
         witnesses,
+        erasers,
     })
 }
 
@@ -298,6 +328,19 @@ fn read_log(lines: &Lines<'_>, rest: &str) -> Result<LogEntry, RosterError> {
         _ => return Err(lines.bad("log", rest, form)),
     };
     Ok(LogEntry { n: lines.decimal("log number", n)?, key: lines.key(key)?, status })
+}
+
+fn read_eraser(lines: &Lines<'_>, rest: &str) -> Result<Eraser, RosterError> {
+    let words: Vec<&str> = rest.split(' ').collect();
+    let place = |n: &str, index: &str| -> Result<LogPlace, RosterError> {
+        Ok(LogPlace { n: lines.decimal("log number", n)?, index: lines.decimal("leaf index", index)? })
+    };
+    let (member, from, until) = match words.as_slice() {
+        [member, n, index] => (member, place(n, index)?, None),
+        [member, n, index, last_n, last] => (member, place(n, index)?, Some(place(last_n, last)?)),
+        _ => return Err(lines.bad("eraser", rest, "<id> <n> <index>, and <n> <index> once it has ended")),
+    };
+    Ok(Eraser { member: lines.member_id(member)?, from, until })
 }
 
 /// The lines that are left, and the number of the one read last.
@@ -355,6 +398,15 @@ impl<'a> Lines<'a> {
     fn number<N: std::str::FromStr + ToString>(&mut self, keyword: &'static str) -> Result<N, RosterError> {
         let text = self.value(keyword)?;
         self.decimal(keyword, text)
+    }
+
+    /// A length of time in a unit, or in seconds with an `s` behind.
+    fn length_s(&mut self, keyword: &'static str, unit: &Unit) -> Result<u64, RosterError> {
+        let text = self.value(keyword)?;
+        match text.strip_suffix('s') {
+            Some(seconds) => self.decimal(keyword, seconds),
+            None => Ok(u64::from(self.decimal::<u32>(keyword, text)?) * unit.seconds),
+        }
     }
 
     fn repeated<T>(

@@ -290,7 +290,9 @@ fn check_payload(payload: &WirePayload) -> Result<(), WireError> {
         WirePayload::Present { padded, .. } => {
             at_most(Bounded::PayloadBytes, padded.len(), PAYLOAD_PADDED_MAX_BYTES)
         }
-        WirePayload::Withheld | WirePayload::Erased | WirePayload::NotHere => Ok(()),
+        WirePayload::Withheld | WirePayload::Erased | WirePayload::NotHere | WirePayload::ErasedBy { .. } => {
+            Ok(())
+        }
     }
 }
 

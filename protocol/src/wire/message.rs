@@ -264,10 +264,18 @@ pub enum WirePayload {
     },
     /// The receiver is not entitled to it (group, or history start).
     Withheld,
-    /// Destroyed by an erasure; nobody will have it again.
+    /// Destroyed, and no entry says so: past its expiry and retention. Nobody will have it again.
     Erased,
     /// The sender does not hold it (yet); somebody else may.
     NotHere,
+    /// Sealed or destroyed because of the entry at this place: an erasure order, or a retraction whose
+    /// retention is over. The receiver judges that entry itself.
+    ErasedBy {
+        /// Log id of the entry.
+        log: [u8; 32],
+        /// Its leaf index.
+        index: u64,
+    },
 }
 
 /// Why a request was not served.

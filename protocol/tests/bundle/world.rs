@@ -382,10 +382,11 @@ fn roster() -> hashpact_protocol::roster::SignedRoster {
         threshold: 1,
         governance: vec![GovernanceKey { name: "ana".to_owned(), key: secret(1).public() }],
         taxonomies: vec!["cg-taxonomy/1".to_owned()],
-        retention_days: 90,
-        hold_hours: 72,
+        retention_s: 90 * 86_400,
+        hold_s: 72 * 3_600,
         members: members.collect(),
         witnesses: (0..NAMES.len()).map(member_id).collect(),
+        erasers: Vec::new(),
     };
     let body = roster.encode();
     let signature = sign_roster(&body, &Frontier::empty(), "ana", &secret(1)).expect("a roster");

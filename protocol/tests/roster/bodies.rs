@@ -1,6 +1,6 @@
 //! Vectors of roster bodies: one text with every kind of line, and its ways to be wrong.
 
-use crate::sample::{CONSORTIUM, after, first, public, some_root};
+use crate::sample::{CONSORTIUM, after, first, public, some_root, with_erasers};
 use crate::vector_writer::Vector;
 use hashpact_protocol::roster::{LogStatus, Roster};
 
@@ -507,6 +507,7 @@ pub(crate) fn vectors() -> Vec<Vector> {
     let cases = order.iter().chain(&head).chain(&rules).chain(&members).chain(&logs).chain(&frame);
     let mut vectors: Vec<Vector> = cases.map(|case| changed(&text, case)).collect();
     vectors.extend(passing());
+    vectors.extend(erasers());
     vectors.extend(raw(&text));
     vectors
 }
@@ -515,6 +516,48 @@ fn changed(text: &str, (name, rule, line, reason, from, to): &Case<'_>) -> Vecto
     assert!(text.contains(from), "{name}: {from:?} is not in the text");
     let body = text.replacen(from, to, 1);
     Vector::reject(&format!("body-{name}"), rule, reason, body).with("line", line).with("kind", "body")
+}
+
+/// Times, and terms of erasure authorities.
+fn erasers() -> Vec<Vector> {
+    let text = String::from_utf8(with_erasers().encode()).unwrap();
+    let south = "eraser south 1 0\n";
+    let first_term = "eraser north 1 0 2 5\n";
+    let many: String = (0..64).map(|n| format!("eraser south 1 {n} 1 {}\n", n + 1)).collect();
+    let cases: [Case<'_>; 15] = [
+        ("hold-in-other-unit", "NotCanonical", 13, "72 hours are written as 72", "hold 72", "hold 259200s"),
+        ("hold-zero-seconds", "NotCanonical", 13, "0 s are written as 0", "hold 72", "hold 0s"),
+        ("hold-long", "Number", 13, "longer than a year", "hold 72", "hold 8785"),
+        ("hold-minutes", "Value", 13, "no unit but seconds", "hold 72", "hold 90m"),
+        ("retention-long", "Number", 12, "longer than a century", "retention 90", "retention 36526"),
+        ("retention-signed", "Value", 12, "a sign", "retention 90", "retention -90"),
+        ("eraser-unknown", "Eraser", 41, "an authority that is no member", south, "eraser west 1 0\n"),
+        ("eraser-log-zero", "Eraser", 41, "logs are numbered from 1", south, "eraser south 0 0\n"),
+        ("eraser-no-time", "Eraser", 39, "a term that ends where it begins", "1 0 2 5", "1 0 1 0"),
+        ("eraser-ends-before", "Eraser", 39, "a term that ends before it begins", "1 0 2 5", "2 5 1 9"),
+        ("eraser-overlap", "Order", 40, "two terms of one member overlap", "2 9", "2 4"),
+        (
+            "eraser-unended",
+            "Order",
+            40,
+            "a second term while the first goes on",
+            first_term,
+            "eraser north 1 0\n",
+        ),
+        ("eraser-order", "Order", 41, "authorities not ascending", south, "eraser east 1 0\n"),
+        ("eraser-half-end", "Value", 41, "an end without its index", south, "eraser south 1 0 2\n"),
+        ("erasers-many", "Count", 103, "more than 64 terms", south, &many),
+    ];
+    let mut vectors: Vec<Vector> = cases.iter().map(|case| changed(&text, case)).collect();
+    let mut seconds = with_erasers();
+    (seconds.hold_s, seconds.retention_s) = (3_599, 86_401);
+    for (name, reason, roster) in [
+        ("body-erasers", "erasure authorities, one with two terms", with_erasers()),
+        ("body-times-in-seconds", "times that are no whole hours and days", seconds),
+    ] {
+        vectors.push(Vector::accept(name, reason, roster.encode()).with("kind", "body"));
+    }
+    vectors
 }
 
 fn passing() -> Vec<Vector> {

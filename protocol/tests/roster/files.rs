@@ -2,14 +2,14 @@
 
 use crate::sample::{
     ANA, BEN, CHO, CONSORTIUM, Signer, after, file, first, log, public, secret, sign, signature, some_root,
-    tree_of,
+    tree_of, with_erasers,
 };
 use crate::vector_writer::Vector;
 use crate::walk;
 use hashpact_protocol::checkpoint::Checkpoint;
 use hashpact_protocol::digest::{RosterDigest, empty_root};
 use hashpact_protocol::note::{Note, NoteSignature, sign_note};
-use hashpact_protocol::roster::{LogStatus, MemberStatus, Roster, SignedRoster};
+use hashpact_protocol::roster::{LogPlace, LogStatus, MemberStatus, Roster, SignedRoster};
 
 const NEW: [Signer; 3] = [("ana", 101), ("ben", 102), ("cho", 103)];
 
@@ -263,6 +263,22 @@ fn changes() -> Vec<Vector> {
         "a key of version 1 has another role in version 3",
         file(&versions),
     ));
+    let terms: [(&str, &str, Change); 3] = [
+        ("term-gone", "a term is not listed any more", |roster| {
+            roster.erasers.remove(0);
+        }),
+        ("term-longer", "a term that has ended goes on", |roster| {
+            roster.erasers[0].until = Some(LogPlace { n: 2, index: 6 });
+        }),
+        ("term-moved", "a term begins elsewhere", |roster| roster.erasers[2].from.index = 1),
+    ];
+    for (name, reason, change) in terms {
+        let one = sign(&with_erasers(), &[], &[ANA, BEN]);
+        let mut two = after(&with_erasers());
+        change(&mut two);
+        let two = sign(&two, std::slice::from_ref(&one), &[ANA, BEN]);
+        vectors.push(reject(name, "Immutable", reason, file(&[one, two])));
+    }
     vectors
 }
 

@@ -8,8 +8,9 @@ use hashpact_protocol::keys::{PublicKey, SecretKey};
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::note::NoteError;
 use hashpact_protocol::roster::{
-    ChainError, GOVERNANCE_MAX, GovernanceKey, LogEntry, LogStatus, Member, MemberId, MemberStatus, Role,
-    Roster, RosterChain, RosterRule, SignedRoster, VerifiedCard, assemble, sign_card, sign_roster,
+    ChainError, Eraser, GOVERNANCE_MAX, GovernanceKey, LogEntry, LogPlace, LogStatus, Member, MemberId,
+    MemberStatus, Role, Roster, RosterChain, RosterRule, SignedRoster, VerifiedCard, assemble, sign_card,
+    sign_roster,
 };
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
@@ -70,6 +71,15 @@ fn plan() -> impl Strategy<Value = Plan> {
     )
 }
 
+/// A term that has ended and one that goes on, for some members.
+fn terms((id, plan): (&String, &Plan)) -> Vec<Eraser> {
+    let place = |index| LogPlace { n: 1, index };
+    let member = || MemberId::parse(id).unwrap();
+    let first = Eraser { member: member(), from: place(plan.quota % 5), until: Some(place(7)) };
+    let second = Eraser { member: member(), from: place(7 + plan.quota % 3), until: None };
+    [first, second].into_iter().take(plan.spares).collect()
+}
+
 fn member(id: &str, plan: Plan, keys: &mut Keys) -> Member {
     let mut statuses: Vec<LogStatus> = plan
         .closed
@@ -100,11 +110,11 @@ fn roster() -> impl Strategy<Value = Roster> {
     let governance = btree_set("[a-z0-9-]{1,32}", 1..=GOVERNANCE_MAX);
     let taxonomies = btree_set("[a-z-]{1,32}/[1-9][0-9]{0,8}", 1..4);
     let members = btree_set("[a-z0-9-]{1,32}", 1..5);
-    let numbers = (any::<prop::sample::Index>(), 1..=36_525u32, 1..=8_784u32);
+    let numbers = (any::<prop::sample::Index>(), 1..=36_525u64 * 86_400, 1..=8_784u64 * 3_600);
     (head, governance, taxonomies, members, vec(plan(), 5), numbers).prop_map(
         |((consortium, version, created_s, previous), governance, taxonomies, ids, plans, numbers)| {
             let mut keys = Keys::default();
-            let (threshold, retention_days, hold_hours) = numbers;
+            let (threshold, retention_s, hold_s) = numbers;
             let least = governance.len() / 2 + 1;
             let threshold = least + threshold.index(governance.len() - least + 1);
             let witness = |(id, plan): (&String, &Plan)| {
@@ -123,8 +133,9 @@ fn roster() -> impl Strategy<Value = Roster> {
                     .map(|name| GovernanceKey { name, key: keys.take() })
                     .collect(),
                 taxonomies: taxonomies.into_iter().collect(),
-                retention_days,
-                hold_hours,
+                retention_s,
+                hold_s,
+                erasers: ids.iter().zip(&plans).flat_map(terms).collect(),
                 witnesses: ids.iter().zip(&plans).filter_map(witness).collect(),
                 members: ids.iter().zip(plans).map(|(id, plan)| member(id, plan, &mut keys)).collect(),
             }

@@ -5,8 +5,8 @@ use hashpact_protocol::keys::{PublicKey, SecretKey};
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::note::NoteSignature;
 use hashpact_protocol::roster::{
-    GovernanceKey, LogEntry, LogStatus, Member, MemberId, MemberStatus, Role, Roster, SignedRoster, assemble,
-    sign_roster,
+    Eraser, GovernanceKey, LogEntry, LogPlace, LogStatus, Member, MemberId, MemberStatus, Role, Roster,
+    SignedRoster, assemble, sign_roster,
 };
 
 pub(crate) const NOW_S: u64 = 1_800_000_000;
@@ -74,14 +74,29 @@ pub(crate) fn first() -> Roster {
             .map(|(name, seed)| GovernanceKey { name: (*name).to_owned(), key: public(*seed) })
             .collect(),
         taxonomies: vec!["cg-taxonomy/1".to_owned()],
-        retention_days: 90,
-        hold_hours: 72,
+        retention_s: 90 * 86_400,
+        hold_s: 72 * 3_600,
         members: vec![
             Member { status: MemberStatus::Left, cosigner_key: None, quota_entries_per_day: 1_000, ..east },
             member("north", "North Star", &[Role::Contributor, Role::Hotline], 10, north_logs),
             Member { history_start_s: 1_790_000_000, ..south },
         ],
         witnesses: vec![id("north"), id("south")],
+        erasers: Vec::new(),
+    }
+}
+
+/// The same with erasure authorities: one whose term ended and began again, and another.
+pub(crate) fn with_erasers() -> Roster {
+    let place = |n, index| LogPlace { n, index };
+    let term = |member, from, until| Eraser { member: id(member), from, until };
+    Roster {
+        erasers: vec![
+            term("north", place(1, 0), Some(place(2, 5))),
+            term("north", place(2, 9), None),
+            term("south", place(1, 0), None),
+        ],
+        ..first()
     }
 }
 

@@ -32,7 +32,13 @@ pub(crate) fn payloads_request() -> PayloadsRequest {
 
 pub(crate) fn payloads() -> Vec<WirePayload> {
     let present = WirePayload::Present { salt: [0x33; 32], padded: vec![0; 4] };
-    vec![present, WirePayload::Withheld, WirePayload::Erased, WirePayload::NotHere]
+    vec![
+        present,
+        WirePayload::Withheld,
+        WirePayload::Erased,
+        WirePayload::NotHere,
+        WirePayload::ErasedBy { log: [7; 32], index: 300 },
+    ]
 }
 
 pub(crate) fn chunk() -> RangeChunk {
@@ -336,7 +342,14 @@ pub(crate) fn refused_responses() -> Vec<Refused> {
         ("chunk-huge-leaf", "BeyondLimit", "A leaf of 2^60 bytes.", raw(3).bytes(&[0, 1]).long(1 << 60)),
         ("chunk-huge-payload", "BeyondLimit", "2^60 bytes.", entry(&[0, 0], &[0x33; 32]).long(1 << 60)),
         ("chunk-huge-cover", "BeyondLimit", "2^60 nodes.", entry(&[0], &[3]).long(1 << 60)),
-        ("chunk-variant-4", "UnknownVariant", "There are four payload states.", entry(&[0], &[4, 0])),
+        ("chunk-variant-5", "UnknownVariant", "There are five payload states.", entry(&[0], &[5, 0])),
+        ("chunk-order-cut", "Truncated", "31 bytes of the log id of an order.", entry(&[0, 4], &[0x33; 31])),
+        (
+            "chunk-order-long",
+            "NotCanonical",
+            "The index fits one byte.",
+            entry(&[0, 4], &[0x33; 32]).long(7).byte(0),
+        ),
         ("chunk-salt-cut", "Truncated", "31 bytes of salt.", entry(&[0, 0], &[0x33; 31])),
         ("chunk-cover-cut", "Truncated", "31 bytes of a node.", entry(&[0], &[3, 1]).repeat(&[0x22], 31)),
         ("chunk-empty", "None", "An answer makes progress or is a refusal.", raw(3).bytes(&[0, 0, 0])),
@@ -353,7 +366,8 @@ pub(crate) fn refused_responses() -> Vec<Refused> {
             entry(&[251, 0x01, 0x04], &[7; 1025]).bytes(&[3, 0]),
         ),
         ("payloads-none", "None", "An answer makes progress or is a refusal.", raw(5).byte(0)),
-        ("payloads-variant-4", "UnknownVariant", "There are four payload states.", raw(5).bytes(&[1, 4])),
+        ("payloads-variant-5", "UnknownVariant", "There are five payload states.", raw(5).bytes(&[1, 5])),
+        ("payloads-order-none", "Truncated", "An order without its place.", raw(5).bytes(&[1, 4])),
         (
             "payloads-huge-payload",
             "BeyondLimit",

@@ -2,11 +2,11 @@
 
 use hashpact_core::Effect;
 use hashpact_core::effect::{
-    AheadBatch, BranchBatch, Fact, FactWrite, HeldBranch, HeldFacts, HeldPriority, HoldingRead,
-    IdempotencyEntry, LockState, PayloadBatch, RosterWrite, SizedNote, StoredEntry, StoredPayload,
-    WriteBatch,
+    AheadBatch, BranchBatch, EntryRef, EraseBatch, Fact, FactWrite, FoundSubject, HeldBranch, HeldFacts,
+    HeldPriority, HoldingRead, IdempotencyEntry, LockState, PayloadBatch, RosterWrite, SizedNote,
+    StoredEntry, StoredPayload, WriteBatch,
 };
-use hashpact_core::event::{FoundHolding, MissingEntry, Prior};
+use hashpact_core::event::{ErasedEntry, FoundHolding, MissingEntry, Prior};
 use hashpact_protocol::digest::{LeafHash, LogId, NodeHash, leaf_hash, node_hash};
 use hashpact_protocol::leaf::is_overtaking;
 use hashpact_protocol::merkle::{Frontier, HashReader, consistency_proof, inclusion_proof, right_cover};
@@ -53,10 +53,10 @@ impl StoredLog {
         frontier
     }
 
-    /// Whether the first `size` entries are here with their payloads.
+    /// Whether the first `size` entries are here with their payloads, as far as they are not erased.
     pub(crate) fn holds(&self, size: u64) -> bool {
         let entries = self.entries.get(..size as usize);
-        entries.is_some_and(|all| all.iter().all(|one| matches!(one.payload, StoredPayload::Present { .. })))
+        entries.is_some_and(|all| all.iter().all(|one| one.payload != StoredPayload::NotHere))
     }
 
     /// Entries without their payload, behind a place.
@@ -103,6 +103,8 @@ pub(crate) enum Job {
     Ahead(AheadBatch),
     Roster(RosterWrite),
     Branch(BranchBatch),
+    Subjects(Vec<LeafHash>),
+    Erase(EraseBatch),
 }
 
 impl Job {
@@ -116,6 +118,8 @@ impl Job {
             Effect::WriteAhead(batch) => Self::Ahead(batch),
             Effect::WriteRoster(write) => Self::Roster(write),
             Effect::WriteBranch(batch) => Self::Branch(batch),
+            Effect::FindSubjects { ids } => Self::Subjects(ids),
+            Effect::Erase(batch) => Self::Erase(batch),
             other => return Err(Box::new(other)),
         })
     }
@@ -151,6 +155,12 @@ impl Disk {
                         let before = self.facts.quorum_heads.insert(write.log, note.clone());
                         assert!(before.is_none_or(|before| before.size <= note.size));
                     }
+                    Fact::Seen { indexes, at_ms } => {
+                        for index in indexes {
+                            let entry = EntryRef { log: write.log, index: *index };
+                            self.facts.seen.entry(entry).or_insert(*at_ms);
+                        }
+                    }
                     Fact::Evidence(evidence) => {
                         self.facts.evidence.insert(write.log, evidence.clone());
                     }
@@ -171,8 +181,15 @@ impl Disk {
             Job::Payloads(batch) => {
                 let log = self.logs.get_mut(&batch.log).expect("payloads of a stored log");
                 for (index, payload) in &batch.payloads {
-                    log.entries[*index as usize].payload = payload.clone();
+                    let held = &mut log.entries[*index as usize].payload;
+                    if *held == StoredPayload::NotHere {
+                        *held = payload.clone();
+                    }
                 }
+            }
+            Job::Subjects(_) => {}
+            Job::Erase(batch) => {
+                self.erase(batch);
             }
             Job::Lock(_, lock) => {
                 let before = self.lock.as_ref().map_or(0, |held| held.size);
@@ -216,6 +233,51 @@ impl Disk {
         let kept = self.facts.branches.range((*log, 0)..=(*log, u8::MAX));
         let kept = kept.map(|(key, held)| self.branch(key, held.start));
         self.logs.get(log).cloned().into_iter().chain(kept).collect()
+    }
+
+    fn places(&self, id: &LeafHash) -> Vec<EntryRef> {
+        let logs = self.logs.iter().flat_map(|(log, stored)| {
+            (0u64..).zip(&stored.entries).map(|(index, entry)| (EntryRef { log: *log, index }, entry))
+        });
+        logs.filter(|(_, entry)| leaf_hash(&entry.leaf) == *id).map(|(at, _)| at).collect()
+    }
+
+    pub(crate) fn find_subjects(&self, ids: &[LeafHash]) -> Vec<FoundSubject> {
+        let places = ids.iter().flat_map(|id| self.places(id));
+        places.map(|at| self.found(at)).collect()
+    }
+
+    fn found(&self, at: EntryRef) -> FoundSubject {
+        let entry = &self.logs[&at.log].entries[at.index as usize];
+        FoundSubject { at, leaf: entry.leaf.clone(), state: entry.payload.state() }
+    }
+
+    /// Entries whose payload is sealed or gone, as a start finds them.
+    pub(crate) fn erased(&self) -> Vec<FoundSubject> {
+        let mut found = Vec::new();
+        for (log, stored) in &self.logs {
+            for (index, entry) in (0u64..).zip(&stored.entries) {
+                if matches!(entry.payload, StoredPayload::Sealed { .. } | StoredPayload::ErasedBy { .. }) {
+                    found.push(self.found(EntryRef { log: *log, index }));
+                }
+            }
+        }
+        found
+    }
+
+    pub(crate) fn erase(&mut self, batch: &EraseBatch) -> Vec<ErasedEntry> {
+        let mut changed = Vec::new();
+        for (id, step) in &batch.steps {
+            for at in self.places(id) {
+                let log = self.logs.get_mut(&at.log).expect("a place of a stored log");
+                let entry = &mut log.entries[at.index as usize];
+                let Some(after) = entry.payload.after(*step) else { continue };
+                let before = entry.payload.state();
+                entry.payload = after;
+                changed.push(ErasedEntry { at, before, entry: entry.clone() });
+            }
+        }
+        changed
     }
 
     fn raise(&mut self, generation: Option<u64>) {
@@ -338,6 +400,10 @@ fn wire_payload(payload: &StoredPayload) -> WirePayload {
         StoredPayload::Withheld => WirePayload::Withheld,
         StoredPayload::Erased => WirePayload::Erased,
         StoredPayload::NotHere => WirePayload::NotHere,
+        StoredPayload::Sealed { by, .. } | StoredPayload::ErasedBy { by } => {
+            WirePayload::ErasedBy { log: *by.log.as_bytes(), index: by.index }
+        }
+        StoredPayload::Held { .. } => panic!("nobody holds anything here"),
     }
 }
 

@@ -8,8 +8,8 @@ use hashpact_protocol::keys::{PublicKey, SecretKey};
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::record::{Content, Signal, SignalType};
 use hashpact_protocol::roster::{
-    CardNode, GovernanceKey, LogEntry, LogStatus, Member as RosterMember, MemberId, MemberStatus, NodeCard,
-    Role, Roster, RosterChain, SignedRoster, assemble, sign_card, sign_roster,
+    CardNode, Eraser, GovernanceKey, LogEntry, LogPlace, LogStatus, Member as RosterMember, MemberId,
+    MemberStatus, NodeCard, Role, Roster, RosterChain, SignedRoster, assemble, sign_card, sign_roster,
 };
 use std::collections::BTreeSet;
 
@@ -84,10 +84,15 @@ impl Founding {
                 .map(|(name, key)| GovernanceKey { name: (*name).to_owned(), key: key.public() })
                 .collect(),
             taxonomies: vec!["cg-taxonomy/1".to_owned()],
-            retention_days: 90,
-            hold_hours: 72,
+            retention_s: 35,
+            hold_s: 20,
             members: members.iter().map(roster_member).collect(),
             witnesses: members[..count - rogues].iter().map(|member| member.id.clone()).collect(),
+            erasers: vec![Eraser {
+                member: members[0].id.clone(),
+                from: LogPlace { n: 1, index: 0 },
+                until: None,
+            }],
         };
         let body = roster.encode();
         let before = Frontier::empty();

@@ -110,6 +110,10 @@ fn bundled(payload: &StoredPayload) -> BundlePayload<'_> {
         StoredPayload::Present { salt, padded } => BundlePayload::Present { salt, padded },
         StoredPayload::Withheld => BundlePayload::Withheld,
         StoredPayload::Erased => BundlePayload::Erased,
+        StoredPayload::Held { .. } => BundlePayload::Held,
+        StoredPayload::Sealed { by, .. } | StoredPayload::ErasedBy { by } => {
+            BundlePayload::ErasedBy { log: by.log, index: by.index }
+        }
         StoredPayload::NotHere => BundlePayload::NotHere,
     }
 }

@@ -4,14 +4,14 @@ use crate::disk::{Disk, Job};
 use crate::founding::{Founding, Member};
 use crate::random::Random;
 use crate::rogue::Rogue;
-use hashpact_core::effect::{PublishedHead, Timer};
+use hashpact_core::effect::{HeldFacts, PublishedHead, Timer};
 use hashpact_core::engine::HeldLog;
 use hashpact_core::event::{Ack, Draft, FoundHolding, MissingEntry, Peer, SendFailure, Submit};
 use hashpact_core::recover::OwnDisk;
-use hashpact_core::view::{Author, Status, View};
+use hashpact_core::view::{Author, ErasureRules, Status, View};
 use hashpact_core::{Engine, Event, Opening, StopReason};
 use hashpact_protocol::digest::{LeafHash, LogId, RecordId};
-use hashpact_protocol::record::{OpinionValue, RetractionReason};
+use hashpact_protocol::record::{ErasureBasis, ErasureReason, OpinionValue, RetractionReason};
 use hashpact_protocol::wire::{Request, Response};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
@@ -70,6 +70,10 @@ pub struct Report {
     pub kept: u64,
     /// Audit bundles of members' disks that were verified in the end.
     pub bundles: u64,
+    /// Payloads that an order destroyed everywhere.
+    pub erased: u64,
+    /// Payloads of retracted records that the end of the retention destroyed everywhere.
+    pub outlived: u64,
 }
 
 impl std::ops::AddAssign for Report {
@@ -87,6 +91,8 @@ impl std::ops::AddAssign for Report {
         self.contested += other.contested;
         self.kept += other.kept;
         self.bundles += other.bundles;
+        self.erased += other.erased;
+        self.outlived += other.outlived;
     }
 }
 
@@ -317,14 +323,18 @@ impl World {
     }
 
     fn draft(&mut self, node: usize) -> Draft {
-        let choice = self.random.below(5);
-        let picked = self.pick_record(node, choice == 3);
+        let choice = self.random.below(8);
+        // The first member is an erasure authority.
+        let picked = self.pick_record(node, choice == 3 || (choice == 5 && node != 0));
         match (choice, picked) {
             (3, Some(subject)) => Draft::Retraction { subject, reason: RetractionReason::Error },
             (4, Some(subject)) => {
                 let opinion =
                     if self.random.once_in(2) { OpinionValue::Disagree } else { OpinionValue::Agree };
                 Draft::Opinion { subject, opinion, reason: None }
+            }
+            (5, Some(subject)) => {
+                Draft::Erasure { subject, reason: ErasureReason::VictimRequest, basis: ErasureBasis::Hotline }
             }
             _ => Draft::Content(self.founding.content(&mut self.random)),
         }
@@ -336,7 +346,13 @@ impl World {
         let records: Vec<RecordId> = engine
             .view()
             .records()
-            .filter(|record| (record.author.member == *member) == own && record.status() != Status::Retracted)
+            .filter(|record| {
+                let is_left = !matches!(
+                    record.status(),
+                    Status::Retracted | Status::Sealed | Status::Erased | Status::Held
+                );
+                (record.author.member == *member) == own && is_left
+            })
             .map(|record| record.id)
             .collect();
         let at = self.random.below(records.len() as u64) as usize;
@@ -350,7 +366,8 @@ impl World {
         let lock = held.disk.lock.clone();
         let signed = lock.as_ref().map_or(0, |lock| lock.size) as usize;
         let reached = own.entries.len() >= signed;
-        let mut view = View::new(now_ms);
+        let rules = ErasureRules::from(self.founding.chain.current());
+        let mut view = View::under(rules, now_ms, [0; 16]);
         let mut others = BTreeMap::new();
         let mut priority = BTreeMap::new();
         for log in self.founding.members.iter().map(|member| member.log) {
@@ -390,7 +407,7 @@ impl World {
             last_time_ms: 0,
             held: others,
             priority,
-            facts: held.disk.facts.clone(),
+            facts: HeldFacts { erased: held.disk.erased(), ..held.disk.facts.clone() },
             view,
             now_ms,
         };
@@ -545,7 +562,9 @@ impl World {
             return self.meet(node, &job, fate);
         }
         let held = &mut self.nodes[node];
-        held.disk.apply(&job);
+        if !matches!(job, Job::Erase(_)) {
+            held.disk.apply(&job);
+        }
         let event = match job {
             Job::Write(batch) => {
                 let read_back = if batch.read_back {
@@ -562,6 +581,8 @@ impl World {
             Job::Ahead(batch) => Event::Written { write: batch.id, read_back: Vec::new() },
             Job::Roster(write) => Event::Written { write: write.id, read_back: Vec::new() },
             Job::Branch(batch) => Event::Written { write: batch.id, read_back: Vec::new() },
+            Job::Subjects(ids) => Event::SubjectsFound { found: held.disk.find_subjects(&ids) },
+            Job::Erase(batch) => Event::Erased { write: batch.id, changed: held.disk.erase(&batch) },
         };
         self.step(node, event);
     }

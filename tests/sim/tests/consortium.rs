@@ -92,3 +92,15 @@ fn one_seed_gives_one_run() {
     let faults = Faults { loss: 7, delay_max_ms: 90, crash: 9, cut: 9, partition: 20, bare: 0 };
     assert_eq!(check(77, 3, faults), check(77, 3, faults));
 }
+
+#[test]
+fn what_is_ordered_to_be_erased_or_was_retracted_long_ago_is_destroyed_everywhere_and_nothing_else() {
+    let faults = Faults { loss: 15, delay_max_ms: 250, crash: 6, cut: 8, partition: 15, bare: 3 };
+    let (mut erased, mut outlived) = (0, 0);
+    for seed in seeds(500..520) {
+        let report = check(seed, 3 + (seed % 2) as usize, faults);
+        erased += report.erased;
+        outlived += report.outlived;
+    }
+    assert!(erased > 40 && outlived > 20, "{erased} erased, {outlived} destroyed after the retention");
+}

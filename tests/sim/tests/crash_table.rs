@@ -33,6 +33,7 @@ fn strike(seed: u64, step: Step, fate: Fate) {
     match step {
         Step::OwnBatch | Step::Lock => world.state_one(1),
         Step::FollowedBatch | Step::Fact | Step::CosignLock => world.state_one(0),
+        Step::Erase => world.erase_one(0),
         Step::LatePayloads => {
             // The author is away; the third hands its leaves on without payloads, and these when asked.
             world.lay_payloads_bare(1);

@@ -42,10 +42,11 @@ fn roster() -> Roster {
         threshold: 1,
         governance: vec![GovernanceKey { name: "a".to_owned(), key: secret(90).public() }],
         taxonomies: vec!["cg-taxonomy/1".to_owned()],
-        retention_days: 90,
-        hold_hours: 72,
+        retention_s: 90 * 86_400,
+        hold_s: 72 * 3_600,
         members: vec![member("north", 1, MemberStatus::Active), member("south", 2, MemberStatus::Left)],
         witnesses: Vec::new(),
+        erasers: Vec::new(),
     }
 }
 

@@ -2,11 +2,10 @@
 
 use crate::effect::SubmitError;
 use crate::event::Draft;
-use crate::view::{KnownRecord, Status, View};
+use crate::view::{Author, KnownRecord, Status, View};
 use hashpact_protocol::digest::{LeafHash, RecordId};
 use hashpact_protocol::leaf::pad_payload;
-use hashpact_protocol::record::{Opinion, Record, Retraction, SubjectRef};
-use hashpact_protocol::roster::MemberId;
+use hashpact_protocol::record::{Erasure, Opinion, Record, Retraction, SubjectRef};
 
 /// A record ready to be sealed at whatever index it gets.
 pub(super) struct Statement {
@@ -16,11 +15,7 @@ pub(super) struct Statement {
 }
 
 /// Checks every draft; the first that fails refuses them all.
-pub(super) fn resolve(
-    drafts: Vec<Draft>,
-    own: &MemberId,
-    view: &View,
-) -> Result<Vec<Statement>, SubmitError> {
+pub(super) fn resolve(drafts: Vec<Draft>, own: &Author, view: &View) -> Result<Vec<Statement>, SubmitError> {
     let mut statements = Vec::with_capacity(drafts.len());
     for (position, draft) in drafts.into_iter().enumerate() {
         let statement = resolve_one(draft, own, view)?;
@@ -31,14 +26,14 @@ pub(super) fn resolve(
     Ok(statements)
 }
 
-fn resolve_one(draft: Draft, own: &MemberId, view: &View) -> Result<Statement, SubmitError> {
+fn resolve_one(draft: Draft, own: &Author, view: &View) -> Result<Statement, SubmitError> {
     match draft {
         Draft::Content(content) => {
             Ok(Statement { record: Record::Content(content), subject: None, priority: false })
         }
         Draft::Opinion { subject, opinion, reason } => {
             let record = find(&subject, view)?;
-            if record.author.member == *own {
+            if record.author.member == own.member {
                 return Err(SubmitError::OwnRecord(subject));
             }
             let opinion = Opinion::new(place(&record), opinion, reason.unwrap_or_default());
@@ -46,7 +41,7 @@ fn resolve_one(draft: Draft, own: &MemberId, view: &View) -> Result<Statement, S
         }
         Draft::Retraction { subject, reason } => {
             let record = find(&subject, view)?;
-            if record.author.member != *own {
+            if record.author.member != own.member {
                 return Err(SubmitError::NotAuthor {
                     record: subject,
                     author: record.author.member.to_string(),
@@ -57,6 +52,21 @@ fn resolve_one(draft: Draft, own: &MemberId, view: &View) -> Result<Statement, S
             }
             let retraction = Retraction::new(place(&record), reason);
             Ok(Statement { record: Record::Retraction(retraction), subject: Some(subject), priority: true })
+        }
+        Draft::Erasure { subject, reason, basis } => {
+            let record = find(&subject, view)?;
+            // Whether the order's place is within the term is judged by everybody once it has one; a term that
+            // covers the log from here on covers it there.
+            let is_authority = view.orders().rules().is_authority(&own.member, own.n, u64::MAX);
+            if record.author.member != own.member && !is_authority {
+                let author = record.author.member.to_string();
+                return Err(SubmitError::MayNotErase { record: subject, author });
+            }
+            if record.is_blank() {
+                return Err(SubmitError::AlreadyErased(subject, record.status().name()));
+            }
+            let erasure = Erasure::new(place(&record), reason, basis);
+            Ok(Statement { record: Record::Erasure(erasure), subject: Some(subject), priority: true })
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Two histories of one log: one is followed, the other is fetched, and nothing that does not prove itself is kept.
 
 use super::*;
+use crate::view::View;
 use hashpact_protocol::checkpoint::{Checkpoint, sign_checkpoint};
 use hashpact_protocol::digest::{LeafHash, NodeHash, leaf_hash, node_hash};
 use hashpact_protocol::evidence::{Divergence, Evidence, OldRoot, Side};
@@ -111,6 +112,12 @@ fn evidence(first: &History, a: u64, second: &History, b: u64) -> VerifiedEviden
     claimed.verify(ORIGIN, &key().public()).expect("two histories")
 }
 
+/// Takes an answer while no order is known.
+fn answer(branches: &mut Branches, request: RequestId, chunk: Option<RangeChunk>, id: WriteId) -> Brought {
+    let (view, members) = (View::new(0), BTreeMap::new());
+    branches.answered(request, chunk, id, &Barred { view: &view, members: &members, now_ms: 0 })
+}
+
 /// Asks for the next part, in the name of `request`.
 fn ask(branches: &mut Branches, request: RequestId) -> Option<BranchRequest> {
     let (log, branch) = branches.wanted().next()?;
@@ -130,7 +137,7 @@ fn the_other_history_is_kept_from_where_it_parts() {
         assert_eq!(asked.root, *other.frontier(17).root().as_bytes());
         assert!(ask(&mut branches, 99).is_none(), "one part at a time");
         let chunk = other.chunk(start, end, 17);
-        let Brought::Batch(batch) = branches.answered(request, Some(chunk), request + 1) else {
+        let Brought::Batch(batch) = answer(&mut branches, request, Some(chunk), request + 1) else {
             panic!("it proves itself")
         };
         assert_eq!((batch.start, batch.at, batch.entries.len() as u64), (5, start, end - start));
@@ -220,8 +227,13 @@ fn what_does_not_prove_itself_is_not_kept() {
         let mut branches = Branches::default();
         branches.place(log(), &known, &ours.frontier(20), Some(&ours.lead(SHARED, 20)));
         ask(&mut branches, 1).expect("wanted");
-        assert!(matches!(branches.answered(2, Some(chunk.clone()), 9), Brought::Nothing), "another's answer");
-        let Brought::Fault(error) = branches.answered(1, Some(chunk), 9) else { panic!("{number}: {label}") };
+        assert!(
+            matches!(answer(&mut branches, 2, Some(chunk.clone()), 9), Brought::Nothing),
+            "another's answer"
+        );
+        let Brought::Fault(error) = answer(&mut branches, 1, Some(chunk), 9) else {
+            panic!("{number}: {label}")
+        };
         assert_eq!(error.label(), label, "{number}");
         assert_eq!(branches.kept.values().next().map(|branch| branch.frontier.size()), Some(5));
         assert!(ask(&mut branches, 3).is_none(), "who sent it is not asked again in this round");
@@ -236,8 +248,8 @@ fn nobody_is_blamed_where_the_tree_before_may_be_the_wrong_one() {
     let mut branches = Branches::default();
     branches.place(log(), &known, &stranger.frontier(3), None);
     ask(&mut branches, 1).expect("wanted");
-    assert!(matches!(branches.answered(1, Some(b.chunk(3, 9, 17)), 9), Brought::Nothing));
-    assert!(matches!(branches.answered(1, Some(b.chunk(3, 9, 17)), 9), Brought::Nothing), "asked once");
+    assert!(matches!(answer(&mut branches, 1, Some(b.chunk(3, 9, 17)), 9), Brought::Nothing));
+    assert!(matches!(answer(&mut branches, 1, Some(b.chunk(3, 9, 17)), 9), Brought::Nothing), "asked once");
 }
 
 #[test]
@@ -296,7 +308,7 @@ fn all_are_asked_once_in_a_round_and_rounds_grow_apart() {
             request += 1;
             branch.ask(log, peer, request);
             asked.push(peer);
-            assert!(matches!(branches.answered(request, None, 0), Brought::Nothing));
+            assert!(matches!(answer(branches, request, None, 0), Brought::Nothing));
         }
         asked
     };

@@ -4,6 +4,7 @@ use super::{Engine, ReadFor};
 use crate::branches::Brought;
 use crate::effect::{Effect, HeldBranch, RequestId, WriteId};
 use crate::event::{Channel, Peer, SendFailure};
+use crate::follow::Barred;
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LogId, Root};
 use hashpact_protocol::merkle::Frontier;
@@ -106,7 +107,8 @@ impl Engine {
             _ => None,
         };
         let id = self.out.next_id();
-        match self.branches.answered(request, chunk, id) {
+        let barred = Barred { view: &self.view, members: &self.members, now_ms };
+        match self.branches.answered(request, chunk, id, &barred) {
             Brought::Batch(batch) => self.out.push(Effect::WriteBranch(batch)),
             Brought::Fault(error) => self.misbehaved(peer, error.label()),
             Brought::Nothing => {}

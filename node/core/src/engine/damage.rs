@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::effect::{RequestId, WriteId};
 use crate::event::{Damage, Peer, SendFailure};
-use crate::follow::Healing;
+use crate::follow::{Barred, Healing};
 use crate::stop::StopReason;
 use crate::view::View;
 use hashpact_protocol::wire::Response;
@@ -42,9 +42,10 @@ impl Engine {
         let Some(healing) = self.healing.as_mut().filter(|healing| healing.is_asking(request)) else {
             return false;
         };
+        let barred = Barred { view: &self.view, members: &self.members, now_ms };
         match (result, self.logs.get(&healing.log())) {
             (Ok(Response::Range(chunk)), Some(log)) => {
-                let taken = healing.answered(log, chunk.clone(), &mut self.out);
+                let taken = healing.answered(log, chunk.clone(), &barred, &mut self.out);
                 if let Err(error) = taken
                     && !matches!(error, crate::follow::ChunkError::Root { .. })
                 {
@@ -64,7 +65,7 @@ impl Engine {
         let mended = healing.written(log, payloads_missing, &mut self.out);
         let author = log.author().clone();
         log.poll(now_ms, &mut self.out);
-        self.fold(&author, &mended.entries, View::mend);
+        self.fold(&author, &mended.entries, View::mend, now_ms);
         if mended.is_done {
             self.healing = None;
         }

@@ -369,6 +369,7 @@ impl Engine {
     pub(super) fn contest(&mut self, log: LogId) {
         if let Some(contested) = self.contested(&log) {
             let changes = self.view.contest(log, contested);
+            self.reconsider_orders(log);
             self.out.view(changes);
             self.show_fork(log);
         }

@@ -4,7 +4,7 @@ use super::{Engine, ReadFor};
 use crate::admit::HelloError;
 use crate::effect::{Effect, RequestId};
 use crate::event::{Channel, Peer, SendFailure};
-use crate::follow::{ChunkError, Fault, FollowedLog, HeadError};
+use crate::follow::{Barred, ChunkError, Fault, FollowedLog, HeadError};
 use crate::stop::StopReason;
 use crate::view::Author;
 use crate::witness::Asker;
@@ -141,13 +141,14 @@ impl Engine {
         {
         } else if let Some(log) = self.logs.values_mut().find(|log| log.is_fetching(request)) {
             let (id, target) = (log.author().log, log.target().cloned());
+            let barred = Barred { view: &self.view, members: &self.members, now_ms };
             let fault = match result {
-                Ok(Response::Range(chunk)) => log.fetched(request, chunk, now_ms, &mut self.out),
+                Ok(Response::Range(chunk)) => log.fetched(request, chunk, &barred, &mut self.out),
                 Ok(Response::Payloads(payloads)) => {
-                    log.payloads_answered(request, payloads, now_ms, &mut self.out)
+                    log.payloads_answered(request, payloads, &barred, &mut self.out)
                 }
                 Ok(Response::Entries(answer)) => {
-                    if let Some((fault, head)) = log.entries_answered(request, answer, now_ms, &mut self.out)
+                    if let Some((fault, head)) = log.entries_answered(request, answer, &barred, &mut self.out)
                     {
                         self.blame(id, fault, head.as_ref());
                     }

@@ -5,8 +5,9 @@
 //! nothing ever goes back.
 //!
 //! What a version changes is applied in place: who may connect, which logs are followed and where they end,
-//! who witnesses. There is one exception: a closure that cuts off entries that were folded. Their effects lapse,
-//! and the view that comes of that is the one that a start makes: the node asks to be opened again.
+//! who witnesses. There are two exceptions: a closure that cuts off entries that were folded, whose effects lapse, and
+//! another word on who may order erasures and how long they wait. The view that comes of that is the one
+//! that a start makes: the node asks to be opened again.
 
 use super::identity::{followed, own_place};
 use super::{Engine, WAITING_FOR_HEADS, WAITING_FOR_ROSTER};
@@ -15,6 +16,8 @@ use crate::effect::{CosignedHead, Effect, RosterWrite, SizedNote, WriteId};
 use crate::follow::{Closure, FollowedLog};
 use crate::limits::HELLO_ROSTERS_BYTES_MAX;
 use crate::stop::StopReason;
+use crate::view::ErasureRules;
+use hashpact_protocol::digest::LogId;
 use hashpact_protocol::keys::PublicKey;
 use hashpact_protocol::roster::{LogStatus, MemberId, Roster, RosterChain, SignedRoster};
 use hashpact_protocol::wire::Hello;
@@ -111,7 +114,7 @@ impl Engine {
         self.roster = chain;
         let roster = self.roster.current_shared().clone();
         let version = roster.version;
-        if self.cuts_off(&roster) {
+        if self.cuts_off(&roster) || ErasureRules::from(&*roster) != *self.view.orders().rules() {
             return Err(StopReason::Reopen { version });
         }
         let own = self.own.author().clone();
@@ -127,6 +130,7 @@ impl Engine {
             self.own.block(WAITING_FOR_HEADS);
             self.started_ms = now_ms;
         }
+        self.members = authors(&roster);
         self.follow_anew(&roster);
         self.witness_anew(&roster, now_ms);
         self.out.push(Effect::Roster(self.roster.clone()));
@@ -193,6 +197,11 @@ impl Engine {
             self.peers.say_hello(peer, hello, now_ms, &mut self.out);
         }
     }
+}
+
+/// Authors of all logs of a roster.
+pub(super) fn authors(roster: &Roster) -> BTreeMap<LogId, MemberId> {
+    roster.logs().map(|log| (log.log_id, log.member.clone())).collect()
 }
 
 /// The versions behind one, as many as a hello may carry.

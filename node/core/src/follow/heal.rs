@@ -9,6 +9,7 @@
 //! Only payloads that were found bad are replaced, and only if the leaf that is stored again does not commit to what
 //! stands there. One that the peer does not have becomes *not here*, and is asked for like any other that is missing.
 
+use super::barred::Barred;
 use super::judge::{accept_entry, check_place, lead_on};
 use super::{ChunkError, FollowedLog};
 use crate::effect::{Effect, RepairBatch, RequestId, StoredEntry, StoredPayload, WriteId};
@@ -116,6 +117,7 @@ impl Healing {
         &mut self,
         log: &FollowedLog,
         chunk: RangeChunk,
+        barred: &Barred<'_>,
         out: &mut Out,
     ) -> Result<(), ChunkError> {
         let Stage::Asking { peer, size, root, .. } = std::mem::replace(&mut self.stage, Stage::Waiting)
@@ -127,7 +129,7 @@ impl Healing {
         let from_author = log.sources.get(&peer).is_some_and(|source| source.is_author);
         let entries = (self.next..)
             .zip(chunk.entries)
-            .map(|(index, entry)| accept_entry(&self.damage.log, index, entry, from_author))
+            .map(|(index, entry)| accept_entry(&self.damage.log, index, entry, from_author, barred))
             .collect::<Result<Vec<_>, _>>()?;
         let is_bad = |index: &u64| self.damage.payloads.contains(index);
         let payloads: Vec<(u64, StoredPayload)> = (self.next..)

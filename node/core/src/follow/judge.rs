@@ -1,6 +1,6 @@
 //! What a peer sent, judged: heads and chunks, and the rules that they break.
 
-use super::payloads;
+use super::{Barred, payloads};
 use crate::effect::{SizedNote, StoredEntry, StoredPayload};
 use crate::event::Peer;
 use hashpact_protocol::checkpoint::SignedCheckpoint;
@@ -194,14 +194,19 @@ pub(crate) fn lead_on(
 /// Takes an entry whose leaf is proven. A payload that is not the committed one is the serving peer's
 /// fault, unless the author itself serves it: then nobody will ever have a better one, and the leaf
 /// must not stop replication. Only the author's word that a payload is withheld or erased is kept; a
-/// relaying peer that says so does not have it, and another may.
+/// relaying peer that says so does not have it, and another may. A payload about which an order counts that
+/// we hold is dropped, whoever sends it.
 pub(crate) fn accept_entry(
     log: &LogId,
     index: u64,
     entry: WireEntry,
     from_author: bool,
+    barred: &Barred<'_>,
 ) -> Result<StoredEntry, ChunkError> {
     let WireEntry { leaf, payload } = entry;
+    if let Some(payload) = barred.judge(&leaf, says_erased(&payload)) {
+        return Ok(StoredEntry { leaf, payload });
+    }
     let payload = match payload {
         WirePayload::Present { salt, padded } => match check_commitment(&leaf, &salt, &padded) {
             Ok(()) => StoredPayload::Present { salt, padded },
@@ -210,7 +215,16 @@ pub(crate) fn accept_entry(
         },
         WirePayload::Withheld if from_author => StoredPayload::Withheld,
         WirePayload::Erased if from_author => StoredPayload::Erased,
-        WirePayload::Withheld | WirePayload::Erased | WirePayload::NotHere => StoredPayload::NotHere,
+        WirePayload::Withheld
+        | WirePayload::Erased
+        | WirePayload::NotHere
+        // We do not have that order, or it does not count here: until then somebody may have the payload.
+        | WirePayload::ErasedBy { .. } => StoredPayload::NotHere,
     };
     Ok(StoredEntry { leaf, payload })
+}
+
+/// Whether an entry is named in place of a payload.
+pub(super) const fn says_erased(payload: &WirePayload) -> bool {
+    matches!(payload, WirePayload::ErasedBy { .. })
 }

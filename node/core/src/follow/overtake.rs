@@ -11,7 +11,7 @@
 //! an index that a peer listed is asked of that peer first, and of another who lists it after a while.
 
 use super::judge::accept_entry;
-use super::{ChunkError, Fault, FollowedLog, Target, Window};
+use super::{Barred, ChunkError, Fault, FollowedLog, Target, Window};
 use crate::effect::{AheadBatch, Effect, RequestId, StoredEntry, StoredPayload, WriteId};
 use crate::engine::Out;
 use crate::event::Peer;
@@ -192,6 +192,7 @@ impl Asking {
         log: &LogId,
         answer: EntriesAnswer,
         from_author: bool,
+        barred: &Barred<'_>,
     ) -> Result<Vec<(u64, StoredEntry)>, ChunkError> {
         let (sent, asked) = (answer.entries.len(), self.indexes.len());
         if sent == 0 || sent > asked {
@@ -211,7 +212,7 @@ impl Asking {
                 .map_err(|_| ChunkError::Inclusion { index })?;
             match read_leaf(&entry.leaf, log, index) {
                 EntryLeaf::Known(leaf) if leaf.overtakes() => {
-                    accepted.push((index, accept_entry(log, index, entry, from_author)?));
+                    accepted.push((index, accept_entry(log, index, entry, from_author, barred)?));
                 }
                 // What another version lets overtake comes with the backlog here.
                 EntryLeaf::Known(leaf) if leaf.priority => {}
@@ -267,9 +268,10 @@ impl FollowedLog {
         &mut self,
         request: RequestId,
         answer: EntriesAnswer,
-        now_ms: u64,
+        barred: &Barred<'_>,
         out: &mut Out,
     ) -> Option<(Fault, Option<SignedCheckpoint>)> {
+        let now_ms = barred.now_ms;
         let Some(asking) = self.overtaking.asking.remove(&request) else {
             // An answer of another kind than the question answers nothing.
             self.fetch_failed(request, now_ms, out);
@@ -282,7 +284,7 @@ impl FollowedLog {
         let peer = asking.peer;
         let from_author = self.sources.get(&peer).is_some_and(|source| source.is_author);
         let answered = answer.entries.len();
-        let fault = match asking.check(&self.author.log, answer, from_author) {
+        let fault = match asking.check(&self.author.log, answer, from_author, barred) {
             Ok(entries) => {
                 // What did not fit the answer is asked for again.
                 for index in asking.indexes.iter().skip(answered) {

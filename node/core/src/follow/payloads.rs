@@ -6,7 +6,8 @@
 //! the list is reached, the next round waits, longer each time nothing came: a payload that its author
 //! spoilt is asked for as long as the log is followed, and must cost next to nothing.
 
-use super::{ChunkError, Fault, Source};
+use super::judge::says_erased;
+use super::{Barred, ChunkError, Fault, Source};
 use crate::effect::{Effect, PayloadBatch, RequestId, StoredEntry, StoredPayload, WriteId};
 use crate::engine::Out;
 use crate::event::{MissingEntry, Peer};
@@ -61,6 +62,16 @@ impl MissingPayloads {
     /// More leaves were stored without their payload.
     pub(super) fn add(&mut self, count: u64) {
         self.count += count;
+    }
+
+    /// A payload is not missed any more: it is erased.
+    pub(super) fn settled(&mut self, index: u64) {
+        self.count = self.count.saturating_sub(1);
+        self.batch.retain(|missing| missing.index != index);
+        // On its way to a row that takes it no more.
+        if let Stage::Writing { entries, .. } = &mut self.stage {
+            entries.retain(|(written, _)| *written != index);
+        }
     }
 
     pub(super) fn is_asking(&self, ours: RequestId) -> bool {
@@ -169,6 +180,7 @@ impl MissingPayloads {
         &mut self,
         payloads: Vec<WirePayload>,
         shared: u64,
+        barred: &Barred<'_>,
         out: &mut Out,
     ) -> Option<Fault> {
         let Stage::Asking { peer, indexes, .. } = std::mem::replace(&mut self.stage, Stage::Idle) else {
@@ -184,9 +196,14 @@ impl MissingPayloads {
         }
         let (mut entries, mut fault, mut is_other) = (Vec::new(), None, false);
         for (index, payload) in indexes.iter().zip(payloads) {
-            let WirePayload::Present { salt, padded } = payload else { continue };
             let Some(at) = self.batch.iter().position(|missing| missing.index == *index) else { continue };
             let Some(missing) = self.batch.get(at) else { continue };
+            if let Some(payload) = barred.judge(&missing.leaf, says_erased(&payload)) {
+                let leaf = self.batch.remove(at).leaf;
+                entries.push((*index, StoredEntry { leaf, payload }));
+                continue;
+            }
+            let WirePayload::Present { salt, padded } = payload else { continue };
             match check_commitment(&missing.leaf, &salt, &padded) {
                 Ok(()) => {
                     let leaf = self.batch.remove(at).leaf;

@@ -1,7 +1,9 @@
 //! One followed log against a signed author and peers of any honesty.
 
 use super::*;
+use crate::effect::{StoredPayload, WriteBatch};
 use crate::limits::{FETCHES_PER_LOG_MAX, MISSING_REST_FIRST_MS, MISSING_REST_MAX_MS};
+use crate::view::View;
 use hashpact_protocol::checkpoint::{Checkpoint, sign_checkpoint};
 use hashpact_protocol::digest::{LogId, NodeHash, leaf_hash, node_hash};
 use hashpact_protocol::keys::SecretKey;
@@ -10,10 +12,11 @@ use hashpact_protocol::limits::ENTRY_LEAF_MAX_BYTES;
 use hashpact_protocol::merkle::right_cover;
 use hashpact_protocol::record::{Content, Record, Signal, SignalType};
 use hashpact_protocol::roster::MemberId;
-use hashpact_protocol::wire::WireEntry;
+use hashpact_protocol::wire::{EntriesAnswer, RangeChunk, WireEntry};
 
 mod ahead;
 mod chunks;
+mod erased;
 mod heads;
 mod heal;
 mod late;
@@ -105,6 +108,9 @@ struct Bench {
     /// The last request for a range.
     request: RequestId,
     write: WriteId,
+    /// What is known about payloads still to come.
+    view: View,
+    members: BTreeMap<LogId, MemberId>,
 }
 
 impl Bench {
@@ -135,7 +141,8 @@ impl Bench {
         };
         let log = FollowedLog::new(start, &mut out);
         out.take();
-        Self { log, out, effects: Vec::new(), request: 0, write: 0 }
+        let members = BTreeMap::from([(LogId::of_origin(ORIGIN), MemberId::parse("north").expect("valid"))]);
+        Self { log, out, effects: Vec::new(), request: 0, write: 0, view: View::new(NOW_MS), members }
     }
 
     fn hear(&mut self, from: Peer, is_author: bool, note: &[u8], now_ms: u64) -> Result<Heard, HeadError> {
@@ -186,7 +193,8 @@ impl Bench {
         chunk: RangeChunk,
         now_ms: u64,
     ) -> Result<Option<WriteBatch>, Fault> {
-        match self.log.fetched(request, chunk, now_ms, &mut self.out) {
+        let barred = Barred { view: &self.view, members: &self.members, now_ms };
+        match self.log.fetched(request, chunk, &barred, &mut self.out) {
             Some(fault) => Err(fault),
             None => Ok(self.batch()),
         }
@@ -201,7 +209,32 @@ impl Bench {
         Some(batch)
     }
 
+    fn payloads_answered(
+        &mut self,
+        request: RequestId,
+        payloads: Vec<WirePayload>,
+        now_ms: u64,
+    ) -> Option<Fault> {
+        let barred = Barred { view: &self.view, members: &self.members, now_ms };
+        self.log.payloads_answered(request, payloads, &barred, &mut self.out)
+    }
+
+    fn entries_answered(
+        &mut self,
+        request: RequestId,
+        answer: EntriesAnswer,
+    ) -> Option<(Fault, Option<SignedCheckpoint>)> {
+        let barred = Barred { view: &self.view, members: &self.members, now_ms: NOW_MS };
+        self.log.entries_answered(request, answer, &barred, &mut self.out)
+    }
+
+    fn late_written(&mut self, write: WriteId) -> Option<Followed> {
+        let barred = Barred { view: &self.view, members: &self.members, now_ms: NOW_MS };
+        self.log.written(write, &barred, &mut self.out)
+    }
+
     fn written(&mut self, now_ms: u64) -> Followed {
-        self.log.written(self.write, now_ms, &mut self.out).expect("a write is under way")
+        let barred = Barred { view: &self.view, members: &self.members, now_ms };
+        self.log.written(self.write, &barred, &mut self.out).expect("a write is under way")
     }
 }

@@ -17,8 +17,10 @@
 //!
 //! Not here: which matches a member acts on ([`crate::verdict`]) and the search index itself.
 
+mod erasure;
 mod ids;
 mod numbers;
+mod orders;
 mod reach;
 mod receipts;
 mod record;
@@ -27,13 +29,18 @@ mod statement;
 #[cfg(test)]
 mod tests;
 
+pub use erasure::Withdrawal;
 pub use ids::Ids;
 pub use numbers::{BLOCK_ENTRIES, Block, Numbers};
+pub use orders::{ErasureRules, Order, Orders};
 pub use reach::{PDQ_ONES_MAX, PDQ_ONES_MIN, PDQ_QUALITY_MIN, Reach, reach};
 pub use receipts::StatedHolding;
-pub use record::{KnownRecord, OpinionCounts, RecordView, Standing, Stated, Statement, Status, StatusReason};
+pub use record::{
+    Gone, KnownRecord, OpinionCounts, RecordView, Standing, Stated, Statement, Status, StatusReason,
+};
 
 use crate::effect::{IndexChange, StoredPayload, ViewChange};
+use erasure::Blank;
 use hashpact_protocol::digest::{LeafHash, LogId, RecordId, leaf_hash};
 use hashpact_protocol::leaf::{EntryLeaf, Kind, Leaf, check_commitment, read_leaf, unpad};
 use hashpact_protocol::record::{Content, Payload, Record, SubjectRef, read_payload};
@@ -91,6 +98,9 @@ pub struct View {
     counts: BTreeMap<LogId, FoldCounts>,
     contested: BTreeMap<LogId, Contested>,
     receipts: Receipts,
+    orders: Orders,
+    /// By record number: of what nothing may be shown, and look-ups hold nothing any more.
+    blank: BTreeMap<u64, Blank>,
 }
 
 /// From where on entries of a log are contested, and whether they count at all.
@@ -122,7 +132,15 @@ impl View {
             counts: BTreeMap::new(),
             contested: BTreeMap::new(),
             receipts: Receipts::default(),
+            orders: Orders::default(),
+            blank: BTreeMap::new(),
         }
+    }
+
+    /// The same, under what a roster says about erasures.
+    #[must_use]
+    pub fn under(rules: ErasureRules, now_ms: u64, key: [u8; 16]) -> Self {
+        Self { orders: Orders::new(rules), ..Self::with_key(now_ms, key) }
     }
 
     /// Counts of a log's entries by what became of them.
@@ -169,13 +187,17 @@ impl View {
         };
         match known.kind {
             Kind::Retraction => self.fold_retraction(author, &known, leaf, payload),
+            Kind::Erasure => self.fold_erasure(author, &known, leaf, payload),
             _ => match read_stored(&known, leaf, payload) {
                 Read::Payload(Payload::Record(record)) => self.fold_record(author, id, &known, record),
                 Read::Payload(Payload::Opaque(_)) => self.count(author, |counts| &mut counts.opaque),
                 Read::Payload(Payload::Void(_)) | Read::Damaged => {
                     self.count(author, |counts| &mut counts.void)
                 }
-                Read::Absent => self.count(author, |counts| &mut counts.without_payload),
+                Read::Absent => {
+                    self.count(author, |counts| &mut counts.without_payload);
+                    self.fold_gone(author, id, &known, payload)
+                }
             },
         }
     }
@@ -204,7 +226,7 @@ impl View {
         payload: &StoredPayload,
     ) -> Vec<ViewChange> {
         let field: fn(&mut FoldCounts) -> &mut u64 = match read_leaf(leaf, &author.log, index) {
-            EntryLeaf::Known(known) if known.kind == Kind::Retraction => |counts| &mut counts.statements,
+            EntryLeaf::Known(known) if known.kind.acts_from_leaf() => |counts| &mut counts.statements,
             EntryLeaf::Known(_) => |counts| &mut counts.without_payload,
             // Neither counts, with or without a payload.
             EntryLeaf::Opaque(_) | EntryLeaf::Void(_) => return Vec::new(),
@@ -251,24 +273,31 @@ impl View {
             let before = self.standing_when(&record, contested, before_ms);
             changes.extend(self.change(&record, &before));
         }
-        changes
+        self.blanked(changes)
     }
 
     /// Makes the entries of a log contested from an index on, in place of what was contested before. Reads
     /// every record of the log once: forks are rare.
     pub fn contest(&mut self, log: LogId, contested: Contested) -> Vec<ViewChange> {
-        let held = self.contested.insert(log, contested);
+        let held = self.contested.get(&log).copied();
         if held == Some(contested) {
             return Vec::new();
         }
+        // The orders of the log have another weight from now on, so what was before is asked before.
         let from = held.map_or(contested.from, |held| held.from.min(contested.from));
-        let concerned = self.records.of_log(log, from);
-        concerned
-            .filter_map(|record| {
-                let before = self.standing_when(&record, held, self.expired_until_ms);
-                self.change(&record, &before)
-            })
-            .collect()
+        let mut concerned: Vec<u64> = self.records.of_log(log, from).map(|record| record.number).collect();
+        let ordered = self.orders.subjects_from(log, from);
+        concerned.extend(ordered.filter_map(|id| self.records.find(&id)).map(|record| record.number));
+        concerned.sort_unstable();
+        concerned.dedup();
+        let standing = |number: &u64| Some((*number, self.standing(&self.records.get(*number)?)));
+        let before: Vec<(u64, Standing)> = concerned.iter().filter_map(standing).collect();
+        self.contested.insert(log, contested);
+        let changes = before
+            .iter()
+            .filter_map(|(number, before)| self.change(&self.records.get(*number)?, before))
+            .collect();
+        self.blanked(changes)
     }
 
     fn count(&mut self, author: &Author, field: impl Fn(&mut FoldCounts) -> &mut u64) -> Vec<ViewChange> {
@@ -280,7 +309,7 @@ impl View {
         match record {
             Record::Content(content) => {
                 self.count(author, |counts| &mut counts.records);
-                vec![self.state(author, id, leaf, content)]
+                vec![self.state(author, id, leaf, content, None)]
             }
             Record::Opinion(opinion) => {
                 let Some(subject) = leaf.subject else {
@@ -294,18 +323,39 @@ impl View {
                 self.receipts.fold(author, leaf, &receipt);
                 self.count(author, |counts| &mut counts.statements)
             }
-            Record::Retraction(_) => self.count(author, |counts| &mut counts.void),
+            // Both act from their leaves, which are folded elsewhere.
+            Record::Retraction(_) | Record::Erasure(_) => self.count(author, |counts| &mut counts.void),
         }
     }
 
-    fn state(&mut self, author: &Author, id: RecordId, leaf: &Leaf, content: Content) -> ViewChange {
+    /// Takes a record with what it states, which is nothing if its payload is gone.
+    fn state(
+        &mut self,
+        author: &Author,
+        id: RecordId,
+        leaf: &Leaf,
+        mut content: Content,
+        blank: Option<Blank>,
+    ) -> ViewChange {
         let number = self.records.insert(author, leaf.index, id);
-        if let Some(expires_s) = content.expires_s {
-            self.expiries.insert(number, expires_s);
-            self.expiring.insert((expires_s, number));
+        match (blank, content.expires_s) {
+            (Some(blank), _) => {
+                self.blank.insert(number, blank);
+                self.expiries.remove(&number);
+            }
+            (None, expires_s) => {
+                self.blank.remove(&number);
+                if let Some(expires_s) = expires_s {
+                    self.expiries.insert(number, expires_s);
+                    self.expiring.insert((expires_s, number));
+                }
+            }
         }
-        let record = Known { number, id, author, index: leaf.index };
-        let known = self.known(&record);
+        let known = self.known(&Known { number, id, author, index: leaf.index });
+        if known.is_blank() {
+            self.blank.entry(number).or_insert(Blank::Sealed);
+            content = Content::empty();
+        }
         let index = if known.stands() { IndexChange::Add } else { IndexChange::Keep };
         let stated = Stated { kind: leaf.kind, time_ms: leaf.time_ms, content };
         ViewChange { record: known, stated: Some(Box::new(stated)), index }
@@ -326,16 +376,28 @@ impl View {
             _ => None,
         };
         self.count(author, |counts| &mut counts.statements);
-        let entry = RetractionEntry { n: author.n, index: leaf.index, time_ms: leaf.time_ms, stated };
+        let entry = RetractionEntry {
+            n: author.n,
+            log: author.log,
+            index: leaf.index,
+            time_ms: leaf.time_ms,
+            stated,
+        };
         self.say(subject, |about| about.retract(&author.member, entry))
     }
 
     /// Takes a statement about a record, whether or not the record is here.
     fn say(&mut self, subject: RecordId, statement: impl FnOnce(&mut About)) -> Vec<ViewChange> {
+        self.learn(subject, |view| statement(view.about.entry(subject).or_default()))
+    }
+
+    /// Takes up anything about a record, whether or not the record is here.
+    fn learn(&mut self, subject: RecordId, news: impl FnOnce(&mut Self)) -> Vec<ViewChange> {
         let before = self.records.find(&subject).map(|record| self.standing(&record));
-        statement(self.about.entry(subject).or_default());
+        news(self);
         let (Some(before), Some(record)) = (before, self.records.find(&subject)) else { return Vec::new() };
-        self.change(&record, &before).into_iter().collect()
+        let changes = self.change(&record, &before).into_iter().collect();
+        self.blanked(changes)
     }
 
     fn known(&self, record: &Known<'_>) -> KnownRecord {
@@ -360,10 +422,13 @@ impl View {
             expires_s: self.expiries.get(&record.number).copied(),
             contested: contested.filter(|contested| record.index >= contested.from),
         };
-        match self.about.get(&record.id) {
+        let mut standing = match self.about.get(&record.id) {
             Some(about) => about.standing(&subject, now_ms),
             None => subject.standing(now_ms),
-        }
+        };
+        let order = self.orders.counting(&record.id, &record.author.member, &self.contested).next();
+        standing.apply_order(self.blank.get(&record.number), order, &record.place());
+        standing
     }
 
     /// What is to be told about a record that stood like this `before`.
@@ -381,15 +446,15 @@ impl View {
     }
 }
 
-/// The record that this entry withdraws, if it is a retraction by its form. Whether it counts is
-/// decided by the fold: only the record's own author can withdraw it.
+/// The record that this entry withdraws, if it is a retraction or an erasure by its form. Whether it counts
+/// is decided by the fold: the record's own author can withdraw it, and an erasure authority.
 ///
 /// Such entries may be folded ahead of all others. A record that is withdrawn then never stands for a
 /// moment while a view is built, because the fold does not mind the order.
 #[must_use]
 pub fn withdrawn_record(author: &Author, index: u64, leaf: &[u8]) -> Option<RecordId> {
     match read_leaf(leaf, &author.log, index) {
-        EntryLeaf::Known(leaf) if leaf.kind == Kind::Retraction => leaf.subject,
+        EntryLeaf::Known(leaf) if leaf.kind.acts_from_leaf() => leaf.subject,
         _ => None,
     }
 }
@@ -405,7 +470,7 @@ pub fn read_record(
     now_ms: u64,
 ) -> Option<RecordView> {
     let EntryLeaf::Known(known_leaf) = read_leaf(leaf, &author.log, index) else { return None };
-    if known_leaf.kind == Kind::Retraction {
+    if known_leaf.kind.acts_from_leaf() || !matches!(payload, StoredPayload::Present { .. }) {
         return None;
     }
     let Read::Payload(Payload::Record(Record::Content(content))) = read_stored(&known_leaf, leaf, payload)
@@ -431,7 +496,7 @@ enum Read {
 }
 
 fn read_stored(leaf: &Leaf, bytes: &[u8], payload: &StoredPayload) -> Read {
-    let StoredPayload::Present { salt, padded } = payload else { return Read::Absent };
+    let Some((salt, padded)) = payload.bytes() else { return Read::Absent };
     if check_commitment(bytes, salt, padded).is_err() {
         return Read::Damaged;
     }

@@ -1,9 +1,12 @@
 //! One record as it currently stands, with who said what about it.
 
 use super::Author;
+use crate::effect::EntryRef;
 use hashpact_protocol::digest::RecordId;
 use hashpact_protocol::leaf::Kind;
-use hashpact_protocol::record::{Content, OpinionValue, Reason, RetractionReason};
+use hashpact_protocol::record::{
+    Content, ErasureBasis, ErasureReason, OpinionValue, Reason, RetractionReason,
+};
 use hashpact_protocol::roster::MemberId;
 use std::collections::BTreeMap;
 
@@ -23,6 +26,12 @@ pub enum Status {
     Retracted,
     /// Its own expiry has passed.
     Expired,
+    /// An erasure order counts, and its hold is not over: neither served nor matched nor shown.
+    Sealed,
+    /// The payload is destroyed here.
+    Erased,
+    /// The payload is under a legal hold here instead of being destroyed.
+    Held,
 }
 
 impl Status {
@@ -30,6 +39,12 @@ impl Status {
     #[must_use]
     pub const fn stands(self) -> bool {
         matches!(self, Self::Active | Self::Disputed | Self::Contested)
+    }
+
+    /// Whether the payload is sealed or gone: nothing of it may be shown.
+    #[must_use]
+    pub const fn is_blank(self) -> bool {
+        matches!(self, Self::Sealed | Self::Erased | Self::Held)
     }
 
     /// The word in answers and listings.
@@ -42,6 +57,9 @@ impl Status {
             Self::Disowned => "disowned",
             Self::Retracted => "retracted",
             Self::Expired => "expired",
+            Self::Sealed => "sealed",
+            Self::Erased => "erased",
+            Self::Held => "held",
         }
     }
 }
@@ -56,8 +74,23 @@ pub enum StatusReason {
         member: MemberId,
         /// Claimed time.
         time_ms: u64,
+        /// The retraction.
+        entry: EntryRef,
         /// The stated reason, when its payload is here.
         reason: Option<RetractionReason>,
+    },
+    /// Its author or an erasure authority ordered the erasure.
+    OrderedBy {
+        /// Who.
+        member: MemberId,
+        /// Claimed time.
+        time_ms: u64,
+        /// The order.
+        entry: EntryRef,
+        /// The stated reason, when its payload is here.
+        reason: Option<ErasureReason>,
+        /// On whose demand, when its payload is here.
+        basis: Option<ErasureBasis>,
     },
     /// Members disagree.
     DisagreedBy {
@@ -74,6 +107,15 @@ pub enum StatusReason {
         /// When.
         time_ms: u64,
     },
+}
+
+/// Why a payload is not here any more, and never will be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    /// Destroyed.
+    Erased,
+    /// Encrypted, for a legal hold.
+    Held,
 }
 
 /// One member's latest opinion.
@@ -157,9 +199,15 @@ impl KnownRecord {
     pub const fn stands(&self) -> bool {
         self.standing.status.stands()
     }
+
+    /// Whether nothing of what it states may be shown.
+    #[must_use]
+    pub const fn is_blank(&self) -> bool {
+        self.standing.status.is_blank()
+    }
 }
 
-/// What a record states. It never changes, and the view does not keep it: look-ups do.
+/// What a record states. The view does not keep it: look-ups do, until the payload is sealed or gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stated {
     /// Kind of record.

@@ -2,7 +2,9 @@
 
 use super::Contested;
 use super::record::{Standing, Statement, Status, StatusReason};
+use crate::effect::EntryRef;
 use crate::limits::STATEMENTS_PER_MEMBER_MAX;
+use hashpact_protocol::digest::LogId;
 use hashpact_protocol::record::{Opinion, OpinionValue, Reason, Retraction, SubjectRef};
 use hashpact_protocol::roster::MemberId;
 use std::collections::BTreeMap;
@@ -18,10 +20,17 @@ pub(super) struct OpinionEntry {
 #[derive(Debug, Clone)]
 pub(super) struct RetractionEntry {
     pub(super) n: u32,
+    pub(super) log: LogId,
     pub(super) index: u64,
     pub(super) time_ms: u64,
     /// The reason, when the payload is here and fits its leaf; the leaf alone acts.
     pub(super) stated: Option<Retraction>,
+}
+
+impl RetractionEntry {
+    pub(super) fn place(&self) -> EntryRef {
+        EntryRef { log: self.log, index: self.index }
+    }
 }
 
 /// Statements by member, each list ordered by (log number, index).
@@ -56,6 +65,16 @@ impl About {
         list.truncate(STATEMENTS_PER_MEMBER_MAX);
     }
 
+    /// The first retraction by the author.
+    pub(super) fn retracted_by(&self, author: &MemberId) -> Option<&RetractionEntry> {
+        self.retractions.get(author).and_then(|list| list.first())
+    }
+
+    /// Where retractions stand.
+    pub(super) fn retracting_entries(&self) -> impl Iterator<Item = EntryRef> {
+        self.retractions.values().flatten().map(RetractionEntry::place)
+    }
+
     /// How a record stands about which this was said.
     pub(super) fn standing(&self, subject: &Subject<'_>, now_ms: u64) -> Standing {
         let statements: BTreeMap<MemberId, Statement> = self
@@ -80,11 +99,12 @@ impl About {
     }
 
     fn withdrawn(&self, subject: &Subject<'_>) -> Option<(Status, Option<StatusReason>)> {
-        let entry = self.retractions.get(subject.member)?.first()?;
+        let entry = self.retracted_by(subject.member)?;
         let stated = entry.stated.as_ref().filter(|stated| stated.subject == subject.place);
         let reason = StatusReason::RetractedBy {
             member: subject.member.clone(),
             time_ms: entry.time_ms,
+            entry: entry.place(),
             reason: stated.map(|stated| stated.reason.get()),
         };
         Some((Status::Retracted, Some(reason)))

@@ -1,10 +1,13 @@
 //! Laws of the fold, from outside: any arrival order gives the same standing.
 
 use super::*;
+use crate::effect::EntryRef;
 use hashpact_protocol::leaf::{LeafHeader, seal};
 use hashpact_protocol::record::{
-    Content, Opinion, OpinionValue, Reason, Retraction, RetractionReason, Signal, SignalType, SubjectRef,
+    Content, Erasure, ErasureBasis, ErasureReason, Opinion, OpinionValue, Reason, Retraction,
+    RetractionReason, Signal, SignalType, SubjectRef,
 };
+use hashpact_protocol::roster::{Eraser, LogPlace};
 use proptest::prelude::*;
 
 mod ahead;
@@ -56,7 +59,7 @@ impl Script {
     }
 
     fn fold(&self, order: &[usize]) -> View {
-        let mut view = View::new(NOW_MS);
+        let mut view = empty();
         for at in order {
             let (author, index, leaf, payload) = &self.entries[*at];
             view.fold(author, *index, leaf, payload);
@@ -67,6 +70,21 @@ impl Script {
     fn in_order(&self) -> View {
         self.fold(&(0..self.entries.len()).collect::<Vec<_>>())
     }
+}
+
+/// A view under rules by which the first member is an erasure authority.
+fn empty() -> View {
+    View::under(rules(), NOW_MS, [0; 16])
+}
+
+fn rules() -> ErasureRules {
+    let first = LogPlace { n: 1, index: 0 };
+    let term = Eraser { member: author(0).member, from: first, until: None };
+    ErasureRules { erasers: vec![term], ..ErasureRules::default() }
+}
+
+fn erasure(place: SubjectRef) -> Record {
+    Record::Erasure(Erasure::new(place, ErasureReason::VictimRequest, ErasureBasis::Hotline))
 }
 
 fn standing(view: &View) -> Vec<KnownRecord> {
@@ -84,7 +102,7 @@ fn script(choices: &[(u8, u8, u8)]) -> Script {
             records.push((by, id, place));
             continue;
         };
-        match action % 6 {
+        match action % 8 {
             0 => {
                 let expires_s = (pick % 3 == 0).then_some(NOW_MS / 1_000 - 1);
                 let (id, place) = script.content(by, *pick, expires_s);
@@ -114,6 +132,13 @@ fn script(choices: &[(u8, u8, u8)]) -> Script {
                 );
             }
             4 => {
+                // The first member is an erasure authority, the others' orders count for their own records.
+                script.push(by, erasure(place), Some(id));
+            }
+            5 => {
+                script.push(owner, erasure(place), Some(id));
+            }
+            6 => {
                 script.push(
                     by,
                     Record::Opinion(Opinion::new(place, OpinionValue::Disagree, Reason::NotCg)),
@@ -135,7 +160,7 @@ fn script(choices: &[(u8, u8, u8)]) -> Script {
 impl Script {
     /// Folds all entries, those of `late` without their payloads, and supplies these afterwards.
     fn fold_late(&self, late: &[usize]) -> View {
-        let mut view = View::new(NOW_MS);
+        let mut view = View::under(rules(), NOW_MS, [0; 16]);
         for (at, (author, index, leaf, payload)) in self.entries.iter().enumerate() {
             let absent = &StoredPayload::NotHere;
             view.fold(author, *index, leaf, if late.contains(&at) { absent } else { payload });
@@ -279,7 +304,7 @@ proptest! {
         };
         let (first, rest): (Vec<usize>, Vec<usize>) = (0..script.entries.len()).partition(withdraws);
         let whole = script.in_order();
-        let mut view = View::new(NOW_MS);
+        let mut view = empty();
         for at in first.iter().chain(&rest) {
             let (author, index, leaf, payload) = &script.entries[*at];
             for change in view.fold(author, *index, leaf, payload) {
@@ -368,7 +393,7 @@ proptest! {
         let contested = Contested { from, counts };
         let mut after = script.in_order();
         after.contest(author(1).log, contested);
-        let mut meanwhile = View::new(NOW_MS);
+        let mut meanwhile = empty();
         for (position, (author_of, index, leaf, payload)) in script.entries.iter().enumerate() {
             if position == at.min(script.entries.len() - 1) {
                 meanwhile.contest(author(1).log, Contested { from: from + 1, counts: true });
@@ -376,6 +401,64 @@ proptest! {
             }
             meanwhile.fold(author_of, *index, leaf, payload);
         }
+        // What an order sealed that lapsed is given back by whoever has the bytes.
+        for view in [&mut after, &mut meanwhile] {
+            for (author, index, leaf, payload) in &script.entries {
+                view.replace(author, *index, leaf, payload);
+            }
+        }
         prop_assert_eq!(standing(&after), standing(&meanwhile));
     }
+}
+
+#[test]
+fn an_order_seals_at_once_and_names_what_leaves_the_index() {
+    let mut script = Script::default();
+    let (id, place) = script.content(1, 1, None);
+    script.push(2, erasure(place), Some(id));
+    script.push(0, erasure(place), Some(id));
+    let mut view = empty();
+    let mut fold = |at: usize| {
+        let (author, index, leaf, payload) = &script.entries[at];
+        view.fold(author, *index, leaf, payload)
+    };
+    fold(0);
+    assert!(fold(1).is_empty(), "neither author nor authority");
+    let changes = fold(2);
+    let [left] = changes.as_slice() else { panic!("{changes:?}") };
+    assert_eq!((left.index, left.stated.is_none()), (IndexChange::Remove, true));
+    assert_eq!((left.record.status(), left.record.is_blank()), (Status::Sealed, true));
+    let Some(StatusReason::OrderedBy { member, reason, basis, .. }) = &left.record.standing.reason else {
+        panic!("{left:?}")
+    };
+    assert_eq!(
+        (member, *reason, *basis),
+        (&author(0).member, Some(ErasureReason::VictimRequest), Some(ErasureBasis::Hotline))
+    );
+}
+
+#[test]
+fn a_destroyed_payload_shows_as_erased_and_an_order_that_lapses_gives_the_record_back() {
+    let mut script = Script::default();
+    let (id, place) = script.content(1, 1, None);
+    script.push(1, erasure(place), Some(id));
+    let (owner, index, leaf, payload) = script.entries[0].clone();
+    let by = EntryRef { log: owner.log, index: 1 };
+    let mut view = script.in_order();
+    let counted = view.counts(&owner.log);
+    view.replace(&owner, index, &leaf, &StoredPayload::ErasedBy { by });
+    assert_eq!(view.record(&id).map(|record| record.status()), Some(Status::Erased));
+    assert_eq!(view.counts(&owner.log).entries(), counted.entries(), "each entry is counted once");
+
+    // The fork is settled against the branch that the order is on.
+    let mut view = script.in_order();
+    view.contest(owner.log, Contested { from: 1, counts: false });
+    assert_eq!(view.withdrawals(&id, &owner.member).count(), 0);
+    let changes = view.replace(&owner, index, &leaf, &payload);
+    assert_eq!(changes.last().map(|change| change.index), Some(IndexChange::Add));
+    assert_eq!(
+        view.record(&id).map(|record| (record.status(), record.is_blank())),
+        Some((Status::Active, false))
+    );
+    assert_eq!(view.counts(&owner.log), counted);
 }

@@ -272,6 +272,24 @@ impl HammingWriter {
         }
     }
 
+    /// Drops what removed values left in the tables and overwrites their codes, so that a snapshot written from
+    /// now on holds nothing of them. False while a reader may still look at one, or a snapshot is being
+    /// written: then it must be called again.
+    pub(crate) fn forget_removed(&mut self, shared: &Hamming) -> bool {
+        if self.held {
+            return false;
+        }
+        self.compact(shared);
+        (0..COLLECTIONS).for_each(|_| crossbeam_epoch::pin().flush());
+        self.free.append(&mut self.reclaimed.lock().unwrap_or_else(PoisonError::into_inner));
+        self.free.sort_unstable_by(|a, b| b.cmp(a));
+        for number in &self.free {
+            shared.codes.place(*number, &[0; 4]);
+        }
+        let is_empty = |number: &u32| shared.codes.slot(*number).load(Ordering::Relaxed) == EMPTY;
+        self.dead.is_empty() && (0..shared.codes.end()).filter(is_empty).count() == self.free.len()
+    }
+
     /// Lets places be used again once no reader holds their numbers.
     fn reclaim(&self, places: Vec<u32>, guard: &Guard) {
         let reclaimed = Arc::clone(&self.reclaimed);
@@ -424,5 +442,44 @@ mod tests {
         writer.release();
         writer.compact(&shared);
         assert_eq!(slots(), [0; PARTS], "and are dropped once the snapshot is written");
+    }
+
+    #[test]
+    fn nothing_is_left_of_removed_values_once_they_are_forgotten() {
+        for flat_max in [0, 10_000] {
+            let mut random = Random::from_seed([4; 32]);
+            let shared = Hamming::new(&mut random, crate::Instructions::best(), flat_max);
+            let mut writer = HammingWriter::new();
+            let values: Vec<[u8; 32]> =
+                (0..600).map(|_| std::array::from_fn(|_| random.next() as u8)).collect();
+            for (value, record) in values.iter().zip(0..) {
+                assert!(writer.insert(&shared, value, record));
+            }
+            let (removed, kept) = values.split_at(200);
+            for (value, record) in removed.iter().zip(0..) {
+                assert!(writer.remove(&shared, value, record));
+            }
+            let holds = |value: &[u8; 32]| {
+                let code = shared.permutation.code(value);
+                (0..shared.codes.end()).any(|number| shared.codes.code(number) == code)
+            };
+            assert!(removed.iter().all(holds), "removing alone leaves the codes");
+            writer.hold(&shared);
+            assert!(!writer.forget_removed(&shared), "not while a snapshot is written");
+            writer.release();
+            // Other tests may hold readers of the same collector for a moment.
+            let is_forgotten = (0..1_000).any(|_| {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+                writer.forget_removed(&shared)
+            });
+            assert!(is_forgotten && !removed.iter().any(holds) && kept.iter().all(holds));
+            let guard = crossbeam_epoch::pin();
+            let entries = |table| {
+                (0..=u16::MAX).map(|key| shared.tables.view(table, key, &guard).slots()).sum::<usize>()
+            };
+            assert!((0..PARTS).all(|table| entries(table) <= kept.len() * 2), "nor entries");
+            drop(guard);
+            assert!(writer.insert(&shared, &removed[0], 9), "places are used again");
+        }
     }
 }

@@ -135,10 +135,11 @@ fn chain() -> RosterChain {
         threshold: 1,
         governance: vec![GovernanceKey { name: "root".to_owned(), key: key(90).public() }],
         taxonomies: vec!["cg-taxonomy/1".to_owned()],
-        retention_days: 90,
-        hold_hours: 72,
+        retention_s: 90 * 86_400,
+        hold_s: 72 * 3_600,
         members: MEMBERS.iter().enumerate().map(member).collect(),
         witnesses: Vec::new(),
+        erasers: Vec::new(),
     };
     let (body, before) = (roster.encode(), Frontier::empty());
     let signature = sign_roster(&body, &before, "root", &key(90)).expect("a canonical body");

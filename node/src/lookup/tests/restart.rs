@@ -28,6 +28,10 @@ struct World {
     records: Vec<(usize, RecordId, SubjectRef)>,
 }
 
+fn rules() -> hashpact_core::view::ErasureRules {
+    hashpact_core::view::ErasureRules::default()
+}
+
 impl World {
     fn new() -> Self {
         let dir = tempfile::tempdir().expect("temporary folder");
@@ -129,8 +133,8 @@ impl World {
     /// A start; look-ups and where the index came from.
     fn start(&self) -> (Lookup, IndexOrigin) {
         let lookup = Lookup::new(1);
-        let done =
-            replay(&self.store, &lookup, &self.extents(self.sizes()), &self.place()).expect("replayed");
+        let done = replay(&self.store, &lookup, &self.extents(self.sizes()), &self.place(), &rules())
+            .expect("replayed");
         lookup.set_loaded();
         (lookup, done.origin)
     }
@@ -139,7 +143,7 @@ impl World {
     fn start_from_logs(&self) -> Lookup {
         let lookup = Lookup::new(1);
         let nowhere = SnapshotPlace::new(self.dir.path().join("none"), &author(0).member, author(0).log, 1);
-        replay(&self.store, &lookup, &self.extents(self.sizes()), &nowhere).expect("replayed");
+        replay(&self.store, &lookup, &self.extents(self.sizes()), &nowhere, &rules()).expect("replayed");
         lookup.set_loaded();
         lookup
     }
@@ -149,7 +153,7 @@ impl World {
         let lookup = Lookup::new(1);
         let logs = self.extents(self.sizes());
         let (index, tag) = self.place().open(&logs).expect("a good snapshot");
-        serve(&self.store, &lookup, &logs, index, tag).expect("served");
+        serve(&self.store, &lookup, &logs, index, tag, &rules()).expect("served");
         lookup
     }
 }

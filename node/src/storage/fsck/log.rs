@@ -29,6 +29,8 @@ struct Pass<'a> {
     listed: u64,
     /// Whether payloads could be read so far.
     payloads_readable: bool,
+    /// Payloads that are sealed, erased by an order or a retraction, or held.
+    erased: u64,
     /// Sizes at which the root is wanted, and the root once it was passed.
     pins: Vec<(u64, Option<Root>)>,
 }
@@ -69,6 +71,7 @@ pub(super) fn check(
         not_here: 0,
         listed: 0,
         payloads_readable: true,
+        erased: 0,
         pins: wanted.into_iter().flatten().map(|size| (size, None)).collect(),
     };
     pass.pin();
@@ -76,6 +79,11 @@ pub(super) fn check(
     pass.strays()?;
     if is_whole {
         pass.missing()?;
+        let listed = store.erased_count(&head.log)?;
+        if listed != pass.erased {
+            let (origin, erased) = (head.origin.clone(), pass.erased);
+            pass.add(Problem::ErasedCount { origin, listed, erased });
+        }
         pass.widths()?;
         pass.roots(said.lock);
         pass.cosigned(said);
@@ -150,8 +158,11 @@ impl Pass<'_> {
             Some(Err(error)) => {
                 Some(Problem::PayloadValue { origin: origin(), index, detail: error.to_string() })
             }
-            Some(Ok(PayloadRef::Present { salt, padded })) => {
+            Some(Ok(
+                row @ (PayloadRef::Present { salt, padded } | PayloadRef::Sealed { salt, padded, .. }),
+            )) => {
                 self.log.payloads_present += 1;
+                self.erased += u64::from(matches!(row, PayloadRef::Sealed { .. }));
                 // Leaves of other versions may commit in a way that this program does not know.
                 let is_known = places::named_place(leaf).is_some();
                 let checked = if is_known { check_commitment(leaf, &salt, padded) } else { Ok(()) };
@@ -160,6 +171,8 @@ impl Pass<'_> {
             }
             Some(Ok(payload)) => {
                 self.log.payloads_absent += 1;
+                self.erased +=
+                    u64::from(matches!(payload, PayloadRef::ErasedBy { .. } | PayloadRef::Held { .. }));
                 (payload == PayloadRef::NotHere).then(|| self.is_unlisted(index)).flatten()
             }
         };

@@ -180,6 +180,16 @@ pub enum Problem {
         /// What is wrong.
         detail: String,
     },
+    /// The list of sealed and erased payloads is not that of the rows that say so.
+    #[error("{origin}: {listed} payloads are listed as sealed or erased, {erased} are")]
+    ErasedCount {
+        /// The log.
+        origin: String,
+        /// Rows of the list.
+        listed: u64,
+        /// Payload rows that say so.
+        erased: u64,
+    },
     /// A payload row does not decode.
     #[error("{origin}: the payload row of entry {index} does not decode: {detail}")]
     PayloadValue {

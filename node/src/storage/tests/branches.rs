@@ -209,3 +209,30 @@ fn fsck_finds_what_was_changed_in_a_kept_history() {
         ],
     );
 }
+
+#[test]
+fn an_order_destroys_a_payload_in_a_kept_history_at_once_and_no_other() {
+    let sound = forked();
+    let (_, entries) = other();
+    let ids = [leaf_hash(&entries[305].leaf), leaf_hash(&sound.north.entry(4).leaf), leaf_hash(b"no leaf")];
+    let found = sound.store.find_subjects(&ids).expect("readable");
+    assert_eq!(
+        found.iter().map(|found| found.at.index).collect::<Vec<_>>(),
+        [4],
+        "only what is followed is found"
+    );
+    let mut gone = Vec::new();
+    sound
+        .store
+        .for_each_branch_entry(&sound.north.log, 0, (SHARED, SIZE), |index, _, payload| {
+            if payload.to_stored().bytes().is_none() {
+                gone.push((index, payload.to_stored()));
+            }
+            std::ops::ControlFlow::Continue(())
+        })
+        .expect("readable");
+    assert_eq!(gone, [(SHARED + 2, StoredPayload::NotHere), (305, StoredPayload::Erased)]);
+    check(&sound.fsck(), &[]);
+    let followed = sound.store.entry(&sound.north.log, 4).expect("readable").expect("stored");
+    assert!(matches!(followed.payload, StoredPayload::Present { .. }), "what is followed waits for its hold");
+}

@@ -3,6 +3,7 @@
 mod batch;
 mod branches;
 mod damage;
+mod erase;
 mod fsck;
 mod fsck_facts;
 mod lock;

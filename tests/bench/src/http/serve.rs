@@ -104,9 +104,10 @@ fn roster() -> Roster {
         threshold: 1,
         governance: Vec::new(),
         taxonomies: Vec::new(),
-        retention_days: 90,
-        hold_hours: 72,
+        retention_s: 90 * 86_400,
+        hold_s: 72 * 3_600,
         members: Vec::new(),
         witnesses: Vec::new(),
+        erasers: Vec::new(),
     }
 }

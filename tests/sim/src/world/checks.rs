@@ -10,8 +10,9 @@ use hashpact_core::effect::StoredPayload;
 use hashpact_core::view::Status;
 use hashpact_protocol::checkpoint::Checkpoint;
 use hashpact_protocol::cosignature::verify_cosignature;
-use hashpact_protocol::digest::{LogId, RecordId};
+use hashpact_protocol::digest::{LogId, RecordId, leaf_hash};
 use hashpact_protocol::evidence::Evidence;
+use hashpact_protocol::leaf::{EntryLeaf, Kind, read_leaf};
 use hashpact_protocol::note::Note;
 use hashpact_protocol::note::{NoteAlgorithm, NoteKey};
 use hashpact_protocol::roster::RosterChain;
@@ -90,6 +91,7 @@ impl World {
                 first.member.id
             );
         }
+        self.check_erased();
         self.check_cosigned();
         self.check_receipts();
         if self.rogue.as_ref().is_some_and(Rogue::is_poisoner) {
@@ -150,6 +152,57 @@ impl World {
             let key = NoteKey { name, algorithm: NoteAlgorithm::CosignatureV1, key };
             verify_cosignature(cosigned, &key).unwrap_or_else(|error| panic!("{id} did not sign: {error}"));
         }
+    }
+
+    /// What somebody ordered who may, and what was retracted, is destroyed at every honest member, and nothing
+    /// else is; all of it still has its leaf.
+    fn check_erased(&mut self) {
+        let first = &self.nodes[0];
+        let authority = first.member.log;
+        let of_rogue = |log: &LogId| {
+            self.rogue.is_some() && self.nodes.last().is_some_and(|node| node.member.log == *log)
+        };
+        let mut withdrawn: BTreeMap<RecordId, BTreeSet<(LogId, Kind)>> = BTreeMap::new();
+        for (log, stored) in first.disk.logs.iter().filter(|(log, _)| !of_rogue(log)) {
+            for (index, entry) in (0u64..).zip(&stored.entries) {
+                let EntryLeaf::Known(leaf) = read_leaf(&entry.leaf, log, index) else { continue };
+                if let Some(subject) = leaf.subject.filter(|_| leaf.kind.acts_from_leaf()) {
+                    withdrawn.entry(subject).or_default().insert((*log, leaf.kind));
+                }
+            }
+        }
+        let (mut erased, mut outlived) = (0, 0);
+        for (log, stored) in first.disk.logs.iter().filter(|(log, _)| !of_rogue(log)) {
+            for index in 0..stored.entries.len() {
+                let id = leaf_hash(&stored.entries[index].leaf);
+                let by = withdrawn.get(&id).cloned().unwrap_or_default();
+                let is_ordered =
+                    by.contains(&(*log, Kind::Erasure)) || by.contains(&(authority, Kind::Erasure));
+                let is_retracted = by.contains(&(*log, Kind::Retraction));
+                for node in self.honest() {
+                    let payload = &node.disk.logs[log].entries[index].payload;
+                    let (is_gone, is_here) = (
+                        matches!(payload, StoredPayload::ErasedBy { .. }),
+                        matches!(payload, StoredPayload::Present { .. }),
+                    );
+                    let expected = is_ordered || is_retracted;
+                    assert!(
+                        if expected { is_gone } else { is_here },
+                        "{id} at {}: ordered {is_ordered}, retracted {is_retracted}, {:?}",
+                        node.member.id,
+                        payload.state()
+                    );
+                    let engine = node.engine.as_ref().expect("all nodes run at the end");
+                    let record = engine.view().record(&id).filter(|_| expected);
+                    let shown = record.map(|record| (record.status(), record.is_blank()));
+                    assert!(shown.is_none_or(|shown| shown == (Status::Erased, true)), "{id}: {shown:?}");
+                }
+                erased += u64::from(is_ordered);
+                outlived += u64::from(is_retracted && !is_ordered);
+            }
+        }
+        self.report.erased += erased;
+        self.report.outlived += outlived;
     }
 
     pub(super) fn honest(&self) -> &[Node] {

@@ -213,7 +213,8 @@ impl World {
                 SubmitError::NotCleared(_)
                 | SubmitError::NotYetReplicated { .. }
                 | SubmitError::Busy { .. }
-                | SubmitError::AlreadyRetracted(_),
+                | SubmitError::AlreadyRetracted(_)
+                | SubmitError::AlreadyErased(..),
             ) => self.report.unanswered += 1,
             Err(other) => panic!("submission refused: {other}"),
         }

@@ -5,6 +5,7 @@ use crate::disk::Job;
 use hashpact_core::effect::Timer;
 use hashpact_core::event::{Ack, Draft};
 use hashpact_core::{Effect, Event, StopReason};
+use hashpact_protocol::record::{ErasureBasis, ErasureReason};
 
 /// A durable step of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,11 +26,13 @@ pub enum Step {
     Ahead,
     /// A newer roster.
     Roster,
+    /// Payloads sealed, destroyed or given back.
+    Erase,
 }
 
 impl Step {
     /// All steps.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::OwnBatch,
         Self::Lock,
         Self::FollowedBatch,
@@ -38,6 +41,7 @@ impl Step {
         Self::CosignLock,
         Self::Ahead,
         Self::Roster,
+        Self::Erase,
     ];
 }
 
@@ -66,6 +70,15 @@ impl World {
     /// One record stated at a node, under a key of its own.
     pub fn state_one(&mut self, node: usize) {
         let drafts = vec![Draft::Content(self.founding.content(&mut self.random))];
+        let (key, digest) = (self.random.bytes(), self.random.bytes());
+        self.state(node, Stated { drafts, key, digest }, Ack::Local);
+    }
+
+    /// A node orders the erasure of one of its records.
+    pub fn erase_one(&mut self, node: usize) {
+        let subject = self.pick_record(node, true).expect("it has stated something");
+        let reason = ErasureReason::Error;
+        let drafts = vec![Draft::Erasure { subject, reason, basis: ErasureBasis::Own }];
         let (key, digest) = (self.random.bytes(), self.random.bytes());
         self.state(node, Stated { drafts, key, digest }, Ack::Local);
     }
@@ -114,7 +127,7 @@ impl World {
 
     /// What becomes of this job, if it is the one to be struck.
     pub(super) fn struck(&mut self, node: usize, job: &Job) -> Option<Fate> {
-        let step = step_of(job, &self.nodes[node]);
+        let step = step_of(job, &self.nodes[node])?;
         let struck = self.strike.take_if(|(at, wanted, _)| *at == node && *wanted == step);
         struck.map(|(_, _, fate)| fate)
     }
@@ -136,6 +149,8 @@ impl World {
                 Job::Roster(write) => write.id,
                 Job::Fact(fact) => fact.id,
                 Job::Branch(batch) => batch.id,
+                Job::Erase(batch) => batch.id,
+                Job::Subjects(_) => unreachable!("reads meet no fate"),
             };
             let engine = held.engine.as_mut().expect("a node at work");
             let failed = Event::WriteFailed { write, detail: "struck".to_owned() };
@@ -180,8 +195,8 @@ impl World {
     }
 }
 
-fn step_of(job: &Job, node: &Node) -> Step {
-    match job {
+fn step_of(job: &Job, node: &Node) -> Option<Step> {
+    Some(match job {
         Job::Write(batch) if batch.log == node.member.log => Step::OwnBatch,
         Job::Write(_) => Step::FollowedBatch,
         Job::Lock(_, lock) if node.disk.lock.as_ref().is_some_and(|held| held.size == lock.size) => {
@@ -192,5 +207,7 @@ fn step_of(job: &Job, node: &Node) -> Step {
         Job::Ahead(_) => Step::Ahead,
         Job::Roster(_) => Step::Roster,
         Job::Fact(_) | Job::Branch(_) => Step::Fact,
-    }
+        Job::Erase(_) => Step::Erase,
+        Job::Subjects(_) => return None,
+    })
 }

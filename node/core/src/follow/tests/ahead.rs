@@ -111,10 +111,10 @@ fn what_overtakes_is_proven_stored_and_then_reached() {
     assert_eq!((*of, ask.old, ask.size), (peer(1), 5, 1_000));
     assert_eq!(ask.indexes, [600, 999], "neither what is held nor what the head does not cover");
     let answer = author.prove(5, 1_000, &ask.indexes);
-    assert_eq!(bench.log.entries_answered(*request, answer, NOW_MS, &mut bench.out), None);
+    assert_eq!(bench.entries_answered(*request, answer), None);
     let batch = bench.ahead_batch().expect("stored before it is shown");
     assert_eq!(bench.log.ahead().count(), 0);
-    let followed = bench.log.written(batch.id, NOW_MS, &mut bench.out).expect("ours");
+    let followed = bench.late_written(batch.id).expect("ours");
     assert_eq!((followed.news, followed.completed), (News::Ahead, None));
     assert_eq!(followed.entries, batch.entries);
     assert_eq!(bench.log.ahead().collect::<Vec<_>>(), [600, 999]);
@@ -188,7 +188,7 @@ fn what_does_not_prove_itself_is_refused() {
         bench.hear(peer(2), false, &author.note(1_000), NOW_MS).expect("valid");
         bench.list(peer(2), &[600, 999], NOW_MS);
         let request = bench.asked_ahead()[0].0;
-        let fault = bench.log.entries_answered(request, answer, NOW_MS, &mut bench.out);
+        let fault = bench.entries_answered(request, answer);
         let (fault, head) = fault.unwrap_or_else(|| panic!("{expected} was believed"));
         assert_eq!((fault.peer, fault.error), (peer(2), expected));
         assert_eq!(head.map(|head| head.size()), Some(1_000));
@@ -209,7 +209,7 @@ fn what_does_not_ask_to_overtake_is_the_fault_of_who_listed_it() {
         bench.list(peer(1), &[index], NOW_MS);
         let request = bench.asked_ahead()[0].0;
         let answer = author.prove(5, 1_000, &[index]);
-        let fault = bench.log.entries_answered(request, answer, NOW_MS, &mut bench.out);
+        let fault = bench.entries_answered(request, answer);
         let found = fault.map(|(fault, _)| fault.error);
         assert_eq!(found, expected.then_some(ChunkError::NotPriority { index }));
     }
@@ -226,18 +226,18 @@ fn a_flood_is_bounded_by_peer_and_by_quota() {
     assert!(ask.indexes.len() <= ENTRIES_ASKED_MAX);
     // Junk in front of what is real: these overtake nothing.
     let junk = author.prove(5, 1_000, &ask.indexes);
-    let fault = bench.log.entries_answered(request, junk, NOW_MS, &mut bench.out);
     let index = ask.indexes[0];
     assert!(index < 100);
+    let fault = bench.entries_answered(request, junk);
     assert_eq!(fault.map(|(fault, _)| fault.error), Some(ChunkError::NotPriority { index }));
 
     let mut bench = lagging(&author);
     bench.list(peer(1), &(100..400).collect::<Vec<_>>(), NOW_MS);
     let (request, _, ask) = bench.asked_ahead().remove(0);
     let answer = author.prove(5, 1_000, &ask.indexes);
-    assert_eq!(bench.log.entries_answered(request, answer, NOW_MS, &mut bench.out), None);
+    assert_eq!(bench.entries_answered(request, answer), None);
     let batch = bench.ahead_batch().expect("stored");
-    bench.log.written(batch.id, NOW_MS, &mut bench.out).expect("ours");
+    bench.late_written(batch.id).expect("ours");
     assert_eq!(bench.log.ahead().count(), 8);
     bench.log.poll(NOW_MS + 60_000, &mut bench.out);
     assert_eq!(bench.asked_ahead(), [], "no more before the log has reached some");
@@ -255,7 +255,7 @@ fn an_answer_may_bring_less_and_a_lost_peer_is_replaced() {
     let (request, _, ask) = bench.asked_ahead().remove(0);
     assert_eq!(ask.indexes, URGENT);
     let answer = author.prove(5, 1_000, &URGENT[..1]);
-    assert_eq!(bench.log.entries_answered(request, answer, NOW_MS, &mut bench.out), None);
+    assert_eq!(bench.entries_answered(request, answer), None);
     assert_eq!(bench.asked_ahead()[0].2.indexes, URGENT[1..], "the rest is asked for again");
     bench.hear(peer(2), false, &author.note(1_000), NOW_MS).expect("valid");
     bench.list(peer(2), &URGENT, NOW_MS);
@@ -273,7 +273,7 @@ fn a_frozen_log_looks_for_nothing() {
     let (request, ..) = bench.asked_ahead().remove(0);
     bench.log.freeze();
     let answer = author.prove(5, 1_000, &[600]);
-    assert_eq!(bench.log.entries_answered(request, answer, NOW_MS, &mut bench.out), None);
+    assert_eq!(bench.entries_answered(request, answer), None);
     assert!(bench.ahead_batch().is_none());
     bench.list(peer(1), &[700], NOW_MS);
     assert_eq!(bench.asked_ahead(), []);

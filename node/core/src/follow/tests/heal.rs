@@ -37,6 +37,13 @@ fn asked(healing: &mut Healing, bench: &mut Bench, now_ms: u64) -> Option<(Peer,
     bench.asked_ranges().pop().map(|(_, peer, range)| (peer, range))
 }
 
+impl Bench {
+    fn heal(&mut self, healing: &mut Healing, chunk: RangeChunk) -> Result<(), ChunkError> {
+        let barred = Barred { view: &self.view, members: &self.members, now_ms: NOW_MS };
+        healing.answered(&self.log, chunk, &barred, &mut self.out)
+    }
+}
+
 fn repair(bench: &mut Bench) -> Option<RepairBatch> {
     bench.absorb();
     let at = bench.effects.iter().position(|effect| matches!(effect, Effect::Repair(_)))?;
@@ -51,7 +58,7 @@ fn a_run_is_fetched_from_its_author_first_and_stored_again() {
     let (from, range) = asked(&mut healing, &mut bench, NOW_MS).expect("asked");
     assert_eq!((from, range.start, range.size, range.entries_max), (peer(1), 4, 10, 4));
     // In two parts: what a peer leaves out is asked for again.
-    healing.answered(&bench.log, author.chunk(4, 6, 10), &mut bench.out).expect("proves itself");
+    bench.heal(&mut healing, author.chunk(4, 6, 10)).expect("proves itself");
     let first = repair(&mut bench).expect("a batch");
     assert_eq!((first.start, first.leaves.len()), (4, 2));
     assert_eq!(first.leaves[0], author.entries[4].leaf);
@@ -62,7 +69,7 @@ fn a_run_is_fetched_from_its_author_first_and_stored_again() {
     assert_eq!(mended.entries.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [5]);
     let (_, range) = asked(&mut healing, &mut bench, NOW_MS).expect("asked");
     assert_eq!((range.start, range.entries_max), (6, 2));
-    healing.answered(&bench.log, author.chunk(6, 8, 10), &mut bench.out).expect("proves itself");
+    bench.heal(&mut healing, author.chunk(6, 8, 10)).expect("proves itself");
     assert_eq!(repair(&mut bench).expect("a batch").payloads, []);
     assert!(healing.written(&mut bench.log, 0, &mut bench.out).is_done);
     bench.absorb();
@@ -78,7 +85,7 @@ fn what_does_not_fit_is_not_stored_and_others_are_asked() {
     assert_eq!(from, peer(1));
     let mut lie = author.chunk(4, 8, 10);
     lie.entries[1] = entry(5, 7);
-    let refused = healing.answered(&bench.log, lie, &mut bench.out);
+    let refused = bench.heal(&mut healing, lie);
     assert_eq!(refused, Err(ChunkError::Root { size: 10 }));
     assert!(repair(&mut bench).is_none());
     // A peer that is no author and has another payload lies as well.
@@ -86,7 +93,7 @@ fn what_does_not_fit_is_not_stored_and_others_are_asked() {
     assert_eq!(from, peer(2));
     let mut other = author.chunk(4, 8, 10);
     other.entries[0].payload = author.entries[9].payload.clone();
-    let refused = healing.answered(&bench.log, other, &mut bench.out);
+    let refused = bench.heal(&mut healing, other);
     assert_eq!(refused, Err(ChunkError::Payload { index: 4 }));
     assert!(asked(&mut healing, &mut bench, NOW_MS).is_none(), "both were asked");
     let later = NOW_MS + HEAL_RETRY_MS;
@@ -97,7 +104,7 @@ fn what_does_not_fit_is_not_stored_and_others_are_asked() {
     assert_eq!(from, peer(2));
     let mut without = author.chunk(4, 8, 10);
     without.entries[2].payload = WirePayload::NotHere;
-    healing.answered(&bench.log, without, &mut bench.out).expect("proves itself");
+    bench.heal(&mut healing, without).expect("proves itself");
     let batch = repair(&mut bench).expect("a batch");
     assert_eq!(batch.payloads[2], (6, StoredPayload::NotHere));
     assert_eq!(bench.log.payloads_missing(), 0);
@@ -112,7 +119,7 @@ fn a_false_tree_before_or_an_unsigned_end_brings_nothing() {
     wrong.before = AuthorLog { entries: (0..4).map(|index| entry(index, 3)).collect() }.tree(4);
     let mut healing = Healing::new(wrong, NOW_MS);
     asked(&mut healing, &mut bench, NOW_MS).expect("asked");
-    let refused = healing.answered(&bench.log, author.chunk(4, 8, 10), &mut bench.out);
+    let refused = bench.heal(&mut healing, author.chunk(4, 8, 10));
     assert_eq!(refused, Err(ChunkError::Root { size: 10 }));
     let mut healing = Healing::new(damage(&author, 4, 11, &[]), NOW_MS);
     assert!(asked(&mut healing, &mut bench, NOW_MS).is_none(), "nobody vouches for 11 entries");

@@ -70,24 +70,21 @@ fn a_payload_is_asked_of_one_peer_after_the_other_and_possession_is_told_when_al
     let (first, from, asked) = find(&mut bench, &author, &[0, 1, 2]).expect("a request");
     assert_eq!((from, asked.indexes.as_slice()), (peer(1), [0, 1, 2].as_slice()), "the author first");
     let none = vec![WirePayload::NotHere, WirePayload::Erased, WirePayload::Withheld];
-    assert_eq!(bench.log.payloads_answered(first, none, NOW_MS, &mut bench.out), None);
+    assert_eq!(bench.payloads_answered(first, none, NOW_MS), None);
     let (second, from, asked) = request(&mut bench).expect("somebody else");
     assert_ne!(from, peer(1));
     // Half of it, cut by its length: the rest is asked of the same peer, after what came is on disk.
-    assert_eq!(
-        bench.log.payloads_answered(second, payloads(&author, &asked.indexes[..2]), NOW_MS, &mut bench.out),
-        None
-    );
+    assert_eq!(bench.payloads_answered(second, payloads(&author, &asked.indexes[..2]), NOW_MS), None);
     let batch = payload_batch(&mut bench).expect("a batch");
     assert_eq!(batch.payloads.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [0, 1]);
-    let arrived = bench.log.written(batch.id, NOW_MS, &mut bench.out).expect("ours");
+    let arrived = bench.late_written(batch.id).expect("ours");
     assert!(arrived.news == News::Payloads && arrived.completed.is_none());
     assert_eq!((arrived.entries.len(), bench.log.payloads_missing()), (2, 1));
     let (third, again, asked) = request(&mut bench).expect("the rest");
     assert_eq!((again, asked.indexes.as_slice()), (from, [2].as_slice()));
-    bench.log.payloads_answered(third, payloads(&author, &[2]), NOW_MS, &mut bench.out);
+    bench.payloads_answered(third, payloads(&author, &[2]), NOW_MS);
     let batch = payload_batch(&mut bench).expect("a batch");
-    let arrived = bench.log.written(batch.id, NOW_MS, &mut bench.out).expect("ours");
+    let arrived = bench.late_written(batch.id).expect("ours");
     assert_eq!(arrived.completed, Some((3, author.tree(3).root())), "now it can be confirmed");
     assert_eq!((find(&mut bench, &author, &[]), request(&mut bench)), (None, None), "nothing is left to ask");
 }
@@ -99,11 +96,11 @@ fn a_false_payload_is_a_fault_and_what_came_with_it_is_kept() {
     let (first, from, _) = find(&mut bench, &author, &[0, 1, 2]).expect("a request");
     let mut given = payloads(&author, &[0, 1, 2]);
     given[1] = WirePayload::Present { salt: [0; 32], padded: vec![0; 128] };
-    let fault = bench.log.payloads_answered(first, given, NOW_MS, &mut bench.out);
+    let fault = bench.payloads_answered(first, given, NOW_MS);
     assert_eq!(fault, Some(Fault { peer: from, error: ChunkError::Payload { index: 1 } }));
     let batch = payload_batch(&mut bench).expect("the good one");
     assert_eq!(batch.payloads.len(), 1);
-    bench.log.written(batch.id, NOW_MS, &mut bench.out);
+    bench.late_written(batch.id);
     let (_, other, asked) = request(&mut bench).expect("somebody else");
     assert_ne!(other, from);
     assert_eq!(asked.indexes, [1, 2]);
@@ -112,7 +109,7 @@ fn a_false_payload_is_a_fault_and_what_came_with_it_is_kept() {
         let mut bench = without_payloads(&author, 1);
         let (request, from, _) = find(&mut bench, &author, &[0, 1, 2]).expect("a request");
         let sent = given.len();
-        let fault = bench.log.payloads_answered(request, given, NOW_MS, &mut bench.out);
+        let fault = bench.payloads_answered(request, given, NOW_MS);
         assert_eq!(fault, Some(Fault { peer: from, error: ChunkError::Payloads { sent, asked: 3 } }));
     }
 }
@@ -124,7 +121,7 @@ fn payloads_that_nobody_has_are_asked_for_ever_more_seldom() {
     let (mut now_ms, mut rests) = (NOW_MS, Vec::new());
     for _ in 0..12 {
         let (request, ..) = find(&mut bench, &author, &[1]).expect("a round");
-        bench.log.payloads_answered(request, vec![WirePayload::NotHere], now_ms, &mut bench.out);
+        bench.payloads_answered(request, vec![WirePayload::NotHere], now_ms);
         bench.absorb();
         let at = bench
             .effects
@@ -168,7 +165,7 @@ fn an_answer_of_the_wrong_kind_answers_nothing_and_stops_nothing() {
     let author = AuthorLog::of(2);
     let mut bench = without_payloads(&author, 2);
     let (first, from, _) = find(&mut bench, &author, &[0, 1]).expect("a request");
-    assert_eq!(bench.log.fetched(first, author.chunk(0, 2, 2), NOW_MS, &mut bench.out), None);
+    assert_eq!(bench.late_range(first, author.chunk(0, 2, 2)), None);
     let (_, other, _) = request(&mut bench).expect("somebody else is asked");
     assert_ne!(other, from);
 }
@@ -183,14 +180,36 @@ fn nobody_is_blamed_for_a_payload_of_leaves_that_may_be_others() {
     assert_eq!(from, peer(1));
     let other = WirePayload::Present { salt: [0; 32], padded: vec![0; 128] };
     // What it offered ends before the leaf, so it never said that it has the one that is held here.
-    bench.log.payloads_answered(first, vec![WirePayload::NotHere; 3], NOW_MS, &mut bench.out);
+    bench.late_payloads(first, vec![WirePayload::NotHere; 3]);
     let (second, from, asked) = request(&mut bench).expect("the other peer");
     assert_eq!((from, asked.indexes.as_slice()), (peer(2), [0, 1, 2].as_slice()));
     let mut given = payloads(&author, &[0, 1, 2]);
     given[2] = other;
-    assert_eq!(bench.log.payloads_answered(second, given, NOW_MS, &mut bench.out), None);
+    assert_eq!(bench.late_payloads(second, given), None);
     let batch = payload_batch(&mut bench).expect("what proved itself");
     assert_eq!(batch.payloads.len(), 2);
-    bench.log.written(batch.id, NOW_MS, &mut bench.out);
+    bench.rest_written(batch.id);
     assert_eq!(request(&mut bench), None, "it is not asked for the rest at once");
+}
+
+impl Bench {
+    fn barred(&mut self) -> (&mut FollowedLog, Barred<'_>, &mut Out) {
+        let barred = Barred { view: &self.view, members: &self.members, now_ms: NOW_MS };
+        (&mut self.log, barred, &mut self.out)
+    }
+
+    fn late_range(&mut self, request: RequestId, chunk: RangeChunk) -> Option<Fault> {
+        let (log, barred, out) = self.barred();
+        log.fetched(request, chunk, &barred, out)
+    }
+
+    fn late_payloads(&mut self, request: RequestId, payloads: Vec<WirePayload>) -> Option<Fault> {
+        let (log, barred, out) = self.barred();
+        log.payloads_answered(request, payloads, &barred, out)
+    }
+
+    fn rest_written(&mut self, write: u64) {
+        let (log, barred, out) = self.barred();
+        log.written(write, &barred, out);
+    }
 }

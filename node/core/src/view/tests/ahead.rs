@@ -6,7 +6,7 @@ use hashpact_protocol::record::{Gap, Holding, Receipt};
 
 /// Folds all entries in their order; those whose place is in `ahead` before all others, as well.
 fn fold_with_ahead(script: &Script, ahead: &[usize]) -> View {
-    let mut view = View::new(NOW_MS);
+    let mut view = empty();
     for at in ahead {
         let (author, index, leaf, payload) = &script.entries[*at];
         view.fold_ahead(author, *index, leaf, payload);

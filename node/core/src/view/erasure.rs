@@ -1,0 +1,198 @@
+//! What erasure orders make of records: sealed while their payload waits to be destroyed, then erased.
+//!
+//! A sealed record keeps its place, its author and what others say about it, and loses its content in this
+//! view at once; the bytes stay on disk until the hold is over ([`crate::erasing`]). An order that lapses
+//! gives the content back from there ([`View::replace`]).
+
+use super::record::{Gone, Standing, Status, StatusReason};
+use super::statement::About;
+use super::{Author, Order, Orders, Read, View, read_stored};
+use crate::effect::{EntryRef, StoredPayload, ViewChange};
+use hashpact_protocol::digest::{RecordId, leaf_hash};
+use hashpact_protocol::leaf::{EntryLeaf, Kind, Leaf, read_leaf};
+use hashpact_protocol::record::{Content, Payload, Record, SubjectRef};
+use hashpact_protocol::roster::MemberId;
+
+/// Why look-ups hold nothing of what a record states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blank {
+    /// An order came; if it lapsed since, the content is on its way back.
+    Sealed,
+    /// The payload is not here any more.
+    Gone(Gone),
+}
+
+/// Why a payload must be destroyed, and from when on the waiting is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Withdrawal {
+    /// An order.
+    Ordered {
+        /// The order.
+        by: EntryRef,
+        /// Its claimed time.
+        time_ms: u64,
+    },
+    /// The author's retraction.
+    Retracted {
+        /// The retraction.
+        by: EntryRef,
+        /// Its claimed time.
+        time_ms: u64,
+    },
+    /// The record's own expiry.
+    Expired {
+        /// When.
+        time_ms: u64,
+    },
+}
+
+impl View {
+    /// The erasure orders.
+    #[must_use]
+    pub fn orders(&self) -> &Orders {
+        &self.orders
+    }
+
+    /// Why the payload of an entry of this author must be destroyed some time: every reason that counts.
+    pub fn withdrawals<'a>(
+        &'a self,
+        id: &'a RecordId,
+        author: &'a MemberId,
+    ) -> impl Iterator<Item = Withdrawal> + 'a {
+        let ordered = self.orders.counting(id, author, &self.contested);
+        let ordered = ordered.map(|order| Withdrawal::Ordered { by: order.entry, time_ms: order.time_ms });
+        let retracted = self.about.get(id).and_then(|about| about.retracted_by(author));
+        let retracted =
+            retracted.map(|entry| Withdrawal::Retracted { by: entry.place(), time_ms: entry.time_ms });
+        let expires_s = self.records.find(id).and_then(|record| self.expiries.get(&record.number).copied());
+        let expired = expires_s.map(|expires_s| expires_s.saturating_mul(1_000));
+        let expired = expired.filter(|time_ms| *time_ms <= self.expired_until_ms);
+        ordered.chain(retracted).chain(expired.map(|time_ms| Withdrawal::Expired { time_ms }))
+    }
+
+    /// Where orders and retractions stand.
+    pub fn withdrawing_entries(&self) -> impl Iterator<Item = EntryRef> {
+        self.orders.entries().chain(self.about.values().flat_map(About::retracting_entries))
+    }
+
+    /// Whether an order that counts may still be disowned: its author signed two histories.
+    #[must_use]
+    pub fn is_contested(&self, entry: &EntryRef) -> bool {
+        self.contested.get(&entry.log).is_some_and(|contested| entry.index >= contested.from)
+    }
+
+    pub(super) fn fold_erasure(
+        &mut self,
+        author: &Author,
+        leaf: &Leaf,
+        bytes: &[u8],
+        payload: &StoredPayload,
+    ) -> Vec<ViewChange> {
+        let Some(subject) = leaf.subject else { return self.count(author, |counts| &mut counts.void) };
+        let stated = match read_stored(leaf, bytes, payload) {
+            Read::Payload(Payload::Record(Record::Erasure(erasure))) => Some(erasure),
+            _ => None,
+        };
+        self.count(author, |counts| &mut counts.statements);
+        self.learn(subject, |view| view.orders.add(subject, author, leaf.index, (leaf.time_ms, stated)))
+    }
+
+    /// Folds a record in whose payload is gone for good: only its leaf is left to show.
+    pub(super) fn fold_gone(
+        &mut self,
+        author: &Author,
+        id: RecordId,
+        leaf: &Leaf,
+        payload: &StoredPayload,
+    ) -> Vec<ViewChange> {
+        let Some(gone) = gone(payload).filter(|_| leaf.kind == Kind::Content) else { return Vec::new() };
+        vec![self.state(author, id, leaf, Content::empty(), Some(Blank::Gone(gone)))]
+    }
+
+    /// Takes up that another payload stands beside an entry that was folded: sealed bytes were destroyed, or
+    /// given back.
+    pub fn replace(
+        &mut self,
+        author: &Author,
+        index: u64,
+        leaf: &[u8],
+        payload: &StoredPayload,
+    ) -> Vec<ViewChange> {
+        let EntryLeaf::Known(known) = read_leaf(leaf, &author.log, index) else { return Vec::new() };
+        if known.kind != Kind::Content {
+            return Vec::new();
+        }
+        let id = leaf_hash(leaf);
+        let content = match read_stored(&known, leaf, payload) {
+            Read::Payload(Payload::Record(Record::Content(content))) => content,
+            Read::Absent => Content::empty(),
+            Read::Payload(_) | Read::Damaged => return Vec::new(),
+        };
+        let is_here = !content.is_empty();
+        let gone = gone(payload);
+        let number = self.records.find(&id).map(|record| record.number);
+        let was_counted = number.map(|number| !matches!(self.blank.get(&number), Some(Blank::Gone(_))));
+        let counts = self.counts.entry(author.log).or_default();
+        match (was_counted, gone.is_none()) {
+            (Some(true), false) => {
+                counts.records = counts.records.saturating_sub(1);
+                counts.without_payload += 1;
+            }
+            (Some(false), true) if is_here => {
+                counts.without_payload = counts.without_payload.saturating_sub(1);
+                counts.records += 1;
+            }
+            _ => {}
+        }
+        let blank = gone.map(Blank::Gone).or_else(|| (!is_here).then_some(Blank::Sealed));
+        vec![self.state(author, id, &known, content, blank)]
+    }
+
+    /// Notes of which of these records look-ups hold nothing from now on.
+    pub(super) fn blanked(&mut self, changes: Vec<ViewChange>) -> Vec<ViewChange> {
+        for change in changes.iter().filter(|change| change.record.is_blank()) {
+            if let Some(record) = self.records.find(&change.record.id) {
+                self.blank.entry(record.number).or_insert(Blank::Sealed);
+            }
+        }
+        changes
+    }
+}
+
+const fn gone(payload: &StoredPayload) -> Option<Gone> {
+    match payload {
+        StoredPayload::Erased | StoredPayload::ErasedBy { .. } => Some(Gone::Erased),
+        StoredPayload::Held { .. } => Some(Gone::Held),
+        StoredPayload::Present { .. }
+        | StoredPayload::Sealed { .. }
+        | StoredPayload::Withheld
+        | StoredPayload::NotHere => None,
+    }
+}
+
+impl Standing {
+    /// Seals the record if an order counts, and says why if its payload is gone.
+    pub(super) fn apply_order(&mut self, blank: Option<&Blank>, order: Option<&Order>, place: &SubjectRef) {
+        self.status = match blank {
+            Some(Blank::Gone(Gone::Erased)) => Status::Erased,
+            Some(Blank::Gone(Gone::Held)) => Status::Held,
+            Some(Blank::Sealed) => Status::Sealed,
+            None if order.is_some() => Status::Sealed,
+            None => return,
+        };
+        self.reason = match order {
+            Some(order) => {
+                let stated = order.stated.as_ref().filter(|stated| stated.subject == *place);
+                Some(StatusReason::OrderedBy {
+                    member: order.member.clone(),
+                    time_ms: order.time_ms,
+                    entry: order.entry,
+                    reason: stated.map(|stated| stated.reason.get()),
+                    basis: stated.map(|stated| stated.basis.get()),
+                })
+            }
+            // Retracted long ago, or why is not known any more.
+            None => self.reason.take().filter(|reason| matches!(reason, StatusReason::RetractedBy { .. })),
+        };
+    }
+}
