@@ -151,14 +151,8 @@ pub fn verify_consistency(
     if old == new {
         return check_root(new, (*old_root).into(), new_root);
     }
-    // Both computations start at the largest complete subtree that ends the old tree.
-    let shift = old.trailing_zeros();
-    let (seed, rest) = match proof.split_first() {
-        Some((first, rest)) if !old.is_power_of_two() => (*first, rest),
-        _ => (NodeHash::from(*old_root), proof),
-    };
-    let (inner, border) = rest.split_at((inner_levels(old - 1, new - 1) - shift) as usize);
-    let path = (old - 1) >> shift;
+    let (seed, inner, border) = parts(old, old_root, new, proof);
+    let path = (old - 1) >> old.trailing_zeros();
     let (mut old_hash, mut new_hash) = (seed, seed);
     for (level, sibling) in inner.iter().enumerate() {
         if is_right_child(path, level) {
@@ -190,13 +184,8 @@ pub fn frontier_in_proof(
     check_length(proof, expected)?;
     let mut hashes = Vec::new();
     if old > 0 {
-        let shift = old.trailing_zeros();
-        let (seed, rest) = match proof.split_first() {
-            Some((first, rest)) if !old.is_power_of_two() => (*first, rest),
-            _ => (NodeHash::from(*old_root), proof),
-        };
-        let (inner, border) = rest.split_at((inner_levels(old - 1, new - 1) - shift) as usize);
-        let path = (old - 1) >> shift;
+        let (seed, inner, border) = parts(old, old_root, new, proof);
+        let path = (old - 1) >> old.trailing_zeros();
         let left = inner.iter().enumerate().filter(|(level, _)| is_right_child(path, *level));
         hashes.push(seed);
         hashes.extend(left.map(|(_, sibling)| *sibling).chain(border.iter().copied()));
@@ -205,6 +194,22 @@ pub fn frontier_in_proof(
     let frontier = Frontier::from_parts(old, hashes)?;
     check_root(old, frontier.root().into(), old_root)?;
     Ok(frontier)
+}
+
+/// A consistency proof of the right length between two sizes above 0: the largest complete subtree that ends the old
+/// tree, at which both computations start, then the inner part and the border.
+fn parts<'a>(
+    old: u64,
+    old_root: &Root,
+    new: u64,
+    proof: &'a [NodeHash],
+) -> (NodeHash, &'a [NodeHash], &'a [NodeHash]) {
+    let (seed, rest) = match proof.split_first() {
+        Some((first, rest)) if !old.is_power_of_two() => (*first, rest),
+        _ => (NodeHash::from(*old_root), proof),
+    };
+    let (inner, border) = rest.split_at((inner_levels(old - 1, new - 1) - old.trailing_zeros()) as usize);
+    (seed, inner, border)
 }
 
 /// RFC 6962's `k`: the largest power of two below `width`, which is at least 2.
