@@ -17,7 +17,7 @@ use crate::restored::Restored;
 use crate::rosters::RosterFile;
 use crate::scrub::{ScrubAsk, Told};
 use crate::service::{BackupAsk, CosignAsk, Submission};
-use crate::storage::{LockFile, Store, StoreError};
+use crate::storage::{LockFile, Store, StoreError, hidden};
 use crate::vault::Vault;
 use hashpact_core::effect::{ForkedLog, HoldingRead, PublishedHead, Receipts, SubmitError, Timer};
 use hashpact_core::event::Submit;
@@ -25,7 +25,7 @@ use hashpact_core::health::Health;
 use hashpact_core::{Effect, Engine, Event, StopReason};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::roster::{RosterChain, SignedRoster};
-use hashpact_protocol::wire::{ConsistencyAnswer, CosignAnswer, RangeChunk, Refusal, Response, WirePayload};
+use hashpact_protocol::wire::{ConsistencyAnswer, CosignAnswer, Refusal, Response};
 use jobs::{Disk, JOBS_QUEUED_MAX, Job, StorageThread};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -351,11 +351,8 @@ impl Driver {
             }
             Effect::Reply { channel, response } => heard(self.network.reply(channel, response).await)?,
             Effect::ServeRange { channel, log, start, size, entries_max, bytes_max, shows_payloads } => {
-                self.serve(channel, move |store| {
-                    let chunk = store.range(&log, start, size, entries_max, bytes_max)?;
-                    Ok(Response::Range(if shows_payloads { chunk } else { hidden(chunk) }))
-                })
-                .await;
+                let range = move |store: &Store| store.range(&log, start, size, entries_max, bytes_max);
+                self.serve(channel, move |store| Ok(shown(range(store)?, shows_payloads))).await;
             }
             Effect::ServePayloads { channel, log, indexes, bytes_max } => {
                 self.serve(channel, move |store| {
@@ -366,6 +363,15 @@ impl Driver {
             Effect::ServeEntries { channel, ask } => {
                 self.serve(channel, move |store| store.proven_entries(&ask).map(Response::Entries)).await;
             }
+            Effect::ServeBranch { channel, ask, shows_payloads } => {
+                let other = Response::Refused(Refusal::OtherHistory);
+                let range = move |store: &Store| store.branch_range(&ask);
+                let found = move |store: &Store| {
+                    Ok(range(store)?.map_or(other, |chunk| shown(chunk, shows_payloads)))
+                };
+                self.serve(channel, found).await;
+            }
+            Effect::Branches(branches) => self.lookup.set_branches(branches),
             Effect::Healed { log, start, end, payloads_missing } => {
                 let told = Told::Healed { log, start, end, payloads_missing };
                 // A scrub that has ended needs no telling.
@@ -401,6 +407,7 @@ impl Driver {
             | Effect::Repair(_)
             | Effect::WriteAhead(_)
             | Effect::FindMissing { .. }
+            | Effect::WriteBranch(_)
             | Effect::WriteRoster(_)
             | Effect::FindSubjects { .. }
             | Effect::Erase(_) => {}
@@ -542,12 +549,9 @@ impl Driver {
     }
 }
 
-/// The leaves alone.
-fn hidden(mut chunk: RangeChunk) -> RangeChunk {
-    for entry in &mut chunk.entries {
-        entry.payload = WirePayload::NotHere;
-    }
-    chunk
+/// A range with its payloads, or the leaves alone.
+fn shown(chunk: RangeChunk, shows_payloads: bool) -> Response {
+    Response::Range(if shows_payloads { chunk } else { hidden(chunk) })
 }
 
 /// A network that has ended leaves this node deaf: stop, rather than sign on unheard.

@@ -28,7 +28,9 @@ pub use matching::{Near, NearRecord};
 pub use proof::Contradiction;
 pub use restored::LogExtent;
 
-use hashpact_core::effect::{CosignedHead, ErasureCounts, ForkedLog, IndexChange, PublishedHead, ViewChange};
+use hashpact_core::effect::{
+    CosignedHead, ErasureCounts, ForkedLog, IndexChange, LogBranches, PublishedHead, ViewChange,
+};
 use hashpact_core::health::{Completeness, Health};
 use hashpact_core::view::{Block, FoldCounts, Numbers, RecordView, Standing, StatedHolding};
 use hashpact_index::{IndexStats, MatchIndex};
@@ -75,6 +77,7 @@ struct State {
     receipts: BTreeMap<MemberId, Vec<StatedHolding>>,
     cosigned: BTreeMap<LogId, CosignedHead>,
     forked: BTreeMap<LogId, ForkedLog>,
+    branches: BTreeMap<LogId, LogBranches>,
     view_name: String,
     progress: Progress,
     erasures: ErasureCounts,
@@ -137,6 +140,7 @@ impl Lookup {
                 receipts: BTreeMap::new(),
                 cosigned: BTreeMap::new(),
                 forked: BTreeMap::new(),
+                branches: BTreeMap::new(),
                 view_name: view_name(&BTreeMap::new()),
                 progress: Progress::default(),
                 erasures: ErasureCounts::default(),
@@ -228,6 +232,17 @@ impl Lookup {
     #[must_use]
     pub fn forked(&self) -> BTreeMap<LogId, ForkedLog> {
         read(&self.state).forked.clone()
+    }
+
+    /// Remembers what is followed of a forked log, and what is kept beside it.
+    pub fn set_branches(&self, branches: LogBranches) {
+        write(&self.state).branches.insert(branches.log, branches);
+    }
+
+    /// What is followed of each forked log, and what is kept beside it.
+    #[must_use]
+    pub fn branches(&self) -> BTreeMap<LogId, LogBranches> {
+        read(&self.state).branches.clone()
     }
 
     /// The logs are replayed: answers may be complete from now on.

@@ -9,7 +9,9 @@ use crate::lookup::{Cursor, Lookup, RecordsFilter, opinions};
 use crate::metrics::Metrics;
 use crate::scrub::Shown;
 use crate::storage::{Store, StoreError};
-use hashpact_core::effect::{CosignedHead, LockState, PublishedHead, Receipts, StoredPayload, SubmitError};
+use hashpact_core::effect::{
+    BranchState, CosignedHead, LockState, LogBranches, PublishedHead, Receipts, StoredPayload, SubmitError,
+};
 use hashpact_core::event::{Ack, Draft};
 use hashpact_core::view::{RecordView, StatusReason};
 use hashpact_protocol::api;
@@ -244,6 +246,7 @@ impl Service {
     /// Evidence that authors signed two histories.
     #[must_use]
     pub fn evidence(&self) -> api::EvidenceResponse {
+        let mut branches = self.inner.lookup.branches();
         let mut evidence: Vec<api::EvidenceJson> = self
             .inner
             .lookup
@@ -255,6 +258,7 @@ impl Service {
                 roots: forked.notes.iter().map(|(_, root)| root.to_hex()).collect(),
                 diverges_at: forked.diverges_at,
                 contested_from: forked.contested_from,
+                branches: branches.remove(&forked.log).map(|held| branch_status(&held)).unwrap_or_default(),
                 evidence: String::from_utf8_lossy(&forked.evidence).into_owned(),
             })
             .collect();
@@ -495,6 +499,7 @@ impl Inner {
         let roster = self.roster();
         let heads = self.lookup.heads();
         let (cosigned, forked) = (self.lookup.cosigned(), self.lookup.forked());
+        let branches = self.lookup.branches();
         let connected: BTreeSet<&str> = health.peers.iter().map(|peer| peer.member.as_str()).collect();
         let stats = self.lookup.index_stats();
         let mut index: BTreeMap<String, u64> = BTreeMap::from([("pdq".to_owned(), stats.hamming.postings)]);
@@ -533,6 +538,8 @@ impl Inner {
                         ahead,
                         cosigned: self.cosigned(&log, cosigned.get(&log.log_id)),
                         forked: forked.contains_key(&log.log_id),
+                        diverges_at: forked.get(&log.log_id).and_then(|forked| forked.diverges_at),
+                        branches: branches.get(&log.log_id).map(branch_status).unwrap_or_default(),
                         origin: log.origin,
                         size: head.map_or(0, |head| head.size),
                         announced: head.map_or(0, |head| head.announced),
@@ -590,4 +597,17 @@ fn reason_text(reason: &StatusReason) -> String {
         StatusReason::ExpiredAt { time_ms } => format!("expired on {}", api::time::rfc3339(*time_ms)),
         other => format!("{other:?}"),
     }
+}
+
+/// What is held of both histories of a forked log.
+fn branch_status(held: &LogBranches) -> Vec<api::BranchStatus> {
+    let status = |branch: &BranchState| api::BranchStatus {
+        size: branch.size,
+        root: branch.root.to_hex(),
+        followed: branch.is_followed,
+        held: branch.held,
+        kept_from: branch.kept_from.filter(|_| !branch.is_too_long),
+        too_long: branch.is_too_long,
+    };
+    held.branches.iter().map(status).collect()
 }

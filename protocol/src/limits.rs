@@ -91,6 +91,11 @@ pub const RANGE_ENTRIES_MAX: usize = 4096;
 /// Most bytes of leaves, salts and payloads in one range chunk. A chunk always holds one entry.
 pub const RANGE_BYTES_MAX: usize = 1024 * 1024;
 
+/// Entries of a forked log's other history that a node keeps beside the one that it follows (SPEC §3.6).
+pub const BRANCH_ENTRIES_MAX: u64 = 65_536;
+/// Histories of one forked log that a node keeps so: those of one piece of evidence.
+pub const BRANCHES_PER_LOG_MAX: u8 = 2;
+
 /// Entries of one chunk of an audit bundle: a tile's worth.
 pub const BUNDLE_CHUNK_ENTRIES_MAX: usize = 256;
 /// Longest member of an audit bundle: a chunk of the largest payloads with their states.

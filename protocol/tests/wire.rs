@@ -5,6 +5,7 @@
 
 mod vector_files;
 mod vector_writer;
+mod wire_branch;
 mod wire_priority;
 mod wire_samples;
 mod wire_witness;
@@ -20,9 +21,9 @@ use hashpact_protocol::wire::bounds::{
     HEADS_PRIORITY_MAX, HELLO_ROSTERS_MAX, PAYLOADS_ASKED_MAX,
 };
 use hashpact_protocol::wire::{
-    Announce, DecodeFault, EntriesAnswer, EntriesRequest, HeadNote, Heads, Hello, PayloadsRequest,
-    RangeChunk, RangeRequest, Refusal, Request, Response, Stored, WireEntry, WireError, WirePayload,
-    decode_request, decode_response, encode_request, encode_response,
+    Announce, BranchRequest, DecodeFault, EntriesAnswer, EntriesRequest, HeadNote, Heads, Hello,
+    PayloadsRequest, RangeChunk, RangeRequest, Refusal, Request, Response, Stored, WireEntry, WireError,
+    WirePayload, decode_request, decode_response, encode_request, encode_response,
 };
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
@@ -49,11 +50,13 @@ fn all_vectors() -> Vec<Vector> {
         .into_iter()
         .chain(wire_witness::requests())
         .chain(wire_priority::requests())
+        .chain(wire_branch::requests())
         .map(|(name, reason, message)| (name, reason, encode_request(&message).unwrap(), "request"));
     let responses = accepted_responses()
         .into_iter()
         .chain(wire_witness::responses())
         .chain(wire_priority::responses())
+        .chain(wire_branch::responses())
         .map(|(name, reason, message)| (name, reason, encode_response(&message).unwrap(), "response"));
     let mut vectors: Vec<Vector> = requests.chain(responses).map(accept).collect();
     vectors.extend(
@@ -62,6 +65,7 @@ fn all_vectors() -> Vec<Vector> {
             .chain(refused_requests())
             .chain(refused_witness_requests())
             .chain(wire_priority::refused_requests())
+            .chain(wire_branch::refused_requests())
             .map(reject("request")),
     );
     let refused = refused_responses().into_iter().chain(wire_priority::refused_responses());
@@ -341,19 +345,22 @@ fn heads() -> impl Strategy<Value = Vec<HeadNote>> {
     vec((name(), some_bytes()).prop_map(|(origin, note)| HeadNote { origin, note }), 0..6)
 }
 
-fn any_request() -> impl Strategy<Value = Request> {
-    let range = (any::<[u8; 32]>(), number(), number(), 1_u32..4097, 1_u32..1_048_577).prop_map(
+fn any_range() -> impl Strategy<Value = RangeRequest> {
+    (any::<[u8; 32]>(), number(), number(), 1_u32..4097, 1_u32..1_048_577).prop_map(
         |(log, one, other, entries_max, bytes_max)| {
             let (start, size) = (one.min(other).min(u64::MAX - 1), one.max(other));
-            Request::Range(RangeRequest { log, start, size: size.max(start + 1), entries_max, bytes_max })
+            RangeRequest { log, start, size: size.max(start + 1), entries_max, bytes_max }
         },
-    );
+    )
+}
+
+fn any_request() -> impl Strategy<Value = Request> {
     prop_oneof![
         any_hello().prop_map(Request::Hello),
         Just(Request::Heads),
         (heads(), vec((name(), number()), 0..6))
             .prop_map(|(notes, priority)| Request::Announce(Announce { notes, priority })),
-        range,
+        any_range().prop_map(Request::Range),
         (any::<[u8; 32]>(), number(), any::<[u8; 32]>())
             .prop_map(|(log, size, root)| Request::Stored(Stored { log, size, root })),
         (any::<[u8; 32]>(), btree_set(number(), 1..20), 1_u32..1_048_577).prop_map(
@@ -364,6 +371,8 @@ fn any_request() -> impl Strategy<Value = Request> {
         ),
         wire_witness::any_request(),
         wire_priority::any_request(),
+        (any_range(), any::<[u8; 32]>())
+            .prop_map(|(range, root)| Request::Branch(BranchRequest { range, root })),
     ]
 }
 
@@ -386,6 +395,7 @@ fn any_response() -> impl Strategy<Value = Response> {
         Just(Refusal::Malformed),
         Just(Refusal::WrongConsortium),
         Just(Refusal::RateLimited),
+        Just(Refusal::OtherHistory),
     ];
     prop_oneof![
         wire_witness::any_response(),

@@ -15,7 +15,7 @@ fn trust(consortium: &Consortium) -> Result<String> {
     Ok(leaf_hash(&versions.first().context("a version")?.body).to_hex())
 }
 
-fn verify(consortium: &Consortium, file: &Path) -> Result<Value> {
+pub(crate) fn verify(consortium: &Consortium, file: &Path) -> Result<Value> {
     let trust = trust(consortium)?;
     let file = file.to_str().context("a path")?;
     let told = consortium.nodes[0].hashpact(&["audit", "verify", file, "--trust", &trust, "--json"])?;

@@ -5,6 +5,7 @@
 //! a member gone bad is played with the honest transport and that member's own keys (`member`).
 
 mod attacker;
+mod fork;
 mod member;
 mod poison;
 

@@ -2,7 +2,8 @@
 
 use hashpact_client::Client;
 use hashpact_protocol::api::{
-    CatchUp, ErasureStatus, HoldingStatus, LogStatus, ReceiptStatus, ScrubStatus, StatusResponse,
+    BranchStatus, CatchUp, ErasureStatus, HoldingStatus, LogStatus, ReceiptStatus, ScrubStatus,
+    StatusResponse,
 };
 
 use super::exit::Outcome;
@@ -72,6 +73,9 @@ fn show(status: &StatusResponse, output: Output) {
         })
         .collect();
     output.table(&["log", "entries", "behind", "void", "opaque", "no payload", "cosigned"], &logs);
+    for log in status.logs.iter().filter(|log| log.forked) {
+        fork(log).iter().for_each(|line| output.line(line));
+    }
     for log in status.logs.iter().filter(|log| log.ahead > 0) {
         output.line(&format!("{}: {}", printable(&log.origin), ahead(log)));
     }
@@ -187,6 +191,28 @@ fn cosigned(log: &LogStatus) -> String {
         cosigned.quorum,
         cosigned.faults_tolerated
     )
+}
+
+/// Where the two histories of a forked log part, and what this node holds of each.
+fn fork(log: &LogStatus) -> Vec<String> {
+    let parts = match log.diverges_at {
+        Some(index) => format!("they part at entry {}", grouped(index)),
+        None => "where they part is not known yet".to_owned(),
+    };
+    let head = format!("FORKED: {}: its author signed two histories; {parts}", printable(&log.origin));
+    let branch = |branch: &BranchStatus| {
+        let root = printable(branch.root.get(..12).unwrap_or(&branch.root));
+        let (size, held) = (grouped(branch.size), grouped(branch.held.min(branch.size)));
+        let kept =
+            branch.kept_from.map(|from| format!(", from {} on beside what is followed", grouped(from)));
+        let stand = match (branch.followed, branch.too_long) {
+            (_, true) => ", NOT kept: longer than what a node keeps beside".to_owned(),
+            (true, false) => format!(", followed{}", kept.unwrap_or_default()),
+            (false, false) => kept.unwrap_or_else(|| ", nothing kept of what differs".to_owned()),
+        };
+        format!("  of {size} entries, root {root}…: {held} held{stand}")
+    };
+    std::iter::once(head).chain(log.branches.iter().map(branch)).collect()
 }
 
 /// A duration in its two largest units.

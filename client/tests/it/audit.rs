@@ -86,6 +86,23 @@ fn a_forked_log_is_told_as_proven() {
 }
 
 #[test]
+fn the_other_history_of_a_forked_log_is_told_as_proven_and_a_changed_one_is_not() {
+    let mut files = Files::new(30);
+    let (evidence, branch) = files.world.branch(2, 20);
+    (files.world.evidence, files.world.branches) = (vec![evidence], vec![branch]);
+    let trust = files.world.trust().to_hex();
+    for (name, bit, expected) in [("a.tar", 0, "every entry from 20 on, 9 payloads"), ("b.tar", 1, "")] {
+        files.world.branches[0].entries[4].0[9] ^= bit;
+        files.write(name, &files.world.bundle(Scope::All, 1).bytes);
+        let told = files.hashpact(&["audit", "verify", name, "--trust", &trust]);
+        let text = String::from_utf8(told.stdout).unwrap();
+        let is_told = text.split_once("CLAIMED").is_some_and(|(proven, _)| proven.contains("is here too"));
+        assert_eq!((told.status.success(), is_told), (bit == 0, bit == 0), "{text}");
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+#[test]
 fn one_flipped_byte_of_a_file_is_found_and_located() {
     let files = Files::new(300);
     for (name, bytes) in

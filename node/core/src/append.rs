@@ -189,6 +189,11 @@ impl OwnLog {
         self.key.public()
     }
 
+    /// The tree of what is signed.
+    pub(crate) fn frontier(&self) -> &Frontier {
+        &self.frontier
+    }
+
     /// Signed, locked and published size.
     #[must_use]
     pub fn size(&self) -> u64 {

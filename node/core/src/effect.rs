@@ -3,18 +3,20 @@
 //! Order is meaning: *persist, then publish*. An effect that must be durable before another may be
 //! seen stands before it and is answered by an event; the engine emits the second only then.
 
+mod branch;
 mod erasure;
-mod submit;
+mod refusal;
 
+pub use branch::{BranchBatch, BranchState, HeldBranch, LogBranches};
 pub use erasure::{EntryRef, EraseBatch, EraseStep, ErasureCounts, FoundSubject, PayloadState};
-pub use submit::SubmitError;
+pub use refusal::SubmitError;
 
 use crate::event::{Ack, Channel, Peer};
 use crate::health::Health;
 use crate::view::{FoldCounts, KnownRecord, Stated, StatedHolding};
 use hashpact_protocol::digest::{LeafHash, LogId, NodeHash, RecordId, Root};
 use hashpact_protocol::roster::{MemberId, RosterChain, SignedRoster};
-use hashpact_protocol::wire::{CosignAnswer, EntriesRequest, Request, Response};
+use hashpact_protocol::wire::{BranchRequest, CosignAnswer, EntriesRequest, Request, Response};
 use std::collections::BTreeMap;
 
 /// Names one request of ours to a peer.
@@ -90,6 +92,20 @@ pub enum Effect {
         /// What is asked for.
         ask: EntriesRequest,
     },
+    /// Answer an inbound request for one history of a log from the database: from the tree that is followed, or
+    /// one that is kept beside it, whichever has that root at that size; else it is refused as another history.
+    ServeBranch {
+        /// The request's channel.
+        channel: Channel,
+        /// What is asked for.
+        ask: BranchRequest,
+        /// Whether payloads are shown; else each is *not here*.
+        shows_payloads: bool,
+    },
+    /// Keep these entries of a forked log's other history with a sync, then report `Event::Written`.
+    WriteBranch(BranchBatch),
+    /// What is followed of a forked log, and what is kept beside it, changed.
+    Branches(LogBranches),
     /// Store these entries ahead of their log's end with a sync, then report `Event::Written`. One that the
     /// log has reached meanwhile stays as it is.
     WriteAhead(AheadBatch),
@@ -272,6 +288,8 @@ pub struct HeldFacts {
     pub quorum_heads: BTreeMap<LogId, SizedNote>,
     /// Evidence of equivocation.
     pub evidence: BTreeMap<LogId, Vec<u8>>,
+    /// Histories of forked logs that are kept beside the one that is followed, by log and number.
+    pub branches: BTreeMap<(LogId, u8), HeldBranch>,
     /// When erasures and retractions were first seen here.
     pub seen: BTreeMap<EntryRef, u64>,
     /// Entries whose payload is sealed or gone.

@@ -4,6 +4,7 @@
 //! one is here: clearing the own log to append, answering what peers ask, and the health that
 //! look-ups report.
 
+mod branches;
 mod cosign;
 mod damage;
 mod erasing;
@@ -16,6 +17,7 @@ mod roster;
 
 use crate::admit::Peers;
 use crate::append::OwnLog;
+use crate::branches::Branches;
 use crate::cosigning::{Collector, count};
 use crate::effect::{
     CosignedHead, Effect, HeldFacts, HeldPriority, Receipts, RequestId, SizedNote, StoredEntry,
@@ -145,6 +147,7 @@ pub struct Engine {
     /// The largest cosigned heads, by log.
     cosigned: BTreeMap<LogId, CosignedHead>,
     forks: Forks,
+    branches: Branches,
     recent: Recent,
     adopting: Option<Adopting>,
     cosigner_key: PublicKey,
@@ -182,6 +185,8 @@ enum ReadFor {
     Head { log: LogId, head: SignedCheckpoint, against: SizedNote },
     /// The search for where two histories part.
     Search { log: LogId },
+    /// Where the followed tree leaves the histories of the evidence.
+    Branch { log: LogId },
 }
 
 /// Why a member's own log is blocked for good: somebody else signs with its key.
@@ -249,6 +254,7 @@ impl Engine {
             collector,
             cosigned: BTreeMap::new(),
             forks: Forks::default(),
+            branches: Branches::default(),
             recent,
             adopting: None,
             cosigner_key,
@@ -272,6 +278,9 @@ impl Engine {
         engine.load_quorum_heads(facts.quorum_heads, now_ms);
         for (log, evidence) in &facts.evidence {
             engine.load_evidence(*log, evidence);
+        }
+        for ((log, number), held) in facts.branches {
+            engine.load_branch(log, number, held);
         }
         engine.load_erasures(&facts.erased, now_ms);
         engine.report_health(now_ms);
@@ -307,6 +316,7 @@ impl Engine {
                 self.peers.disconnected(&peer);
                 self.collector.lost(&peer, now_ms);
                 self.forks.lost(&peer);
+                self.branches.lost(&peer);
                 for log in self.logs.values_mut() {
                     log.lost(&peer, now_ms, &mut self.out);
                 }
@@ -388,6 +398,7 @@ impl Engine {
                 }
                 self.collect(now_ms);
                 self.spread_evidence();
+                self.keep_branches(now_ms);
                 self.heal(now_ms);
                 self.look_for_receipt(now_ms);
                 self.spread_roster(now_ms);
@@ -433,6 +444,9 @@ impl Engine {
             if self.forks.written(write) {
                 self.spread_evidence();
             }
+            return Ok(());
+        }
+        if self.branch_written(write, now_ms) {
             return Ok(());
         }
         let Some(log) = self.logs.values_mut().find(|log| log.is_writing(write)) else {

@@ -49,6 +49,7 @@ pub use barred::Barred;
 pub(crate) use barred::named_author;
 pub(crate) use heal::Healing;
 pub use judge::{ChunkError, Fault, HeadError, Heard};
+pub(crate) use judge::{accept_entry, check_place, lead_on};
 pub use start::{Closure, FollowedStart};
 
 /// One log of another member.
@@ -185,6 +186,11 @@ impl FollowedLog {
     #[must_use]
     pub fn root(&self) -> Root {
         self.frontier.root()
+    }
+
+    /// The tree of what is held.
+    pub(crate) fn frontier(&self) -> &Frontier {
+        &self.frontier
     }
 
     /// The largest note held completely.

@@ -16,6 +16,7 @@
 
 pub mod admit;
 pub mod append;
+mod branches;
 mod cosigning;
 pub mod effect;
 pub mod engine;

@@ -105,6 +105,12 @@ pub const COSIGN_RETRY_MS: u64 = 1_000;
 pub const COSIGN_AHEAD_MAX_S: u64 = 5 * 60;
 /// How soon a lacking witness is told to be asked again, in seconds.
 pub const COSIGN_NOT_YET_S: u32 = 2;
+/// First rest after all peers were asked for another history of a forked log, in milliseconds; doubles while nothing comes.
+pub const BRANCH_REST_FIRST_MS: u64 = 2_000;
+/// Longest such rest, in milliseconds.
+pub const BRANCH_REST_MAX_MS: u64 = 30_000;
+/// Bytes of payloads that are kept of one such history; what comes beyond is kept as leaves alone.
+pub const BRANCH_PAYLOAD_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Questions about two heads under way; beyond it a suspicion waits for the next head.
 pub const SUSPICIONS_MAX: usize = 64;
 /// Other offers that one chunk that does not fit is compared with.
@@ -116,5 +122,6 @@ const _: () = assert!(QUEUED_ENTRIES_MAX >= BATCH_ENTRIES_MAX, "a batch must fit
 const _: () = assert!(ROSTER_BODY_MAX_BYTES + NOTE_MAX_BYTES <= HELLO_ROSTERS_BYTES_MAX);
 const _: () = assert!(HELLO_ROSTERS_BYTES_MAX + NODE_CARD_MAX_BYTES + 8_192 <= WIRE_REQUEST_MAX_BYTES);
 const _: () = assert!(RETRY_FIRST_MS <= RETRY_MAX_MS, "back-off grows");
+const _: () = assert!(BRANCH_REST_FIRST_MS <= BRANCH_REST_MAX_MS, "rests grow");
 const _: () = assert!(MISSING_REST_FIRST_MS <= MISSING_REST_MAX_MS, "rests grow");
 const _: () = assert!(FETCHES_PER_PEER_MAX <= FETCHES_PER_LOG_MAX && FETCHES_PER_LOG_MAX <= FETCHES_MAX);

@@ -258,7 +258,8 @@ fn a_crowded_batch_answers_like_single_queries() {
     let mut dice = Dice(0xc0de);
     let centre = dice.value();
     let mut mixed = |count: u16, near: u16| -> Vec<[u8; 32]> {
-        let value = |n: u16| if n % near == 0 { dice.near(&centre, n / near % 40) } else { dice.value() };
+        let value =
+            |n: u16| if n.is_multiple_of(near) { dice.near(&centre, n / near % 40) } else { dice.value() };
         (0..count).map(value).collect()
     };
     let (stored, queries) = (mixed(1200, 2), mixed(9000, 8));

@@ -106,6 +106,12 @@ fn print(report: &FsckReport) {
             log.origin, log.entries, log.payloads_present, log.tiles
         );
     }
+    for branch in &report.branches {
+        println!(
+            "{}: another history of {} entries, kept from {} to {}",
+            branch.origin, branch.size, branch.start, branch.end
+        );
+    }
     for problem in &report.problems {
         println!("{}: {problem}", if problem.is_fault() { "FAULT" } else { "notice" });
     }
@@ -130,9 +136,19 @@ fn to_json(report: &FsckReport, snapshot: &Snapshot) -> serde_json::Value {
             })
         })
         .collect();
+    let branches: Vec<serde_json::Value> = report
+        .branches
+        .iter()
+        .map(|branch| {
+            serde_json::json!({
+                "origin": branch.origin, "size": branch.size, "start": branch.start, "end": branch.end,
+            })
+        })
+        .collect();
     let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
     serde_json::json!({
         "clean": report.is_clean(), "faults": report.faults, "notices": report.notices, "ahead": report.ahead, "logs": logs, "problems": problems,
+        "branches": branches,
         "snapshot": snapshot.to_json(),
     })
 }

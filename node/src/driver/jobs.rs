@@ -8,7 +8,8 @@ use crate::rosters::RosterFile;
 use crate::storage::{LockFile, Store};
 use crate::vault::Vault;
 use hashpact_core::effect::{
-    AheadBatch, EraseBatch, FactWrite, LockState, PayloadBatch, RepairBatch, RosterWrite, WriteBatch, WriteId,
+    AheadBatch, BranchBatch, EraseBatch, FactWrite, LockState, PayloadBatch, RepairBatch, RosterWrite,
+    WriteBatch, WriteId,
 };
 use hashpact_core::{Effect, Event, StopReason};
 use hashpact_protocol::digest::{LeafHash, LogId, NodeHash};
@@ -43,6 +44,7 @@ pub(super) enum Job {
         count_max: usize,
     },
     Roster(RosterWrite),
+    Branch(BranchBatch),
 }
 
 impl Job {
@@ -57,6 +59,7 @@ impl Job {
             Effect::WriteAhead(batch) => Self::Ahead(batch),
             Effect::FindMissing { log, after, count_max } => Self::Missing { log, after, count_max },
             Effect::WriteRoster(write) => Self::Roster(write),
+            Effect::WriteBranch(batch) => Self::Branch(batch),
             Effect::FindSubjects { ids } => Self::Subjects(ids),
             Effect::Erase(batch) => Self::Erase(batch),
             other => return Err(Box::new(other)),
@@ -181,6 +184,9 @@ fn perform_job(disk: &Disk, lock: &mut LockFile, job: Job) -> Option<Event> {
         }
         Job::Ahead(batch) => {
             (batch.id, store.write_ahead(&batch).map(|()| Some(written(batch.id, Vec::new()))))
+        }
+        Job::Branch(batch) => {
+            (batch.id, store.write_branch(&batch).map(|()| Some(written(batch.id, Vec::new()))))
         }
         Job::Roster(write) => {
             let done = rosters.add(&write.versions).map(|()| written(write.id, Vec::new()));

@@ -8,6 +8,7 @@
 //! the bundle written again from its start and gets what comes behind the place where it stopped, if the bundle still
 //! begins with what was sent: notes, payloads and erasures that came meanwhile change its annex.
 
+mod branches;
 mod heads;
 mod sink;
 
@@ -142,6 +143,7 @@ impl<'a> Export<'a> {
         for (number, (_, evidence)) in evidence.enumerate() {
             writer.evidence(number, evidence)?;
         }
+        self.branches(&mut writer)?;
         for (log, spans) in self.manifest.logs.iter().zip(&spans) {
             match spans {
                 Spans::Whole => self.payloads(&mut writer, log, 0, log.size)?,

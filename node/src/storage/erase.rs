@@ -46,11 +46,13 @@ const RANGE_GAP: u64 = 4_096;
 const FILES_WAIT: Duration = Duration::from_secs(20);
 
 impl Store {
-    /// Where entries with these leaf hashes stand, with what stands beside them.
+    /// Where entries with these leaf hashes stand, with what stands beside them. An order is about them: what is kept
+    /// of them in another history of a forked log is destroyed at once.
     ///
     /// # Errors
     /// A row that does not decode or is missing, or RocksDB's own.
     pub fn find_subjects(&self, ids: &[LeafHash]) -> Result<Vec<FoundSubject>, StoreError> {
+        self.destroy_in_branches(ids)?;
         let mut found = Vec::new();
         for id in ids {
             for at in self.places_of(id)? {
@@ -229,6 +231,22 @@ impl Store {
         }
         self.commit(&mut writer, rows)?;
         Ok(true)
+    }
+
+    /// Flushes everything and compacts whole column families down to the last level, so that no file holds a value
+    /// that was replaced.
+    pub(super) fn squeeze(&self, small: &[&str]) -> Result<(), StoreError> {
+        let families: Vec<_> = super::FAMILIES.iter().map(|(name, _)| self.family(name)).collect();
+        let mut flush = rocksdb::FlushOptions::default();
+        flush.set_wait(true);
+        self.db.flush_cfs_opt(&families, &flush)?;
+        let mut compact = CompactOptions::default();
+        compact.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        compact.set_exclusive_manual_compaction(false);
+        for family in small {
+            self.db.compact_range_cf_opt(self.family(family), None::<&[u8]>, None::<&[u8]>, &compact);
+        }
+        Ok(())
     }
 
     /// Deletes what idempotency keys led to, for submissions with one of these entries: a retry after days

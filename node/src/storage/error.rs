@@ -183,6 +183,16 @@ pub enum StoreError {
         /// Generation given.
         given: u64,
     },
+    /// A part of a history that is kept beside the followed one does not fit what is kept of it.
+    #[error("part of the kept history {number} of log {log}: {detail}")]
+    Branch {
+        /// The log.
+        log: LogId,
+        /// Which of its kept histories.
+        number: u8,
+        /// What does not fit.
+        detail: String,
+    },
     /// A proof of a kind that this program does not know how to read failed.
     #[error("a proof of log {0} could not be read from its tiles")]
     Proof(LogId),

@@ -92,6 +92,7 @@ impl Store {
             facts.evidence.insert(log, check_evidence(value)?.to_vec());
             Ok(())
         })?;
+        facts.branches = self.branches()?;
         self.seen(|entry, at_ms| {
             facts.seen.insert(entry, at_ms);
         })?;

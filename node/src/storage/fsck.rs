@@ -3,8 +3,9 @@
 //! Every leaf is hashed again; tiles, frontier and root are recomputed from the leaves and compared;
 //! notes are verified under the roster's keys and their roots compared with the recomputed ones;
 //! payloads are held against their commitments, the place index against the leaves, the list of missing payloads
-//! against their rows, the list of entries that overtake a backlog against the leaves, idempotency entries and the lock file against the heads, what was cosigned against the
-//! recomputed roots; evidence is verified, cards are decoded. A block that RocksDB cannot read is a fault like any
+//! against their rows, the list of entries that overtake a backlog against the leaves, idempotency entries and the lock
+//! file against the heads, what was cosigned against the recomputed roots; evidence is verified, and so are the other histories
+//! that are kept of forked logs; cards are decoded. A block that RocksDB cannot read is a fault like any
 //! other, named with the place where reading ended. What fsck deliberately does not do: repair, or decide
 //! what counts (the engine folds entries anew at every start).
 //!
@@ -13,6 +14,7 @@
 //! should run while the node is stopped. Somebody who can write the database can satisfy every check
 //! but the signatures and the lock: those are what ties the bytes to something outside.
 
+mod branches;
 mod log;
 mod priority;
 mod problem;
@@ -64,11 +66,26 @@ pub struct LogReport {
     pub tiles: u64,
 }
 
+/// What was found about a history that is kept beside the followed one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BranchReport {
+    /// Origin of its log.
+    pub origin: String,
+    /// Size of its checkpoint.
+    pub size: u64,
+    /// Leaf index from which on it is kept.
+    pub start: u64,
+    /// Where what is kept ends.
+    pub end: u64,
+}
+
 /// The result of a check.
 #[derive(Debug, Default)]
 pub struct FsckReport {
     /// One report per log, in the order of their ids.
     pub logs: Vec<LogReport>,
+    /// Histories of forked logs that are kept beside the followed ones.
+    pub branches: Vec<BranchReport>,
     /// Occurrences in the place index.
     pub places: u64,
     /// Idempotency entries.
@@ -142,6 +159,7 @@ pub fn fsck_with_keys(
         report.logs.push(log);
     }
     tables::check(store, &heads, &facts, keys, &mut report)?;
+    branches::check(store, &heads, &facts, keys, &mut report)?;
     Ok(report)
 }
 

@@ -22,6 +22,7 @@
 //! | `heads`, `tiles`, `places` | | a node that stops or serves proofs that fail | a rebuild |
 //! | `notes`, `cards` | | older signed facts | asking peers again |
 //! | `cosigned`, `quorum`, `evidence` | log | hides evidence; see `facts` | the right to cosign; asking peers again |
+//! | `branches`, `branch_leaves`, `branch_payloads` | log, number | nothing: roots break | peers' copies |
 //! | `erased`, `purging` | log, index | bytes that are not destroyed | the same, until a rebuild |
 //! | `seen` | log, index | bytes destroyed too early or too late | waits that start anew |
 //! | `idempotency` | caller's key | a wrong receipt, visible as such | duplicate records on retry |
@@ -30,6 +31,7 @@
 //! Together with the lock file an attacker can put back a consistent older state; only the other
 //! members can tell (they hold a larger checkpoint of this node).
 
+mod branches;
 mod cards;
 mod checkpoint;
 mod codec;
@@ -68,6 +70,7 @@ pub use heads::{ORIGIN_MAX_BYTES, StoredHead};
 pub use lock::{LOCK_FILE_BYTES, LockError, LockFile};
 pub use meta::{Identity, SCHEMA_VERSION};
 pub use payloads::PayloadRef;
+pub use read::hidden;
 pub use wal::TornTail;
 
 use hashpact_core::effect::PublishedHead;
@@ -83,7 +86,7 @@ use std::sync::{Mutex, RwLock};
 const MARKER: &str = "CURRENT";
 
 /// Every column family of the schema; `default` is RocksDB's own and stays empty.
-const FAMILIES: [(&str, Shape); 18] = [
+const FAMILIES: [(&str, Shape); 21] = [
     ("default", Shape::Small),
     (meta::FAMILY, meta::SHAPE),
     (heads::FAMILY, heads::SHAPE),
@@ -99,17 +102,23 @@ const FAMILIES: [(&str, Shape); 18] = [
     (facts::COSIGNED, facts::SHAPE),
     (facts::QUORUM, facts::SHAPE),
     (facts::EVIDENCE, facts::SHAPE),
+    (branches::HEADS, branches::HEADS_SHAPE),
+    (branches::LEAVES, branches::ENTRIES_SHAPE),
+    (branches::PAYLOADS, branches::ENTRIES_SHAPE),
     (erase::ERASED, erase::SHAPE),
     (erase::PURGING, erase::SHAPE),
     (erase::SEEN, erase::SHAPE),
 ];
 
 /// Families that came later: a database without them is opened, and has them from then on.
-const ADDED: [&str; 7] = [
+const ADDED: [&str; 10] = [
     facts::COSIGNED,
     facts::QUORUM,
     facts::EVIDENCE,
     priority::FAMILY,
+    branches::HEADS,
+    branches::LEAVES,
+    branches::PAYLOADS,
     erase::ERASED,
     erase::PURGING,
     erase::SEEN,

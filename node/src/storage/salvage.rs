@@ -4,7 +4,7 @@
 //! every later compaction. The damaged database is opened without changing it. Every log is read from its start
 //! and written anew, tiles, places and head with it, up to the first leaf that is missing, unreadable or not what its
 //! hash tile says; what follows is at the other members, and a start fetches it like anything that is lacking. A payload
-//! that cannot be read becomes *not here* and is asked for.
+//! that cannot be read becomes *not here* and is asked for. Other histories of forked logs are not copied: they are fetched again.
 //!
 //! Two things have no copy elsewhere, and nothing is salvaged without them: the own log, and what this node cosigned.
 

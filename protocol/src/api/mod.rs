@@ -38,9 +38,9 @@ pub use matching::{
     QuerySignal,
 };
 pub use node::{
-    BackupResponse, CatchUp, CosignedStatus, ErasureStatus, ErrorBody, ErrorDetail, EvidenceJson,
-    EvidenceResponse, HoldingStatus, LogJson, LogStatus, LogsResponse, MemberJson, MembersResponse,
-    PeerStatus, ReadyResponse, ReceiptStatus, ScrubPlace, ScrubStatus, StatusResponse,
+    BackupResponse, BranchStatus, CatchUp, CosignedStatus, ErasureStatus, ErrorBody, ErrorDetail,
+    EvidenceJson, EvidenceResponse, HoldingStatus, LogJson, LogStatus, LogsResponse, MemberJson,
+    MembersResponse, PeerStatus, ReadyResponse, ReceiptStatus, ScrubPlace, ScrubStatus, StatusResponse,
 };
 pub use records::{
     ContributeQuery, ContributeRequest, NewRecord, NewSignal, Receipt, Receipts, RecordJson, RecordsPage,

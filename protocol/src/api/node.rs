@@ -237,6 +237,32 @@ pub struct LogStatus {
     /// Whether its author signed two histories: nothing more is taken from it until the roster settles it.
     #[serde(default)]
     pub forked: bool,
+    /// Leaf index of the first entry in which the two histories differ, if that is proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diverges_at: Option<u64>,
+    /// Of a forked log: what this node holds of both histories, once it is known where they part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub branches: Vec<BranchStatus>,
+}
+
+/// What this node holds of one of two histories of a forked log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BranchStatus {
+    /// Size of its signed checkpoint.
+    pub size: u64,
+    /// Root of that checkpoint, 64 hex digits.
+    pub root: String,
+    /// Whether this node follows it. A node that was stopped before the two part follows neither.
+    pub followed: bool,
+    /// Entries held below its size: of what is followed, then of what is kept beside that.
+    pub held: u64,
+    /// Leaf index from which on it is kept beside what is followed; absent if nothing of it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_from: Option<u64>,
+    /// Whether it is not kept because it is longer than any node keeps (65,536 entries).
+    #[serde(default)]
+    pub too_long: bool,
 }
 
 /// Which payloads a member states that it holds.
@@ -319,6 +345,9 @@ pub struct EvidenceJson {
     /// Records from this leaf index on are contested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contested_from: Option<u64>,
+    /// What this node holds of both histories, in the order of the checkpoints, once it is known where they part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub branches: Vec<BranchStatus>,
     /// The evidence, in text that starts with `hashpact/evidence/v1`.
     pub evidence: String,
 }

@@ -3,7 +3,7 @@
 use super::manifest::{BundleLog, Manifest};
 use super::problem::Problem;
 use super::statement::Statement;
-use crate::digest::{LogId, RecordId};
+use crate::digest::{LogId, RecordId, Root};
 use crate::leaf::EntryLeaf;
 use crate::record::Payload;
 use crate::roster::{MemberId, Roster};
@@ -68,8 +68,25 @@ pub struct Fork {
     pub origin: String,
     /// Sizes of the two checkpoints that contradict each other.
     pub sizes: (u64, u64),
+    /// Roots of the two checkpoints.
+    pub roots: (Root, Root),
     /// Leaf index of the first entry in which the histories differ, if that is proven too.
     pub diverges_at: Option<u64>,
+    /// Histories that are in the annex beside the one in the core, each whole and shown to be the one signed.
+    pub kept: Vec<KeptBranch>,
+}
+
+/// A history of a forked log in the annex: every entry that it has from `start` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptBranch {
+    /// Size of its checkpoint, which is one of the evidence.
+    pub size: u64,
+    /// Its root.
+    pub root: Root,
+    /// Leaf index of the first entry that is there.
+    pub start: u64,
+    /// Payloads that are there and are what their leaves commit to.
+    pub payloads: u64,
 }
 
 /// What vouches for the head of a log.

@@ -15,6 +15,7 @@
 
 pub mod archive;
 mod block;
+mod branch;
 mod chunk;
 mod derived;
 mod findings;
@@ -27,11 +28,12 @@ mod verify;
 mod writer;
 
 pub use block::{BLOCK_FRAME_MAX_BYTES, BLOCK_HEADER_BYTES, BlockError, BlockHeader, Section};
+pub use branch::spans as branch_spans;
 pub use chunk::{RunError, Span};
 pub use derived::policy;
 pub use findings::{
-    Cosigned, Entry, EntryPayload, Findings, Fork, HeadProof, LogFindings, PROBLEMS_KEPT_MAX, PayloadCounts,
-    Visitor,
+    Cosigned, Entry, EntryPayload, Findings, Fork, HeadProof, KeptBranch, LogFindings, PROBLEMS_KEPT_MAX,
+    PayloadCounts, Visitor,
 };
 pub use manifest::{BundleLog, Manifest, ManifestError};
 pub use payload::{BundlePayload, PayloadsError};

@@ -41,6 +41,9 @@ pub enum Rule {
     /// Evidence names a log that the roster does not list.
     #[error("evidence of a log that the roster does not list")]
     EvidenceLog,
+    /// A history of a forked log in the annex.
+    #[error("this history of a forked log {0}")]
+    Branch(&'static str),
     /// The archive ends too early.
     #[error("the archive ends where {expected} must stand")]
     Ends {

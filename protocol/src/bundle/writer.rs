@@ -3,6 +3,7 @@
 
 use super::archive::{END_BYTES, header, padding};
 use super::block::Section;
+use super::branch::place;
 use super::chunk::{Span, TileSequence, encode_run, entries_name, tile_name};
 use super::derived::derived_members;
 use super::manifest::{BundleLog, Manifest};
@@ -11,7 +12,7 @@ use super::statement::Statement;
 use crate::digest::{NodeHash, hex_encode, leaf_hash, sha256};
 use crate::keys::SecretKey;
 use crate::limits::BUNDLE_DIGESTS_PER_LIST_MAX;
-use crate::merkle::{HashReader, encode_bundle, encode_tile};
+use crate::merkle::{Frontier, HashReader, encode_bundle, encode_tile};
 use crate::roster::{MemberId, RosterChain};
 use sha2::{Digest as _, Sha256};
 
@@ -153,6 +154,44 @@ impl<S: Sink> BundleWriter<S> {
     /// The sink failed.
     pub fn evidence(&mut self, number: usize, evidence: &[u8]) -> Result<(), WriteError<S::Error>> {
         self.note(&format!("annex/evidence/{number:06}"), evidence)
+    }
+
+    /// Starts history number `number` of a forked log that has evidence here: its checkpoint, and the frontier of
+    /// the entries before its own, which follow in the chunks of [`super::branch_spans`].
+    ///
+    /// # Errors
+    /// The sink failed.
+    pub fn branch(
+        &mut self,
+        number: usize,
+        note: &[u8],
+        before: &Frontier,
+    ) -> Result<(), WriteError<S::Error>> {
+        let place = place(number);
+        self.note(&format!("{place}/checkpoint"), note)?;
+        self.note(&format!("{place}/before-{}", before.size()), &encode_tile(before.hashes()))
+    }
+
+    /// Writes a chunk of a history's own entries with their payloads and markers.
+    ///
+    /// # Errors
+    /// The sink failed, or a leaf is longer than any entry.
+    pub fn branch_entries(
+        &mut self,
+        number: usize,
+        start: u64,
+        leaves: &[Vec<u8>],
+        payloads: &[BundlePayload<'_>],
+    ) -> Result<(), WriteError<S::Error>> {
+        let wrong = || WriteError::Root { log: place(number) };
+        let entries = encode_bundle(leaves.iter().map(Vec::as_slice)).map_err(|_| wrong())?;
+        let part = format!("{start}-{}", leaves.len());
+        self.note(&format!("{}/entries/{part}", place(number)), &entries)?;
+        let name = format!("{}/payloads/{part}", place(number));
+        let (content, states) = encode_payloads(payloads);
+        self.put(Section::Annex, &name, &content)?;
+        self.digest(&name, content.get(..states).unwrap_or_default());
+        Ok(())
     }
 
     /// Writes payloads and markers of a chunk that the core has, in the core's order.

@@ -40,8 +40,8 @@ use crate::digest::{NodeHash, Root};
 pub use cover::{read_cover, read_frontier, read_root, right_cover};
 pub use frontier::Frontier;
 pub use proofs::{
-    consistency_proof, consistency_proof_length, inclusion_proof, inclusion_proof_length, verify_consistency,
-    verify_inclusion,
+    consistency_proof, consistency_proof_length, frontier_in_proof, inclusion_proof, inclusion_proof_length,
+    verify_consistency, verify_inclusion,
 };
 pub use tile_store::{TileHashes, TileReadError, TileWriter};
 pub use tiles::{

@@ -7,7 +7,7 @@
 //! right edge where every sibling is on the left.
 
 use super::cover::read_range_root;
-use super::{HashReader, MerkleError, ProofReadError};
+use super::{Frontier, HashReader, MerkleError, ProofReadError};
 use crate::digest::{LeafHash, NodeHash, Root, empty_root, node_hash};
 
 /// Builds the proof that leaf `index` is in the tree of the first `size` leaves.
@@ -151,14 +151,8 @@ pub fn verify_consistency(
     if old == new {
         return check_root(new, (*old_root).into(), new_root);
     }
-    // Both computations start at the largest complete subtree that ends the old tree.
-    let shift = old.trailing_zeros();
-    let (seed, rest) = match proof.split_first() {
-        Some((first, rest)) if !old.is_power_of_two() => (*first, rest),
-        _ => (NodeHash::from(*old_root), proof),
-    };
-    let (inner, border) = rest.split_at((inner_levels(old - 1, new - 1) - shift) as usize);
-    let path = (old - 1) >> shift;
+    let (seed, inner, border) = parts(old, old_root, new, proof);
+    let path = (old - 1) >> old.trailing_zeros();
     let (mut old_hash, mut new_hash) = (seed, seed);
     for (level, sibling) in inner.iter().enumerate() {
         if is_right_child(path, level) {
@@ -170,6 +164,52 @@ pub fn verify_consistency(
     }
     check_root(old, fold_border(old_hash, border), old_root)?;
     check_root(new, fold_border(new_hash, border), new_root)
+}
+
+/// The frontier of the tree of the first `old` leaves, which a consistency proof from there to a larger size holds:
+/// its left siblings and its seed. It is authenticated by the old root alone.
+///
+/// # Errors
+/// [`MerkleError::SizeBelowPrefix`] unless `old` is below `new`, [`MerkleError::ProofLength`],
+/// [`MerkleError::RootMismatch`].
+pub fn frontier_in_proof(
+    old: u64,
+    old_root: &Root,
+    new: u64,
+    proof: &[NodeHash],
+) -> Result<Frontier, MerkleError> {
+    let expected = consistency_proof_length(old, new)
+        .filter(|_| old < new)
+        .ok_or(MerkleError::SizeBelowPrefix { size: new, prefix: old })?;
+    check_length(proof, expected)?;
+    let mut hashes = Vec::new();
+    if old > 0 {
+        let (seed, inner, border) = parts(old, old_root, new, proof);
+        let path = (old - 1) >> old.trailing_zeros();
+        let left = inner.iter().enumerate().filter(|(level, _)| is_right_child(path, *level));
+        hashes.push(seed);
+        hashes.extend(left.map(|(_, sibling)| *sibling).chain(border.iter().copied()));
+        hashes.reverse();
+    }
+    let frontier = Frontier::from_parts(old, hashes)?;
+    check_root(old, frontier.root().into(), old_root)?;
+    Ok(frontier)
+}
+
+/// A consistency proof of the right length between two sizes above 0: the largest complete subtree that ends the old
+/// tree, at which both computations start, then the inner part and the border.
+fn parts<'a>(
+    old: u64,
+    old_root: &Root,
+    new: u64,
+    proof: &'a [NodeHash],
+) -> (NodeHash, &'a [NodeHash], &'a [NodeHash]) {
+    let (seed, rest) = match proof.split_first() {
+        Some((first, rest)) if !old.is_power_of_two() => (*first, rest),
+        _ => (NodeHash::from(*old_root), proof),
+    };
+    let (inner, border) = rest.split_at((inner_levels(old - 1, new - 1) - old.trailing_zeros()) as usize);
+    (seed, inner, border)
 }
 
 /// RFC 6962's `k`: the largest power of two below `width`, which is at least 2.

@@ -183,6 +183,7 @@ pub(super) fn check_request(request: &Request) -> Result<(), WireError> {
         Request::Consistency(_) => Ok(()),
         Request::Evidence(evidence) => within(Bounded::EvidenceBytes, evidence.len(), EVIDENCE_MAX_BYTES),
         Request::Entries(entries) => check_entries_request(entries),
+        Request::Branch(branch) => check_range(&branch.range),
     }
 }
 

@@ -30,6 +30,8 @@ pub enum Request {
     Evidence(Vec<u8>),
     /// Asks for single entries ahead of what the caller holds, each with its proof.
     Entries(EntriesRequest),
+    /// Asks for a run of entries of one of the histories of a forked log.
+    Branch(BranchRequest),
 }
 
 /// What the other answers.
@@ -109,6 +111,16 @@ pub struct RangeRequest {
     /// Most bytes of leaves, salts and payloads to send, 1 to `RANGE_BYTES_MAX`; one entry is sent
     /// even if it alone is larger, so that every answer makes progress.
     pub bytes_max: u32,
+}
+
+/// Asks for entries as a range request does, of the one tree with this root: of a forked log there are others of
+/// the same size.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct BranchRequest {
+    /// Which entries.
+    pub range: RangeRequest,
+    /// Root of the tree of `size` leaves.
+    pub root: [u8; 32],
 }
 
 /// Asks for the payloads of single entries, by leaf index.
@@ -286,4 +298,6 @@ pub enum Refusal {
     WrongConsortium,
     /// The caller exceeded its budget; ask again later.
     RateLimited,
+    /// The answering side holds no tree of that size with that root.
+    OtherHistory,
 }

@@ -24,9 +24,9 @@ mod message;
 
 pub use codec::{DecodeFault, WireError, decode_request, decode_response, encode_request, encode_response};
 pub use message::{
-    Announce, ConsistencyAnswer, ConsistencyRequest, CosignAnswer, EntriesAnswer, EntriesRequest, HeadNote,
-    Heads, Hello, PayloadsRequest, ProvenEntry, RangeChunk, RangeRequest, Refusal, Request, Response, Stored,
-    WireEntry, WirePayload,
+    Announce, BranchRequest, ConsistencyAnswer, ConsistencyRequest, CosignAnswer, EntriesAnswer,
+    EntriesRequest, HeadNote, Heads, Hello, PayloadsRequest, ProvenEntry, RangeChunk, RangeRequest, Refusal,
+    Request, Response, Stored, WireEntry, WirePayload,
 };
 
 /// The libp2p protocol name; its last part is the version of every message in this module.

@@ -11,7 +11,7 @@ use hashpact_protocol::bundle::{
 use hashpact_protocol::digest::{Root, hex_encode, sha256};
 use std::convert::Infallible;
 use std::ops::Range;
-use world::{Archive, START_S, World, member_id};
+use world::{Archive, Branch, START_S, World, member_id};
 
 /// Members of a part of an archive in memory.
 struct Slice<'a> {
@@ -197,6 +197,65 @@ fn evidence_is_verified_with_the_logs_key() {
 }
 
 #[test]
+fn another_history_is_verified_against_the_evidence() {
+    let mut world = World::new(300, 3600);
+    let (evidence, branch) = world.branch(1, 250);
+    world.evidence = vec![evidence];
+    world.branches = vec![branch.clone()];
+    let findings = clean(&world.bundle(Scope::All, 0), &world);
+    let (fork, size) = (&findings.forks[0], findings.logs[1].log.size);
+    let [kept] = fork.kept[..] else { panic!("{:?}", fork.kept) };
+    assert_eq!((kept.size, kept.root, kept.start), (size, fork.roots.1, 250));
+    assert_eq!(kept.payloads, size - 250 - if size > 256 { 2 } else { 1 }, "all but one in each chunk");
+    let entries: u64 = findings.logs.iter().map(|log| log.entries).sum();
+    let whole: u64 = findings.logs.iter().map(|log| log.log.size).sum();
+    assert_eq!(entries, whole, "what is kept beside counts nowhere");
+
+    let broken = |change: &dyn Fn(&mut World, &mut Branch), expected: &str| {
+        let mut other = World::new(300, 3600);
+        other.evidence = world.evidence.clone();
+        let mut changed = branch.clone();
+        change(&mut other, &mut changed);
+        other.branches.insert(0, changed);
+        let (findings, ended) = verify(&other.bundle(Scope::All, 0), &world);
+        assert!(ended.is_none() && !findings.is_clean(), "{expected}");
+        let found = findings.problems.iter().any(|problem| problem.to_string().contains(expected));
+        assert!(found, "{expected}: {:?}", findings.problems);
+        findings.forks.first().map_or(0, |fork| fork.kept.len())
+    };
+    let no_evidence = "no evidence here names";
+    assert_eq!(broken(&|world, _| world.evidence.clear(), no_evidence), 0);
+    assert_eq!(broken(&|world, _| world.evidence = vec![world.fork(2)], no_evidence), 0);
+    let other_size = |world: &mut World, branch: &mut Branch| branch.note = world.note(1, 200, 9);
+    assert_eq!(broken(&other_size, no_evidence), 0);
+    let other_log = |world: &mut World, branch: &mut Branch| branch.note = world.note(2, 300, 9);
+    assert_eq!(broken(&other_log, no_evidence), 0);
+    assert_eq!(broken(&|_, branch| branch.note[3] ^= 1, "annex/branches/000000/checkpoint"), 0);
+    let unled = "does not lead to the root of its checkpoint";
+    assert_eq!(broken(&|_, branch| branch.entries[1].0[9] ^= 1, unled), 0);
+    assert_eq!(broken(&|_, branch| branch.entries.swap(0, 1), unled), 0);
+    let shifted = |_: &mut World, branch: &mut Branch| {
+        branch.before.append(hashpact_protocol::digest::leaf_hash(&branch.entries.remove(0).0));
+        branch.entries[7].0[3] ^= 1;
+    };
+    assert_eq!(broken(&shifted, unled), 0);
+    assert_eq!(broken(&|_, branch| drop(branch.entries.pop()), "expected annex/branches"), 0);
+    assert_eq!(
+        broken(&|_, branch| branch.entries.push(branch.entries[0].clone()), "expected annex/branches"),
+        0
+    );
+    assert_eq!(broken(&|_, branch| branch.entries[8].2[5] ^= 1, "payload of entry 258"), 1);
+    let twice = |world: &mut World, branch: &mut Branch| world.branches.push(branch.clone());
+    assert_eq!(broken(&twice, "is here twice"), 1);
+    let whole = |_: &mut World, branch: &mut Branch| {
+        for (leaf, ..) in branch.entries.drain(..) {
+            branch.before.append(hashpact_protocol::digest::leaf_hash(&leaf));
+        }
+    };
+    assert_eq!(broken(&whole, "has no entries, or more than any node keeps"), 0);
+}
+
+#[test]
 fn a_record_that_is_not_there_is_missed() {
     let world = World::new(30, 3600);
     let archive = world.bundle(Scope::Record(hashpact_protocol::digest::RecordId::new([7; 32])), 0);
@@ -249,8 +308,10 @@ fn kind(name: &str) -> String {
 #[test]
 fn one_flipped_bit_in_any_region_of_any_sort_of_member_is_located() {
     let mut world = World::new(270, 3600);
-    world.evidence = vec![world.fork(2), world.fork(1)];
-    for (scope, sorts) in [(Scope::All, 13), (Scope::Member(member_id(1)), 14)] {
+    let (evidence, branch) = world.branch(0, 259);
+    world.evidence = vec![world.fork(2), evidence];
+    world.branches = vec![branch];
+    for (scope, sorts) in [(Scope::All, 17), (Scope::Member(member_id(1)), 18)] {
         let archive = world.bundle(scope, 0);
         let (mut at, mut offsets) = (0, Vec::new());
         let mut met: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();

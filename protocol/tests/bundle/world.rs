@@ -1,6 +1,8 @@
 //! A small consortium with logs, notes and cosignatures, from fixed seeds, and bundles of it.
 
-use hashpact_protocol::bundle::{BundleLog, BundlePayload, BundleWriter, Manifest, Scope, Section, Sink};
+use hashpact_protocol::bundle::{
+    BundleLog, BundlePayload, BundleWriter, Manifest, Scope, Section, Sink, branch_spans,
+};
 use hashpact_protocol::checkpoint::{Checkpoint, sign_checkpoint};
 use hashpact_protocol::cosignature::sign_cosignature;
 use hashpact_protocol::digest::{LeafHash, LogId, NodeHash, Root, leaf_hash, node_hash, sha256};
@@ -37,6 +39,7 @@ pub(crate) struct World {
     pub(crate) trees: Vec<Tree>,
     /// Written into the annex.
     pub(crate) evidence: Vec<Vec<u8>>,
+    pub(crate) branches: Vec<Branch>,
     random: u64,
 }
 
@@ -81,7 +84,8 @@ impl World {
     pub(crate) fn new(entries: usize, step_s: u64) -> Self {
         let chain = RosterChain::start(&roster(), None).expect("a roster");
         let logs = NAMES.iter().map(|_| Vec::with_capacity(entries)).collect();
-        let mut world = Self { chain, logs, trees: Vec::new(), evidence: Vec::new(), random: 0 };
+        let mut world =
+            Self { chain, logs, trees: Vec::new(), evidence: Vec::new(), branches: Vec::new(), random: 0 };
         for nth in 0..entries {
             for author in 0..NAMES.len() {
                 world.append(author, nth, step_s);
@@ -200,6 +204,25 @@ impl World {
         Evidence { first, second, old: None, divergence: None }.encode()
     }
 
+    /// The same with another history: its own entries from `shared` on are those of the next author.
+    pub(crate) fn branch(&self, author: usize, shared: usize) -> (Vec<u8>, Branch) {
+        let size = self.logs[author].len();
+        let other = &self.logs[(author + 1) % NAMES.len()];
+        let mut tree = Frontier::empty();
+        self.logs[author][..shared].iter().for_each(|entry| tree.append(leaf_hash(&entry.leaf)));
+        let before = tree.clone();
+        let stored = (shared..size).map(|index| &other[index % other.len()]);
+        let entries: Vec<_> =
+            stored.map(|entry| (entry.leaf.clone(), entry.salt, entry.padded.clone())).collect();
+        entries.iter().for_each(|(leaf, ..)| tree.append(leaf_hash(leaf)));
+        let (origin, key) = (origin(author), secret(seed(author)));
+        let sign =
+            |root| sign_checkpoint(&Checkpoint { origin: origin.clone(), size: size as u64, root }, &key);
+        let (first, note) = (sign(self.trees[author].root(size as u64)), sign(tree.root()));
+        let evidence = Evidence { first, second: note.clone(), old: None, divergence: None }.encode();
+        (evidence, Branch { note, before, entries })
+    }
+
     /// The whole archive, as a member of this number writes it.
     pub(crate) fn bundle(&self, scope: Scope, holder: usize) -> Archive {
         self.bundle_into(Archive::default(), scope, holder)
@@ -229,6 +252,9 @@ impl World {
         }
         for (number, evidence) in self.evidence.iter().enumerate() {
             writer.evidence(number, evidence).expect("in memory");
+        }
+        for (number, branch) in self.branches.iter().enumerate() {
+            branch.write(&mut writer, number);
         }
         for (author, spans) in spans.iter().enumerate() {
             for (start, end) in spans {
@@ -365,4 +391,33 @@ fn roster() -> hashpact_protocol::roster::SignedRoster {
     let body = roster.encode();
     let signature = sign_roster(&body, &Frontier::empty(), "ana", &secret(1)).expect("a roster");
     assemble(&body, &Frontier::empty(), vec![signature]).expect("a roster")
+}
+
+/// Another history of a log, as its holder keeps it.
+#[derive(Clone)]
+pub(crate) struct Branch {
+    pub(crate) note: Vec<u8>,
+    pub(crate) before: Frontier,
+    /// Leaf, salt and padded payload.
+    pub(crate) entries: Vec<(Vec<u8>, [u8; 32], Vec<u8>)>,
+}
+
+impl Branch {
+    fn write<S: Sink<Error = Infallible>>(&self, writer: &mut BundleWriter<S>, number: usize) {
+        writer.branch(number, &self.note, &self.before).expect("in memory");
+        let start = self.before.size();
+        for span in branch_spans(start, start + self.entries.len() as u64) {
+            let at = |index: u64| usize::try_from(index - start).expect("small");
+            let entries = &self.entries[at(span.start)..at(span.end())];
+            let leaves: Vec<Vec<u8>> = entries.iter().map(|(leaf, ..)| leaf.clone()).collect();
+            let payloads: Vec<BundlePayload<'_>> = (0..)
+                .zip(entries)
+                .map(|(nth, (_, salt, padded))| match nth {
+                    3 => BundlePayload::NotHere,
+                    _ => BundlePayload::Present { salt, padded },
+                })
+                .collect();
+            writer.branch_entries(number, span.start, &leaves, &payloads).expect("in memory");
+        }
+    }
 }

@@ -7,8 +7,8 @@ use ct_merkle::{ConsistencyProof, InclusionProof, RootHash};
 use hashpact_protocol::digest::{LeafHash, NodeHash, Root, empty_root, node_hash};
 use hashpact_protocol::merkle::{
     Frontier, HashReader, MerkleError, NodeId, TREE_SIZE_MAX, TileId, TileWriter, consistency_proof,
-    consistency_proof_length, encode_tile, inclusion_proof, inclusion_proof_length, read_cover,
-    read_frontier, read_root, right_cover, rightmost_tiles, verify_consistency, verify_inclusion,
+    consistency_proof_length, encode_tile, frontier_in_proof, inclusion_proof, inclusion_proof_length,
+    read_cover, read_frontier, read_root, right_cover, rightmost_tiles, verify_consistency, verify_inclusion,
 };
 use proptest::prelude::*;
 use sha2::Sha256;
@@ -85,6 +85,37 @@ fn inclusion_proofs_agree_for_every_index_of_every_size() {
             check_inclusion_breaks(index, size, &proof, &root);
         }
         assert!(inclusion_proof(&pyramid, size, size).is_err());
+    }
+}
+
+#[test]
+fn a_consistency_proof_holds_the_frontier_of_its_smaller_tree() {
+    let pyramid = Pyramid::new(70);
+    for new in 1..=70 {
+        for old in 0..new {
+            let proof = consistency_proof(&pyramid, old, new).unwrap();
+            let (frontier, root) = (read_frontier(&pyramid, old).unwrap(), read_root(&pyramid, old).unwrap());
+            assert_eq!(frontier_in_proof(old, &root, new, &proof), Ok(frontier), "{old} to {new}");
+            let other = Root::new(flip(*root.as_bytes(), 9));
+            assert!(frontier_in_proof(old, &other, new, &proof).is_err(), "{old} to {new}");
+            let longer = [&proof[..], &[NodeHash::from(root)]].concat();
+            assert!(matches!(
+                frontier_in_proof(old, &root, new, &longer),
+                Err(MerkleError::ProofLength { .. })
+            ));
+            if let Some((last, shorter)) = proof.split_last() {
+                assert!(frontier_in_proof(old, &root, new, shorter).is_err());
+                // What is right of the smaller tree is not part of its frontier, and need not be right.
+                let broken = [shorter, &[NodeHash::new(flip(*last.as_bytes(), 3))]].concat();
+                if let Ok(found) = frontier_in_proof(old, &root, new, &broken) {
+                    assert_eq!(found.root(), root, "{old} to {new}");
+                }
+            }
+        }
+        for old in [new, new + 1, u64::MAX] {
+            let refused = frontier_in_proof(old, &empty_root(), new, &[]);
+            assert!(matches!(refused, Err(MerkleError::SizeBelowPrefix { .. })), "{old} to {new}");
+        }
     }
 }
 

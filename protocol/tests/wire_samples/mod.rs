@@ -85,7 +85,7 @@ pub(crate) fn accepted_responses() -> Vec<(&'static str, &'static str, Response)
             "The one refusal that carries a number.",
             Response::Refused(Refusal::BeyondSize { held: 251 }),
         ),
-        ("response-refused-last", "The highest refusal.", Response::Refused(Refusal::RateLimited)),
+        ("response-refused-rate", "The caller used up its budget.", Response::Refused(Refusal::RateLimited)),
         ("response-payloads", "Each kind of payload once.", Response::Payloads(payloads())),
     ]
 }
@@ -144,7 +144,7 @@ pub(crate) fn refused_encodings() -> Vec<Refused> {
         ("request-empty", "Truncated", "No bytes are no message.", Raw::default()),
         ("request-trailing-byte", "Trailing", "A byte follows.", raw(1).byte(0)),
         ("request-twice", "Trailing", "A second message follows.", raw(1).byte(1)),
-        ("request-variant-10", "UnknownVariant", "There are ten requests, 0 to 9.", raw(10)),
+        ("request-variant-11", "UnknownVariant", "There are eleven requests, 0 to 10.", raw(11)),
         ("request-variant-250", "UnknownVariant", "The largest discriminant of one byte.", raw(250)),
         (
             "request-variant-two-bytes",
@@ -333,7 +333,7 @@ pub(crate) fn refused_responses() -> Vec<Refused> {
             raw(7).repeat(&[0x22], 32).byte(65).repeat(&[0x33], 65 * 32).repeat(&[0x44], 32).byte(0),
         ),
         ("response-ack-trailing", "Trailing", "A byte follows.", raw(2).byte(2)),
-        ("refused-variant-7", "UnknownVariant", "There are seven refusals, 0 to 6.", raw(4).byte(7)),
+        ("refused-variant-8", "UnknownVariant", "There are eight refusals, 0 to 7.", raw(4).byte(8)),
         ("refused-beyond-cut", "Truncated", "The size held is missing.", raw(4).byte(2)),
         ("refused-beyond-long", "NotCanonical", "The size held fits one byte.", raw(4).byte(2).long(7)),
         ("refused-busy-with-size", "Trailing", "Only `BeyondSize` carries a number.", raw(4).bytes(&[3, 0])),

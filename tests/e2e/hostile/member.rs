@@ -167,9 +167,10 @@ async fn play(
                         Response::Heads(Heads { notes: lock().heads.clone(), priority: Vec::new() })
                     }
                     Request::Announce(_) | Request::Stored(_) | Request::Evidence(_) => Response::Ack,
-                    Request::Cosign(_) | Request::Consistency(_) | Request::Entries(_) => {
-                        Response::Refused(Refusal::Busy)
-                    }
+                    Request::Cosign(_)
+                    | Request::Consistency(_)
+                    | Request::Entries(_)
+                    | Request::Branch(_) => Response::Refused(Refusal::Busy),
                     Request::Range(range) => (lock().serve)(&range),
                     Request::Payloads(request) => {
                         Response::Payloads(vec![WirePayload::NotHere; request.indexes.len()])
@@ -193,14 +194,14 @@ async fn play(
 
 /// One history of the rogue's own log.
 #[derive(Clone)]
-struct Branch {
-    origin: String,
+pub(super) struct Branch {
+    pub(super) origin: String,
     key: [u8; 32],
-    entries: Vec<Sealed>,
+    pub(super) entries: Vec<Sealed>,
 }
 
 impl Branch {
-    fn grow(insider: &Insider, tag: u8, count: u64) -> Result<Self> {
+    pub(super) fn grow(insider: &Insider, tag: u8, count: u64) -> Result<Self> {
         let origin = format!("{}/cedar/1", insider.consortium);
         let entries = (0..count)
             .map(|index| {
@@ -224,7 +225,13 @@ impl Branch {
         Ok(Self { origin, key: *insider.keys.log.seed(), entries })
     }
 
-    fn note(&self, size: usize) -> Vec<u8> {
+    /// The same with the first entries of another.
+    pub(super) fn after(mut self, other: &Self, shared: usize) -> Self {
+        self.entries.splice(..shared, other.entries[..shared].iter().cloned());
+        self
+    }
+
+    pub(super) fn note(&self, size: usize) -> Vec<u8> {
         let mut tree = Frontier::empty();
         for entry in &self.entries[..size] {
             tree.append(leaf_hash(&entry.leaf_bytes));
@@ -234,7 +241,7 @@ impl Branch {
     }
 
     /// Entries as served, payloads changed by `twist`.
-    fn serve(&self, start: u64, end: u64, twist: fn(&mut Vec<u8>)) -> Response {
+    pub(super) fn serve(&self, start: u64, end: u64, twist: fn(&mut Vec<u8>)) -> Response {
         let entries = (start..end)
             .map(|index| {
                 let entry = &self.entries[usize::try_from(index).unwrap_or(0)];
@@ -250,7 +257,7 @@ impl Branch {
     }
 }
 
-fn honest(_: &mut Vec<u8>) {}
+pub(super) fn honest(_: &mut Vec<u8>) {}
 
 #[expect(clippy::ptr_arg, reason = "one of several twists, others of which change the length")]
 fn flipped(padded: &mut Vec<u8>) {

@@ -2,9 +2,9 @@
 
 use hashpact_core::Effect;
 use hashpact_core::effect::{
-    AheadBatch, EntryRef, EraseBatch, Fact, FactWrite, FoundSubject, HeldFacts, HeldPriority, HoldingRead,
-    IdempotencyEntry, LockState, PayloadBatch, RosterWrite, SizedNote, StoredEntry, StoredPayload,
-    WriteBatch,
+    AheadBatch, BranchBatch, EntryRef, EraseBatch, Fact, FactWrite, FoundSubject, HeldBranch, HeldFacts,
+    HeldPriority, HoldingRead, IdempotencyEntry, LockState, PayloadBatch, RosterWrite, SizedNote,
+    StoredEntry, StoredPayload, WriteBatch,
 };
 use hashpact_core::event::{ErasedEntry, FoundHolding, MissingEntry, Prior};
 use hashpact_protocol::digest::{LeafHash, LogId, NodeHash, leaf_hash, node_hash};
@@ -89,6 +89,8 @@ pub(crate) struct Disk {
     pub(crate) ahead: BTreeMap<LogId, BTreeMap<u64, StoredEntry>>,
     /// Generation of the last cosigning, by log.
     pub(crate) cosigned_at: BTreeMap<LogId, u64>,
+    /// Entries of histories that are kept beside the followed one, by log and number.
+    pub(crate) branches: BTreeMap<(LogId, u8), Vec<StoredEntry>>,
 }
 
 /// One synced step.
@@ -100,6 +102,7 @@ pub(crate) enum Job {
     Payloads(PayloadBatch),
     Ahead(AheadBatch),
     Roster(RosterWrite),
+    Branch(BranchBatch),
     Subjects(Vec<LeafHash>),
     Erase(EraseBatch),
 }
@@ -114,6 +117,7 @@ impl Job {
             Effect::WritePayloads(batch) => Self::Payloads(batch),
             Effect::WriteAhead(batch) => Self::Ahead(batch),
             Effect::WriteRoster(write) => Self::Roster(write),
+            Effect::WriteBranch(batch) => Self::Branch(batch),
             Effect::FindSubjects { ids } => Self::Subjects(ids),
             Effect::Erase(batch) => Self::Erase(batch),
             other => return Err(Box::new(other)),
@@ -168,6 +172,7 @@ impl Disk {
                 let new: Vec<SignedRoster> = new.cloned().collect();
                 self.rosters.extend(new);
             }
+            Job::Branch(batch) => self.keep_branch(batch),
             Job::Ahead(batch) => {
                 let stored = self.logs.get(&batch.log).map_or(0, |log| log.entries.len() as u64);
                 let fresh = batch.entries.iter().filter(|(index, _)| *index >= stored).cloned();
@@ -195,6 +200,39 @@ impl Disk {
                 self.lock = Some(lock.clone());
             }
         }
+    }
+
+    /// Keeps a part of another history, which must follow what is kept of it.
+    fn keep_branch(&mut self, batch: &BranchBatch) {
+        assert!(self.facts.evidence.contains_key(&batch.log), "kept before the evidence");
+        let key = (batch.log, batch.number);
+        let kept = self.branches.entry(key).or_default();
+        assert_eq!(batch.start + kept.len() as u64, batch.at, "a part must start where what is kept ends");
+        kept.extend(batch.entries.iter().cloned());
+        let size = batch.start + kept.len() as u64;
+        let frontier = Frontier::from_parts(size, batch.frontier.clone()).expect("peaks of that size");
+        let (note, start, payload_bytes) = (batch.note.clone(), batch.start, batch.payload_bytes);
+        let whole = self.branch(&key, start);
+        assert_eq!(whole.frontier, frontier, "another tree than the leaves lead to");
+        let held = HeldBranch { note, start, frontier, payload_bytes };
+        assert!(!self.facts.branches.get(&key).is_some_and(|before| before.note != held.note));
+        self.facts.branches.insert(key, held);
+    }
+
+    /// A kept history as a whole: what it shares with the followed one, and what is kept.
+    fn branch(&self, key: &(LogId, u8), start: u64) -> StoredLog {
+        let mut whole = StoredLog::default();
+        let followed = self.logs.get(&key.0).map_or(&[][..], |log| &log.entries[..start as usize]);
+        let kept = self.branches.get(key).into_iter().flatten();
+        followed.iter().chain(kept).cloned().for_each(|entry| whole.push(entry));
+        whole
+    }
+
+    /// Every history of a log that is here: the followed one, then what is kept beside it.
+    pub(crate) fn histories(&self, log: &LogId) -> Vec<StoredLog> {
+        let kept = self.facts.branches.range((*log, 0)..=(*log, u8::MAX));
+        let kept = kept.map(|(key, held)| self.branch(key, held.start));
+        self.logs.get(log).cloned().into_iter().chain(kept).collect()
     }
 
     fn places(&self, id: &LeafHash) -> Vec<EntryRef> {
@@ -303,6 +341,11 @@ impl StoredLog {
         let cover = right_cover(end, size).into_iter();
         let cover = cover.map(|node| *self.complete(node.level, node.index).as_bytes()).collect();
         RangeChunk { start, entries, cover }
+    }
+
+    /// Whether its first `size` entries have this root.
+    pub(crate) fn has(&self, size: u64, root: &[u8; 32]) -> bool {
+        self.entries.len() as u64 >= size && self.frontier_at(size as usize).root().as_bytes() == root
     }
 
     /// At most two, so that a request takes several answers.

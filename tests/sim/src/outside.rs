@@ -7,7 +7,7 @@ use hashpact_core::effect::StoredPayload;
 use hashpact_protocol::bundle::archive::{Header, RECORD_BYTES, padding, parse_header};
 use hashpact_protocol::bundle::{
     BundleLog, BundlePayload, BundleWriter, Findings, Manifest, Member as File, Members, Scope, Section,
-    Sink, verify_bundle,
+    Sink, branch_spans, verify_bundle,
 };
 use hashpact_protocol::digest::leaf_hash;
 use hashpact_protocol::merkle::{Frontier, consistency_proof};
@@ -68,12 +68,30 @@ fn write(founding: &Founding, holder: &Member, disk: &Disk, now_s: u64) -> Archi
     for (number, evidence) in disk.facts.evidence.values().enumerate() {
         writer.evidence(number, evidence).expect("in memory");
     }
+    branches(&mut writer, disk);
     for (author, log, start, end) in spans {
         let payloads: Vec<BundlePayload<'_>> =
             log_of(author).entries[start..end].iter().map(|entry| bundled(&entry.payload)).collect();
         writer.payloads(log, start as u64, &payloads).expect("in memory");
     }
     writer.finish(&holder.id, now_s, now_s, &holder.card_key).expect("in memory")
+}
+
+/// Histories that are kept whole beside the followed ones.
+fn branches(writer: &mut BundleWriter<Archive>, disk: &Disk) {
+    let whole = disk.facts.branches.iter().filter(|(_, held)| held.is_whole());
+    for (number, (key, held)) in whole.enumerate() {
+        let before =
+            disk.logs.get(&key.0).map_or_else(Frontier::empty, |log| log.frontier_at(held.start as usize));
+        writer.branch(number, &held.note.note, &before).expect("in memory");
+        for span in branch_spans(held.start, held.note.size) {
+            let (from, to) = ((span.start - held.start) as usize, (span.end() - held.start) as usize);
+            let entries = &disk.branches[key][from..to];
+            let leaves: Vec<Vec<u8>> = entries.iter().map(|entry| entry.leaf.clone()).collect();
+            let payloads: Vec<_> = entries.iter().map(|entry| bundled(&entry.payload)).collect();
+            writer.branch_entries(number, span.start, &leaves, &payloads).expect("in memory");
+        }
+    }
 }
 
 /// The newest signed note that a disk holds of a log, if there is one whose leaves are all there.

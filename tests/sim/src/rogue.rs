@@ -162,6 +162,10 @@ impl Rogue {
                 let head = |note| HeadNote { origin: self.member.origin.clone(), note };
                 Response::Heads(Heads { notes: notes.map(head).collect(), priority: self.listed(side) })
             }
+            Request::Branch(ask) if log.has(ask.range.size, &ask.root) => {
+                Response::Range(log.range(ask.range.start, ask.range.size, ask.range.entries_max.min(3)))
+            }
+            Request::Branch(_) => Response::Refused(Refusal::OtherHistory),
             Request::Range(range) if range.size <= held => {
                 Response::Range(log.range(range.start, range.size, range.entries_max.min(5)))
             }

@@ -66,6 +66,8 @@ pub struct Report {
     pub forks: u64,
     /// Entries of a forked log at honest members that are contested in the end.
     pub contested: u64,
+    /// Entries of forked histories that honest members keep beside the one that they follow.
+    pub kept: u64,
     /// Audit bundles of members' disks that were verified in the end.
     pub bundles: u64,
     /// Payloads that an order destroyed everywhere.
@@ -87,8 +89,7 @@ impl std::ops::AddAssign for Report {
         self.cosignatures += other.cosignatures;
         self.forks += other.forks;
         self.contested += other.contested;
-        self.overtaken += other.overtaken;
-        self.receipts += other.receipts;
+        self.kept += other.kept;
         self.bundles += other.bundles;
         self.erased += other.erased;
         self.outlived += other.outlived;
@@ -579,6 +580,7 @@ impl World {
             Job::Payloads(batch) => Event::Written { write: batch.id, read_back: Vec::new() },
             Job::Ahead(batch) => Event::Written { write: batch.id, read_back: Vec::new() },
             Job::Roster(write) => Event::Written { write: write.id, read_back: Vec::new() },
+            Job::Branch(batch) => Event::Written { write: batch.id, read_back: Vec::new() },
             Job::Subjects(ids) => Event::SubjectsFound { found: held.disk.find_subjects(&ids) },
             Job::Erase(batch) => Event::Erased { write: batch.id, changed: held.disk.erase(&batch) },
         };

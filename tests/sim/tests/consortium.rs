@@ -75,6 +75,7 @@ fn every_equivocation_is_found_and_nobody_else_is_accused() {
         runs += 1;
     }
     assert!(3 * sum.forks > runs && sum.contested > sum.forks, "{sum:?} in {runs} runs");
+    assert!(sum.kept > sum.forks && sum.crashes > sum.forks, "{sum:?}: too little was kept or restarted");
 }
 
 #[test]

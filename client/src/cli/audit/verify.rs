@@ -87,7 +87,7 @@ pub(super) fn proven(found: &FileFindings) -> Vec<String> {
         format!("  scope: {}", manifest.scope.text()),
     ];
     lines.extend(findings.logs.iter().map(|log| format!("  log {}: {}", log.origin, log_line(log))));
-    lines.extend(findings.forks.iter().map(fork_line));
+    lines.extend(findings.forks.iter().flat_map(fork_lines));
     if let Some(statement) = &findings.statement {
         lines.push(format!(
             "  written by {} between {} and {} (its signature; the times are its clock's)",
@@ -99,17 +99,27 @@ pub(super) fn proven(found: &FileFindings) -> Vec<String> {
     lines
 }
 
-fn fork_line(fork: &Fork) -> String {
+fn fork_lines(fork: &Fork) -> Vec<String> {
     let (first, second) = fork.sizes;
     let parts = match fork.diverges_at {
         Some(index) => format!("they part at entry {}", grouped(index)),
         None => "where they part is not proven".to_owned(),
     };
     let (first, second) = (grouped(first), grouped(second));
-    format!(
+    let head = format!(
         "  FORKED: log {}: its key signed two histories, of {first} and of {second} entries; {parts}",
         fork.origin
-    )
+    );
+    let kept = fork.kept.iter().map(|kept| {
+        format!(
+            "    the history of {} entries with root {} is here too: every entry from {} on, {}, proven to be what was signed",
+            grouped(kept.size),
+            kept.root.to_hex(),
+            grouped(kept.start),
+            counted(kept.payloads, "payload", "payloads")
+        )
+    });
+    std::iter::once(head).chain(kept).collect()
 }
 
 fn log_line(log: &LogFindings) -> String {
@@ -231,6 +241,10 @@ fn as_json(found: &FileFindings) -> serde_json::Value {
         "logs": logs,
         "forks": findings.forks.iter().map(|fork| json!({
             "log": fork.origin, "sizes": [fork.sizes.0, fork.sizes.1], "diverges_at": fork.diverges_at,
+            "roots": [fork.roots.0.to_hex(), fork.roots.1.to_hex()],
+            "kept": fork.kept.iter().map(|kept| json!({
+                "size": kept.size, "root": kept.root.to_hex(), "start": kept.start, "payloads": kept.payloads,
+            })).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
         "claimed": claimed(found), "missing": missing(found),
         "problem_count": findings.problem_count,

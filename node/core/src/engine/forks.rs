@@ -58,6 +58,7 @@ impl Engine {
                 }
             }
             Some(ReadFor::Head { log, head, against }) => self.head_read(log, &head, against, found, now_ms),
+            Some(ReadFor::Branch { log }) => self.branch_read(log, found.as_ref(), now_ms),
             Some(ReadFor::Search { log }) => {
                 if let Some(search) = self.forks.searches.get_mut(&log).filter(|s| s.read == Some(read)) {
                     let step = found.map_or(Step::Nothing, |found| search.found_here(found));
@@ -272,7 +273,7 @@ impl Engine {
         }
     }
 
-    fn log_of(&self, origin: &str) -> Option<(LogId, hashpact_protocol::keys::PublicKey)> {
+    pub(super) fn log_of(&self, origin: &str) -> Option<(LogId, hashpact_protocol::keys::PublicKey)> {
         if origin == self.own.origin() {
             return Some((self.own.author().log, self.own.public_key()));
         }
@@ -295,6 +296,7 @@ impl Engine {
         }
         let write = self.write_fact(log, Fact::Evidence(evidence.evidence().encode()));
         self.forks.keep(log, evidence, Some(write));
+        self.branches.forget_place(&log);
         self.freeze(log);
         self.contest(log);
         self.show_fork(log);

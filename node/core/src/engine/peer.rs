@@ -46,6 +46,7 @@ impl Engine {
             Request::Range(range) => self.serve_range(channel, &range),
             Request::Payloads(request) => self.serve_payloads(channel, request),
             Request::Entries(ask) => self.serve_entries(channel, ask),
+            Request::Branch(ask) => self.serve_branch(channel, ask),
             Request::Cosign(body) => self.ask_cosign(Some(peer), Asker::Peer(channel), body, now_ms),
             Request::Consistency(ask) => self.serve_consistency(channel, &ask),
             Request::Evidence(evidence) => self.told_evidence(peer, channel, &evidence),
@@ -136,6 +137,7 @@ impl Engine {
         } else if self.take_cosigned(peer, request, &result, now_ms)
             || self.take_fork_answer(peer, request, &result)
             || self.take_healing(peer, request, &result, now_ms)
+            || self.take_branch(peer, request, &result, now_ms)
         {
         } else if let Some(log) = self.logs.values_mut().find(|log| log.is_fetching(request)) {
             let (id, target) = (log.author().log, log.target().cloned());

@@ -1,12 +1,10 @@
 //! From a chunk that a peer sent to entries on disk: each is checked against the signed root when its turn comes, and
 //! the next is checked when the one before is written.
 
-use super::judge::{accept_entry, check_place};
+use super::judge::{accept_entry, check_place, lead_on};
 use super::{Barred, ChunkError, Fault, Followed, FollowedLog, News, Target, Writing};
 use crate::effect::{Effect, RequestId, SizedNote, StoredEntry, StoredPayload, WriteBatch, WriteId};
 use crate::engine::Out;
-use hashpact_protocol::digest::{NodeHash, leaf_hash};
-use hashpact_protocol::limits::ENTRY_LEAF_MAX_BYTES;
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::wire::RangeChunk;
 
@@ -85,18 +83,7 @@ impl FollowedLog {
         barred: &Barred<'_>,
     ) -> Result<(Vec<StoredEntry>, Frontier), ChunkError> {
         let start = self.frontier.size();
-        let mut after = self.frontier.clone();
-        for (index, entry) in (start..).zip(&chunk.entries) {
-            if entry.leaf.len() > ENTRY_LEAF_MAX_BYTES {
-                return Err(ChunkError::LeafTooLong { index, len: entry.leaf.len() });
-            }
-            after.append(leaf_hash(&entry.leaf));
-        }
-        let cover: Vec<NodeHash> = chunk.cover.into_iter().map(NodeHash::new).collect();
-        match after.root_with_cover(target.size, &cover) {
-            Ok(root) if root == target.root => {}
-            _ => return Err(ChunkError::Root { size: target.size }),
-        }
+        let after = lead_on(&self.frontier, &chunk, target.size, &target.root)?;
         let entries = (start..)
             .zip(chunk.entries)
             .map(|(index, entry)| {

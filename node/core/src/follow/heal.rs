@@ -10,14 +10,14 @@
 //! stands there. One that the peer does not have becomes *not here*, and is asked for like any other that is missing.
 
 use super::barred::Barred;
-use super::judge::{accept_entry, check_place};
+use super::judge::{accept_entry, check_place, lead_on};
 use super::{ChunkError, FollowedLog};
 use crate::effect::{Effect, RepairBatch, RequestId, StoredEntry, StoredPayload, WriteId};
 use crate::engine::Out;
 use crate::event::{Damage, Peer};
 use crate::limits::HEAL_RETRY_MS;
-use hashpact_protocol::digest::{LogId, NodeHash, Root, leaf_hash};
-use hashpact_protocol::limits::{ENTRY_LEAF_MAX_BYTES, RANGE_BYTES_MAX};
+use hashpact_protocol::digest::{LogId, Root};
+use hashpact_protocol::limits::RANGE_BYTES_MAX;
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::wire::{RangeChunk, RangeRequest, Request};
 use std::collections::BTreeSet;
@@ -125,17 +125,7 @@ impl Healing {
             return Ok(());
         };
         check_place(&chunk, self.next, self.damage.end)?;
-        let mut after = self.before.clone();
-        for (index, entry) in (self.next..).zip(&chunk.entries) {
-            if entry.leaf.len() > ENTRY_LEAF_MAX_BYTES {
-                return Err(ChunkError::LeafTooLong { index, len: entry.leaf.len() });
-            }
-            after.append(leaf_hash(&entry.leaf));
-        }
-        let cover: Vec<NodeHash> = chunk.cover.into_iter().map(NodeHash::new).collect();
-        if !after.root_with_cover(size, &cover).is_ok_and(|found| found == root) {
-            return Err(ChunkError::Root { size });
-        }
+        let after = lead_on(&self.before, &chunk, size, &root)?;
         let from_author = log.sources.get(&peer).is_some_and(|source| source.is_author);
         let entries = (self.next..)
             .zip(chunk.entries)

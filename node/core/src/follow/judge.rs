@@ -4,9 +4,10 @@ use super::{Barred, payloads};
 use crate::effect::{SizedNote, StoredEntry, StoredPayload};
 use crate::event::Peer;
 use hashpact_protocol::checkpoint::SignedCheckpoint;
-use hashpact_protocol::digest::LogId;
+use hashpact_protocol::digest::{LogId, NodeHash, Root, leaf_hash};
 use hashpact_protocol::leaf::check_commitment;
 use hashpact_protocol::limits::ENTRY_LEAF_MAX_BYTES;
+use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::wire::{RangeChunk, WireEntry, WirePayload};
 
 /// A peer that sent what breaks a rule.
@@ -155,7 +156,7 @@ impl HeadError {
 }
 
 /// Whether a chunk is an answer to what was asked.
-pub(super) fn check_place(chunk: &RangeChunk, start: u64, end: u64) -> Result<(), ChunkError> {
+pub(crate) fn check_place(chunk: &RangeChunk, start: u64, end: u64) -> Result<(), ChunkError> {
     if chunk.start != start {
         return Err(ChunkError::Start { start: chunk.start, asked: start });
     }
@@ -169,12 +170,33 @@ pub(super) fn check_place(chunk: &RangeChunk, start: u64, end: u64) -> Result<()
     Ok(())
 }
 
+/// The tree behind a chunk, if its leaves after `before`, with what covers the rest, lead to the root of `size`.
+pub(crate) fn lead_on(
+    before: &Frontier,
+    chunk: &RangeChunk,
+    size: u64,
+    root: &Root,
+) -> Result<Frontier, ChunkError> {
+    let mut after = before.clone();
+    for (index, entry) in (before.size()..).zip(&chunk.entries) {
+        if entry.leaf.len() > ENTRY_LEAF_MAX_BYTES {
+            return Err(ChunkError::LeafTooLong { index, len: entry.leaf.len() });
+        }
+        after.append(leaf_hash(&entry.leaf));
+    }
+    let cover: Vec<NodeHash> = chunk.cover.iter().copied().map(NodeHash::new).collect();
+    match after.root_with_cover(size, &cover) {
+        Ok(found) if found == *root => Ok(after),
+        _ => Err(ChunkError::Root { size }),
+    }
+}
+
 /// Takes an entry whose leaf is proven. A payload that is not the committed one is the serving peer's
 /// fault, unless the author itself serves it: then nobody will ever have a better one, and the leaf
 /// must not stop replication. Only the author's word that a payload is withheld or erased is kept; a
 /// relaying peer that says so does not have it, and another may. A payload about which an order counts that
 /// we hold is dropped, whoever sends it.
-pub(super) fn accept_entry(
+pub(crate) fn accept_entry(
     log: &LogId,
     index: u64,
     entry: WireEntry,

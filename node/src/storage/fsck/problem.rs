@@ -198,6 +198,16 @@ pub enum Problem {
         /// What the check said.
         detail: String,
     },
+    /// A history that is kept beside the followed one.
+    #[error("{origin}: the other history of size {size} that is kept: {detail}")]
+    Branch {
+        /// The log.
+        origin: String,
+        /// Size of its checkpoint.
+        size: u64,
+        /// What is wrong.
+        detail: String,
+    },
     /// The list of sealed and erased payloads is not that of the rows that say so.
     #[error("{origin}: {listed} payloads are listed as sealed or erased, {erased} are")]
     ErasedCount {

@@ -1,6 +1,7 @@
 //! The store against real files: every test has a folder of its own.
 
 mod batch;
+mod branches;
 mod damage;
 mod erase;
 mod fsck;

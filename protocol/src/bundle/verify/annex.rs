@@ -281,7 +281,8 @@ fn fork(bytes: &[u8], roster: &Roster) -> Result<Fork, Rule> {
     let log = roster.logs().find(|log| log.origin == origin).ok_or(Rule::EvidenceLog)?;
     let verified = evidence.verify(&origin, log.key)?;
     let sizes = (verified.first().size(), verified.second().size());
-    Ok(Fork { diverges_at: verified.diverges_at(), origin, sizes })
+    let roots = (verified.first().root(), verified.second().root());
+    Ok(Fork { diverges_at: verified.diverges_at(), origin, sizes, roots, kept: Vec::new() })
 }
 
 fn log_findings(log: &BundleLog, manifest: &Manifest, roster: &Roster) -> LogFindings {

@@ -6,6 +6,7 @@
 //! A problem is noted with its place and the rest is checked all the same, as far as it can still be read.
 
 mod annex;
+mod branches;
 mod core;
 
 use super::findings::{Findings, Visitor};
@@ -96,6 +97,7 @@ impl<M: Members> Check<'_, M> {
         let trusted = self.roster(manifest, bodies, trust)?;
         self.checkpoints(&trusted)?;
         self.evidence(&trusted)?;
+        self.branches(&trusted)?;
         self.logs(&trusted)?;
         self.statement(&trusted)
     }

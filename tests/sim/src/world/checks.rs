@@ -1,7 +1,7 @@
 //! What must have happened at the end, and what a cosignature must be when it leaves.
 
 use super::{Faults, Node, World};
-use crate::disk::Disk;
+use crate::disk::{Disk, StoredLog};
 use crate::founding::{Founding, Member};
 use crate::outside;
 use crate::poison::Poison;
@@ -11,6 +11,7 @@ use hashpact_core::view::Status;
 use hashpact_protocol::checkpoint::Checkpoint;
 use hashpact_protocol::cosignature::verify_cosignature;
 use hashpact_protocol::digest::{LogId, RecordId, leaf_hash};
+use hashpact_protocol::evidence::Evidence;
 use hashpact_protocol::leaf::{EntryLeaf, Kind, read_leaf};
 use hashpact_protocol::note::Note;
 use hashpact_protocol::note::{NoteAlgorithm, NoteKey};
@@ -292,7 +293,45 @@ impl World {
         }
         self.report.forks += 1;
         self.report.contested += contested;
+        self.check_branches();
     }
+
+    /// Every honest member has both histories of its evidence as far as any honest member has them, and none of what
+    /// it keeps beside the followed one was folded.
+    fn check_branches(&mut self) {
+        let member = &self.nodes[self.nodes.len() - 1].member;
+        let all: Vec<StoredLog> =
+            self.honest().iter().flat_map(|node| node.disk.histories(&member.log)).collect();
+        let mut kept = 0;
+        for node in self.honest() {
+            let (disk, id) = (&node.disk, &node.member.id);
+            let claimed = Evidence::parse(&disk.facts.evidence[&member.log]).expect("it was verified");
+            let evidence = claimed.verify(&member.origin, &member.log_key.public()).expect("it was verified");
+            let histories = disk.histories(&member.log);
+            for note in [evidence.first(), evidence.second()] {
+                let (size, root) = (note.size(), *note.root().as_bytes());
+                let is_here = histories.iter().any(|history| history.has(size, &root));
+                let can_be_had = all.iter().any(|history| history.has(size, &root));
+                assert!(is_here || !can_be_had, "{id} lacks the history of size {size}");
+                check_said(node, member, size, &root, is_here);
+            }
+            kept += disk.branches.values().map(|entries| entries.len() as u64).sum::<u64>();
+            let followed = &histories[0];
+            let engine = node.engine.as_ref().expect("all nodes run at the end");
+            for record in engine.view().records().filter(|record| record.author.log == member.log) {
+                assert_eq!(followed.leaf(record.index), Some(record.id), "folded at {id}");
+            }
+        }
+        self.report.kept += kept;
+    }
+}
+
+/// What the engine says of a history that is kept is what is on disk.
+fn check_said(node: &Node, member: &Member, size: u64, root: &[u8; 32], is_here: bool) {
+    let engine = node.engine.as_ref().expect("all nodes run at the end");
+    let mut said = engine.branches().filter(|(log, ..)| *log == member.log);
+    let said = said.find(|(_, of, kept, _)| *of == size && kept.as_bytes() == root);
+    assert!(said.is_none_or(|(.., is_whole)| is_whole == is_here), "{} about size {size}", node.member.id);
 }
 
 /// The roster versions that a node has on disk.

@@ -2,13 +2,14 @@
 
 use super::checks;
 use super::{Acknowledged, Happening, World};
-use crate::disk::Job;
+use crate::disk::{Disk, Job};
 use hashpact_core::Effect;
 use hashpact_core::effect::{PublishedHead, Receipts, SubmitError};
 use hashpact_core::event::{Ack, Peer, SendFailure};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::wire::{
-    Request, Response, decode_request, decode_response, encode_request, encode_response,
+    BranchRequest, Refusal, Request, Response, decode_request, decode_response, encode_request,
+    encode_response,
 };
 
 impl World {
@@ -80,6 +81,10 @@ impl World {
             Effect::ServeEntries { channel, ask } => {
                 let answer = self.nodes[node].disk.logs[&LogId::new(ask.log)].proven(&ask);
                 self.reply(channel, Response::Entries(answer));
+            }
+            Effect::ServeBranch { channel, ask, .. } => {
+                let response = branch(&self.nodes[node].disk, &ask);
+                self.reply(channel, response);
             }
             Effect::FindMissing { log, after, count_max } => {
                 let found = self.nodes[node].disk.logs[&log].missing(after, count_max);
@@ -209,4 +214,15 @@ impl World {
             Err(other) => panic!("submission refused: {other}"),
         }
     }
+}
+
+/// A part of the history that is asked for, if this disk has it.
+fn branch(disk: &Disk, ask: &BranchRequest) -> Response {
+    let range = &ask.range;
+    let histories = disk.histories(&LogId::new(range.log));
+    let found = histories.iter().find(|history| history.has(range.size, &ask.root));
+    let entries_max = range.entries_max.min(5);
+    found.map_or(Response::Refused(Refusal::OtherHistory), |history| {
+        Response::Range(history.range(range.start, range.size, entries_max))
+    })
 }

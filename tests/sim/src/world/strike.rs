@@ -18,7 +18,7 @@ pub enum Step {
     FollowedBatch,
     /// Payloads that came after their leaves.
     LatePayloads,
-    /// What a witness cosigned, or evidence.
+    /// What a witness cosigned, evidence, or a part of another history of a forked log.
     Fact,
     /// The lock file, before a cosignature leaves.
     CosignLock,
@@ -148,6 +148,7 @@ impl World {
                 Job::Ahead(batch) => batch.id,
                 Job::Roster(write) => write.id,
                 Job::Fact(fact) => fact.id,
+                Job::Branch(batch) => batch.id,
                 Job::Erase(batch) => batch.id,
                 Job::Subjects(_) => unreachable!("reads meet no fate"),
             };
@@ -205,7 +206,7 @@ fn step_of(job: &Job, node: &Node) -> Option<Step> {
         Job::Payloads(_) => Step::LatePayloads,
         Job::Ahead(_) => Step::Ahead,
         Job::Roster(_) => Step::Roster,
-        Job::Fact(_) => Step::Fact,
+        Job::Fact(_) | Job::Branch(_) => Step::Fact,
         Job::Erase(_) => Step::Erase,
         Job::Subjects(_) => return None,
     })

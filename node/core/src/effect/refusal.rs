@@ -1,4 +1,4 @@
-//! Why something that a member wanted to state was not appended.
+//! Why a local submission was not answered with receipts.
 
 use hashpact_protocol::digest::RecordId;
 
