@@ -25,7 +25,7 @@ use hashpact_core::health::Health;
 use hashpact_core::{Effect, Engine, Event, StopReason};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::roster::{RosterChain, SignedRoster};
-use hashpact_protocol::wire::{ConsistencyAnswer, CosignAnswer, Refusal, Response};
+use hashpact_protocol::wire::{ConsistencyAnswer, CosignAnswer, RangeChunk, Refusal, Response};
 use jobs::{Disk, JOBS_QUEUED_MAX, Job, StorageThread};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -373,9 +373,7 @@ impl Driver {
             }
             Effect::Branches(branches) => self.lookup.set_branches(branches),
             Effect::Healed { log, start, end, payloads_missing } => {
-                let told = Told::Healed { log, start, end, payloads_missing };
-                // A scrub that has ended needs no telling.
-                let _ = self.scrub_told.as_ref().map(|scrub| scrub.try_send(told));
+                self.tell_scrub(Told::Healed { log, start, end, payloads_missing });
             }
             Effect::Disconnect { peer, reason } => {
                 info!(peer.id = %peer, reason, "disconnecting a peer");
@@ -417,6 +415,11 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    fn tell_scrub(&self, told: Told) {
+        // A scrub that has ended needs no telling.
+        let _ = self.scrub_told.as_ref().map(|scrub| scrub.try_send(told));
     }
 
     fn submitted(&mut self, request: u64, answer: Result<Receipts, SubmitError>) {
