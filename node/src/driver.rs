@@ -384,9 +384,7 @@ impl Driver {
                 info!(peer.id = %peer, member.id = member, "a member's node is connected");
                 heard(self.network.remember(peer, addresses).await)?;
             }
-            Effect::SetTimer { timer, at_ms } => {
-                self.timers.insert(timer, at_ms);
-            }
+            Effect::SetTimer { timer, at_ms } => _ = self.timers.insert(timer, at_ms),
             Effect::Answer { request, answer } => self.submitted(request, answer),
             Effect::View(changes) => self.lookup.apply(&changes),
             Effect::Folded { log, counts, ahead } => self.lookup.set_folded(log, counts, ahead),

@@ -22,7 +22,9 @@ use super::options::Shape;
 use super::payloads::PayloadRef;
 use super::{Store, codec, leaves, options, payloads};
 use bincode::{Decode, Encode};
-use hashpact_core::effect::{BranchBatch, HeldBranch, SizedNote, StoredPayload};
+use hashpact_core::effect::{
+    BranchBatch, EntryRef, FoundSubject, HeldBranch, PayloadState, SizedNote, StoredPayload,
+};
 use hashpact_protocol::digest::{DIGEST_BYTES, LeafHash, LogId, NodeHash, Root, leaf_hash, node_hash};
 use hashpact_protocol::limits::{
     BRANCH_ENTRIES_MAX, BRANCHES_PER_LOG_MAX, NOTE_MAX_BYTES, RANGE_BYTES_MAX, RANGE_ENTRIES_MAX,
@@ -202,6 +204,26 @@ impl Store {
             payload_rows.next();
         }
         Ok(())
+    }
+
+    /// Kept entries with these leaf hashes that have a payload.
+    ///
+    /// # Errors
+    /// As [`Store::for_each_branch_entry`].
+    pub(super) fn found_in_branches(&self, ids: &[LeafHash]) -> Result<Vec<FoundSubject>, StoreError> {
+        let mut found = Vec::new();
+        for ((log, number), held) in self.branches()? {
+            let entries = (held.start, held.frontier.size());
+            self.for_each_branch_entry(&log, number, entries, |index, leaf, payload| {
+                let state = payload.to_stored().state();
+                if state == PayloadState::Present && ids.contains(&leaf_hash(leaf)) {
+                    let at = EntryRef { log, index };
+                    found.push(FoundSubject { at, leaf: leaf.to_vec(), state, is_kept_beside: true });
+                }
+                ControlFlow::Continue(())
+            })?;
+        }
+        Ok(found)
     }
 
     /// Destroys the payloads of kept entries with these leaf hashes, in the files too: an order counts about their

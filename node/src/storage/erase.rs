@@ -46,14 +46,13 @@ const RANGE_GAP: u64 = 4_096;
 const FILES_WAIT: Duration = Duration::from_secs(20);
 
 impl Store {
-    /// Where entries with these leaf hashes stand, with what stands beside them. An order is about them: what is kept
-    /// of them in another history of a forked log is destroyed at once.
+    /// Where entries with these leaf hashes stand, with what stands beside them; of those that are kept in another
+    /// history of a forked log only those with a payload.
     ///
     /// # Errors
     /// A row that does not decode or is missing, or RocksDB's own.
     pub fn find_subjects(&self, ids: &[LeafHash]) -> Result<Vec<FoundSubject>, StoreError> {
-        self.destroy_in_branches(ids)?;
-        let mut found = Vec::new();
+        let mut found = self.found_in_branches(ids)?;
         for id in ids {
             for at in self.places_of(id)? {
                 found.push(self.found(at)?);
@@ -78,7 +77,7 @@ impl Store {
 
     fn found(&self, at: EntryRef) -> Result<FoundSubject, StoreError> {
         let entry = self.stored(at)?;
-        Ok(FoundSubject { at, leaf: entry.leaf, state: entry.payload.state() })
+        Ok(FoundSubject { at, leaf: entry.leaf, state: entry.payload.state(), is_kept_beside: false })
     }
 
     fn stored(&self, at: EntryRef) -> Result<StoredEntry, StoreError> {
@@ -119,7 +118,8 @@ impl Store {
         .collect()
     }
 
-    /// Changes what stands beside leaves, synced. Bytes that are to be destroyed although their record is under a
+    /// Changes what stands beside leaves, synced; what is kept of them in another history of a forked log is destroyed
+    /// with the first step that takes it from anybody. Bytes that are to be destroyed although their record is under a
     /// legal hold are in the vault before they are taken from here. What is destroyed may be in files until
     /// [`Store::purge`] is done.
     ///
@@ -146,6 +146,9 @@ impl Store {
             }
         }
         self.commit(&mut writer, rows)?;
+        drop(writer);
+        let taken = batch.steps.iter().filter(|(_, step)| *step != EraseStep::Restore).map(|(id, _)| *id);
+        self.destroy_in_branches(&taken.collect::<Vec<_>>())?;
         Ok(changed)
     }
 

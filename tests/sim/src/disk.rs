@@ -2,9 +2,9 @@
 
 use hashpact_core::Effect;
 use hashpact_core::effect::{
-    AheadBatch, BranchBatch, EntryRef, EraseBatch, Fact, FactWrite, FoundSubject, HeldBranch, HeldFacts,
-    HeldPriority, HoldingRead, IdempotencyEntry, LockState, PayloadBatch, RosterWrite, SizedNote,
-    StoredEntry, StoredPayload, WriteBatch,
+    AheadBatch, BranchBatch, EntryRef, EraseBatch, EraseStep, Fact, FactWrite, FoundSubject, HeldBranch,
+    HeldFacts, HeldPriority, HoldingRead, IdempotencyEntry, LockState, PayloadBatch, PayloadState,
+    RosterWrite, SizedNote, StoredEntry, StoredPayload, WriteBatch,
 };
 use hashpact_core::event::{ErasedEntry, FoundHolding, MissingEntry, Prior};
 use hashpact_protocol::digest::{LeafHash, LogId, NodeHash, leaf_hash, node_hash};
@@ -244,12 +244,23 @@ impl Disk {
 
     pub(crate) fn find_subjects(&self, ids: &[LeafHash]) -> Vec<FoundSubject> {
         let places = ids.iter().flat_map(|id| self.places(id));
-        places.map(|at| self.found(at)).collect()
+        let mut found: Vec<FoundSubject> = places.map(|at| self.found(at)).collect();
+        for ((log, number), entries) in &self.branches {
+            let start = self.facts.branches[&(*log, *number)].start;
+            for (index, entry) in (start..).zip(entries) {
+                let state = entry.payload.state();
+                if state == PayloadState::Present && ids.contains(&leaf_hash(&entry.leaf)) {
+                    let (at, leaf) = (EntryRef { log: *log, index }, entry.leaf.clone());
+                    found.push(FoundSubject { at, leaf, state, is_kept_beside: true });
+                }
+            }
+        }
+        found
     }
 
     fn found(&self, at: EntryRef) -> FoundSubject {
         let entry = &self.logs[&at.log].entries[at.index as usize];
-        FoundSubject { at, leaf: entry.leaf.clone(), state: entry.payload.state() }
+        FoundSubject { at, leaf: entry.leaf.clone(), state: entry.payload.state(), is_kept_beside: false }
     }
 
     /// Entries whose payload is sealed or gone, as a start finds them.
@@ -267,6 +278,13 @@ impl Disk {
 
     pub(crate) fn erase(&mut self, batch: &EraseBatch) -> Vec<ErasedEntry> {
         let mut changed = Vec::new();
+        let taken = |entry: &StoredEntry| {
+            let id = leaf_hash(&entry.leaf);
+            batch.steps.iter().any(|(subject, step)| *subject == id && *step != EraseStep::Restore)
+        };
+        for entry in self.branches.values_mut().flatten().filter(|entry| taken(entry)) {
+            entry.payload = StoredPayload::Erased;
+        }
         for (id, step) in &batch.steps {
             for at in self.places(id) {
                 let log = self.logs.get_mut(&at.log).expect("a place of a stored log");

@@ -111,6 +111,10 @@ impl Engine {
                 Withdrawal::Retracted { .. } | Withdrawal::Expired { .. } => None,
             });
             match (order, subject.state) {
+                // Nobody's record here, so it waits for nothing.
+                (Some(by), PayloadState::Present) if subject.is_kept_beside => {
+                    steps.push((id, EraseStep::Seal { by }));
+                }
                 (Some(by), PayloadState::Present | PayloadState::NotHere) => {
                     steps.push((id, EraseStep::Seal { by }));
                     self.erasing.schedule(id, author, &self.view);

@@ -4,7 +4,8 @@ use super::fsck::{Sound, check};
 use super::{TestLog, fresh};
 use crate::storage::branches::{HEADS, LEAVES, PAYLOADS, entry_key};
 use crate::storage::{Store, StoreError, facts, payloads};
-use hashpact_core::effect::{BranchBatch, StoredEntry, StoredPayload};
+use crate::vault::Vault;
+use hashpact_core::effect::{BranchBatch, EntryRef, EraseBatch, EraseStep, StoredEntry, StoredPayload};
 use hashpact_protocol::digest::{NodeHash, leaf_hash};
 use hashpact_protocol::evidence::Evidence;
 use hashpact_protocol::limits::BRANCH_ENTRIES_MAX;
@@ -216,11 +217,17 @@ fn an_order_destroys_a_payload_in_a_kept_history_at_once_and_no_other() {
     let (_, entries) = other();
     let ids = [leaf_hash(&entries[305].leaf), leaf_hash(&sound.north.entry(4).leaf), leaf_hash(b"no leaf")];
     let found = sound.store.find_subjects(&ids).expect("readable");
-    assert_eq!(
-        found.iter().map(|found| found.at.index).collect::<Vec<_>>(),
-        [4],
-        "only what is followed is found"
-    );
+    let places: Vec<_> = found.iter().map(|found| (found.at.index, found.is_kept_beside)).collect();
+    assert_eq!(places, [(305, true), (4, false)]);
+    let by = EntryRef { log: sound.north.log, index: 9 };
+    let steps = ids.map(|id| (id, EraseStep::Restore)).to_vec();
+    let empty = tempfile::tempdir().expect("temporary folder");
+    let vault = Vault::of(empty.path(), empty.path());
+    sound.store.erase(&EraseBatch { id: 1, steps }, &vault).expect("nothing to give back");
+    assert_eq!(sound.store.find_subjects(&ids).expect("readable"), found, "finding destroys nothing");
+    let steps = vec![(ids[0], EraseStep::Seal { by })];
+    let changed = sound.store.erase(&EraseBatch { id: 2, steps }, &vault).expect("destroyed");
+    assert!(changed.is_empty(), "what is followed is as before");
     let mut gone = Vec::new();
     sound
         .store
