@@ -97,7 +97,10 @@ fn a_consistency_proof_holds_the_frontier_of_its_smaller_tree() {
             let (frontier, root) = (read_frontier(&pyramid, old).unwrap(), read_root(&pyramid, old).unwrap());
             assert_eq!(frontier_in_proof(old, &root, new, &proof), Ok(frontier), "{old} to {new}");
             let other = Root::new(flip(*root.as_bytes(), 9));
-            assert!(frontier_in_proof(old, &other, new, &proof).is_err(), "{old} to {new}");
+            // Of a complete tree the frontier is the root that is given, and nothing in the proof could contradict it.
+            let found = frontier_in_proof(old, &other, new, &proof).map(|frontier| frontier.root());
+            assert_eq!(found.is_ok(), old.is_power_of_two(), "{old} to {new}");
+            assert!(found.is_err() || found == Ok(other), "{old} to {new}");
             let longer = [&proof[..], &[NodeHash::from(root)]].concat();
             assert!(matches!(
                 frontier_in_proof(old, &root, new, &longer),
