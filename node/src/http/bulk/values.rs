@@ -48,9 +48,9 @@ fn number(count: u64) -> u32 {
 
 impl Form for Values {
     const ANSWER_TYPE: &'static str = BULK_MATCHES_TYPE;
-    // Larger parts share more of what is read of the index, but the answer of one is in memory: 300 MB if every value
+    // Larger parts share more of what is read of the index, but the answer of one is in memory: 350 MB if every value
     // matches as many records as are told.
-    const PART_ITEMS_MAX: usize = 65_536;
+    const PART_ITEMS_MAX: usize = 73_728;
     const HELD_MAX_BYTES: usize = Self::PART_ITEMS_MAX * BULK_VALUE_BYTES;
 
     fn whole(&self, bytes: &[u8], items_max: usize, _ended: bool) -> (usize, usize) {
