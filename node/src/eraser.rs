@@ -92,8 +92,8 @@ struct Erasing {
 impl Erasing {
     fn run(&self, inbox: &Receiver<Work>) {
         let mut waiting: Vec<(WriteId, Vec<ErasedEntry>)> = Vec::new();
+        let mut is_due = false;
         // What a crash left is purged first.
-        let mut is_due = true;
         let mut wait = Duration::ZERO;
         loop {
             match inbox.recv_timeout(wait) {
@@ -106,6 +106,7 @@ impl Erasing {
                     if !self.release() {
                         return;
                     }
+                    is_due |= self.store.is_purge_due().unwrap_or(false);
                 }
             }
             wait = LOOK_INTERVAL;

@@ -20,7 +20,7 @@
 use super::error::StoreError;
 use super::options::Shape;
 use super::payloads::PayloadRef;
-use super::{Store, codec, leaves, options, payloads};
+use super::{Store, codec, erase, leaves, options, payloads};
 use bincode::{Decode, Encode};
 use hashpact_core::effect::{
     BranchBatch, EntryRef, FoundSubject, HeldBranch, PayloadState, SizedNote, StoredPayload,
@@ -226,8 +226,9 @@ impl Store {
         Ok(found)
     }
 
-    /// Destroys the payloads of kept entries with these leaf hashes, in the files too: an order counts about their
-    /// records. Nothing of them is sealed or held first, because what is kept beside is nobody's record here.
+    /// Destroys the payloads of kept entries with these leaf hashes: an order counts about their records. Nothing of
+    /// them is sealed or held first, because what is kept beside is nobody's record here. [`Store::purge`] takes them
+    /// out of the files.
     ///
     /// # Errors
     /// As [`Store::for_each_branch_entry`]. Then the process must stop: [`StoreError::OutcomeUnknown`].
@@ -240,7 +241,7 @@ impl Store {
                 (held.start, held.frontier.size()),
                 |index, leaf, payload| {
                     if payload.to_stored().bytes().is_some() && ids.contains(&leaf_hash(leaf)) {
-                        keys.push(entry_key(&log, number, index));
+                        keys.push((entry_key(&log, number, index), codec::entry_key(&log, index)));
                     }
                     ControlFlow::Continue(())
                 },
@@ -250,11 +251,11 @@ impl Store {
             return Ok(());
         }
         let mut rows = rocksdb::WriteBatch::default();
-        for key in keys {
+        for (key, place) in keys {
             rows.put_cf(self.family(PAYLOADS), key, payloads::encode(&StoredPayload::Erased)?);
+            rows.put_cf(self.family(erase::PURGING), place, []);
         }
-        self.commit(&mut *self.writer()?, rows)?;
-        self.squeeze(&[PAYLOADS])
+        self.commit(&mut *self.writer()?, rows)
     }
 
     /// A chunk for a peer of the history with this root: of the followed one or of one that is kept beside it. `None`

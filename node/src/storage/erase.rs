@@ -20,7 +20,7 @@
 
 use super::error::StoreError;
 use super::options::Shape;
-use super::{Store, codec, idempotency, leaves, missing, payloads, places};
+use super::{Store, branches, codec, idempotency, leaves, missing, payloads, places};
 use crate::vault::Vault;
 use hashpact_core::effect::{
     EntryRef, EraseBatch, EraseStep, FoundSubject, PayloadState, StoredEntry, StoredPayload,
@@ -217,6 +217,10 @@ impl Store {
         let range = |family: &str, first: &[u8], last: &[u8]| {
             self.db.compact_range_cf_opt(self.family(family), Some(first), Some(last), &compact);
         };
+        if !self.branches()?.is_empty() {
+            let kept = self.family(branches::PAYLOADS);
+            self.db.compact_range_cf_opt(kept, None::<&[u8]>, None::<&[u8]>, &compact);
+        }
         for (log, first, last) in ranges(&keys) {
             let (first, last) = (codec::entry_key(&log, first), codec::entry_key(&log, last));
             range(payloads::FAMILY, &first, &last);
@@ -234,22 +238,6 @@ impl Store {
         }
         self.commit(&mut writer, rows)?;
         Ok(true)
-    }
-
-    /// Flushes everything and compacts whole column families down to the last level, so that no file holds a value
-    /// that was replaced.
-    pub(super) fn squeeze(&self, small: &[&str]) -> Result<(), StoreError> {
-        let families: Vec<_> = super::FAMILIES.iter().map(|(name, _)| self.family(name)).collect();
-        let mut flush = rocksdb::FlushOptions::default();
-        flush.set_wait(true);
-        self.db.flush_cfs_opt(&families, &flush)?;
-        let mut compact = CompactOptions::default();
-        compact.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
-        compact.set_exclusive_manual_compaction(false);
-        for family in small {
-            self.db.compact_range_cf_opt(self.family(family), None::<&[u8]>, None::<&[u8]>, &compact);
-        }
-        Ok(())
     }
 
     /// Deletes what idempotency keys led to, for submissions with one of these entries: a retry after days

@@ -228,6 +228,9 @@ fn an_order_destroys_a_payload_in_a_kept_history_at_once_and_no_other() {
     let steps = vec![(ids[0], EraseStep::Seal { by })];
     let changed = sound.store.erase(&EraseBatch { id: 2, steps }, &vault).expect("destroyed");
     assert!(changed.is_empty(), "what is followed is as before");
+    assert!(sound.store.is_purge_due().expect("readable"), "it is still in the files");
+    assert!(sound.store.purge(|| true).expect("purged"));
+    assert!(!sound.store.is_purge_due().expect("readable"));
     let mut gone = Vec::new();
     sound
         .store
