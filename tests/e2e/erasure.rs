@@ -147,6 +147,7 @@ fn assert_sealed(apis: &[&Api], traces: &[Traces]) -> Result<()> {
 fn assert_gone_after_restart(nodes: &mut [Node], apis: &[Api], traces: &[Traces]) -> Result<()> {
     for node in &mut *nodes {
         node.stop()?;
+        ensure!(node.dir.join("data/index.snapshot").exists(), "the index is written again, without them");
         fsck_clean(node)?;
     }
     for node in &mut *nodes {

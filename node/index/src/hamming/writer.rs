@@ -294,6 +294,8 @@ impl HammingWriter {
     fn reclaim(&self, places: Vec<u32>, guard: &Guard) {
         let reclaimed = Arc::clone(&self.reclaimed);
         guard.defer(move || reclaimed.lock().unwrap_or_else(PoisonError::into_inner).extend(places));
+        // Else it waits in this thread until it has more to give back, and nobody else can do it.
+        guard.flush();
     }
 }
 
@@ -445,6 +447,36 @@ mod tests {
         writer.release();
         writer.compact(&shared);
         assert_eq!(slots(), [0; PARTS], "and are dropped once the snapshot is written");
+    }
+
+    #[test]
+    fn what_another_thread_removed_is_forgotten_although_that_thread_does_nothing_more() {
+        for flat_max in [0, 10_000] {
+            let mut random = Random::from_seed([5; 32]);
+            let shared = Hamming::new(&mut random, crate::Instructions::best(), flat_max);
+            let writer = std::sync::Mutex::new(HammingWriter::new());
+            let value: [u8; 32] = std::array::from_fn(|_| random.next() as u8);
+            let (done, is_done) = std::sync::mpsc::channel();
+            let (end, ended) = std::sync::mpsc::channel::<()>();
+            std::thread::scope(|threads| {
+                let (writer, shared, value) = (&writer, &shared, &value);
+                threads.spawn(move || {
+                    let mut writer = writer.lock().expect("alone");
+                    assert!(writer.insert(shared, value, 1) && writer.remove(shared, value, 1));
+                    drop(writer);
+                    done.send(()).expect("waited for");
+                    let _ = ended.recv();
+                });
+                is_done.recv().expect("sent");
+                // Other tests may hold readers of the same collector for a moment.
+                let is_forgotten = (0..1_000).any(|_| {
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                    writer.lock().expect("alone").forget_removed(shared)
+                });
+                drop(end);
+                assert!(is_forgotten, "with tables only beyond {flat_max}");
+            });
+        }
     }
 
     #[test]
