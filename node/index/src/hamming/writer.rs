@@ -456,8 +456,8 @@ mod tests {
             let shared = Hamming::new(&mut random, crate::Instructions::best(), flat_max);
             let writer = std::sync::Mutex::new(HammingWriter::new());
             let value: [u8; 32] = std::array::from_fn(|_| random.next() as u8);
-            let (done, is_done) = std::sync::mpsc::channel();
-            let (end, ended) = std::sync::mpsc::channel::<()>();
+            let (done, is_done) = std::sync::mpsc::sync_channel(1);
+            let (end, ended) = std::sync::mpsc::sync_channel::<()>(1);
             std::thread::scope(|threads| {
                 let (writer, shared, value) = (&writer, &shared, &value);
                 threads.spawn(move || {
