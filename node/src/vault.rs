@@ -78,6 +78,18 @@ pub struct Held {
     pub padded: Vec<u8>,
 }
 
+/// The list of holds at one moment; `None` where it cannot be read.
+#[derive(Debug)]
+pub struct OnHold(Option<BTreeMap<RecordId, Hold>>);
+
+impl OnHold {
+    /// Whether a record must be kept.
+    #[must_use]
+    pub fn contains(&self, id: &RecordId) -> bool {
+        self.0.as_ref().is_none_or(|holds| holds.contains_key(id))
+    }
+}
+
 /// The list of holds and the folder of what is held.
 #[derive(Debug, Clone)]
 pub struct Vault {
@@ -113,15 +125,15 @@ impl Vault {
         Ok(holds)
     }
 
-    /// Whether a record is on hold. A list that cannot be read holds everything: what was destroyed does not
-    /// come back.
+    /// The list as it is now, for everything that is destroyed together. One that cannot be read holds everything:
+    /// what was destroyed does not come back.
     #[must_use]
-    pub fn is_on_hold(&self, id: &RecordId) -> bool {
+    pub fn on_hold(&self) -> OnHold {
         match self.holds() {
-            Ok(holds) => holds.contains_key(id),
+            Ok(holds) => OnHold(Some(holds)),
             Err(error) => {
                 tracing::error!(%error, "the list of legal holds cannot be read; nothing is destroyed, all is held");
-                true
+                OnHold(None)
             }
         }
     }

@@ -32,7 +32,7 @@ use hashpact_protocol::limits::{
 use hashpact_protocol::merkle::{Frontier, HashReader, LEVELS_MAX, read_cover, read_root};
 use hashpact_protocol::wire::{BranchRequest, RangeChunk, WireEntry};
 use rocksdb::IteratorMode;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 /// How far each history is kept.
@@ -206,24 +206,35 @@ impl Store {
         Ok(())
     }
 
-    /// Kept entries with these leaf hashes that have a payload.
-    ///
-    /// # Errors
-    /// As [`Store::for_each_branch_entry`].
-    pub(super) fn found_in_branches(&self, ids: &[LeafHash]) -> Result<Vec<FoundSubject>, StoreError> {
+    /// Kept entries with these leaf hashes that have a payload: their rows in `branch_payloads`, and what they are.
+    fn kept_payloads(
+        &self,
+        ids: &BTreeSet<LeafHash>,
+    ) -> Result<Vec<([u8; ENTRY_KEY_BYTES], FoundSubject)>, StoreError> {
         let mut found = Vec::new();
-        for ((log, number), held) in self.branches()? {
+        for ((log, number), held) in self.branches()?.into_iter().filter(|_| !ids.is_empty()) {
             let entries = (held.start, held.frontier.size());
             self.for_each_branch_entry(&log, number, entries, |index, leaf, payload| {
-                let state = payload.to_stored().state();
-                if state == PayloadState::Present && ids.contains(&leaf_hash(leaf)) {
-                    let at = EntryRef { log, index };
-                    found.push(FoundSubject { at, leaf: leaf.to_vec(), state, is_kept_beside: true });
+                if matches!(payload, PayloadRef::Present { .. }) && ids.contains(&leaf_hash(leaf)) {
+                    let (at, state) = (EntryRef { log, index }, PayloadState::Present);
+                    let subject = FoundSubject { at, leaf: leaf.to_vec(), state, is_kept_beside: true };
+                    found.push((entry_key(&log, number, index), subject));
                 }
                 ControlFlow::Continue(())
             })?;
         }
         Ok(found)
+    }
+
+    /// Kept entries with these leaf hashes that have a payload.
+    ///
+    /// # Errors
+    /// As [`Store::for_each_branch_entry`].
+    pub(super) fn found_in_branches(
+        &self,
+        ids: &BTreeSet<LeafHash>,
+    ) -> Result<Vec<FoundSubject>, StoreError> {
+        Ok(self.kept_payloads(ids)?.into_iter().map(|(_, subject)| subject).collect())
     }
 
     /// Destroys the payloads of kept entries with these leaf hashes: an order counts about their records. Nothing of
@@ -232,28 +243,15 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::for_each_branch_entry`]. Then the process must stop: [`StoreError::OutcomeUnknown`].
-    pub(super) fn destroy_in_branches(&self, ids: &[LeafHash]) -> Result<(), StoreError> {
-        let mut keys = Vec::new();
-        for ((log, number), held) in self.branches()? {
-            self.for_each_branch_entry(
-                &log,
-                number,
-                (held.start, held.frontier.size()),
-                |index, leaf, payload| {
-                    if payload.to_stored().bytes().is_some() && ids.contains(&leaf_hash(leaf)) {
-                        keys.push((entry_key(&log, number, index), codec::entry_key(&log, index)));
-                    }
-                    ControlFlow::Continue(())
-                },
-            )?;
-        }
-        if keys.is_empty() {
+    pub(super) fn destroy_in_branches(&self, ids: &BTreeSet<LeafHash>) -> Result<(), StoreError> {
+        let kept = self.kept_payloads(ids)?;
+        if kept.is_empty() {
             return Ok(());
         }
         let mut rows = rocksdb::WriteBatch::default();
-        for (key, place) in keys {
+        for (key, FoundSubject { at, .. }) in kept {
             rows.put_cf(self.family(PAYLOADS), key, payloads::encode(&StoredPayload::Erased)?);
-            rows.put_cf(self.family(erase::PURGING), place, []);
+            rows.put_cf(self.family(erase::PURGING), codec::entry_key(&at.log, at.index), []);
         }
         self.commit(&mut *self.writer()?, rows)
     }

@@ -27,7 +27,7 @@ use hashpact_core::effect::{
 };
 use hashpact_core::event::ErasedEntry;
 use hashpact_protocol::digest::{LeafHash, LogId};
-use rocksdb::{BottommostLevelCompaction, CompactOptions, IteratorMode, ReadOptions};
+use rocksdb::{BottommostLevelCompaction, CompactOptions, IteratorMode};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -52,7 +52,7 @@ impl Store {
     /// # Errors
     /// A row that does not decode or is missing, or RocksDB's own.
     pub fn find_subjects(&self, ids: &[LeafHash]) -> Result<Vec<FoundSubject>, StoreError> {
-        let mut found = self.found_in_branches(ids)?;
+        let mut found = self.found_in_branches(&ids.iter().copied().collect())?;
         for id in ids {
             for at in self.places_of(id)? {
                 found.push(self.found(at)?);
@@ -71,8 +71,7 @@ impl Store {
 
     /// How many entries of a log are listed as sealed or erased.
     pub(super) fn erased_count(&self, log: &LogId) -> Result<u64, StoreError> {
-        let listed = self.keys_of(ERASED)?;
-        Ok(listed.iter().filter(|at| at.log == *log).count() as u64)
+        self.count_listed(ERASED, log, u64::MAX)
     }
 
     fn found(&self, at: EntryRef) -> Result<FoundSubject, StoreError> {
@@ -81,21 +80,13 @@ impl Store {
     }
 
     fn stored(&self, at: EntryRef) -> Result<StoredEntry, StoreError> {
-        let key = codec::entry_key(&at.log, at.index);
-        let row = |family| -> Result<Vec<u8>, StoreError> {
-            let row = self.db.get_cf(self.family(family), key)?;
-            row.ok_or(StoreError::EntryMissing { family, log: at.log, index: at.index })
-        };
-        let payload = payloads::decode(&row(payloads::FAMILY)?)?.to_stored();
-        Ok(StoredEntry { leaf: row(leaves::FAMILY)?, payload })
+        let missing = StoreError::EntryMissing { family: leaves::FAMILY, log: at.log, index: at.index };
+        self.entry(&at.log, at.index)?.ok_or(missing)
     }
 
     /// Every place of a leaf: somebody may have copied it into another log, payload and all.
     fn places_of(&self, id: &LeafHash) -> Result<Vec<EntryRef>, StoreError> {
-        let mut read = ReadOptions::default();
-        read.set_prefix_same_as_start(true);
-        let mut rows = self.db.raw_iterator_cf_opt(self.family(places::FAMILY), read);
-        rows.seek(id.as_bytes());
+        let mut rows = self.place_rows(id);
         let mut found = Vec::new();
         while let Some(key) = rows.key().filter(|key| key.starts_with(id.as_bytes())) {
             let bad_key = StoreError::Key { family: places::FAMILY, len_bytes: key.len() };
@@ -127,6 +118,7 @@ impl Store {
     /// Refusals that change nothing: a row that does not decode or is missing, a vault that cannot be
     /// written. Then the process must stop: [`StoreError::OutcomeUnknown`], [`StoreError::Poisoned`].
     pub fn erase(&self, batch: &EraseBatch, vault: &Vault) -> Result<Vec<ErasedEntry>, StoreError> {
+        let on_hold = vault.on_hold();
         let mut writer = self.writer()?;
         let mut rows = rocksdb::WriteBatch::default();
         let mut changed = Vec::new();
@@ -135,7 +127,7 @@ impl Store {
                 let StoredEntry { leaf, payload: before } = self.stored(at)?;
                 let Some(mut after) = before.after(*step) else { continue };
                 if let (EraseStep::Destroy { by }, Some((salt, padded))) = (step, before.bytes())
-                    && vault.is_on_hold(id)
+                    && on_hold.contains(id)
                 {
                     vault.keep(id, salt, padded)?;
                     after = StoredPayload::Held { by: *by };
@@ -148,7 +140,7 @@ impl Store {
         self.commit(&mut writer, rows)?;
         drop(writer);
         let taken = batch.steps.iter().filter(|(_, step)| *step != EraseStep::Restore).map(|(id, _)| *id);
-        self.destroy_in_branches(&taken.collect::<Vec<_>>())?;
+        self.destroy_in_branches(&taken.collect())?;
         Ok(changed)
     }
 
@@ -193,7 +185,10 @@ impl Store {
     /// # Errors
     /// RocksDB's own, or a key that does not parse.
     pub fn is_purge_due(&self) -> Result<bool, StoreError> {
-        Ok(!self.keys_of(PURGING)?.is_empty())
+        let mut rows = self.db.raw_iterator_cf(self.family(PURGING));
+        rows.seek_to_first();
+        rows.status()?;
+        Ok(rows.valid())
     }
 
     /// Takes destroyed payloads out of the files. `false` if a reader still holds a file after a while: then
@@ -308,11 +303,12 @@ impl Store {
     /// # Errors
     /// As [`Store::erase`].
     pub fn release(&self, vault: &Vault) -> Result<Vec<ErasedEntry>, StoreError> {
-        let mut changed = Vec::new();
-        for id in vault.kept()? {
-            if vault.is_on_hold(&id) {
-                continue;
-            }
+        let kept = vault.kept()?;
+        if kept.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (on_hold, mut changed) = (vault.on_hold(), Vec::new());
+        for id in kept.into_iter().filter(|id| !on_hold.contains(id)) {
             // A file beside a payload that is still here is what a crash left.
             let is_held = |found: &FoundSubject| found.state == PayloadState::Held;
             if self.find_subjects(&[id])?.iter().any(is_held) {

@@ -64,9 +64,14 @@ impl Store {
     /// # Errors
     /// RocksDB's own.
     pub fn missing_count(&self, log: &LogId, end: u64) -> Result<u64, StoreError> {
+        self.count_listed(FAMILY, log, end)
+    }
+
+    /// How many entries of a log below `end` a list of entries names.
+    pub(super) fn count_listed(&self, family: &str, log: &LogId, end: u64) -> Result<u64, StoreError> {
         let mut rows = self
             .db
-            .raw_iterator_cf_opt(self.family(FAMILY), options::scan(codec::entry_key(log, end).to_vec()));
+            .raw_iterator_cf_opt(self.family(family), options::scan(codec::entry_key(log, end).to_vec()));
         rows.seek(codec::entry_key(log, 0));
         let mut count = 0;
         while rows.valid() {

@@ -123,16 +123,22 @@ impl Store {
         Ok(self.entries(log, index, index + 1)?.pop())
     }
 
+    /// The rows of the places of a leaf, at the first.
+    pub(super) fn place_rows(&self, leaf: &LeafHash) -> DBRawIterator<'_> {
+        let mut read = ReadOptions::default();
+        read.set_prefix_same_as_start(true);
+        let mut rows = self.db.raw_iterator_cf_opt(self.family(places::FAMILY), read);
+        rows.seek(leaf.as_bytes());
+        rows
+    }
+
     /// Where the record with this leaf hash stands: the place that the leaf names for itself, if it
     /// is stored there, else its first occurrence.
     ///
     /// # Errors
     /// [`StoreError::Key`], or RocksDB's own.
     pub fn place(&self, leaf: &LeafHash) -> Result<Option<Place>, StoreError> {
-        let mut read = ReadOptions::default();
-        read.set_prefix_same_as_start(true);
-        let mut rows = self.db.raw_iterator_cf_opt(self.family(places::FAMILY), read);
-        rows.seek(leaf.as_bytes());
+        let rows = self.place_rows(leaf);
         let Some(key) = rows.key().filter(|key| key.starts_with(leaf.as_bytes())) else {
             rows.status()?;
             return Ok(None);

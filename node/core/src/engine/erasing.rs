@@ -8,7 +8,7 @@ use crate::effect::{
 use crate::event::ErasedEntry;
 use crate::follow::named_author;
 use crate::limits::FOUND_SUBJECTS_MAX;
-use crate::view::{Author, KnownRecord, Status, Withdrawal, withdrawn_record};
+use crate::view::{Author, Status, Withdrawal, withdrawn_record};
 use hashpact_protocol::digest::{LogId, RecordId, leaf_hash};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,11 +36,8 @@ impl Engine {
         let subjects: Vec<RecordId> = subjects.copied().collect();
         let withdrawn: Vec<EntryRef> = self.view.withdrawing_entries().collect();
         self.note_seen(withdrawn, now_ms);
-        let retained = |record: &KnownRecord| matches!(record.status(), Status::Retracted | Status::Expired);
-        let retained = self.view.records().filter(|record| retained(record));
-        let retained: Vec<_> = retained.map(|record| (record.id, record.author.member.clone())).collect();
-        for (id, member) in retained {
-            self.erasing.schedule(id, &member, &self.view);
+        for record in self.view.retracted_or_expired() {
+            self.erasing.schedule(record.id, &record.author.member, &self.view);
         }
         self.find_subjects(&subjects);
         self.erase(steps, false);

@@ -6,7 +6,7 @@
 
 use super::record::{Gone, Standing, Status, StatusReason};
 use super::statement::About;
-use super::{Author, Order, Orders, Read, View, read_stored};
+use super::{Author, KnownRecord, Order, Orders, Read, View, read_stored};
 use crate::effect::{EntryRef, StoredPayload, ViewChange};
 use hashpact_protocol::digest::{RecordId, leaf_hash};
 use hashpact_protocol::leaf::{EntryLeaf, Kind, Leaf, read_leaf};
@@ -68,6 +68,17 @@ impl View {
         let expired = expires_s.map(|expires_s| expires_s.saturating_mul(1_000));
         let expired = expired.filter(|time_ms| *time_ms <= self.expired_until_ms);
         ordered.chain(retracted).chain(expired.map(|time_ms| Withdrawal::Expired { time_ms }))
+    }
+
+    /// Records that their author retracted, and those that expired; one may be both.
+    pub fn retracted_or_expired(&self) -> impl Iterator<Item = KnownRecord> {
+        let retracted = self.about.iter().filter(|(_, about)| about.retracting_entries().next().is_some());
+        let retracted = retracted.filter_map(|(id, _)| self.records.find(id));
+        let is_past = |expires_s: u64| expires_s.saturating_mul(1_000) <= self.expired_until_ms;
+        let expired = self.expiries.iter().filter(move |(_, expires_s)| is_past(**expires_s));
+        let expired = expired.filter_map(|(number, _)| self.records.get(*number));
+        let records = retracted.chain(expired).map(|record| self.known(&record));
+        records.filter(|record| matches!(record.status(), Status::Retracted | Status::Expired))
     }
 
     /// Where orders and retractions stand.

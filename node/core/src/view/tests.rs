@@ -316,6 +316,17 @@ proptest! {
     }
 
     #[test]
+    fn what_was_retracted_or_expired_is_found_without_reading_all(
+        choices in prop::collection::vec(any::<(u8, u8, u8)>(), 1..40),
+    ) {
+        let view = script(&choices).in_order();
+        let is_past = |record: &KnownRecord| matches!(record.status(), Status::Retracted | Status::Expired);
+        let expected: BTreeSet<RecordId> = view.records().filter(is_past).map(|record| record.id).collect();
+        let found: BTreeSet<RecordId> = view.retracted_or_expired().map(|record| record.id).collect();
+        prop_assert_eq!(found, expected);
+    }
+
+    #[test]
     fn each_entry_is_counted_once(choices in prop::collection::vec(any::<(u8, u8, u8)>(), 1..40)) {
         let script = script(&choices);
         let view = script.in_order();

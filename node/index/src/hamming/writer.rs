@@ -279,7 +279,10 @@ impl HammingWriter {
         if self.held {
             return false;
         }
-        self.compact(shared);
+        // Asked again because of a reader, the tables are clean already.
+        if self.dying.is_some() || !self.dead.is_empty() {
+            self.compact(shared);
+        }
         (0..COLLECTIONS).for_each(|_| crossbeam_epoch::pin().flush());
         self.free.append(&mut self.reclaimed.lock().unwrap_or_else(PoisonError::into_inner));
         self.free.sort_unstable_by(|a, b| b.cmp(a));
