@@ -267,6 +267,12 @@ pub fn read_leaf(bytes: &[u8], expected_log: &LogId, expected_index: u64) -> Ent
     }
 }
 
+/// The kind that a leaf is marked with, if it is of a version that this program reads: for what need not read most leaves.
+#[must_use]
+pub fn marked_kind(bytes: &[u8]) -> Option<Kind> {
+    Kind::from_code(*bytes.get(4)?)
+}
+
 /// Whether the leaf that stands at this place overtakes a backlog, decided without reading most leaves.
 #[must_use]
 pub fn is_overtaking(bytes: &[u8], log: &LogId, index: u64) -> bool {

@@ -39,7 +39,7 @@ use crate::witness::{Asker, Cosigner};
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LogId, Root};
 use hashpact_protocol::keys::{PublicKey, SecretKey};
-use hashpact_protocol::leaf::Kind;
+use hashpact_protocol::leaf::{Kind, marked_kind};
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::roster::{MemberId, Roster, RosterChain, quorum};
 use hashpact_protocol::wire::{Announce, HeadNote, Hello, Request};
@@ -510,8 +510,7 @@ impl Engine {
         self.note_changes(&changes);
         self.out.view(changes);
         self.tell_folded(author.log);
-        let receipt = Some(&Kind::Receipt.code());
-        if entries.iter().any(|(_, entry)| entry.leaf.get(4) == receipt) {
+        if entries.iter().any(|(_, entry)| marked_kind(&entry.leaf) == Some(Kind::Receipt)) {
             let (member, stated) = (author.member.clone(), self.view.receipts_of(&author.member));
             self.out.push(Effect::Receipted { member, stated: stated.cloned().collect() });
         }

@@ -42,7 +42,7 @@ pub use record::{
 use crate::effect::{IndexChange, StoredPayload, ViewChange};
 use erasure::Blank;
 use hashpact_protocol::digest::{LeafHash, LogId, RecordId, leaf_hash};
-use hashpact_protocol::leaf::{EntryLeaf, Kind, Leaf, check_commitment, read_leaf, unpad};
+use hashpact_protocol::leaf::{EntryLeaf, Kind, Leaf, check_commitment, marked_kind, read_leaf, unpad};
 use hashpact_protocol::record::{Content, Payload, Record, SubjectRef, read_payload};
 use hashpact_protocol::roster::MemberId;
 use receipts::Receipts;
@@ -454,6 +454,9 @@ impl View {
 /// moment while a view is built, because the fold does not mind the order.
 #[must_use]
 pub fn withdrawn_record(author: &Author, index: u64, leaf: &[u8]) -> Option<RecordId> {
+    if !marked_kind(leaf).is_some_and(Kind::acts_from_leaf) {
+        return None;
+    }
     match read_leaf(leaf, &author.log, index) {
         EntryLeaf::Known(leaf) if leaf.kind.acts_from_leaf() => leaf.subject,
         _ => None,
