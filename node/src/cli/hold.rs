@@ -69,7 +69,9 @@ fn add(config: &Config, vault: &Vault, text: &str, reason: String) -> Result<()>
     record(config, "hold-add", &id, &reason)?;
     holds.insert(id, Hold { record: id.to_hex(), reason, since_ms: now_ms() });
     vault.set_holds(&holds)?;
-    println!("record {id} is on hold: its payload is kept when it would be destroyed");
+    println!(
+        "record {id} is on hold: what this node has of its payload is kept when it would be destroyed (whether it has it: `hashpact record {id}`)"
+    );
     Ok(())
 }
 
