@@ -22,7 +22,7 @@ fn join(node: &Node) -> Result<Member> {
         name: node.member.clone(),
         status: MemberStatus::Active,
         roles: [Role::Contributor].into(),
-        groups: BTreeSet::new(),
+        groups: std::collections::BTreeSet::new(),
         card_key: key("card_key")?,
         cosigner_key: Some(key("cosigner_key")?),
         history_start_s: 0,
