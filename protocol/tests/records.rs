@@ -10,10 +10,10 @@ use hashpact_protocol::digest::{LeafHash, LogId, PayloadCommitment};
 use hashpact_protocol::leaf::{Kind, Leaf};
 use hashpact_protocol::record::{
     Activity, AgeBand, AgeGroup, ClosingReason, Content, Date, ErasureBasis, ErasureReason, Evidence,
-    EvidenceSet, Handling, IncidentClass, IncidentId, IncidentStep, Label, LabelWord, Labels, Likeness, Month,
-    OpinionValue, Origin, OtherClass, Payload, Realism, Reason, Record, Report, ReportedTo, RetractionReason,
-    Review, RulingReason, Scheme, Signal, SignalType, Source, SuspensionReason, Tlp, Token, UnknownFields,
-    Verdict, Vocabulary, VoteWord, read_payload,
+    EvidenceSet, Handling, IncidentClass, IncidentId, IncidentStep, Label, LabelWord, Labels, Likeness,
+    Month, OpinionValue, Origin, OtherClass, Payload, Realism, Reason, Record, Report, ReportedTo,
+    RetractionReason, Review, RulingReason, Scheme, Signal, SignalType, Source, SuspensionReason, Tlp, Token,
+    UnknownFields, Verdict, Vocabulary, VoteWord, read_payload,
 };
 use hex_vectors::vectors;
 use proptest::collection::{btree_map, vec};
@@ -189,16 +189,14 @@ fn any_source() -> impl Strategy<Value = Source> {
 fn any_handling() -> impl Strategy<Value = Option<Box<Handling>>> {
     let report = (any_label(), 0..96_360u64)
         .prop_map(|(to, months)| Report { to, month: Month::from_months(months).expect("month") });
-    let class = (any_label(), "[a-z0-9._-]{1,32}", "[a-z0-9._-]{1,32}").prop_map(
-        |(scheme, version, class)| OtherClass::new(scheme, &version, &class).expect("ids"),
-    );
+    let class = (any_label(), "[a-z0-9._-]{1,32}", "[a-z0-9._-]{1,32}")
+        .prop_map(|(scheme, version, class)| OtherClass::new(scheme, &version, &class).expect("ids"));
     let times = (option::of(1..=253_402_300_799u64), option::of(1..1_000u64));
     let parts = (option::of(any_token()), vec(report, 0..4), times, option::of(any::<[u8; 16]>()));
     (parts, vec(class, 0..4)).prop_filter_map("twice", |((hash_set, reports, times, incident), classes)| {
         let (preserved_until_s, valid_from_s) = times;
         let incident = incident.map(IncidentId::new);
-        let handling =
-            Handling { hash_set, reports, preserved_until_s, valid_from_s, incident, classes };
+        let handling = Handling { hash_set, reports, preserved_until_s, valid_from_s, incident, classes };
         handling.boxed().ok()
     })
 }

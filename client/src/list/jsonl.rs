@@ -5,7 +5,7 @@
 //! without a source gets its author as the source, so that passing it on does not look like a second,
 //! independent statement.
 
-use hashpact_protocol::api::{NewRecord, NewSignal, RecordJson, SourceJson};
+use hashpact_protocol::api::{HandlingJson, NewRecord, NewSignal, RecordJson, SourceJson};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -65,7 +65,7 @@ impl HashedFile {
     }
 }
 
-/// The record that passes an exported one on.
+/// The record that passes an exported one on: without the reports and the preservation, which are its author's.
 ///
 /// # Errors
 /// It is not content, or it does not stand.
@@ -85,6 +85,7 @@ pub fn restated(exported: RecordJson) -> Result<NewRecord, LineError> {
         review: exported.review,
         source: Some(source),
         expires: exported.expires,
+        handling: HandlingJson { reported_to: Vec::new(), preserved_until: None, ..exported.handling },
     })
 }
 

@@ -19,6 +19,7 @@ mod ack;
 mod bulk;
 mod field;
 pub mod frames;
+mod handling;
 mod labels;
 mod matching;
 mod node;
@@ -32,6 +33,7 @@ pub use bulk::{
     BulkQuery, BulkSummary,
 };
 pub use field::{FieldError, FieldRule};
+pub use handling::{CrosswalkJson, HandlingJson, OtherClassJson, ReportJson};
 pub use labels::LabelsJson;
 pub use matching::{
     AsOf, Match, MatchItem, MatchLimits, MatchRequest, MatchResponse, MatchResult, OpinionCounts, Query,

@@ -115,10 +115,7 @@ mod tests {
             of(Origin::Generated, Realism::NonPhotorealistic, AgeBand::From0To2),
             ["animeDrawingVirtualHentai", "infant", "generativeAi"]
         );
-        assert_eq!(
-            of(Origin::EditedBenign, Realism::Indistinguishable, AgeBand::From3To6),
-            ["generativeAi"]
-        );
+        assert_eq!(of(Origin::EditedBenign, Realism::Indistinguishable, AgeBand::From3To6), ["generativeAi"]);
         for origin in [Origin::EditedAbuse, Origin::Photographic, Origin::Undetermined] {
             assert!(of(origin, Realism::Undetermined, AgeBand::Undetermined).is_empty(), "{origin:?}");
         }

@@ -278,9 +278,7 @@ impl Handling {
             hash_set: super::source::read_token(map, KEY_HASH_SET)?,
             reports: read_list(map, KEY_REPORTS, read_report, |got| RecordError::ReportCount { got })?,
             incident: match map.bytes(KEY_INCIDENT)? {
-                Some(id) => {
-                    Some(IncidentId::from_bytes(&id).map_err(|rule| map.broken(KEY_INCIDENT, rule))?)
-                }
+                Some(id) => Some(IncidentId::from_bytes(&id).map_err(|rule| map.broken(KEY_INCIDENT, rule))?),
                 None => None,
             },
             classes: read_list(map, KEY_CLASSES, read_class, |got| RecordError::ClassCount { got })?,
@@ -362,11 +360,7 @@ fn read_class(nth: usize, element: &Value) -> Result<OtherClass, RecordError> {
 }
 
 fn write_class(class: &OtherClass) -> Value {
-    Value::Array(vec![
-        Value::unsigned(class.scheme.code()),
-        class.version.to_value(),
-        class.class.to_value(),
-    ])
+    Value::Array(vec![Value::unsigned(class.scheme.code()), class.version.to_value(), class.class.to_value()])
 }
 
 #[cfg(test)]
@@ -379,7 +373,8 @@ mod tests {
             let month = Month::parse(text).expect("a month");
             assert_eq!((month.months(), month.to_string().as_str()), (months, text));
         }
-        for text in ["", "2026", "2026-1", "2026-13", "2026-00", "1969-12", "10000-01", "2026-1a", "+026-01"] {
+        for text in ["", "2026", "2026-1", "2026-13", "2026-00", "1969-12", "10000-01", "2026-1a", "+026-01"]
+        {
             assert_eq!(Month::parse(text), Err(RecordError::Month), "{text}");
         }
         assert!(Month::from_months(MONTHS).is_err() && Month::from_months(u64::MAX).is_err());

@@ -15,8 +15,8 @@
 //! SPEC §7.
 
 mod content;
-mod erasure;
 mod crosswalk;
+mod erasure;
 mod error;
 mod handling;
 mod incident;
@@ -33,8 +33,8 @@ mod taxonomy;
 mod vocabulary;
 
 pub use content::Content;
-pub use erasure::{Erasure, ErasureBasis, ErasureReason};
 pub use crosswalk::Crosswalk;
+pub use erasure::{Erasure, ErasureBasis, ErasureReason};
 pub use error::{RecordError, SchemaError};
 pub use handling::{Handling, Month, OtherClass, Report, ReportedTo, Scheme};
 pub use incident::{ClosingReason, Incident, IncidentClass, IncidentId, IncidentStep};

@@ -147,8 +147,8 @@ impl Schema for Suspension {
             return Err(map.broken(KEY_SUBJECT, RecordError::SubjectNotAllowed { kind: Kind::Suspension }));
         }
         let member = map.text(KEY_MEMBER)?.ok_or_else(|| map.missing(KEY_MEMBER))?;
-        let member = MemberId::parse(&member)
-            .map_err(|rule| map.broken(KEY_MEMBER, RecordError::Member(rule)))?;
+        let member =
+            MemberId::parse(&member).map_err(|rule| map.broken(KEY_MEMBER, RecordError::Member(rule)))?;
         let roster_version = map.unsigned(KEY_ROSTER)?.ok_or_else(|| map.missing(KEY_ROSTER))?;
         if roster_version == 0 {
             return Err(map.broken(KEY_ROSTER, RecordError::RosterVersion));
