@@ -11,7 +11,7 @@ use super::{Author, Contested};
 use crate::effect::EntryRef;
 use hashpact_protocol::digest::{LogId, RecordId};
 use hashpact_protocol::record::Erasure;
-use hashpact_protocol::roster::{Eraser, HOLD_DEFAULT_S, LogPlace, MemberId, RETENTION_DEFAULT_S, Roster};
+use hashpact_protocol::roster::{HOLD_DEFAULT_S, LogPlace, MemberId, RETENTION_DEFAULT_S, Roster, Term};
 use std::collections::BTreeMap;
 
 /// What a roster says about destroying payloads.
@@ -21,7 +21,7 @@ pub struct ErasureRules {
     pub hold_ms: u64,
     /// How long payloads of retracted and expired records are kept, in milliseconds.
     pub retention_ms: u64,
-    pub(super) erasers: Vec<Eraser>,
+    pub(super) erasers: Vec<Term>,
 }
 
 impl Default for ErasureRules {
@@ -39,7 +39,7 @@ impl From<&Roster> for ErasureRules {
         Self {
             hold_ms: roster.hold_s.saturating_mul(1_000),
             retention_ms: roster.retention_s.saturating_mul(1_000),
-            erasers: roster.erasers.clone(),
+            erasers: roster.terms.erasers.clone(),
         }
     }
 }

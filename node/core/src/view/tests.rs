@@ -7,7 +7,7 @@ use hashpact_protocol::record::{
     Content, Erasure, ErasureBasis, ErasureReason, Opinion, OpinionValue, Reason, Retraction,
     RetractionReason, Signal, SignalType, SubjectRef,
 };
-use hashpact_protocol::roster::{Eraser, LogPlace};
+use hashpact_protocol::roster::Term;
 use proptest::prelude::*;
 
 mod ahead;
@@ -79,8 +79,7 @@ fn empty() -> View {
 }
 
 fn rules() -> ErasureRules {
-    let first = LogPlace { n: 1, index: 0 };
-    let term = Eraser { member: author(0).member, from: first, until: None };
+    let term = Term::from_the_first(author(0).member);
     ErasureRules { erasers: vec![term], ..ErasureRules::default() }
 }
 
