@@ -90,7 +90,7 @@ fn signals(record: &RecordJson, field: &mut impl FnMut(&str, &str)) {
         let name = if at == 0 { "signals" } else { "" };
         field(name, &format!("{:<8} {}{quality}", signal.signal_type, signal.value));
     }
-    if record.signals.is_empty() && record.kind == "content" {
+    if record.signals.is_empty() && matches!(record.kind.as_str(), "content" | "supersede") {
         let why = match record.status.as_str() {
             "sealed" => "sealed: shown to nobody, and destroyed when the hold is over",
             "erased" => "destroyed",

@@ -70,7 +70,7 @@ impl HashedFile {
 /// # Errors
 /// It is not content, or it does not stand.
 pub fn restated(exported: RecordJson) -> Result<NewRecord, LineError> {
-    if exported.kind != "content" {
+    if !matches!(exported.kind.as_str(), "content" | "supersede") {
         return Err(LineError::Kind { kind: shortened(&exported.kind) });
     }
     if !matches!(exported.status.as_str(), "active" | "disputed" | "contested") {
@@ -79,7 +79,7 @@ pub fn restated(exported: RecordJson) -> Result<NewRecord, LineError> {
     let source =
         exported.source.unwrap_or(SourceJson { organisation: exported.member, ..SourceJson::default() });
     Ok(NewRecord {
-        kind: exported.kind,
+        kind: "content".to_owned(),
         signals: exported.signals,
         labels: exported.labels.unwrap_or_default(),
         review: exported.review,

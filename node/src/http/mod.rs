@@ -13,6 +13,7 @@ mod body;
 mod budget;
 mod bulk;
 mod error;
+mod governance;
 mod logs;
 mod matching;
 mod node;
@@ -43,7 +44,7 @@ pub use server::{BindError, Server};
 pub use threads::HttpThreads;
 
 /// Patterns of all routes, as metrics name them.
-const ENDPOINTS: [&str; 25] = [
+const ENDPOINTS: [&str; 29] = [
     "/v1/match",
     "/v1/match/bulk",
     "/v1/records",
@@ -52,6 +53,10 @@ const ENDPOINTS: [&str; 25] = [
     "/v1/records/{id}/opinions",
     "/v1/records/{id}/retraction",
     "/v1/records/{id}/erasure",
+    "/v1/records/{id}/supersede",
+    "/v1/rulings",
+    "/v1/suspensions",
+    "/v1/incidents",
     "/v1/members",
     "/v1/logs",
     "/v1/status",
@@ -146,6 +151,10 @@ pub fn router(api: Api) -> Router {
         .route("/v1/records/{id}/opinions", post(records::opine))
         .route("/v1/records/{id}/retraction", post(records::retract))
         .route("/v1/records/{id}/erasure", post(records::erase))
+        .route("/v1/records/{id}/supersede", post(records::supersede))
+        .route("/v1/rulings", post(governance::rule).get(governance::rulings))
+        .route("/v1/suspensions", post(governance::vote).get(governance::suspensions))
+        .route("/v1/incidents", post(governance::declare).get(governance::incidents))
         .route("/v1/members", get(node::members))
         .route("/v1/logs", get(node::logs))
         .route("/v1/status", get(node::status))

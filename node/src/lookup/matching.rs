@@ -150,7 +150,7 @@ fn asked(query: &api::Query) -> impl Iterator<Item = (SignalType, u8, &[u8])> {
 }
 
 /// Numbers of the records that carry this value, byte for byte.
-fn equals(source: &Source, kind: SignalType, value: &[u8]) -> Vec<u64> {
+pub(super) fn equals(source: &Source, kind: SignalType, value: &[u8]) -> Vec<u64> {
     let mut numbers = source.index.query_exact(kind.code(), value);
     if let (SignalType::Pdq, Ok(value)) = (kind, value.try_into()) {
         numbers.extend(source.index.query_hamming(value, 0).iter().map(|hit| hit.record));
@@ -200,7 +200,9 @@ impl<'a> Records<'a> {
     /// The standing records among the hits of one item. `computed` is the way in which a record itself
     /// answers it.
     fn found(&mut self, best: Best, computed: impl Fn(&RecordView) -> Option<Way>) -> Found {
-        let Some(restored) = self.restored.clone() else { return found_among(&read(self.rows), best) };
+        let Some(restored) = self.restored.clone() else {
+            return found_among(&read(self.rows), best, computed);
+        };
         let numbers: Vec<u64> = best.keys().copied().collect();
         // An index from a snapshot is believed once the replay has confirmed it; until then the record itself
         // must say why it is a hit.
@@ -228,7 +230,9 @@ impl<'a> Records<'a> {
                     unread.push((records.len(), *number, rows.numbers().place(*number)));
                 }
                 let row = row.filter(|record| record.status().stands());
-                records.push(row.map(|record| Arc::new(rows.view(&record))));
+                // What the panel cleared is passed over.
+                let view = |record: Held<'_>| rows.in_part(&record).unwrap_or_else(|| rows.view(&record));
+                records.push(row.map(|record| Arc::new(view(record))));
             }
         }
         // Never under the lock: this reads the disk.
@@ -259,9 +263,11 @@ impl<'a> Records<'a> {
 }
 
 /// The hits that stand, from rows that are complete.
-fn found_among(rows: &Rows, best: Best) -> Found {
+fn found_among(rows: &Rows, best: Best, computed: impl Fn(&RecordView) -> Option<Way>) -> Found {
     let standing = |(number, way)| {
         let record = rows.get(number).filter(|record| record.status().stands())?;
+        // What the panel cleared is passed over.
+        let way = rows.in_part(&record).map_or(Some(way), |part| computed(&part))?;
         Some((way, record))
     };
     let mut hits: Vec<(Way, Held<'_>)> = best.into_iter().filter_map(standing).collect();

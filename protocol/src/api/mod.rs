@@ -19,6 +19,7 @@ mod ack;
 mod bulk;
 mod field;
 pub mod frames;
+mod governance;
 mod handling;
 mod labels;
 mod matching;
@@ -33,6 +34,11 @@ pub use bulk::{
     BulkQuery, BulkSummary,
 };
 pub use field::{FieldError, FieldRule};
+pub use governance::{
+    IncidentJson, IncidentReceipt, IncidentRequest, IncidentStepJson, IncidentsResponse, PlaceJson,
+    RulingJson, RulingRequest, RulingSignal, RulingsResponse, SuspensionJson, SuspensionRequest,
+    SuspensionsResponse,
+};
 pub use handling::{CrosswalkJson, HandlingJson, OtherClassJson, ReportJson};
 pub use labels::LabelsJson;
 pub use matching::{

@@ -79,9 +79,7 @@ impl Rulings {
         }
         let ruled = held.into_iter().filter_map(|(verdict, words)| rule(verdict, &words));
         // Of equals the first stays, which has the lower code.
-        ruled.reduce(|best, other| {
-            if other.panellists.len() > best.panellists.len() { other } else { best }
-        })
+        ruled.reduce(|best, other| if other.panellists.len() > best.panellists.len() { other } else { best })
     }
 
     /// Signals that a member has stated something about.

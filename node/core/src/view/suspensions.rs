@@ -96,7 +96,8 @@ impl Suspensions {
     ) -> Vec<Suspension> {
         let mut decided: Vec<Suspension> = Vec::new();
         // Who has not the votes even if all members but two were suspended need not be looked at again and again.
-        let mut open: Vec<&Case> = self.ballots.keys().filter(|(_, version)| *version <= roster_version).collect();
+        let mut open: Vec<&Case> =
+            self.ballots.keys().filter(|(_, version)| *version <= roster_version).collect();
         open.retain(|(member, _)| members.contains(member));
         loop {
             let next = open.iter().filter_map(|case| self.sweep(case, members, &decided, contested));
