@@ -13,6 +13,7 @@ mod random;
 mod rogue;
 pub mod story;
 mod world;
+pub mod year;
 
 pub use random::Random;
 pub use world::{Fate, Faults, Report, Step, World};
