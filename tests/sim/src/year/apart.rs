@@ -32,8 +32,10 @@ impl Year {
         self.say(BEACON, vec![declaration]);
         self.retract(early, RetractionReason::Error);
         self.until_at(&others, "the incident", |view| view.incident(&id).is_some());
-        self.note("beacon declares an incident while lumen is cut off and lacks hundreds of beacon's \
-            records; delta may not declare");
+        self.note(
+            "beacon declares an incident while lumen is cut off and lacks hundreds of beacon's \
+            records; delta may not declare",
+        );
         self.world.reconnect();
         self.overtakes(early_id, id);
         self.during(id);
@@ -58,8 +60,10 @@ impl Year {
             if is_there {
                 let (held, all) = (self.world.held(LUMEN, BEACON), self.world.own_entries(BEACON));
                 assert!(held < all, "{held} of {all}: they came with the rest");
-                self.note("reconnected, lumen knows of the incident, and of a retraction, before the \
-                    backlog has arrived");
+                self.note(
+                    "reconnected, lumen knows of the incident, and of a retraction, before the \
+                    backlog has arrived",
+                );
                 return;
             }
             self.world.run(10);

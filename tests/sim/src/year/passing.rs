@@ -34,8 +34,10 @@ impl Year {
         self.until("what was stated before it joined", |view| {
             known.iter().all(|id| view.record(id).is_some())
         });
-        self.note("meadow joins: before the roster lists it its node does not start, then it fetches all \
-            that was stated");
+        self.note(
+            "meadow joins: before the roster lists it its node does not start, then it fetches all \
+            that was stated",
+        );
         let signals = vec![self.signal()];
         let items = self.contribute(node, signals, false);
         let ids = self.ledger.ids(&items);
@@ -72,8 +74,10 @@ impl Year {
         self.opine(EMBER, other, OpinionValue::Agree, None);
         self.until("the opinion of log 2 in the place of that of log 1", says(OpinionValue::Agree));
         self.until("no dispute any more", |view| stand(view, &[subject], Status::Active));
-        self.note("from log 2 ember retracts a record of log 1 and changes an opinion of log 1; both \
-            count everywhere");
+        self.note(
+            "from log 2 ember retracts a record of log 1 and changes an opinion of log 1; both \
+            count everywhere",
+        );
         self.rotated = Some(self.ledger.id(own[0]));
         self.business(30);
     }
@@ -135,8 +139,10 @@ impl Year {
         self.business(10);
         let candidate = self.draft(|_| {});
         assert!(!self.is_accepted(&candidate, &self.keys[..2]), "nobody is admitted without governance");
-        self.note("governance is late, and the roster expires: look-ups, contributions and retractions go \
-            on, restarted nodes find one another; nobody new can be admitted");
+        self.note(
+            "governance is late, and the roster expires: look-ups, contributions and retractions go \
+            on, restarted nodes find one another; nobody new can be admitted",
+        );
         let version = self.publish(AURORA, |_| {});
         self.note(format!("version {version} renews it"));
         self.business(20);

@@ -25,8 +25,10 @@ impl Year {
         self.say(GROVE, vec![order(own, ErasureReason::Error, ErasureBasis::Own)]);
         self.say(AURORA, vec![order(other, ErasureReason::VictimRequest, ErasureBasis::Hotline)]);
         self.until("both sealed", |view| stand(view, &[own, other], Status::Sealed));
-        self.note("grove orders the erasure of a record of its own, aurora, the authority, of one of \
-            harbor's: both are sealed at once at every member; krill may not");
+        self.note(
+            "grove orders the erasure of a record of its own, aurora, the authority, of one of \
+            harbor's: both are sealed at once at every member; krill may not",
+        );
         self.skip(71 * HOUR_MS);
         self.until("both still sealed", |view| stand(view, &[own, other], Status::Sealed));
         self.skip(4 * HOUR_MS);

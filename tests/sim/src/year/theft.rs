@@ -31,8 +31,10 @@ impl Year {
         let loot = self.steal(is_loud);
         self.until_evidence(&loot);
         if is_loud {
-            self.note("the thief gets a quorum to cosign one of its histories; all the same every member \
-                has the evidence");
+            self.note(
+                "the thief gets a quorum to cosign one of its histories; all the same every member \
+                has the evidence",
+            );
         } else {
             let both = loot.bad.concat();
             self.until("both histories for review", |view| stand(view, &both, Status::Contested));
@@ -40,8 +42,10 @@ impl Year {
                 stand(view, &loot.good[..2], Status::Retracted)
                     && stand(view, &loot.good[2..3], Status::Sealed)
             });
-            self.note("every member has the evidence, and both histories match for review only; what the \
-                thief withdrew is withdrawn, and nothing is destroyed yet");
+            self.note(
+                "every member has the evidence, and both histories match for review only; what the \
+                thief withdrew is withdrawn, and nothing is destroyed yet",
+            );
         }
         self.skip(DAY_MS);
         self.recover_island(&loot);
@@ -115,8 +119,10 @@ impl Year {
             self.world.thief_writes(side, statements);
             self.world.thief_writes(side, contents)
         });
-        self.note("island's machine is stolen with all its keys; the thief signs two histories, retracts \
-            and erases in them, and shows one to some members and the other to the rest");
+        self.note(
+            "island's machine is stolen with all its keys; the thief signs two histories, retracts \
+            and erases in them, and shows one to some members and the other to the rest",
+        );
         for _ in 0..4 {
             for witness in self.inside() {
                 self.world.thief_asks(witness);
