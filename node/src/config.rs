@@ -5,11 +5,15 @@
 //! Secrets are never in this file: keys and token hashes live under `data_dir` with their own
 //! permission checks.
 
+use crate::keystore::{KeyAccess, Passphrase, PassphraseSource, SignerProgram};
 use crate::network::{AddressRole, check_address};
+use hashpact_protocol::keys::KeyRole;
 use hashpact_protocol::roster::MemberId;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Longest time between two index snapshots, in seconds: a week.
 const SNAPSHOT_INTERVAL_MAX_S: u64 = 7 * 86_400;
@@ -20,6 +24,9 @@ const SCRUB_RATE_MAX_MB_S: u32 = 10_000;
 const SCRUB_INTERVAL_MAX_S: u64 = 366 * 86_400;
 /// Longest time between two receipts, in seconds: a year.
 const RECEIPT_INTERVAL_MAX_S: u64 = 366 * 86_400;
+
+/// Folder of keys, below the data folder.
+const KEYS_DIR: &str = "keys";
 
 /// The file as written.
 #[derive(Debug, Clone, Deserialize)]
@@ -44,6 +51,9 @@ pub struct RawConfig {
     /// Statements that this node makes by itself.
     #[serde(default)]
     pub receipts: RawReceipts,
+    /// Where keys come from.
+    #[serde(default)]
+    pub keys: RawKeys,
     /// Logging.
     #[serde(default)]
     pub log: RawLog,
@@ -93,6 +103,46 @@ pub struct RawHttp {
     pub connections_max: usize,
     /// Longest time for one request, in milliseconds.
     pub timeout_ms: u64,
+    /// Certificate and key; without them the API speaks plain HTTP.
+    pub tls: Option<RawTls>,
+}
+
+/// `[http.tls]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawTls {
+    /// PEM file of the certificate, followed by those between it and its authority.
+    pub certificate: PathBuf,
+    /// PEM file of its private key.
+    pub key: PathBuf,
+    /// PEM file of the authorities whose client certificates are accepted.
+    pub client_ca: Option<PathBuf>,
+    /// Whether callers must show a client certificate.
+    pub client_certificates: Option<ClientCertificates>,
+}
+
+/// Whether callers must show a client certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientCertificates {
+    /// Whoever has none is turned away.
+    #[default]
+    Required,
+    /// One that is shown must be right.
+    Optional,
+}
+
+/// Checked `[http.tls]`: paths as the process opens them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificates.
+    pub certificate: PathBuf,
+    /// Private key.
+    pub key: PathBuf,
+    /// Authorities of client certificates; none are asked for without.
+    pub client_ca: Option<PathBuf>,
+    /// Whether one must be shown.
+    pub client_certificates: ClientCertificates,
 }
 
 impl Default for RawHttp {
@@ -105,6 +155,7 @@ impl Default for RawHttp {
             bulk_max: 4,
             connections_max: 512,
             timeout_ms: 30_000,
+            tls: None,
         }
     }
 }
@@ -155,6 +206,33 @@ impl Default for RawReceipts {
     }
 }
 
+/// `[keys]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawKeys {
+    /// File with the passphrase of sealed keys.
+    pub passphrase_file: Option<PathBuf>,
+    /// A program that holds keys.
+    pub signer: Option<RawSigner>,
+}
+
+/// `[keys.signer]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawSigner {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Roles whose keys it holds: `log`, `card`, `cosigner`.
+    pub roles: Vec<String>,
+    /// How long one answer may take, in milliseconds.
+    #[serde(default = "signer_timeout_default")]
+    pub timeout_ms: u64,
+}
+
+fn signer_timeout_default() -> u64 {
+    2_000
+}
+
 /// `[log]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -194,12 +272,16 @@ pub struct Config {
     pub http_listen: SocketAddr,
     /// `[http]`
     pub http: RawHttp,
+    /// Checked `[http.tls]`
+    pub tls: Option<TlsFiles>,
     /// `[index]`
     pub index: RawIndex,
     /// `[scrub]`
     pub scrub: RawScrub,
     /// `[receipts]`
     pub receipts: RawReceipts,
+    /// Checked `[keys]`, and the folder of keys.
+    pub keys: KeyAccess,
     /// `[log]`
     pub log: RawLog,
 }
@@ -269,11 +351,13 @@ impl Config {
         let http_listen: SocketAddr = raw.http.listen.parse().map_err(|_| {
             value("http.listen", &raw.http.listen, "must be an address and port, like 127.0.0.1:7410")
         })?;
-        if !http_listen.ip().is_loopback() && !raw.http.allow_remote {
+        let tls = raw.http.tls.as_ref().map(|tls| check_tls(tls, base)).transpose()?;
+        if !http_listen.ip().is_loopback() && !raw.http.allow_remote && tls.is_none() {
             return Err(value(
                 "http.listen",
                 &raw.http.listen,
-                "is not a loopback address; set http.allow_remote = true if other machines must reach the API",
+                "is not a loopback address: set [http.tls], or http.allow_remote = true if other machines must reach the API and something \
+                 in front of it encrypts",
             ));
         }
         for (field, given, max) in [
@@ -325,9 +409,11 @@ impl Config {
             network: raw.network,
             http_listen,
             http: raw.http,
+            tls,
             index: raw.index,
             scrub: raw.scrub,
             receipts: raw.receipts,
+            keys: check_keys(&raw.keys, base, &base.join(&raw.data_dir))?,
             log: raw.log,
         })
     }
@@ -341,7 +427,7 @@ impl Config {
     /// Folder of the secret keys.
     #[must_use]
     pub fn keys_dir(&self) -> PathBuf {
-        self.data_dir.join("keys")
+        self.data_dir.join(KEYS_DIR)
     }
 
     /// Folder of the database.
@@ -417,6 +503,61 @@ impl Config {
     }
 }
 
+fn check_tls(raw: &RawTls, base: &Path) -> Result<TlsFiles, ConfigError> {
+    if let (None, Some(given)) = (&raw.client_ca, raw.client_certificates) {
+        let given = format!("{given:?}").to_lowercase();
+        return Err(value(
+            "http.tls.client_certificates",
+            &given,
+            "needs http.tls.client_ca, which says whose are accepted",
+        ));
+    }
+    Ok(TlsFiles {
+        certificate: base.join(&raw.certificate),
+        key: base.join(&raw.key),
+        client_ca: raw.client_ca.as_ref().map(|path| base.join(path)),
+        client_certificates: raw.client_certificates.unwrap_or_default(),
+    })
+}
+
+fn check_keys(raw: &RawKeys, base: &Path, data_dir: &Path) -> Result<KeyAccess, ConfigError> {
+    let source = match &raw.passphrase_file {
+        Some(file) => PassphraseSource::File(base.join(file)),
+        None => PassphraseSource::Environment,
+    };
+    let signer = match &raw.signer {
+        None => None,
+        Some(raw) => {
+            if raw.command.first().is_none_or(String::is_empty) {
+                return Err(value("keys.signer.command", "[]", "must name a program, then its arguments"));
+            }
+            if !(10..=60_000).contains(&raw.timeout_ms) {
+                return Err(value(
+                    "keys.signer.timeout_ms",
+                    &raw.timeout_ms.to_string(),
+                    "must be 10 to 60000",
+                ));
+            }
+            let role = |name: &String| {
+                let known = [KeyRole::Log, KeyRole::Card, KeyRole::Cosigner];
+                let found = known.into_iter().find(|role| role.name() == name);
+                found.ok_or_else(|| value("keys.signer.roles", name, "must be log, card or cosigner"))
+            };
+            let roles: Vec<KeyRole> = raw.roles.iter().map(role).collect::<Result<_, _>>()?;
+            if roles.is_empty() {
+                return Err(value(
+                    "keys.signer.roles",
+                    "[]",
+                    "must name at least one of log, card, cosigner",
+                ));
+            }
+            let program = SignerProgram::new(raw.command.clone(), Duration::from_millis(raw.timeout_ms));
+            Some((Arc::new(program), roles))
+        }
+    };
+    Ok(KeyAccess { dir: data_dir.join(KEYS_DIR), passphrase: Passphrase::from_source(source), signer })
+}
+
 fn value(field: &'static str, given: &str, rule: &str) -> ConfigError {
     ConfigError::Value { field, value: given.to_owned(), rule: rule.to_owned() }
 }
@@ -439,6 +580,7 @@ mod tests {
         assert_eq!(format!("{:?}", sample.index), format!("{:?}", bare.index));
         assert_eq!(format!("{:?}", sample.scrub), format!("{:?}", bare.scrub));
         assert_eq!(format!("{:?}", sample.receipts), format!("{:?}", bare.receipts));
+        assert_eq!(format!("{:?}", sample.keys), format!("{:?}", bare.keys).replace("base/", "./"));
         assert_eq!(format!("{:?}", sample.log), format!("{:?}", bare.log));
     }
 
@@ -449,6 +591,31 @@ mod tests {
             ("member = \"Acme\"\ndata_dir = \"d\"", "member = \"Acme\""),
             ("data_dir = \"d\"", "missing field `member`"),
             ("member = \"acme\"\ndata_dir = \"d\"\n[http]\nlisten = \"0.0.0.0:1\"", "allow_remote"),
+            (
+                "member = \"acme\"\ndata_dir = \"d\"\n[keys.signer]\ncommand = [\"x\"]",
+                "missing field `roles`",
+            ),
+            (
+                "member = \"acme\"\ndata_dir = \"d\"\n[keys.signer]\ncommand = []\nroles = [\"log\"]",
+                "keys.signer.command = \"[]\": must name a program",
+            ),
+            (
+                "member = \"acme\"\ndata_dir = \"d\"\n[keys.signer]\ncommand = [\"x\"]\nroles = [\"peer\"]",
+                "keys.signer.roles = \"peer\": must be log, card or cosigner",
+            ),
+            (
+                "member = \"acme\"\ndata_dir = \"d\"\n[keys.signer]\ncommand = [\"x\"]\nroles = []",
+                "must name at least one",
+            ),
+            (
+                "member = \"acme\"\ndata_dir = \"d\"\n[keys.signer]\ncommand = [\"x\"]\nroles = [\"log\"]\ntimeout_ms = 9",
+                "keys.signer.timeout_ms = \"9\": must be 10 to 60000",
+            ),
+            ("member = \"acme\"\ndata_dir = \"d\"\n[http.tls]\ncertificate = \"c\"", "missing field `key`"),
+            (
+                "member = \"acme\"\ndata_dir = \"d\"\n[http.tls]\ncertificate = \"c\"\nkey = \"k\"\nclient_certificates = \"optional\"",
+                "http.tls.client_certificates = \"optional\": needs http.tls.client_ca",
+            ),
             ("member = \"acme\"\ndata_dir = \"d\"\n[http]\nlisten = \"here\"", "http.listen = \"here\""),
             ("member = \"acme\"\ndata_dir = \"d\"\n[http]\nrequests_max = 0", "http.requests_max"),
             ("member = \"acme\"\ndata_dir = \"d\"\n[http]\nbulk_max = 65", "must be 1 to 64"),
@@ -478,5 +645,10 @@ mod tests {
         let config =
             check("member = \"acme\"\ndata_dir = \"d\"\n[http]\nlisten = \"0.0.0.0:1\"\nallow_remote = true");
         assert!(config.is_ok());
+        let config = check(
+            "member = \"acme\"\ndata_dir = \"d\"\n[http]\nlisten = \"0.0.0.0:1\"\n[http.tls]\ncertificate = \"c\"\nkey = \"/k\"",
+        );
+        let tls = config.expect("what is encrypted may be reached").tls.expect("files");
+        assert_eq!((tls.certificate, tls.key), (PathBuf::from("base/c"), PathBuf::from("/k")));
     }
 }

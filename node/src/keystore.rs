@@ -11,23 +11,39 @@
 //!
 //! Somebody who can read a key file *is* this member in that role until the roster replaces the
 //! key; somebody who can write one stops the node. Losing `log.key` closes the log; losing the others
-//! costs a roster change. There is no passphrase: an unattended daemon would have to keep it beside
-//! the file. Back up the folder offline, encrypted.
+//! costs a roster change. Files may be sealed by a passphrase (`keys encrypt`), which then comes from
+//! somewhere else than this disk; or the log, card and cosigner keys are held by another program and never here
+//! ([`signer`], SIGNER.md). The peer key is always a file: it authenticates connections, each of which needs it, and signs
+//! nothing that lasts.
+
+mod passphrase;
+mod sealed;
+mod signer;
+
+pub use passphrase::{PASSPHRASE_MIN_BYTES, Passphrase, PassphraseError, PassphraseSource};
+
+pub use signer::{SignerFault, SignerProgram};
+
+use sealed::{SEALED_FORMAT, SealFault, Sealed};
+use signer::ProgramKey;
 
 use hashpact_protocol::digest::{HexError, hex_array, hex_encode};
-use hashpact_protocol::keys::{KeyRole, SEED_BYTES, SecretKey};
+use hashpact_protocol::keys::{KeyRole, PublicKey, SEED_BYTES, SecretKey, Signer};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 const FORMAT: &str = "hashpact-secret-key-1";
+/// A public key whose secret half a signer holds.
+const PUBLIC_FORMAT: &str = "hashpact-public-key-1";
 /// The key of legal holds encrypts and signs nothing: it is of another format, so that it is never taken for one
 /// that does.
 const HOLD_FORMAT: &str = "hashpact-hold-key-1";
 /// Longest key file, generously: a longer one is not read to its end.
-const FILE_BYTES_MAX: u64 = 256;
+const FILE_BYTES_MAX: u64 = 512;
 
 /// Why keys cannot be created or opened.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +109,51 @@ pub enum KeyStoreError {
         /// The other.
         second: &'static str,
     },
+    /// The file is sealed, and there is no passphrase for it.
+    #[error("key file {} is sealed: {source}", path.display())]
+    Passphrase {
+        /// The file.
+        path: PathBuf,
+        /// Why there is none.
+        source: PassphraseError,
+    },
+    /// Begins like a sealed key and is none.
+    #[error("key file {} is not in the form {SEALED_FORMAT:?}", path.display())]
+    SealForm {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A role both in a file and at the signer.
+    #[error("the signer is to hold the {role} key, and {} is there as well; move it away", path.display())]
+    Twice {
+        /// The file.
+        path: PathBuf,
+        /// The role.
+        role: &'static str,
+    },
+    /// The file of a public key.
+    #[error("{} does not hold the public {role} key of the signer", path.display())]
+    Public {
+        /// The file.
+        path: PathBuf,
+        /// The role.
+        role: &'static str,
+    },
+    /// The signer.
+    #[error(transparent)]
+    Signer(#[from] SignerFault),
+    /// The passphrase does not open the file.
+    #[error("key file {} does not open: the passphrase is another, or the file was changed", path.display())]
+    WrongPassphrase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Sealing or opening failed for want of memory or randomness.
+    #[error("key file {}: sealing failed (is there memory for it?)", path.display())]
+    Sealing {
+        /// The file.
+        path: PathBuf,
+    },
     /// The operating system has no random bytes.
     #[error("no random bytes from the operating system: {0}")]
     Random(getrandom::Error),
@@ -106,7 +167,184 @@ pub enum KeyStoreError {
     },
 }
 
-/// The secret keys of one node.
+/// Where a node's keys are, and how to come by them.
+#[derive(Debug, Clone, Default)]
+pub struct KeyAccess {
+    /// The folder of key files.
+    pub dir: PathBuf,
+    /// Opens sealed ones.
+    pub passphrase: Passphrase,
+    /// A program that holds some of them, and which.
+    pub signer: Option<(Arc<SignerProgram>, Vec<KeyRole>)>,
+}
+
+impl KeyAccess {
+    /// Files in this folder, none of them sealed.
+    #[must_use]
+    pub fn files(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), ..Self::default() }
+    }
+
+    /// The program that holds this role's key.
+    fn program(&self, role: KeyRole) -> Option<&Arc<SignerProgram>> {
+        self.signer.as_ref().filter(|(_, roles)| roles.contains(&role)).map(|(program, _)| program)
+    }
+
+    /// The public key of a role that the signer holds, as it says now; `None` if it is to hold none.
+    ///
+    /// # Errors
+    /// [`KeyStoreError::Signer`].
+    pub fn held_elsewhere(&self, role: KeyRole) -> Result<Option<PublicKey>, KeyStoreError> {
+        Ok(self.program(role).map(|program| program.public(role)).transpose()?)
+    }
+
+    /// Makes the key of a role: a new file, sealed if `seals`; of a role that the signer holds, a file with the public key
+    /// that the signer names.
+    ///
+    /// # Errors
+    /// [`KeyStoreError`].
+    pub fn create_role(&self, role: KeyRole, seals: bool) -> Result<PublicKey, KeyStoreError> {
+        if let Some(program) = self.program(role) {
+            let public = program.public(role)?;
+            let line = format!("{PUBLIC_FORMAT} {} {}\n", role.name(), public.to_hex());
+            write_key_file(&public_path(&self.dir, role), line.as_bytes())?;
+            return Ok(public);
+        }
+        let path = key_path(&self.dir, role);
+        if !seals {
+            return create_key(&path, role).map(|key| key.public());
+        }
+        let mut seed = Zeroizing::new([0; SEED_BYTES]);
+        getrandom::fill(seed.as_mut_slice()).map_err(KeyStoreError::Random)?;
+        write_key_file(&path, self.seal(&path, role, &seed)?.as_bytes())?;
+        Ok(SecretKey::from_seed(*seed).public())
+    }
+
+    /// Opens the key of a role.
+    ///
+    /// # Errors
+    /// [`KeyStoreError`].
+    pub fn open_role(&self, role: KeyRole) -> Result<Signer, KeyStoreError> {
+        let Some(program) = self.program(role) else { return Ok(self.open_file(role)?.into()) };
+        let path = key_path(&self.dir, role);
+        if fs::symlink_metadata(&path).is_ok() {
+            return Err(KeyStoreError::Twice { path, role: role.name() });
+        }
+        let public = read_public(&public_path(&self.dir, role), role)?;
+        let key = ProgramKey { program: Arc::clone(program), role, public };
+        Ok(Signer::remote(public, Arc::new(key)))
+    }
+
+    fn open_file(&self, role: KeyRole) -> Result<SecretKey, KeyStoreError> {
+        open_key_with(&key_path(&self.dir, role), role, &self.passphrase)
+    }
+
+    fn seal(&self, path: &Path, role: KeyRole, seed: &[u8; SEED_BYTES]) -> Result<String, KeyStoreError> {
+        let passphrase = self.passphrase.get_for_sealing();
+        let passphrase =
+            passphrase.map_err(|source| KeyStoreError::Passphrase { path: path.to_owned(), source })?;
+        sealed::seal(role.name(), seed, passphrase)
+            .map_err(|_| KeyStoreError::Sealing { path: path.to_owned() })
+    }
+
+    /// Seals the key files that are not yet; gives the roles.
+    ///
+    /// # Errors
+    /// [`KeyStoreError`]; files before the one that is named are sealed then, and it can be done again.
+    pub fn seal_files(&self) -> Result<Vec<KeyRole>, KeyStoreError> {
+        self.rewrite(|path, role, was_sealed, seed| match was_sealed {
+            true => Ok(None),
+            false => self.seal(path, role, seed).map(Some),
+        })
+    }
+
+    /// Unseals the key files that are sealed; gives the roles.
+    ///
+    /// # Errors
+    /// As for [`KeyAccess::seal_files`].
+    pub fn unseal_files(&self) -> Result<Vec<KeyRole>, KeyStoreError> {
+        self.rewrite(|_, role, was_sealed, seed| Ok(was_sealed.then(|| plain_line(role, seed).to_string())))
+    }
+
+    /// Seals the sealed key files by another passphrase; those that it opens already stay. Gives the roles.
+    ///
+    /// # Errors
+    /// As for [`KeyAccess::seal_files`].
+    pub fn reseal_files(&self, new: &Passphrase) -> Result<Vec<KeyRole>, KeyStoreError> {
+        let after = Self { passphrase: new.clone(), ..self.clone() };
+        let mut done = Vec::new();
+        for role in KeyStore::ROLES.into_iter().filter(|role| self.program(*role).is_none()) {
+            // A crash may have left some files with the new passphrase.
+            if !is_sealed(&key_path(&self.dir, role))? || after.open_file(role).is_ok() {
+                continue;
+            }
+            let seed = Zeroizing::new(*self.open_file(role)?.seed());
+            let path = key_path(&self.dir, role);
+            replace_key_file(&path, &after.seal(&path, role, &seed)?)?;
+            done.push(role);
+        }
+        Ok(done)
+    }
+
+    fn rewrite(
+        &self,
+        write: impl Fn(&Path, KeyRole, bool, &[u8; SEED_BYTES]) -> Result<Option<String>, KeyStoreError>,
+    ) -> Result<Vec<KeyRole>, KeyStoreError> {
+        let mut done = Vec::new();
+        for role in KeyStore::ROLES.into_iter().filter(|role| self.program(*role).is_none()) {
+            let path = key_path(&self.dir, role);
+            let seed = Zeroizing::new(*self.open_file(role)?.seed());
+            if let Some(line) = write(&path, role, is_sealed(&path)?, &seed)? {
+                replace_key_file(&path, &Zeroizing::new(line))?;
+                done.push(role);
+            }
+        }
+        Ok(done)
+    }
+
+    /// Opens the keys of all roles.
+    ///
+    /// # Errors
+    /// As for each, and [`KeyStoreError::Shared`].
+    pub fn open(&self) -> Result<NodeKeys, KeyStoreError> {
+        let [log, card, cosigner, _] = KeyStore::ROLES;
+        let keys = NodeKeys {
+            log: self.open_role(log)?,
+            card: self.open_role(card)?,
+            cosigner: self.open_role(cosigner)?,
+            peer: self.open_file(KeyRole::Peer)?,
+        };
+        check_shared(&[keys.log.public(), keys.card.public(), keys.cosigner.public(), keys.peer.public()])?;
+        Ok(keys)
+    }
+
+    /// Creates fresh keys of all roles in the folder, which is made if missing (mode 0700).
+    ///
+    /// # Errors
+    /// [`KeyStoreError::Exists`] if any key file is there (then none is created), and as for each.
+    pub fn create(&self, seals: bool) -> Result<NodeKeys, KeyStoreError> {
+        make_key_dir(&self.dir)?;
+        for role in KeyStore::ROLES {
+            self.create_role(role, seals)?;
+        }
+        self.open()
+    }
+}
+
+/// The keys of one node, wherever they are.
+#[derive(Debug)]
+pub struct NodeKeys {
+    /// Signs the own log's checkpoints.
+    pub log: Signer,
+    /// Signs the member's node card.
+    pub card: Signer,
+    /// Cosigns other members' checkpoints.
+    pub cosigner: Signer,
+    /// Authenticates peer connections.
+    pub peer: SecretKey,
+}
+
+/// The secret keys of one node, all of them files.
 #[derive(Debug)]
 pub struct KeyStore {
     /// Signs the own log's checkpoints.
@@ -129,12 +367,7 @@ impl KeyStore {
     /// [`KeyStoreError::Exists`] if any key file is there (then none is created),
     /// [`KeyStoreError::Random`], [`KeyStoreError::Io`].
     pub fn create(dir: &Path) -> Result<Self, KeyStoreError> {
-        let io = |source| KeyStoreError::Io { path: dir.to_owned(), source };
-        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io)?;
-        let paths = Self::ROLES.map(|role| key_path(dir, role));
-        if let Some(path) = paths.into_iter().find(|path| fs::symlink_metadata(path).is_ok()) {
-            return Err(KeyStoreError::Exists { path });
-        }
+        make_key_dir(dir)?;
         let make = |role| create_key(&key_path(dir, role), role);
         let [log, card, cosigner, peer] = Self::ROLES;
         Ok(Self { log: make(log)?, card: make(card)?, cosigner: make(cosigner)?, peer: make(peer)? })
@@ -148,15 +381,117 @@ impl KeyStore {
         let open = |role| open_key(&key_path(dir, role), role);
         let [log, card, cosigner, peer] = Self::ROLES;
         let keys = Self { log: open(log)?, card: open(card)?, cosigner: open(cosigner)?, peer: open(peer)? };
-        let publics = [&keys.log, &keys.card, &keys.cosigner, &keys.peer].map(SecretKey::public);
-        for (second, key) in publics.iter().enumerate() {
-            if let Some(first) = publics.iter().take(second).position(|other| other == key) {
-                let [first, second] = [first, second].map(|role| Self::ROLES[role].name());
-                return Err(KeyStoreError::Shared { first, second });
-            }
-        }
+        check_shared(&[&keys.log, &keys.card, &keys.cosigner, &keys.peer].map(SecretKey::public))?;
         Ok(keys)
     }
+
+    /// Whether there is a whole file for each role: a key, a sealed key, or the public key of one that a signer holds.
+    ///
+    /// # Errors
+    /// The first that is missing or damaged, as far as can be told without a passphrase.
+    pub fn check(dir: &Path) -> Result<(), KeyStoreError> {
+        for role in Self::ROLES {
+            let path = key_path(dir, role);
+            let public = public_path(dir, role);
+            if role != KeyRole::Peer && fs::symlink_metadata(&public).is_ok() {
+                read_public(&public, role)?;
+            } else if is_sealed(&path)? {
+                let (text, _) = read_key_file(&path)?;
+                Sealed::parse(&text, role.name()).map_err(|fault| seal_error(&path, role, fault))?;
+            } else {
+                open_key(&path, role)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes the folder of keys (mode 0700); no key may be in it.
+fn make_key_dir(dir: &Path) -> Result<(), KeyStoreError> {
+    let io = |source| KeyStoreError::Io { path: dir.to_owned(), source };
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io)?;
+    let paths = KeyStore::ROLES.into_iter().flat_map(|role| [key_path(dir, role), public_path(dir, role)]);
+    match paths.into_iter().find(|path| fs::symlink_metadata(path).is_ok()) {
+        Some(path) => Err(KeyStoreError::Exists { path }),
+        None => Ok(()),
+    }
+}
+
+/// One key per role; in the order of [`KeyStore::ROLES`].
+fn check_shared(publics: &[PublicKey; 4]) -> Result<(), KeyStoreError> {
+    for (second, key) in publics.iter().enumerate() {
+        if let Some(first) = publics.iter().take(second).position(|other| other == key) {
+            let [first, second] = [first, second].map(|role| KeyStore::ROLES[role].name());
+            return Err(KeyStoreError::Shared { first, second });
+        }
+    }
+    Ok(())
+}
+
+/// Where the public key of a role is whose key a signer holds: `<role>.public`.
+#[must_use]
+pub fn public_path(dir: &Path, role: KeyRole) -> PathBuf {
+    dir.join(format!("{}.public", role.name()))
+}
+
+fn read_public(path: &Path, role: KeyRole) -> Result<PublicKey, KeyStoreError> {
+    let (text, _) = read_key_file(path)?;
+    let prefix = format!("{PUBLIC_FORMAT} {} ", role.name());
+    let digits = text.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix('\n'));
+    let key = digits.and_then(|digits| PublicKey::from_hex(digits).ok());
+    key.ok_or_else(|| KeyStoreError::Public { path: path.to_owned(), role: role.name() })
+}
+
+/// Whether a key file is sealed.
+///
+/// # Errors
+/// It cannot be read.
+pub fn is_sealed(path: &Path) -> Result<bool, KeyStoreError> {
+    Ok(read_key_file(path)?.0.starts_with(SEALED_FORMAT))
+}
+
+/// Opens one key file, sealed or not.
+///
+/// # Errors
+/// As [`open_key`], [`KeyStoreError::Passphrase`], [`KeyStoreError::WrongPassphrase`].
+pub fn open_key_with(
+    path: &Path,
+    role: KeyRole,
+    passphrase: &Passphrase,
+) -> Result<SecretKey, KeyStoreError> {
+    let (text, found_bytes) = read_key_file(path)?;
+    if !text.starts_with(SEALED_FORMAT) {
+        return parse_key_file(path, role, &text, found_bytes);
+    }
+    let fault = |fault| seal_error(path, role, fault);
+    let sealed = Sealed::parse(&text, role.name()).map_err(fault)?;
+    let passphrase = passphrase.get();
+    let passphrase =
+        passphrase.map_err(|source| KeyStoreError::Passphrase { path: path.to_owned(), source })?;
+    Ok(SecretKey::from_seed(*sealed.open(passphrase).map_err(fault)?))
+}
+
+fn seal_error(path: &Path, role: KeyRole, fault: SealFault) -> KeyStoreError {
+    let path = path.to_owned();
+    match fault {
+        SealFault::Form => KeyStoreError::SealForm { path },
+        SealFault::Role => KeyStoreError::Role { path, expected: role.name() },
+        SealFault::Failed => KeyStoreError::Sealing { path },
+        SealFault::Passphrase => KeyStoreError::WrongPassphrase { path },
+    }
+}
+
+fn plain_line(role: KeyRole, seed: &[u8; SEED_BYTES]) -> Zeroizing<String> {
+    let digits = Zeroizing::new(hex_encode(seed.as_slice()));
+    Zeroizing::new(format!("{FORMAT} {} {}\n", role.name(), digits.as_str()))
+}
+
+/// Puts another content in the place of a key file, whole or not at all.
+fn replace_key_file(path: &Path, line: &str) -> Result<(), KeyStoreError> {
+    crate::rosters::write_private(path, line.as_bytes()).map_err(|error| KeyStoreError::Io {
+        path: path.to_owned(),
+        source: std::io::Error::other(format!("{error:#}")),
+    })
 }
 
 /// Where the key of a role lies in a folder: `<role>.key`.
@@ -172,9 +507,7 @@ pub fn key_path(dir: &Path, role: KeyRole) -> PathBuf {
 pub fn create_key(path: &Path, role: KeyRole) -> Result<SecretKey, KeyStoreError> {
     let mut seed = Zeroizing::new([0; SEED_BYTES]);
     getrandom::fill(seed.as_mut_slice()).map_err(KeyStoreError::Random)?;
-    let digits = Zeroizing::new(hex_encode(seed.as_slice()));
-    let line = Zeroizing::new(format!("{FORMAT} {} {}\n", role.name(), digits.as_str()));
-    write_key_file(path, line.as_bytes())?;
+    write_key_file(path, plain_line(role, &seed).as_bytes())?;
     Ok(SecretKey::from_seed(*seed))
 }
 

@@ -33,6 +33,13 @@ pub struct EndpointLabel {
     pub status: u16,
 }
 
+/// A limit of tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LimitLabel {
+    /// Its key, one of a fixed set.
+    pub limit: &'static str,
+}
+
 /// Why the index was built from the logs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ReasonLabel {
@@ -122,6 +129,12 @@ pub struct Metrics {
     pub http_requests: Family<EndpointLabel, Counter>,
     /// Seconds per HTTP request.
     pub http_seconds: Histogram,
+    /// Requests refused because a limit of their token was used up.
+    pub http_limited: Family<LimitLabel, Counter>,
+    /// Requests with a token that is not known here.
+    pub http_unknown_tokens: Counter,
+    /// Such requests that were refused because too many came from one address.
+    pub http_addresses_refused: Counter,
     /// Items looked up.
     pub match_items: Counter,
     /// Entries appended to the own log.
@@ -162,6 +175,9 @@ impl Default for Metrics {
             refused: Family::default(),
             http_requests: Family::default(),
             http_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 18)),
+            http_limited: Family::default(),
+            http_unknown_tokens: Counter::default(),
+            http_addresses_refused: Counter::default(),
             match_items: Counter::default(),
             appended: Counter::default(),
             append_seconds: Histogram::new(exponential_buckets(0.000_5, 2.0, 14)),
@@ -201,6 +217,7 @@ impl Default for Metrics {
         );
         registry.register("http_requests", "HTTP requests answered", metrics.http_requests.clone());
         registry.register("http_request_seconds", "Time per HTTP request", metrics.http_seconds.clone());
+        metrics.register_access(&mut registry);
         registry.register("match_items", "Items looked up", metrics.match_items.clone());
         registry.register("appended_entries", "Entries appended to the own log", metrics.appended.clone());
         registry.register("append_seconds", "Time from batch to signed lock", metrics.append_seconds.clone());
@@ -218,6 +235,24 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    fn register_access(&self, registry: &mut Registry) {
+        registry.register(
+            "http_limited",
+            "Requests refused because a limit of their token was used up, by limit",
+            self.http_limited.clone(),
+        );
+        registry.register(
+            "http_unknown_tokens",
+            "Requests with a token that is not known here",
+            self.http_unknown_tokens.clone(),
+        );
+        registry.register(
+            "http_addresses_refused",
+            "Requests refused because too many unknown tokens came from their address",
+            self.http_addresses_refused.clone(),
+        );
+    }
+
     fn register_erasures(&self, registry: &mut Registry) {
         registry.register(
             "payloads_sealed",

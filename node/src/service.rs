@@ -16,7 +16,6 @@ use hashpact_core::event::{Ack, Draft};
 use hashpact_core::view::{RecordView, StatusReason};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId};
-use hashpact_protocol::keys::SecretKey;
 use hashpact_protocol::limits::TIME_MS_MAX;
 use hashpact_protocol::merkle::TileId;
 use hashpact_protocol::proof::TlogProof;
@@ -186,8 +185,13 @@ impl Service {
         *write(&self.inner.roster) = Arc::clone(roster);
         let mut holder = write(&self.inner.holder);
         if let Some(before) = holder.take() {
-            let card = SecretKey::from_seed(*before.card.seed());
-            *holder = Some(Arc::new(Holder { chain: chain.clone(), member: before.member.clone(), card }));
+            let card = before.card.clone();
+            *holder = Some(Arc::new(Holder {
+                chain: chain.clone(),
+                member: before.member.clone(),
+                card,
+                journal: before.journal.clone(),
+            }));
         }
     }
 

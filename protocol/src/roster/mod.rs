@@ -21,7 +21,7 @@ mod tests;
 mod text;
 mod witnesses;
 
-pub use card::{CardError, CardNode, NodeCard, VerifiedCard, sign_card};
+pub use card::{CardError, CardNode, NodeCard, VerifiedCard, sign_card, sign_card_by};
 pub use chain::{ChainError, RosterChain, SignedRoster, assemble, sign_roster};
 pub use eraser::{ERASERS_MAX, Eraser, LogPlace};
 pub use member::{LogEntry, LogRef, LogStatus, Member, MemberId, MemberIdError, MemberStatus, Role};
