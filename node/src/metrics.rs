@@ -3,6 +3,7 @@
 //! Labels come from fixed vocabularies (rules, endpoints, outcomes, members of the roster): never a
 //! signal, a query, a key or a caller.
 
+use crate::alarms::Facts;
 use crate::lookup::Lookup;
 use hashpact_core::effect::PublishedHead;
 use hashpact_protocol::record::SignalType;
@@ -118,6 +119,61 @@ impl ScrubMetrics {
     }
 }
 
+/// What an operator must see coming.
+#[derive(Default)]
+struct OperationMetrics {
+    log_behind: Family<LogLabel, Gauge>,
+    append_blocked: Gauge,
+    roster_expiry: Gauge,
+    token_expiry: Gauge,
+    tokens_unreadable: Gauge,
+    clock_behind: Gauge,
+    disk_free: Gauge,
+    disk: Gauge,
+    journal_broken: Gauge,
+    signer_failures: Counter,
+}
+
+impl OperationMetrics {
+    fn register(&self, registry: &mut Registry) {
+        let gauges = [
+            ("append_blocked", "1 while the own log takes no entries", &self.append_blocked),
+            (
+                "roster_expiry_timestamp_seconds",
+                "When the roster expires, in seconds since 1970",
+                &self.roster_expiry,
+            ),
+            (
+                "token_expiry_timestamp_seconds",
+                "When the next token expires, in seconds since 1970; 0 if there is none",
+                &self.token_expiry,
+            ),
+            ("tokens_unreadable", "1 while the token file cannot be read as it is", &self.tokens_unreadable),
+            (
+                "clock_behind_seconds",
+                "How far the newest time that another member signed lies ahead of this clock",
+                &self.clock_behind,
+            ),
+            ("disk_free_bytes", "Free bytes of the file system of the data folder", &self.disk_free),
+            ("disk_bytes", "Bytes of that file system", &self.disk),
+            ("journal_broken", "1 if the journal was found broken at the start", &self.journal_broken),
+        ];
+        for (name, help, gauge) in gauges {
+            registry.register(name, help, gauge.clone());
+        }
+        registry.register(
+            "log_behind",
+            "Entries announced and not yet held, by log",
+            self.log_behind.clone(),
+        );
+        registry.register(
+            "signer_failures",
+            "Times that the program which holds keys gave no good answer",
+            self.signer_failures.clone(),
+        );
+    }
+}
+
 /// All metrics of this process.
 pub struct Metrics {
     registry: Registry,
@@ -143,6 +199,7 @@ pub struct Metrics {
     pub append_seconds: Histogram,
     /// Index snapshots that could not be written.
     pub snapshot_failures: Counter,
+    operations: OperationMetrics,
     snapshot_bytes: Gauge,
     snapshot_seconds: Gauge<f64, AtomicU64>,
     snapshot_time: Gauge<f64, AtomicU64>,
@@ -182,6 +239,7 @@ impl Default for Metrics {
             appended: Counter::default(),
             append_seconds: Histogram::new(exponential_buckets(0.000_5, 2.0, 14)),
             snapshot_failures: Counter::default(),
+            operations: OperationMetrics::default(),
             snapshot_bytes: Gauge::default(),
             snapshot_seconds: Gauge::default(),
             snapshot_time: Gauge::default(),
@@ -230,6 +288,7 @@ impl Default for Metrics {
         metrics.register_receipts(&mut registry);
         metrics.register_index(&mut registry);
         metrics.scrub.register(&mut registry);
+        metrics.operations.register(&mut registry);
         Self { registry, ..metrics }
     }
 }
@@ -251,6 +310,25 @@ impl Metrics {
             "Requests refused because too many unknown tokens came from their address",
             self.http_addresses_refused.clone(),
         );
+    }
+
+    /// Notes what is so now, and how often the signer has failed since the start.
+    pub fn note_operations(&self, facts: &Facts, signer_failures: u64) {
+        let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        let own = &self.operations;
+        for (log, entries) in &facts.behind {
+            own.log_behind.get_or_create(&LogLabel { log: log.clone() }).set(number(*entries));
+        }
+        own.append_blocked.set(i64::from(facts.append_blocked.is_some()));
+        own.roster_expiry.set(number(facts.roster_expires_s));
+        own.token_expiry.set(number(facts.next_token.as_ref().map_or(0, |(_, expires_s)| *expires_s)));
+        own.tokens_unreadable.set(i64::from(facts.tokens_stale));
+        own.clock_behind.set(number(facts.clock_behind_s));
+        let (free, all) = facts.disk.unwrap_or_default();
+        own.disk_free.set(number(free));
+        own.disk.set(number(all));
+        own.journal_broken.set(i64::from(facts.journal_fault.is_some()));
+        own.signer_failures.inc_by(signer_failures.saturating_sub(own.signer_failures.get()));
     }
 
     fn register_erasures(&self, registry: &mut Registry) {
@@ -436,6 +514,6 @@ impl Metrics {
     }
 }
 
-fn seconds_since_1970(time: SystemTime) -> f64 {
+pub(crate) fn seconds_since_1970(time: SystemTime) -> f64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }

@@ -18,7 +18,7 @@ use crate::network::{Network, NetworkConfig, NetworkEvent, NetworkHandle, Networ
 use crate::restored::Restored;
 use crate::rosters::RosterFile;
 use crate::scrub::{Scrub, ScrubAsk, ScrubPace, ScrubParts, Shown};
-use crate::service::{Identity, SUBMISSIONS_QUEUED_MAX, Service, Submission};
+use crate::service::{Identity, Operations, SUBMISSIONS_QUEUED_MAX, Service, Submission};
 use crate::storage::{LockFile, Store};
 use crate::tokens::LiveTokens;
 use crate::vault::Vault;
@@ -94,7 +94,6 @@ pub async fn run(
     let keys = config.keys.open().context("keys (was `init` run?)")?;
     let tokens = Arc::new(LiveTokens::open(&config.tokens_file()).map_err(anyhow::Error::from)?);
     tokio::spawn(LiveTokens::watch(Arc::downgrade(&tokens)));
-    check_journal(&config);
     let (chain, _) = super::init::load_roster(&config.roster_file(), None)?;
     let store = Arc::new(super::database::open(&config).context("database (was `init --roster` run?)")?);
     let restored = Restored::find(&config.restored_file()).context("the mark of a restored data folder")?;
@@ -105,6 +104,7 @@ pub async fn run(
 
     let (lookup, metrics) = (new_lookup(&chain, restored.is_some()), Arc::new(Metrics::default()));
     let (service, submissions) = new_service(&config, &chain, &lookup, &store, &metrics);
+    service.set_operations(Operations::new(&config, Arc::clone(&tokens), check_journal(&config)));
     let threads = HttpThreads::start().context("threads for HTTP")?;
     let bound = threads.spawn(bind(config.clone(), service.clone(), tokens, listening));
     let server = bound.await.context("binding the API")??;
@@ -181,11 +181,11 @@ pub async fn run(
     Ok(outcome?)
 }
 
-/// Looks whether the journal is whole. A node with a broken one answers and replicates; what would be journalled is refused.
-fn check_journal(config: &Config) {
-    if let Err(fault) = crate::journal::check(&config.journal_file()) {
-        tracing::error!(%fault, "administrative actions are refused until `hashpact-node journal restart` puts the journal aside");
-    }
+/// Looks whether the journal is whole; gives what is wrong with it. A node with a broken one answers and replicates.
+fn check_journal(config: &Config) -> Option<String> {
+    let fault = crate::journal::check(&config.journal_file()).err()?;
+    tracing::error!(%fault, "look what was done at this node; `hashpact-node journal restart` puts the journal aside");
+    Some(fault.to_string())
 }
 
 /// What look-ups read; of a node that came from a backup they read nothing before the loop has begun.
