@@ -6,7 +6,8 @@
 //!
 //! `data/journal.head` remembers the newest line, so that lines that were taken off the end are missed as well. Whoever can
 //! write both files can forge what no audit bundle has carried away yet; a bundle's holder signs the journal as it is.
-//! A broken journal takes no further line: `hashpact-node journal restart` puts it aside and begins a new one that says so.
+//! A journal whose end is not the one that is remembered takes no further line; `hashpact-node journal restart` puts a broken one aside
+//! and begins a new one that says so.
 
 use crate::driver::now_ms;
 use crate::rosters::write_whole;

@@ -16,24 +16,26 @@
 //! ([`signer`], SIGNER.md). The peer key is always a file: it authenticates connections, each of which needs it, and signs
 //! nothing that lasts.
 
+mod access;
+mod error;
 mod passphrase;
 mod sealed;
 mod signer;
 
+pub use access::KeyAccess;
+pub use error::KeyStoreError;
 pub use passphrase::{PASSPHRASE_MIN_BYTES, Passphrase, PassphraseError, PassphraseSource};
 
 pub use signer::{SignerFault, SignerProgram};
 
 use sealed::{SEALED_FORMAT, SealFault, Sealed};
-use signer::ProgramKey;
 
-use hashpact_protocol::digest::{HexError, hex_array, hex_encode};
+use hashpact_protocol::digest::{hex_array, hex_encode};
 use hashpact_protocol::keys::{KeyRole, PublicKey, SEED_BYTES, SecretKey, Signer};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use zeroize::Zeroizing;
 
 const FORMAT: &str = "hashpact-secret-key-1";
@@ -44,292 +46,6 @@ const PUBLIC_FORMAT: &str = "hashpact-public-key-1";
 const HOLD_FORMAT: &str = "hashpact-hold-key-1";
 /// Longest key file, generously: a longer one is not read to its end.
 const FILE_BYTES_MAX: u64 = 512;
-
-/// Why keys cannot be created or opened.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeyStoreError {
-    /// `create` never overwrites.
-    #[error("key file {} already exists; keys are never overwritten", path.display())]
-    Exists {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A key is not there.
-    #[error("key file {} is missing", path.display())]
-    Missing {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Others may read or write a key.
-    #[error("key file {} has mode {mode:03o}: only its owner may access it (chmod 600)", path.display())]
-    Permissions {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// The file has another length than a key file of its role.
-    #[error("key file {} has {found_bytes} bytes, a key file of its role has {expected_bytes}", path.display())]
-    Length {
-        /// The file.
-        path: PathBuf,
-        /// Its length.
-        found_bytes: u64,
-        /// The right length.
-        expected_bytes: usize,
-    },
-    /// The line does not start as key files do, or does not end in a line feed.
-    #[error("key file {} is not in the form {FORMAT:?}", path.display())]
-    Format {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file holds a key of another role.
-    #[error("key file {} does not hold a {expected} key", path.display())]
-    Role {
-        /// The file.
-        path: PathBuf,
-        /// The role wanted.
-        expected: &'static str,
-    },
-    /// The digits are wrong.
-    #[error("key file {}: {source}", path.display())]
-    Hex {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: HexError,
-    },
-    /// One key in two roles.
-    #[error("{first} and {second} key are the same; one key per role")]
-    Shared {
-        /// One role.
-        first: &'static str,
-        /// The other.
-        second: &'static str,
-    },
-    /// The file is sealed, and there is no passphrase for it.
-    #[error("key file {} is sealed: {source}", path.display())]
-    Passphrase {
-        /// The file.
-        path: PathBuf,
-        /// Why there is none.
-        source: PassphraseError,
-    },
-    /// Begins like a sealed key and is none.
-    #[error("key file {} is not in the form {SEALED_FORMAT:?}", path.display())]
-    SealForm {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A role both in a file and at the signer.
-    #[error("the signer is to hold the {role} key, and {} is there as well; move it away", path.display())]
-    Twice {
-        /// The file.
-        path: PathBuf,
-        /// The role.
-        role: &'static str,
-    },
-    /// The file of a public key.
-    #[error("{} does not hold the public {role} key of the signer", path.display())]
-    Public {
-        /// The file.
-        path: PathBuf,
-        /// The role.
-        role: &'static str,
-    },
-    /// The signer.
-    #[error(transparent)]
-    Signer(#[from] SignerFault),
-    /// The passphrase does not open the file.
-    #[error("key file {} does not open: the passphrase is another, or the file was changed", path.display())]
-    WrongPassphrase {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Sealing or opening failed for want of memory or randomness.
-    #[error("key file {}: sealing failed (is there memory for it?)", path.display())]
-    Sealing {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The operating system has no random bytes.
-    #[error("no random bytes from the operating system: {0}")]
-    Random(getrandom::Error),
-    /// The file system refused.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// File or folder.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-}
-
-/// Where a node's keys are, and how to come by them.
-#[derive(Debug, Clone, Default)]
-pub struct KeyAccess {
-    /// The folder of key files.
-    pub dir: PathBuf,
-    /// Opens sealed ones.
-    pub passphrase: Passphrase,
-    /// A program that holds some of them, and which.
-    pub signer: Option<(Arc<SignerProgram>, Vec<KeyRole>)>,
-}
-
-impl KeyAccess {
-    /// Files in this folder, none of them sealed.
-    #[must_use]
-    pub fn files(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), ..Self::default() }
-    }
-
-    /// The program that holds this role's key.
-    fn program(&self, role: KeyRole) -> Option<&Arc<SignerProgram>> {
-        self.signer.as_ref().filter(|(_, roles)| roles.contains(&role)).map(|(program, _)| program)
-    }
-
-    /// The public key of a role that the signer holds, as it says now; `None` if it is to hold none.
-    ///
-    /// # Errors
-    /// [`KeyStoreError::Signer`].
-    pub fn held_elsewhere(&self, role: KeyRole) -> Result<Option<PublicKey>, KeyStoreError> {
-        Ok(self.program(role).map(|program| program.public(role)).transpose()?)
-    }
-
-    /// Makes the key of a role: a new file, sealed if `seals`; of a role that the signer holds, a file with the public key
-    /// that the signer names.
-    ///
-    /// # Errors
-    /// [`KeyStoreError`].
-    pub fn create_role(&self, role: KeyRole, seals: bool) -> Result<PublicKey, KeyStoreError> {
-        if let Some(program) = self.program(role) {
-            let public = program.public(role)?;
-            let line = format!("{PUBLIC_FORMAT} {} {}\n", role.name(), public.to_hex());
-            write_key_file(&public_path(&self.dir, role), line.as_bytes())?;
-            return Ok(public);
-        }
-        let path = key_path(&self.dir, role);
-        if !seals {
-            return create_key(&path, role).map(|key| key.public());
-        }
-        let mut seed = Zeroizing::new([0; SEED_BYTES]);
-        getrandom::fill(seed.as_mut_slice()).map_err(KeyStoreError::Random)?;
-        write_key_file(&path, self.seal(&path, role, &seed)?.as_bytes())?;
-        Ok(SecretKey::from_seed(*seed).public())
-    }
-
-    /// Opens the key of a role.
-    ///
-    /// # Errors
-    /// [`KeyStoreError`].
-    pub fn open_role(&self, role: KeyRole) -> Result<Signer, KeyStoreError> {
-        let Some(program) = self.program(role) else { return Ok(self.open_file(role)?.into()) };
-        let path = key_path(&self.dir, role);
-        if fs::symlink_metadata(&path).is_ok() {
-            return Err(KeyStoreError::Twice { path, role: role.name() });
-        }
-        let public = read_public(&public_path(&self.dir, role), role)?;
-        let key = ProgramKey { program: Arc::clone(program), role, public };
-        Ok(Signer::remote(public, Arc::new(key)))
-    }
-
-    fn open_file(&self, role: KeyRole) -> Result<SecretKey, KeyStoreError> {
-        open_key_with(&key_path(&self.dir, role), role, &self.passphrase)
-    }
-
-    fn seal(&self, path: &Path, role: KeyRole, seed: &[u8; SEED_BYTES]) -> Result<String, KeyStoreError> {
-        let passphrase = self.passphrase.get_for_sealing();
-        let passphrase =
-            passphrase.map_err(|source| KeyStoreError::Passphrase { path: path.to_owned(), source })?;
-        sealed::seal(role.name(), seed, passphrase)
-            .map_err(|_| KeyStoreError::Sealing { path: path.to_owned() })
-    }
-
-    /// Seals the key files that are not yet; gives the roles.
-    ///
-    /// # Errors
-    /// [`KeyStoreError`]; files before the one that is named are sealed then, and it can be done again.
-    pub fn seal_files(&self) -> Result<Vec<KeyRole>, KeyStoreError> {
-        self.rewrite(|path, role, was_sealed, seed| match was_sealed {
-            true => Ok(None),
-            false => self.seal(path, role, seed).map(Some),
-        })
-    }
-
-    /// Unseals the key files that are sealed; gives the roles.
-    ///
-    /// # Errors
-    /// As for [`KeyAccess::seal_files`].
-    pub fn unseal_files(&self) -> Result<Vec<KeyRole>, KeyStoreError> {
-        self.rewrite(|_, role, was_sealed, seed| Ok(was_sealed.then(|| plain_line(role, seed).to_string())))
-    }
-
-    /// Seals the sealed key files by another passphrase; those that it opens already stay. Gives the roles.
-    ///
-    /// # Errors
-    /// As for [`KeyAccess::seal_files`].
-    pub fn reseal_files(&self, new: &Passphrase) -> Result<Vec<KeyRole>, KeyStoreError> {
-        let after = Self { passphrase: new.clone(), ..self.clone() };
-        let mut done = Vec::new();
-        for role in KeyStore::ROLES.into_iter().filter(|role| self.program(*role).is_none()) {
-            // A crash may have left some files with the new passphrase.
-            if !is_sealed(&key_path(&self.dir, role))? || after.open_file(role).is_ok() {
-                continue;
-            }
-            let seed = Zeroizing::new(*self.open_file(role)?.seed());
-            let path = key_path(&self.dir, role);
-            replace_key_file(&path, &after.seal(&path, role, &seed)?)?;
-            done.push(role);
-        }
-        Ok(done)
-    }
-
-    fn rewrite(
-        &self,
-        write: impl Fn(&Path, KeyRole, bool, &[u8; SEED_BYTES]) -> Result<Option<String>, KeyStoreError>,
-    ) -> Result<Vec<KeyRole>, KeyStoreError> {
-        let mut done = Vec::new();
-        for role in KeyStore::ROLES.into_iter().filter(|role| self.program(*role).is_none()) {
-            let path = key_path(&self.dir, role);
-            let seed = Zeroizing::new(*self.open_file(role)?.seed());
-            if let Some(line) = write(&path, role, is_sealed(&path)?, &seed)? {
-                replace_key_file(&path, &Zeroizing::new(line))?;
-                done.push(role);
-            }
-        }
-        Ok(done)
-    }
-
-    /// Opens the keys of all roles.
-    ///
-    /// # Errors
-    /// As for each, and [`KeyStoreError::Shared`].
-    pub fn open(&self) -> Result<NodeKeys, KeyStoreError> {
-        let [log, card, cosigner, _] = KeyStore::ROLES;
-        let keys = NodeKeys {
-            log: self.open_role(log)?,
-            card: self.open_role(card)?,
-            cosigner: self.open_role(cosigner)?,
-            peer: self.open_file(KeyRole::Peer)?,
-        };
-        check_shared(&[keys.log.public(), keys.card.public(), keys.cosigner.public(), keys.peer.public()])?;
-        Ok(keys)
-    }
-
-    /// Creates fresh keys of all roles in the folder, which is made if missing (mode 0700).
-    ///
-    /// # Errors
-    /// [`KeyStoreError::Exists`] if any key file is there (then none is created), and as for each.
-    pub fn create(&self, seals: bool) -> Result<NodeKeys, KeyStoreError> {
-        make_key_dir(&self.dir)?;
-        for role in KeyStore::ROLES {
-            self.create_role(role, seals)?;
-        }
-        self.open()
-    }
-}
 
 /// The keys of one node, wherever they are.
 #[derive(Debug)]

@@ -30,14 +30,8 @@ fn sealed_keys_open_with_their_passphrase_and_never_without() -> Result<()> {
     let node = &mut consortium.nodes[0];
     let plain = key_files(node)?;
     let (old_arg, new_arg) = (["--passphrase-file", path(&old)?], ["--passphrase-file", path(&new)?]);
-    let with = |words: &[&'static str], file: [&str; 2]| {
-        let all: Vec<String> = words.iter().map(ToString::to_string).chain(file.map(str::to_owned)).collect();
-        all
-    };
-    let run = |node: &Node, words: &[String]| {
-        node.try_command(&words.iter().map(String::as_str).collect::<Vec<_>>())
-    };
-    let done = run(node, &with(&["keys", "encrypt"], old_arg))?;
+    let run = |node: &Node, words: &[&str], file: [&str; 2]| node.try_command(&[words, &file].concat());
+    let done = run(node, &["keys", "encrypt"], old_arg)?;
     ensure!(done.code == Some(0) && done.stdout.contains("sealed: log, card, cosigner, peer"), "{done:?}");
     let sealed = key_files(node)?;
     for (plain, sealed) in plain.iter().zip(&sealed) {
@@ -52,32 +46,21 @@ fn sealed_keys_open_with_their_passphrase_and_never_without() -> Result<()> {
     // Without, with a wrong one, and with the right one.
     let refused = node.try_command(&["run"])?;
     ensure!(refused.code == Some(1) && refused.stderr.contains("a passphrase is needed"), "{refused:?}");
-    let refused = run(node, &with(&["run"], new_arg))?;
+    let refused = run(node, &["run"], new_arg)?;
     ensure!(refused.code == Some(1) && refused.stderr.contains("the passphrase is another"), "{refused:?}");
     node.start_with(&old_arg)?;
     node.wait_until_open()?;
     Api::of(node)?.contribute(&[record(1)])?;
     node.stop()?;
     // A change of passphrase that a crash cut short is finished by the same command.
-    let changed = run(
-        node,
-        &with(&["keys", "change-passphrase", "--new-passphrase-file"], [path(&new)?, old_arg[0]])
-            .into_iter()
-            .chain([old_arg[1].to_owned()])
-            .collect::<Vec<_>>(),
-    )?;
+    let change = ["keys", "change-passphrase", "--new-passphrase-file", path(&new)?, old_arg[0], old_arg[1]];
+    let changed = node.try_command(&change)?;
     ensure!(changed.code == Some(0) && changed.stdout.contains("sealed anew: log, card"), "{changed:?}");
     std::fs::write(node.dir.join("data/keys/peer.key"), &sealed[3])?;
-    let changed = run(
-        node,
-        &with(&["keys", "change-passphrase", "--new-passphrase-file"], [path(&new)?, old_arg[0]])
-            .into_iter()
-            .chain([old_arg[1].to_owned()])
-            .collect::<Vec<_>>(),
-    )?;
+    let changed = node.try_command(&change)?;
     ensure!(changed.code == Some(0) && changed.stdout.contains("sealed anew: peer"), "{changed:?}");
-    ensure!(run(node, &with(&["keys", "decrypt"], old_arg))?.code == Some(1));
-    let done = run(node, &with(&["keys", "decrypt"], new_arg))?;
+    ensure!(run(node, &["keys", "decrypt"], old_arg)?.code == Some(1));
+    let done = run(node, &["keys", "decrypt"], new_arg)?;
     ensure!(done.code == Some(0), "{done:?}");
     ensure!(key_files(node)? == plain, "the same keys as before");
     node.start()?;

@@ -4,6 +4,7 @@ use super::*;
 use crate::http::access::CallerAddress;
 use crate::http::guard::{FREE, SLOWED};
 use crate::tokens::{Limits, NewToken, Scope, Tokens};
+use hashpact_protocol::api::frames::{BrokenFrame, BrokenOff, Frame};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -139,7 +140,8 @@ async fn a_bulk_look_up_is_paced_by_a_rate_and_ended_by_a_quota() {
     let answer = node.send(bulk(&secret, 1_000)).await;
     // The first part is within the quota: the answer has begun when the second is not.
     assert_eq!(answer.status, StatusCode::OK);
-    assert!(answer.text().contains("items_per_day = 100 is used up"), "{}", answer.text());
+    let broken = BrokenFrame { why: BrokenOff::QuotaExceeded, items: 64 };
+    assert_eq!(super::bulk::frames(&answer.body).last, Frame::Broken(broken));
     node.send(bulk(&secret, 64)).await.refused(429, "quota_exceeded");
 }
 
