@@ -29,8 +29,8 @@ use hashpact_protocol::leaf::{LeafHeader, seal};
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::record::Record;
 use hashpact_protocol::roster::{
-    CardNode, GovernanceKey, LogEntry, LogStatus, Member, MemberId, MemberStatus, NodeCard, Role, Roster,
-    RosterChain, assemble, sign_card, sign_roster,
+    CardNode, GovernanceKey, LogEntry, LogStatus, Member, MemberId, MemberStatus, NodeCard,
+    PRIORITY_ENTRIES_PER_DAY_DEFAULT, Role, Roster, RosterChain, Terms, assemble, sign_card, sign_roster,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -123,10 +123,14 @@ fn chain() -> RosterChain {
         name: format!("Member {id}"),
         status: MemberStatus::Active,
         roles: BTreeSet::from([Role::Contributor]),
+        groups: BTreeSet::new(),
         card_key: key(10 + number as u8).public(),
         cosigner_key: None,
         history_start_s: 0,
         quota_entries_per_day: 1_000_000,
+        priority_entries_per_day: PRIORITY_ENTRIES_PER_DAY_DEFAULT,
+        agreement: None,
+        records_lapse: false,
         logs: vec![LogEntry { n: 1, key: log_key(id).public(), status: LogStatus::Open }],
     };
     let roster = Roster {
@@ -135,14 +139,18 @@ fn chain() -> RosterChain {
         created_s: NOW_MS / 1_000 - 60,
         expires_s: NOW_MS / 1_000 + 365 * 86_400,
         previous: None,
+        rejected: Vec::new(),
         threshold: 1,
         governance: vec![GovernanceKey { name: "root".to_owned(), key: key(90).public() }],
         taxonomies: vec!["cg-taxonomy/1".to_owned()],
+        hash_sets: Vec::new(),
         retention_s: 90 * 86_400,
         hold_s: 72 * 3_600,
+        features: Vec::new(),
+        groups: Vec::new(),
         members: MEMBERS.iter().enumerate().map(member).collect(),
         witnesses: Vec::new(),
-        erasers: Vec::new(),
+        terms: Terms::default(),
     };
     let (body, before) = (roster.encode(), Frontier::empty());
     let signature = sign_roster(&body, &before, "root", &key(90)).expect("a canonical body");
@@ -155,7 +163,7 @@ fn hold(store: &Store, view: &mut View, lookup: &Lookup, stated: Stated) -> BTre
     let mut held = BTreeMap::new();
     for (member, entries) in stated.logs {
         let mut frontier = Frontier::empty();
-        let author = Author { member: MemberId::parse(member).expect("valid"), n: 1, log: log(member) };
+        let author = Author::new(MemberId::parse(member).expect("valid"), 1, log(member));
         for (index, entry) in (0..).zip(&entries) {
             frontier.append(leaf_hash(&entry.leaf));
             lookup.apply(&view.fold(&author, index, &entry.leaf, &entry.payload));
