@@ -22,6 +22,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::ClientError;
 use crate::retry::{self, Failure, Repeat};
+use crate::tls::TlsOptions;
 
 /// The largest answer that is read, in bytes. A full match call with every match shown stays below.
 pub const ANSWER_MAX_BYTES: u64 = 512 * 1024 * 1024;
@@ -54,6 +55,18 @@ impl Client {
     /// # Errors
     /// The address is no HTTP address, or the token cannot stand in a header. Nothing is sent yet.
     pub fn new<'t>(base_url: &str, token: impl Into<Option<&'t str>>) -> Result<Client, ClientError> {
+        Self::with_tls(base_url, token, &TlsOptions::default())
+    }
+
+    /// The same, with what is special about the TLS of this node.
+    ///
+    /// # Errors
+    /// As [`Client::new`], and [`ClientError::Tls`].
+    pub fn with_tls<'t>(
+        base_url: &str,
+        token: impl Into<Option<&'t str>>,
+        tls: &TlsOptions,
+    ) -> Result<Client, ClientError> {
         let wrong =
             |reason: &str| ClientError::Address { url: base_url.to_owned(), reason: reason.to_owned() };
         let mut base = Url::parse(base_url).map_err(|error| wrong(&error.to_string()))?;
@@ -88,7 +101,7 @@ impl Client {
             // A proxy set in the environment must not see queries that were meant for this machine.
             builder = builder.no_proxy();
         }
-        let http = builder.build().map_err(|error| wrong(&chain(&error)))?;
+        let http = tls.apply(builder)?.build().map_err(|error| wrong(&chain(&error)))?;
         Ok(Client { http, base, authorization })
     }
 

@@ -7,6 +7,7 @@
 use anyhow::{Context as _, Result, ensure};
 use hashpact_protocol::roster::{Roster, SignedRoster};
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -47,7 +48,7 @@ impl RosterFile {
             return Ok(());
         }
         let details = serde_json::json!({ "from": held.len(), "to": held.len() + new.len(), "by": "peer" });
-        crate::journal::record(&self.journal, "install-roster", &details)?;
+        crate::journal::record(&self.journal, &crate::journal::Actor::Node, "install-roster", &details)?;
         let added: Vec<u8> = new.iter().flat_map(SignedRoster::encode).collect();
         write_whole(&self.path, &[held_bytes, added].concat())
     }
@@ -58,9 +59,27 @@ impl RosterFile {
 /// # Errors
 /// It cannot be written.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(path, bytes, 0o666)
+}
+
+/// The same, readable by its owner only.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(path, bytes, 0o600)
+}
+
+fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let beside = path.with_extension("part");
-    let mut file =
-        std::fs::File::create(&beside).with_context(|| format!("cannot write {}", beside.display()))?;
+    // One that a crash left behind may be readable by others.
+    if let Err(error) = std::fs::remove_file(&beside)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(error).with_context(|| format!("cannot write {}", beside.display()));
+    }
+    let options = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside);
+    let mut file = options.with_context(|| format!("cannot write {}", beside.display()))?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&beside, path).with_context(|| format!("cannot write {}", path.display()))?;

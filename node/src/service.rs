@@ -16,7 +16,6 @@ use hashpact_core::event::{Ack, Draft};
 use hashpact_core::view::{RecordView, StatusReason};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId};
-use hashpact_protocol::keys::SecretKey;
 use hashpact_protocol::limits::TIME_MS_MAX;
 use hashpact_protocol::merkle::TileId;
 use hashpact_protocol::record::{ErasureBasis, SignalType, Vocabulary as _};
@@ -31,12 +30,14 @@ mod audit;
 pub(crate) mod backup;
 mod entry;
 mod matching;
+mod operations;
 mod proof;
 mod receipts;
 mod roster_log;
 
 pub use audit::{AuditRequest, AuditStream};
 pub use matching::BulkState;
+pub use operations::Operations;
 pub use roster_log::RosterLog;
 
 /// Submissions waiting for the loop.
@@ -100,6 +101,8 @@ struct Inner {
     backup_asks: OnceLock<mpsc::Sender<BackupAsk>>,
     /// Set if the scrub is switched on.
     scrub: OnceLock<Arc<Shown>>,
+    /// Set once the configuration is known.
+    operations: OnceLock<Operations>,
     lookup: Arc<Lookup>,
     store: Arc<Store>,
     metrics: Arc<Metrics>,
@@ -160,6 +163,7 @@ impl Service {
         let log_names = identity.roster.logs().map(|log| (log.log_id, log.origin)).collect();
         let matching = matching::Matching::default();
         let (cosign_asks, backup_asks, scrub) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        let operations = OnceLock::new();
         let holder = RwLock::default();
         let (roster, log_names) = (RwLock::new(identity.roster.clone()), RwLock::new(log_names));
         let inner = Inner {
@@ -168,6 +172,7 @@ impl Service {
             cosign_asks,
             backup_asks,
             scrub,
+            operations,
             lookup,
             store,
             metrics,
@@ -186,8 +191,13 @@ impl Service {
         *write(&self.inner.roster) = Arc::clone(roster);
         let mut holder = write(&self.inner.holder);
         if let Some(before) = holder.take() {
-            let card = SecretKey::from_seed(*before.card.seed());
-            *holder = Some(Arc::new(Holder { chain: chain.clone(), member: before.member.clone(), card }));
+            let card = before.card.clone();
+            *holder = Some(Arc::new(Holder {
+                chain: chain.clone(),
+                member: before.member.clone(),
+                card,
+                journal: before.journal.clone(),
+            }));
         }
     }
 
@@ -371,6 +381,8 @@ impl Service {
     /// Metrics in OpenMetrics text.
     #[must_use]
     pub fn metrics_text(&self) -> String {
+        let failures = self.inner.operations.get().map_or(0, Operations::signer_failures);
+        self.inner.metrics.note_operations(&self.inner.facts(), failures);
         self.inner.metrics.encode(&self.inner.lookup)
     }
 
@@ -492,6 +504,7 @@ impl Inner {
             ready: self.lookup.is_loaded(),
             complete,
             reason,
+            alarms: self.alarms(),
             uptime_s: self.identity.started.elapsed().as_secs(),
             appending: health.append_blocked.is_none(),
             append_blocked: health.append_blocked.map(str::to_owned),

@@ -11,7 +11,7 @@ use hashpact_tests::{Consortium, Node};
 use serde_json::json;
 
 /// What governance lists of a node that has its keys.
-fn join(node: &Node) -> Result<Member> {
+pub(crate) fn join(node: &Node) -> Result<Member> {
     let text = std::fs::read_to_string(node.dir.join("data/join.toml"))?;
     let key = |name: &str| -> Result<PublicKey> {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_prefix('='));

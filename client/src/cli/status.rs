@@ -52,6 +52,9 @@ fn show(status: &StatusResponse, output: Output) {
     for problem in status.scrub.iter().flat_map(|scrub| &scrub.problems) {
         output.line(&format!("{:<10} DAMAGED: {}", "", printable(problem)));
     }
+    for alarm in &status.alarms {
+        output.line(&format!("ALARM {}: {}", printable(&alarm.name), printable(&alarm.message)));
+    }
     if status.restored {
         output.line("restored from a backup: no payloads are shown before the node has caught up");
     }

@@ -38,7 +38,7 @@ use crate::view::{Author, View};
 use crate::witness::{Asker, Cosigner};
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LogId, Root};
-use hashpact_protocol::keys::{PublicKey, SecretKey};
+use hashpact_protocol::keys::{PublicKey, Signer};
 use hashpact_protocol::leaf::{Kind, marked_kind};
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::roster::{MemberId, Roster, RosterChain, quorum};
@@ -86,9 +86,9 @@ pub struct EngineConfig {
     /// The member.
     pub member: MemberId,
     /// The open log's key.
-    pub log_key: SecretKey,
+    pub log_key: Signer,
     /// The cosigner key.
-    pub cosigner_key: SecretKey,
+    pub cosigner_key: Signer,
     /// Our own peer key.
     pub peer: Peer,
     /// Our signed node card.

@@ -21,11 +21,13 @@ pub struct ApiError {
     pub message: String,
     /// Seconds after which to try again.
     pub retry_after_s: Option<u32>,
+    /// Whether the caller sent a token that this node does not know.
+    pub is_unknown_token: bool,
 }
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), retry_after_s: None }
+        Self { status, code, message: message.into(), retry_after_s: None, is_unknown_token: false }
     }
 
     pub(super) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
@@ -74,6 +76,10 @@ impl From<ServiceError> for ApiError {
             ServiceError::Heads(HeadsError::Store(cause)) => {
                 tracing::error!(%cause, "a read from the database failed; run fsck");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "storage", "the database could not be read")
+            }
+            ServiceError::Heads(HeadsError::Journal(cause)) => {
+                tracing::error!(%cause, "the journal of administrative actions cannot be read");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "storage", "the journal could not be read")
             }
             ServiceError::Heads(HeadsError::Beyond { .. }) => {
                 Self::new(StatusCode::CONFLICT, "not_held", message)

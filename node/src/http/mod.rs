@@ -13,6 +13,7 @@ mod body;
 mod budget;
 mod bulk;
 mod error;
+mod guard;
 mod logs;
 mod matching;
 mod node;
@@ -24,15 +25,17 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod tls;
 mod witness;
 
 use crate::config::Config;
 use crate::service::Service;
-use crate::tokens::Tokens;
+use crate::tokens::LiveTokens;
 use axum::Router;
 use axum::middleware;
 use axum::routing::{get, post};
 use budget::Budget;
+use guard::Guard;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,6 +44,7 @@ use std::time::Duration;
 pub use error::ApiError;
 pub use server::{BindError, Server};
 pub use threads::HttpThreads;
+pub use tls::TlsError;
 
 /// Patterns of all routes, as metrics name them.
 const ENDPOINTS: [&str; 25] = [
@@ -83,7 +87,9 @@ pub struct Api {
 /// The parts of an [`Api`].
 pub struct Parts {
     service: Service,
-    tokens: Tokens,
+    tokens: Arc<LiveTokens>,
+    /// Addresses that try tokens.
+    guard: Guard,
     /// Reading records, proofs and logs.
     reads: Budget,
     /// Look-ups that are not answered at once.
@@ -100,6 +106,7 @@ pub struct Parts {
     bodies: Budget,
     timeout: Duration,
     checkpoints: PathBuf,
+    journal_file: PathBuf,
     public_logs: bool,
     loopback: bool,
 }
@@ -107,10 +114,11 @@ pub struct Parts {
 impl Api {
     /// Joins service, tokens and the configuration's bounds.
     #[must_use]
-    pub fn new(config: &Config, service: Service, tokens: Tokens) -> Self {
+    pub fn new(config: &Config, service: Service, tokens: Arc<LiveTokens>) -> Self {
         let parts = Parts {
             service,
             tokens,
+            guard: Guard::default(),
             reads: Budget::new("requests that read", config.http.requests_max),
             scans: Budget::new("long look-ups", config.http.requests_max),
             bulk: Budget::new("bulk look-ups", config.http.bulk_max),
@@ -120,6 +128,7 @@ impl Api {
             bodies: Budget::new("bytes of long bodies", body::BODIES_MAX_BYTES),
             timeout: Duration::from_millis(config.http.timeout_ms),
             checkpoints: config.checkpoints_dir(),
+            journal_file: config.journal_file(),
             public_logs: config.http.public_logs,
             loopback: config.http_listen.ip().is_loopback(),
         };

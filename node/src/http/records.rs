@@ -52,6 +52,7 @@ pub(super) async fn contribute(
         Ok(request.to_records()?.into_iter().map(Draft::Content).collect())
     };
     let (drafts, whole) = read_json(&api, &caller, &headers, body, BODY_MAX_BYTES, check).await?;
+    api.count_items(&caller, drafts.len())?;
     let statement = Statement { operation: "contribute", subject: None, body: &whole.bytes };
     Ok(Json(submit(&api, &headers, &caller, drafts, &statement, ack).await?))
 }

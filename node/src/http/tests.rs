@@ -1,6 +1,7 @@
 //! The router without a socket, on a real store and a real engine; only the other members are written
 //! by the test.
 
+mod access;
 mod bulk;
 mod connections;
 mod description;

@@ -38,8 +38,8 @@ pub use matching::{
     QuerySignal,
 };
 pub use node::{
-    BackupResponse, BranchStatus, CatchUp, CosignedStatus, ErasureStatus, ErrorBody, ErrorDetail,
-    EvidenceJson, EvidenceResponse, HoldingStatus, LogJson, LogStatus, LogsResponse, MemberJson,
+    AlarmStatus, BackupResponse, BranchStatus, CatchUp, CosignedStatus, ErasureStatus, ErrorBody,
+    ErrorDetail, EvidenceJson, EvidenceResponse, HoldingStatus, LogJson, LogStatus, LogsResponse, MemberJson,
     MembersResponse, PeerStatus, ReadyResponse, ReceiptStatus, ScrubPlace, ScrubStatus, StatusResponse,
 };
 pub use records::{

@@ -7,7 +7,7 @@ use crate::follow::{Closure, FollowedStart};
 use crate::stop::StopReason;
 use crate::view::Author;
 use hashpact_protocol::digest::LogId;
-use hashpact_protocol::keys::{PublicKey, SecretKey};
+use hashpact_protocol::keys::{PublicKey, Signer};
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::roster::{LogStatus, MemberId, Roster};
 use std::collections::BTreeMap;
@@ -54,7 +54,7 @@ pub(super) fn own_place(
 /// The roster does not list what this node has.
 pub(super) fn own_identity(
     id: &MemberId,
-    key: SecretKey,
+    key: Signer,
     roster: &Roster,
     locked: Option<&str>,
 ) -> Result<(OwnIdentity, bool), StopReason> {

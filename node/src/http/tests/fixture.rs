@@ -2,13 +2,14 @@
 
 use super::{Answer, request};
 use crate::config::Config;
+use crate::driver::now_ms;
 use crate::export::Holder;
 use crate::http::{Api, router};
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use crate::service::{Identity, SUBMISSIONS_QUEUED_MAX, Service, Submission};
 use crate::storage::Store;
-use crate::tokens::{Scope, Tokens};
+use crate::tokens::{LiveTokens, NewToken, Scope, Tokens};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request};
@@ -64,9 +65,11 @@ pub(super) struct Fixture {
     router: Router,
     pub(super) lookup: Arc<Lookup>,
     tokens: BTreeMap<Scope, String>,
+    /// What the router takes for the tokens.
+    pub(super) live: Arc<LiveTokens>,
     /// Submissions that nobody answers, when the fixture has no loop.
     pub(super) submissions: Option<mpsc::Receiver<Submission>>,
-    _dir: tempfile::TempDir,
+    pub(super) dir: tempfile::TempDir,
 }
 
 /// What other members have stated, in order: author, record, subject.
@@ -206,8 +209,8 @@ fn open_engine(chain: RosterChain, view: View, held: BTreeMap<LogId, HeldLog>) -
     };
     let config = EngineConfig {
         member,
-        log_key: log_key("north"),
-        cosigner_key: key(12),
+        log_key: log_key("north").into(),
+        cosigner_key: key(12).into(),
         peer,
         card: sign_card(&card, &key(11)),
         from_backup: false,
@@ -309,7 +312,8 @@ impl Fixture {
         service.set_holder(Holder {
             chain: chain.clone(),
             member: MemberId::parse("north").expect("valid"),
-            card: key(11),
+            card: key(11).into(),
+            journal: dir.path().join("journal"),
         });
 
         let mut node = Loop {
@@ -336,23 +340,33 @@ impl Fixture {
         let path = dir.path().join("tokens");
         let scopes = [Scope::Lookup, Scope::Contribute, Scope::Audit, Scope::Admin];
         let tokens = scopes.map(|scope| {
-            let secret = Tokens::create(&path, scope.name(), &BTreeSet::from([scope])).expect("created");
+            let new = NewToken::new(scope.name(), BTreeSet::from([scope]));
+            let (_, secret) = Tokens::create(&path, &new, now_ms() / 1_000, |_| Ok(())).expect("created");
             (scope, secret)
         });
+        let live = Arc::new(LiveTokens::open(&path).expect("readable"));
         let text = format!("member = \"north\"\ndata_dir = \".\"\n[http]\n{}", options.http);
         let config = Config::parse(&text, dir.path()).expect("a valid configuration");
-        let router = router(Api::new(&config, service, Tokens::load(&path).expect("readable")));
+        let router = router(Api::new(&config, service, Arc::clone(&live)));
         let submissions = if options.answering {
             tokio::spawn(node.run(submissions));
             None
         } else {
             Some(submissions)
         };
-        Self { router, lookup, tokens: tokens.into(), submissions, _dir: dir }
+        Self { router, lookup, tokens: tokens.into(), live, submissions, dir }
     }
 
     pub(super) fn new() -> Self {
         Self::start(Options::default(), Stated::default())
+    }
+
+    /// Makes one more token, made so many seconds ago; gives its secret.
+    pub(super) fn create_token(&self, new: &NewToken, ago_s: u64) -> String {
+        let now_s = now_ms() / 1_000 - ago_s;
+        let created = Tokens::create(&self.dir.path().join("tokens"), new, now_s, |_| Ok(()));
+        self.live.reload().expect("readable");
+        created.expect("created").1
     }
 
     pub(super) fn token(&self, scope: Scope) -> &str {
