@@ -20,6 +20,7 @@ mod bulk;
 mod field;
 pub mod frames;
 mod labels;
+mod lists;
 mod matching;
 mod node;
 mod records;
@@ -33,6 +34,10 @@ pub use bulk::{
 };
 pub use field::{FieldError, FieldRule};
 pub use labels::LabelsJson;
+pub use lists::{
+    AppliedRule, ChangedOutcome, DryRunRequest, DryRunResponse, LIST_FILE_TYPE, ListExplanation, ListJson, ListState,
+    ListsResponse, UnmetCondition,
+};
 pub use matching::{
     AsOf, Match, MatchItem, MatchLimits, MatchRequest, MatchResponse, MatchResult, OpinionCounts, Query,
     QuerySignal,

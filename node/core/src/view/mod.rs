@@ -15,7 +15,7 @@
 //!
 //! Which signals are searched by distance is one rule ([`reach()`]) for index and answers alike.
 //!
-//! Not here: which matches a member acts on ([`crate::verdict`]) and the search index itself.
+//! Not here: which matches a member acts on ([`crate::policy`]) and the search index itself.
 
 mod erasure;
 mod ids;
