@@ -6,6 +6,7 @@
 //! permission checks.
 
 use crate::network::{AddressRole, check_address};
+use hashpact_core::policy::FloodLimits;
 use hashpact_protocol::roster::MemberId;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -20,6 +21,8 @@ const SCRUB_RATE_MAX_MB_S: u32 = 10_000;
 const SCRUB_INTERVAL_MAX_S: u64 = 366 * 86_400;
 /// Longest time between two receipts, in seconds: a year.
 const RECEIPT_INTERVAL_MAX_S: u64 = 366 * 86_400;
+/// Most entries an hour that a member may be allowed whatever it did before: more than a node can fold.
+const FLOOD_MAX_PER_HOUR: u64 = 1_000_000_000;
 
 /// The file as written.
 #[derive(Debug, Clone, Deserialize)]
@@ -44,6 +47,9 @@ pub struct RawConfig {
     /// Statements that this node makes by itself.
     #[serde(default)]
     pub receipts: RawReceipts,
+    /// What is a flood.
+    #[serde(default)]
+    pub quarantine: RawQuarantine,
     /// Logging.
     #[serde(default)]
     pub log: RawLog,
@@ -155,6 +161,23 @@ impl Default for RawReceipts {
     }
 }
 
+/// `[quarantine]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawQuarantine {
+    /// Records that a member may state in an hour whatever it did before.
+    pub contributions_per_hour: u64,
+    /// Records that it may withdraw in an hour whatever it did before.
+    pub withdrawals_per_hour: u64,
+}
+
+impl Default for RawQuarantine {
+    fn default() -> Self {
+        let FloodLimits { contributions_per_hour, withdrawals_per_hour } = FloodLimits::default();
+        Self { contributions_per_hour, withdrawals_per_hour }
+    }
+}
+
 /// `[log]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -200,6 +223,8 @@ pub struct Config {
     pub scrub: RawScrub,
     /// `[receipts]`
     pub receipts: RawReceipts,
+    /// `[quarantine]`
+    pub quarantine: FloodLimits,
     /// `[log]`
     pub log: RawLog,
 }
@@ -310,6 +335,14 @@ impl Config {
             let rule = format!("must be 0 to {RECEIPT_INTERVAL_MAX_S}");
             return Err(value("receipts.interval_s", &given, &rule));
         }
+        for (field, given) in [
+            ("quarantine.contributions_per_hour", raw.quarantine.contributions_per_hour),
+            ("quarantine.withdrawals_per_hour", raw.quarantine.withdrawals_per_hour),
+        ] {
+            if !(1..=FLOOD_MAX_PER_HOUR).contains(&given) {
+                return Err(value(field, &given.to_string(), &format!("must be 1 to {FLOOD_MAX_PER_HOUR}")));
+            }
+        }
         for (field, addresses, role) in [
             ("network.listen", &raw.network.listen, AddressRole::Listen),
             ("network.advertise", &raw.network.advertise, AddressRole::Dial),
@@ -328,6 +361,10 @@ impl Config {
             index: raw.index,
             scrub: raw.scrub,
             receipts: raw.receipts,
+            quarantine: FloodLimits {
+                contributions_per_hour: raw.quarantine.contributions_per_hour,
+                withdrawals_per_hour: raw.quarantine.withdrawals_per_hour,
+            },
             log: raw.log,
         })
     }
@@ -439,6 +476,7 @@ mod tests {
         assert_eq!(format!("{:?}", sample.index), format!("{:?}", bare.index));
         assert_eq!(format!("{:?}", sample.scrub), format!("{:?}", bare.scrub));
         assert_eq!(format!("{:?}", sample.receipts), format!("{:?}", bare.receipts));
+        assert_eq!(sample.quarantine, bare.quarantine);
         assert_eq!(format!("{:?}", sample.log), format!("{:?}", bare.log));
     }
 
@@ -461,6 +499,10 @@ mod tests {
             (
                 "member = \"acme\"\ndata_dir = \"d\"\n[receipts]\ninterval_s = 31622401",
                 "receipts.interval_s = \"31622401\": must be 0 to 31622400",
+            ),
+            (
+                "member = \"acme\"\ndata_dir = \"d\"\n[quarantine]\nwithdrawals_per_hour = 0",
+                "quarantine.withdrawals_per_hour = \"0\": must be 1 to 1000000000",
             ),
             ("member = \"acme\"\ndata_dir = \"d\"\n[index]\nevery = 1", "unknown field `every`"),
             ("member = \"acme\"\ndata_dir = \"d\"\n[scrub]\nrate_mb_s = 10001", "must be 0 to 10000"),

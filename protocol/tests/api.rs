@@ -40,7 +40,8 @@ fn a_match_request_becomes_typed_queries() {
     let request: MatchRequest = serde_json::from_str(&json).expect("shape");
     let limits = MatchLimits::default();
     let queries = request.to_queries(&limits).expect("queries");
-    assert_eq!(request.pdq_distance(&limits), Ok(12));
+    assert_eq!(request.pdq_distance(&limits), Ok(Some(12)));
+    assert!(!request.explain);
     assert_eq!(queries.len(), 1);
     assert_eq!(queries[0].id, "u1");
     let (signal, variants) = &queries[0].signals[0];
@@ -56,10 +57,8 @@ fn a_match_request_becomes_typed_queries() {
 fn absent_options_have_their_defaults() {
     let request: MatchRequest =
         serde_json::from_str(&item(&format!(r#"{{"type":"pdq","value":"{PDQ}"}}"#))).expect("shape");
-    assert_eq!(request.pdq_distance(&MatchLimits::default()), Ok(31));
+    assert_eq!(request.pdq_distance(&MatchLimits::default()), Ok(None), "each list has its own");
     assert_eq!(request.lists, None);
-    let strict = MatchLimits { pdq_distance_max: 8, ..MatchLimits::default() };
-    assert_eq!(request.pdq_distance(&strict), Ok(8), "a default never exceeds the node's limit");
 }
 
 #[test]

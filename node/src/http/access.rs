@@ -19,6 +19,18 @@ impl Api {
         Ok(caller)
     }
 
+    /// The same, with the name of its token, for the journal.
+    pub(super) fn allow_named(
+        &self,
+        headers: &HeaderMap,
+        scopes: &[Scope],
+    ) -> Result<(Caller, String), ApiError> {
+        let caller = self.allow(headers, scopes)?;
+        let secret = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.split_once(' '));
+        let token = secret.and_then(|(_, secret)| self.tokens.find(secret.trim()));
+        Ok((caller, token.map_or_else(String::new, |token| token.name.clone())))
+    }
+
     /// The caller, if its token allows any of `scopes`.
     pub(super) fn allow(&self, headers: &HeaderMap, scopes: &[Scope]) -> Result<Caller, ApiError> {
         let unauthorised = |message| ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message);

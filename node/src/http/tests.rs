@@ -5,6 +5,7 @@ mod bulk;
 mod connections;
 mod description;
 mod fixture;
+mod lists;
 mod logs;
 mod matching;
 mod node;

@@ -17,6 +17,7 @@
 
 mod ack;
 mod bulk;
+mod decisions;
 mod field;
 pub mod frames;
 mod labels;
@@ -31,6 +32,10 @@ pub use ack::{Ack, AckError, IdempotencyKeyError, check_idempotency_key};
 pub use bulk::{
     BULK_ITEMS_MAX, BULK_LINES_TYPE, BULK_MATCHES_TYPE, BULK_VALUE_BYTES, BULK_VALUES_TYPE, BulkLine,
     BulkQuery, BulkSummary,
+};
+pub use decisions::{
+    DecisionRequest, FloodJson, MuteJson, MuteRequest, MutesResponse, NEGATIVE_RADIUS_DEFAULT, NEGATIVE_SIGNALS_MAX,
+    NegativeJson, NegativesRequest, NegativesResponse, QuarantineResponse, REASON_MAX_BYTES, check_reason,
 };
 pub use field::{FieldError, FieldRule};
 pub use labels::LabelsJson;

@@ -107,6 +107,12 @@ pub struct StatusResponse {
     /// Payloads that wait to be destroyed, or are gone.
     #[serde(default)]
     pub erasures: ErasureStatus,
+    /// Floods that wait for a decision.
+    #[serde(default)]
+    pub quarantine_waiting: u64,
+    /// Members that are muted here.
+    #[serde(default)]
+    pub muted: Vec<String>,
     /// Seconds since the process started.
     pub uptime_s: u64,
     /// Every log followed, the own one included.

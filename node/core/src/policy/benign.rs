@@ -28,8 +28,7 @@ fn is_benign(statement: &Statement) -> bool {
         && matches!(statement.reason, Some(Reason::BenignCollision | Reason::Adult))
 }
 
-/// Whether anybody calls a record benign.
-#[must_use]
+/// Who calls a record benign.
 fn callers(standing: &Standing) -> BTreeSet<MemberId> {
     let benign = standing.statements.iter().filter(|(_, statement)| is_benign(statement));
     benign.map(|(member, _)| member.clone()).collect()
@@ -37,12 +36,7 @@ fn callers(standing: &Standing) -> BTreeSet<MemberId> {
 
 impl Benign {
     /// Takes how a record stands now; `signals` are asked for only if somebody calls it benign.
-    pub fn note<'a, S: Iterator<Item = &'a Signal>>(
-        &mut self,
-        number: u64,
-        standing: &Standing,
-        signals: impl FnOnce() -> S,
-    ) {
+    pub fn note(&mut self, number: u64, standing: &Standing, signals: impl FnOnce() -> Vec<Signal>) {
         if standing.statements.is_empty() && self.by_record.is_empty() {
             return;
         }
@@ -51,7 +45,7 @@ impl Benign {
         if callers.is_empty() {
             return;
         }
-        let values: Vec<Value> = signals().map(|signal| (signal.kind(), signal.value().to_vec())).collect();
+        let values: Vec<Value> = signals().iter().map(|signal| (signal.kind(), signal.value().to_vec())).collect();
         for value in &values {
             self.by_signal.entry(value.clone()).or_default().insert(number, callers.clone());
         }
@@ -72,9 +66,9 @@ impl Benign {
 
     /// How many members, other than the author of the record at hand, call one of these signals benign.
     #[must_use]
-    pub fn members<'a>(
+    pub fn members(
         &self,
-        signals: impl IntoIterator<Item = &'a Signal>,
+        signals: impl IntoIterator<Item = Signal>,
         author: &MemberId,
         members: &Members,
     ) -> u32 {

@@ -192,6 +192,12 @@ impl Members {
         self.get(member).is_some_and(|facts| facts.muted)
     }
 
+    /// How many members are muted.
+    #[must_use]
+    pub fn muted(&self) -> usize {
+        self.by_id.values().filter(|facts| facts.muted).count()
+    }
+
     /// Whether the roster gives it a role.
     #[must_use]
     pub fn has(&self, member: &MemberId, role: Role) -> bool {

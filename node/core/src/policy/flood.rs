@@ -200,7 +200,7 @@ impl Floods {
         Self { limits, found, ..Self::default() }
     }
 
-    /// Takes an entry that was folded at `now_ms`; the caller takes each once.
+    /// Takes an entry that was folded at `now_ms`. The caller takes each contribution once; a withdrawal may come again.
     pub fn note(&mut self, entry: &FloodEntry<'_>, now_ms: u64) {
         let FloodEntry { kind, member, log, index, time_ms, withdrawn } = *entry;
         let hour = time_ms.min(now_ms) / HOUR_MS;
@@ -214,9 +214,11 @@ impl Floods {
             FloodKind::Withdrawals => withdrawals,
         };
         let bucket = hours.entry(hour).or_default();
+        if withdrawn.is_some_and(|number| !bucket.withdrawn.insert(number)) {
+            return;
+        }
         bucket.count += 1;
         widen(&mut bucket.ranges, log, index);
-        bucket.withdrawn.extend(withdrawn);
         if bucket.count > self.limits.floor(kind) {
             let id = FloodId { kind, member: member.clone(), hour };
             match self.found.get_mut(&id) {

@@ -68,7 +68,7 @@ pub struct Verdict<'p> {
     /// The outcome.
     pub outcome: Outcome,
     /// The list that decided.
-    pub list: &'p List,
+    pub list: &'p Arc<List>,
 }
 
 /// Why one list counts a record or does not.
@@ -84,6 +84,20 @@ pub struct Explanation<'p> {
     pub unmet: Vec<Unmet>,
     /// Rules that hold it back, whatever the list says.
     pub rules: Vec<Rule>,
+}
+
+impl std::fmt::Display for Explanation<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.outcome {
+            Some(outcome) => write!(f, "{} counts it: {}", self.list.name, outcome.name())?,
+            None => write!(f, "{} does not count it", self.list.name)?,
+        }
+        let unmet = self.unmet.iter().map(ToString::to_string);
+        for reason in unmet.chain(self.rules.iter().map(ToString::to_string)) {
+            write!(f, "; {reason}")?;
+        }
+        Ok(())
+    }
 }
 
 impl Default for Policy {

@@ -102,11 +102,12 @@ pub(super) fn review(facts: &Facts<'_>, members: &Members) -> Review {
     }
 }
 
-/// How a record stands for lists: one that is disputed about its labels only is not disputed.
+/// How a record stands for lists: one about whose labels alone members disagree is not disputed.
 #[must_use]
 pub(super) fn status(facts: &Facts<'_>) -> Status {
     match facts.status {
-        Status::Disputed if facts.opinions.disagree == 0 => Status::Active,
+        Status::Active | Status::Disputed if facts.opinions.disagree == 0 => Status::Active,
+        Status::Active | Status::Disputed => Status::Disputed,
         status => status,
     }
 }

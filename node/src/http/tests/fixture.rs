@@ -4,6 +4,7 @@ use super::{Answer, request};
 use crate::config::Config;
 use crate::export::Holder;
 use crate::http::{Api, router};
+use crate::lists::{DecisionFiles, Lists};
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use crate::service::{Identity, SUBMISSIONS_QUEUED_MAX, Service, Submission};
@@ -18,6 +19,7 @@ use hashpact_core::engine::HeldLog;
 use hashpact_core::event::Submit;
 use hashpact_core::health::{Completeness, Health};
 use hashpact_core::limits::CLEARANCE_WAIT_MS;
+use hashpact_core::policy::FloodLimits;
 use hashpact_core::recover::OwnDisk;
 use hashpact_core::view::{Author, View};
 use hashpact_core::{Effect, Engine, EngineConfig, Event, Opening};
@@ -51,11 +53,13 @@ pub(super) struct Options {
     pub(super) loaded: bool,
     /// Whether a loop answers submissions; otherwise they wait for ever.
     pub(super) answering: bool,
+    /// Entries of one member in an hour beyond which they are a flood.
+    pub(super) flood: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { http: "", loaded: true, answering: true }
+        Self { http: "", loaded: true, answering: true, flood: 1_000 }
     }
 }
 
@@ -63,10 +67,11 @@ impl Default for Options {
 pub(super) struct Fixture {
     router: Router,
     pub(super) lookup: Arc<Lookup>,
+    pub(super) lists: Arc<Lists>,
     tokens: BTreeMap<Scope, String>,
     /// Submissions that nobody answers, when the fixture has no loop.
     pub(super) submissions: Option<mpsc::Receiver<Submission>>,
-    _dir: tempfile::TempDir,
+    pub(super) dir: tempfile::TempDir,
 }
 
 /// What other members have stated, in order: author, record, subject.
@@ -291,6 +296,10 @@ impl Fixture {
         let lookup = Arc::new(Lookup::new(1));
         let chain = chain();
         let roster = chain.current_shared().clone();
+        let files = DecisionFiles::of(dir.path(), dir.path().join("journal"));
+        let limits = FloodLimits { contributions_per_hour: options.flood, withdrawals_per_hour: options.flood };
+        let lists = Lists::open(files, Arc::clone(&lookup), &chain, limits).expect("an empty folder");
+        let lists = Arc::new(lists);
         let mut view = View::new(NOW_MS);
         let held = hold(&store, &mut view, &lookup, stated);
         let (engine, first) = open_engine(chain.clone(), view, held);
@@ -298,6 +307,7 @@ impl Fixture {
         let identity = Identity { member: "north".to_owned(), roster, started: Instant::now() };
         let metrics = Arc::new(Metrics::default());
         let service = Service::new(identity, submit, Arc::clone(&lookup), Arc::clone(&store), metrics);
+        service.set_lists(Arc::clone(&lists));
         service.set_holder(Holder {
             chain: chain.clone(),
             member: MemberId::parse("north").expect("valid"),
@@ -340,7 +350,7 @@ impl Fixture {
         } else {
             Some(submissions)
         };
-        Self { router, lookup, tokens: tokens.into(), submissions, _dir: dir }
+        Self { router, lookup, lists, tokens: tokens.into(), submissions, dir }
     }
 
     pub(super) fn new() -> Self {
