@@ -250,7 +250,12 @@ impl Client {
     }
 
     /// Sends until there is an answer or repeating is not allowed; the body of a good answer.
-    pub(crate) async fn send(&self, request: RequestBuilder, url: &Url, repeat: Repeat) -> Result<Vec<u8>, ClientError> {
+    pub(crate) async fn send(
+        &self,
+        request: RequestBuilder,
+        url: &Url,
+        repeat: Repeat,
+    ) -> Result<Vec<u8>, ClientError> {
         let mut attempts = 0;
         loop {
             attempts += 1;

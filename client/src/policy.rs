@@ -3,8 +3,9 @@
 //! None of these is repeated after a broken connection unless it only reads, or changes nothing when done twice.
 
 use hashpact_protocol::api::{
-    DecisionRequest, DryRunRequest, DryRunResponse, FloodJson, LIST_FILE_TYPE, ListState, ListsResponse, MuteRequest,
-    MutesResponse, NegativesRequest, NegativesResponse, QuarantineResponse,
+    ContradictionsQuery, ContradictionsResponse, DecisionRequest, DryRunRequest, DryRunResponse, FloodJson,
+    LIST_FILE_TYPE, ListState, ListsResponse, MuteRequest, MutesResponse, NegativesRequest,
+    NegativesResponse, QuarantineResponse,
 };
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, IF_MATCH};
@@ -159,6 +160,18 @@ impl Client {
     ) -> Result<FloodJson, ClientError> {
         let url = self.named("v1/quarantine", &[id, if accept { "accept" } else { "reject" }]);
         self.json(self.request(Method::POST, &url).json(request), &url, Repeat::Unsafe).await
+    }
+
+    /// New records that lie close to what is known to be benign, or to what members dispute.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn contradictions(
+        &self,
+        query: &ContradictionsQuery,
+    ) -> Result<ContradictionsResponse, ClientError> {
+        let url = self.url("v1/reports/contradictions");
+        self.json(self.request(Method::GET, &url).query(query), &url, Repeat::Safe).await
     }
 
     /// A path with names from outside in it: whatever they hold, they stay one part each.

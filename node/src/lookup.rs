@@ -17,6 +17,7 @@ mod packed;
 mod progress;
 mod proof;
 pub mod replay;
+mod report;
 mod restored;
 mod rows;
 pub mod snapshot;
@@ -29,6 +30,7 @@ pub use keeper::{SnapshotForgetter, SnapshotKeeper, SnapshotTimes};
 pub use local::{Local, NegativeList};
 pub use matching::{Near, NearRecord, Question};
 pub use proof::Contradiction;
+pub use report::ReportAsk;
 pub use restored::LogExtent;
 
 use hashpact_core::effect::{
@@ -48,7 +50,7 @@ use restored::Restored;
 use rows::{Held, Rows};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
@@ -61,6 +63,8 @@ pub struct Lookup {
     rows: RwLock<Rows>,
     /// Taken after the rows where both are.
     floods: RwLock<FloodState>,
+    /// Whether anything is found beside the main index: look-ups that find nothing take no lock for it.
+    withholds: AtomicBool,
     local: RwLock<Local>,
     state: RwLock<State>,
     roster_version: AtomicU64,
@@ -87,7 +91,7 @@ struct State {
     branches: BTreeMap<LogId, LogBranches>,
     view_name: String,
     /// Part of it that changes with what the operator decides.
-    local_name: String,
+    local_name: Arc<str>,
     progress: Progress,
     erasures: ErasureCounts,
 }
@@ -137,6 +141,7 @@ impl Lookup {
             source: RwLock::new(Source { index: Arc::new(MatchIndex::new()), restored: None }),
             rows: RwLock::default(),
             floods: RwLock::default(),
+            withholds: AtomicBool::new(false),
             local: RwLock::default(),
             state: RwLock::new(State {
                 health: Health {
@@ -153,7 +158,7 @@ impl Lookup {
                 forked: BTreeMap::new(),
                 branches: BTreeMap::new(),
                 view_name: view_name(&BTreeMap::new()),
-                local_name: String::new(),
+                local_name: "".into(),
                 progress: Progress::default(),
                 erasures: ErasureCounts::default(),
             }),

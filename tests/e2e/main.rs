@@ -19,6 +19,7 @@ mod evidence;
 mod hostile;
 mod http;
 mod index_snapshot;
+mod lists;
 mod overtake;
 mod power;
 mod recover;

@@ -65,7 +65,8 @@ pub(crate) async fn run(command: &Command, client: &Client, output: Output) -> a
         Command::Delete { name } => {
             let state = client.list(name).await?;
             client.delete_list(name, Some(&state.etag)).await?;
-            output.note(&printable(&format!("list {name} deleted; it was at version {}", state.list.version)));
+            output
+                .note(&printable(&format!("list {name} deleted; it was at version {}", state.list.version)));
             Ok(Outcome::Done)
         }
         Command::DryRun { file, signals } => dry_run(file, signals, client, output).await,
@@ -113,7 +114,8 @@ fn is_json(file: &Path) -> bool {
 /// The name that a file gives its list: all that is read of it here, the node checks the rest.
 fn name_in(file: &Path, text: &str) -> anyhow::Result<String> {
     let found = if is_json(file) {
-        let json: serde_json::Value = serde_json::from_str(text).with_context(|| file.display().to_string())?;
+        let json: serde_json::Value =
+            serde_json::from_str(text).with_context(|| file.display().to_string())?;
         json["name"].as_str().map(str::to_owned)
     } else {
         let named = |line: &str| {
@@ -216,7 +218,8 @@ impl DryRun<'_> {
     fn summary(self) -> Outcome {
         let Totals { items, changed, matched: [before, after], failed, incomplete } = self.totals;
         let (items, mut outcome) = (counted(items, "item", "items"), Outcome::Done);
-        self.output.note(&format!("{changed} of {items} would change; {before} have an outcome now, {after} would"));
+        self.output
+            .note(&format!("{changed} of {items} would change; {before} have an outcome now, {after} would"));
         if failed > 0 {
             outcome = Outcome::SomeFailed;
         }

@@ -237,7 +237,8 @@ impl Lookup<'_> {
             return;
         }
         let outcome = printable(result.outcome.as_deref().unwrap_or("no outcome"));
-        let by = result.list.as_deref().map_or_else(String::new, |list| format!(" by list {}", printable(list)));
+        let by =
+            result.list.as_deref().map_or_else(String::new, |list| format!(" by list {}", printable(list)));
         let count = counted(result.total, "record", "records");
         self.output.line(&format!("{name}: {outcome}{by}, {count}"));
         for found in result.matches.iter().chain(&result.not_counted) {

@@ -26,6 +26,7 @@ mod output;
 mod progress;
 mod queries;
 mod record;
+mod report;
 mod retract;
 mod status;
 mod verify;
@@ -102,6 +103,9 @@ enum Command {
     /// Show floods of contributions or withdrawals, and decide about them
     #[command(subcommand)]
     Quarantine(decisions::Quarantine),
+    /// Show what people should look at
+    #[command(subcommand)]
+    Report(report::Command),
     /// Show how the node is
     Status,
     /// Show the members of the consortium, their logs and keys
@@ -146,6 +150,7 @@ async fn dispatch(cli: Cli, output: Output) -> anyhow::Result<Outcome> {
         Command::Mutes(command) => decisions::mutes(&command, &node.client(output)?, output).await,
         Command::Negatives(command) => decisions::negatives(&command, &node.client(output)?, output).await,
         Command::Quarantine(command) => decisions::quarantine(&command, &node.client(output)?, output).await,
+        Command::Report(command) => report::run(&command, &node.client(output)?, output).await,
         Command::Status => status::run(&node.client(output)?, output).await,
         Command::Members => members::run(&node.client(output)?, output).await,
         Command::Completions(args) => {

@@ -40,7 +40,11 @@ pub(super) struct Lots {
 
 impl Lots {
     /// Opens a list; `-` is standard input.
-    pub(super) fn open(list: &Path, signals_max: usize, ignore_unknown_columns: bool) -> anyhow::Result<Self> {
+    pub(super) fn open(
+        list: &Path,
+        signals_max: usize,
+        ignore_unknown_columns: bool,
+    ) -> anyhow::Result<Self> {
         let name = list.display().to_string();
         let input: Box<dyn std::io::Read> = if list.as_os_str() == "-" {
             Box::new(std::io::stdin())

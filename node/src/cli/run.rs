@@ -141,7 +141,7 @@ pub async fn run(
     // Database and lock file agree: what a power cut left unfinished is of no use to anybody now.
     store.forget_torn_tails().context("what was cut off the write-ahead log")?;
     let (roster_files, adopted) = (watch_rosters(&config), adopter(&service, &lookup, &place));
-    tokio::spawn(keep_floods(lists));
+    tokio::spawn(keep_floods(lists, Arc::clone(&store)));
     let keeper = keep_snapshots(&config, place, &lookup, &metrics, &origin)?;
     let (network, network_events) = start_network(&config, &keys.peer)?;
     let (found, scrub_asks) = mpsc::channel(1);
@@ -198,11 +198,11 @@ fn open_lists(config: &Config, chain: &RosterChain, lookup: &Arc<Lookup>) -> any
 }
 
 /// Keeps floods that are found from now on.
-async fn keep_floods(lists: Arc<Lists>) {
+async fn keep_floods(lists: Arc<Lists>, store: Arc<Store>) {
     loop {
         tokio::time::sleep(FLOODS_INTERVAL).await;
-        let lists = Arc::clone(&lists);
-        if tokio::task::spawn_blocking(move || lists.keep_floods()).await.is_err() {
+        let (lists, store) = (Arc::clone(&lists), Arc::clone(&store));
+        if tokio::task::spawn_blocking(move || lists.keep_floods(&store)).await.is_err() {
             return;
         }
     }

@@ -14,8 +14,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hashpact_core::policy::List;
 use hashpact_protocol::api::{
-    DryRunRequest, DryRunResponse, ErrorBody, LIST_FILE_TYPE, ListJson, ListState, ListsResponse, MatchLimits,
-    MatchRequest, Query,
+    DryRunRequest, DryRunResponse, ErrorBody, LIST_FILE_TYPE, ListJson, ListState, ListsResponse,
+    MatchLimits, MatchRequest, Query,
 };
 
 /// All lists, in the order in which they decide; the built-in one is the last.
@@ -107,8 +107,9 @@ fn check_dry_run(request: DryRunRequest) -> Result<DryRun, ApiError> {
     let DryRunRequest { toml, list, delete, items } = request;
     let change = match (toml, list, delete) {
         (Some(text), None, None) => Ok(read_toml(&text)?),
-        (None, Some(list), None) => Ok(List::read(&list)
-            .map_err(|error| TextError::Rule { place: String::new(), error })?),
+        (None, Some(list), None) => {
+            Ok(List::read(&list).map_err(|error| TextError::Rule { place: String::new(), error })?)
+        }
         (None, None, Some(name)) => Err(name),
         _ => {
             let message = "exactly one of toml, list and delete says what would be changed";

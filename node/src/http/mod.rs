@@ -20,6 +20,7 @@ mod matching;
 mod node;
 pub mod openapi;
 mod records;
+mod reports;
 mod request;
 mod server;
 mod stream;
@@ -45,7 +46,7 @@ pub use server::{BindError, Server};
 pub use threads::HttpThreads;
 
 /// Patterns of all routes, as metrics name them.
-const ENDPOINTS: [&str; 35] = [
+const ENDPOINTS: [&str; 36] = [
     "/v1/match",
     "/v1/match/bulk",
     "/v1/lists",
@@ -58,6 +59,7 @@ const ENDPOINTS: [&str; 35] = [
     "/v1/quarantine",
     "/v1/quarantine/{id}/accept",
     "/v1/quarantine/{id}/reject",
+    "/v1/reports/contradictions",
     "/v1/records",
     "/v1/records/{id}",
     "/v1/records/{id}/proof",
@@ -162,6 +164,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/quarantine", get(decisions::quarantine))
         .route("/v1/quarantine/{id}/accept", post(decisions::accept))
         .route("/v1/quarantine/{id}/reject", post(decisions::reject))
+        .route("/v1/reports/contradictions", get(reports::contradictions))
         .route("/v1/records", post(records::contribute).get(records::list))
         .route("/v1/records/{id}", get(records::show))
         .route("/v1/records/{id}/proof", get(records::proof))

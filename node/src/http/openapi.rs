@@ -27,6 +27,7 @@ use utoipa::{Modify, OpenApi};
         super::decisions::quarantine,
         super::decisions::accept,
         super::decisions::reject,
+        super::reports::contradictions,
         super::records::contribute,
         super::records::list,
         super::records::show,

@@ -3,8 +3,11 @@
 use super::files::{Because, KeptFlood};
 use super::{Lists, ListsError, NEGATIVES_MAX, negative_list};
 use crate::driver::now_ms;
+use crate::storage::Store;
 use anyhow::Context as _;
+use hashpact_core::effect::StoredPayload;
 use hashpact_core::policy::{Decision, Flood, FloodId, FloodKind};
+use hashpact_core::view::{Author, read_record};
 use hashpact_protocol::api::time::rfc3339;
 use hashpact_protocol::api::{
     FloodJson, MuteJson, MutesResponse, NEGATIVE_RADIUS_DEFAULT, NegativeJson, NegativesRequest,
@@ -182,9 +185,27 @@ impl Lists {
         Ok(show_flood(&flood, Some(&because)))
     }
 
+    /// Has records go on matching that their author ordered to be erased, in a flood that is not accepted: their sealed
+    /// payloads are read once, from the database.
+    fn withhold_sealed(&self, store: &Store) {
+        let read = |(number, author, index): (u64, Author, u64)| {
+            let entry = store.entries(&author.log, index, index + 1).ok()?.pop()?;
+            let (salt, padded) = entry.payload.bytes()?;
+            let payload = StoredPayload::Present { salt: *salt, padded: padded.to_vec() };
+            let record = read_record(&author, index, &entry.leaf, &payload, 0)?;
+            Some((number, record.stated.content.signals))
+        };
+        let sealed = self.lookup.sealed_in_floods();
+        if !sealed.is_empty() {
+            // What cannot be read is destroyed already, or `fsck` says why; it is asked for again next time.
+            self.lookup.withhold_sealed(sealed.into_iter().filter_map(read).collect());
+        }
+    }
+
     /// Journals and keeps the floods that were found since this was called last, or that have grown. Called now and
     /// then; a flood holds its entries back from the moment that it is found.
-    pub fn keep_floods(&self) {
+    pub fn keep_floods(&self, store: &Store) {
+        self.withhold_sealed(store);
         let news = self.lookup.new_floods();
         let mut state = self.state();
         let grown = self.lookup.floods().into_iter().filter(|flood| {
@@ -268,13 +289,17 @@ fn show_flood(flood: &Flood, because: Option<&Because>) -> FloodJson {
 
 const fn meaning(flood: &Flood) -> &'static str {
     match (flood.id.kind, flood.decision) {
-        (FloodKind::Contributions, Decision::Waiting) => "its records match for review at most, until somebody decides",
+        (FloodKind::Contributions, Decision::Waiting) => {
+            "its records match for review at most, until somebody decides"
+        }
         (FloodKind::Contributions, Decision::Accepted) => "its records count like any others",
         (FloodKind::Contributions, Decision::Rejected) => "its records do not count at this node",
         (FloodKind::Withdrawals, Decision::Waiting) => {
             "what was retracted goes on matching for review, until somebody decides"
         }
         (FloodKind::Withdrawals, Decision::Accepted) => "what was withdrawn matches no more",
-        (FloodKind::Withdrawals, Decision::Rejected) => "what was retracted goes on matching for review at this node",
+        (FloodKind::Withdrawals, Decision::Rejected) => {
+            "what was retracted goes on matching for review at this node"
+        }
     }
 }

@@ -9,9 +9,9 @@
 
 mod decisions;
 mod files;
-mod text;
 #[cfg(test)]
 pub(crate) mod tests;
+mod text;
 
 pub use files::DecisionFiles;
 pub use text::{LIST_FILE_MAX_BYTES, TextError, read_json, read_toml};
@@ -19,7 +19,7 @@ pub use text::{LIST_FILE_MAX_BYTES, TextError, read_json, read_toml};
 use crate::lookup::{Local, Lookup, NegativeList};
 use anyhow::Context as _;
 use files::{Decisions, SeenList, digest};
-use hashpact_core::policy::{BUILT_IN_LIST, Floods, FloodLimits, List, MemberFacts, Members, Policy};
+use hashpact_core::policy::{BUILT_IN_LIST, FloodLimits, Floods, List, MemberFacts, Members, Policy};
 use hashpact_protocol::api::{ListState, NegativesRequest};
 use hashpact_protocol::digest::{hex_encode, sha256};
 use hashpact_protocol::roster::{MemberId, Roster, RosterChain};
@@ -92,7 +92,9 @@ pub enum ListsError {
         etag: String,
     },
     /// A change of a list that does not exist.
-    #[error("list {0:?} does not exist, so no version of it can be changed; leave version and If-Match out to put a new list")]
+    #[error(
+        "list {0:?} does not exist, so no version of it can be changed; leave version and If-Match out to put a new list"
+    )]
     NotThere(String),
     /// Too many.
     #[error("there are {0} {1} already, which is the largest number")]
@@ -268,7 +270,7 @@ impl Lists {
         let members: Arc<Members> = Arc::new(members.collect());
         let policy = Policy::new(state.lists.values().cloned(), members);
         let negatives = state.negatives.values().map(|(_, list)| Arc::clone(list)).collect();
-        let name = name(state);
+        let name = name(state).into();
         self.lookup.set_local(Local { policy: Arc::new(policy), negatives: Arc::new(negatives), name });
     }
 }

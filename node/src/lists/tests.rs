@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::lookup::Lookup;
+use crate::storage::Store;
 use hashpact_core::policy::{Decision, Flood, FloodId, FloodKind, Outcome};
 use hashpact_protocol::api::NewSignal;
 use hashpact_protocol::keys::SecretKey;
@@ -47,7 +48,10 @@ const MISTAKES: [(&str, &str); 36] = [
     ("an unknown signal type", "name = \"mine\"\noutcome = \"block\"\nsignals = [\"pdq\", \"phash\"]\n"),
     ("a word twice", "name = \"mine\"\noutcome = \"block\"\nsignals = [\"pdq\", \"pdq\"]\n"),
     ("an unknown review", "name = \"mine\"\noutcome = \"block\"\nreview = [\"double\"]\n"),
-    ("two ways of saying review", "name = \"mine\"\noutcome = \"block\"\nreview = [\"dual\"]\nreview_min = \"dual\"\n"),
+    (
+        "two ways of saying review",
+        "name = \"mine\"\noutcome = \"block\"\nreview = [\"dual\"]\nreview_min = \"dual\"\n",
+    ),
     ("an unknown least review", "name = \"mine\"\noutcome = \"block\"\nreview_min = \"much\"\n"),
     ("an unknown label", "name = \"mine\"\noutcome = \"block\"\nage_group = [\"young\"]\n"),
     ("an unknown class", "name = \"mine\"\noutcome = \"block\"\nindustry_class = [\"A3\"]\n"),
@@ -65,12 +69,14 @@ const MISTAKES: [(&str, &str); 36] = [
 
 #[test]
 fn each_mistake_is_told_with_its_line_and_key() {
-    let mut told = String::from("# What a person is told who makes a mistake in a list (node/src/lists/tests.rs).\n");
+    let mut told =
+        String::from("# What a person is told who makes a mistake in a list (node/src/lists/tests.rs).\n");
     for (name, text) in MISTAKES {
         let error = read_toml(text).expect_err(name);
         let _ = writeln!(told, "\n{name}\n    {error}");
     }
-    let long = format!("name = \"mine\"\noutcome = \"block\"\nnote = \"{}\"\n", "x".repeat(LIST_FILE_MAX_BYTES));
+    let long =
+        format!("name = \"mine\"\noutcome = \"block\"\nnote = \"{}\"\n", "x".repeat(LIST_FILE_MAX_BYTES));
     let _ = writeln!(told, "\na file that is too long\n    {}", read_toml(&long).expect_err("too long"));
     for (name, text) in [
         ("JSON: no JSON", "{\"name\": mine}"),
@@ -182,7 +188,10 @@ fn versions_grow_and_say_who_changed_what_from_which() {
         .map(|line| format!("{} {}", line["action"].as_str().expect("an action"), line["details"]["version"]))
         .collect();
     assert_eq!(actions, ["put-list 1", "put-list 2", "put-list 3", "delete-list 3", "put-list 4"]);
-    assert!(journal.lines().nth(1).is_some_and(|line| line.contains("\"outcome\":\"log\"")), "each version is kept");
+    assert!(
+        journal.lines().nth(1).is_some_and(|line| line.contains("\"outcome\":\"log\"")),
+        "each version is kept"
+    );
 }
 
 #[test]
@@ -191,7 +200,7 @@ fn decisions_survive_a_restart_and_a_changed_file_is_a_new_version() {
     let signal = NewSignal { signal_type: "md5".to_owned(), value: "00".repeat(16), quality: None };
     let negatives = NegativesRequest { radius: Some(9), signals: vec![signal] };
     let lists = open(folder.path()).expect("an empty folder");
-    assert_eq!(lists.lookup.local().name, "", "nothing is decided");
+    assert_eq!(&*lists.lookup.local().name, "", "nothing is decided");
     lists.put(list(BLOCK), None, "ana").expect("a new list");
     lists.mute("south", "north", "lies", "ana").expect("a member");
     lists.put_negatives("logos", negatives, "ana").expect("a list of signals");
@@ -213,10 +222,17 @@ fn decisions_survive_a_restart_and_a_changed_file_is_a_new_version() {
     assert_eq!((changed.list.version, changed.list.outcome.as_str()), (2, "log"));
     assert_eq!(open(folder.path()).expect("a list").get("mine").map(|state| state.list.version), Some(2));
 
-    std::fs::write(folder.path().join("lists/mine.toml"), "name = \"mine\"\noutcome = \"stop\"\n").expect("written");
+    std::fs::write(folder.path().join("lists/mine.toml"), "name = \"mine\"\noutcome = \"stop\"\n")
+        .expect("written");
     let error = format!("{:#}", open(folder.path()).err().expect("no list"));
-    assert!(error.ends_with("lists/mine.toml: line 2: outcome: unknown word \"stop\"; expected one of: log, review, block"), "{error}");
-    std::fs::rename(folder.path().join("lists/mine.toml"), folder.path().join("lists/other.toml")).expect("renamed");
+    assert!(
+        error.ends_with(
+            "lists/mine.toml: line 2: outcome: unknown word \"stop\"; expected one of: log, review, block"
+        ),
+        "{error}"
+    );
+    std::fs::rename(folder.path().join("lists/mine.toml"), folder.path().join("lists/other.toml"))
+        .expect("renamed");
     std::fs::write(folder.path().join("lists/other.toml"), LOG).expect("written");
     let error = format!("{:#}", open(folder.path()).err().expect("another name"));
     assert!(error.ends_with("name: \"mine\" must be the file's name, \"other\""), "{error}");
@@ -227,7 +243,10 @@ fn a_mute_is_undone_like_it_was_done_and_refused_with_a_reason() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let lists = open(folder.path()).expect("an empty folder");
     let mute = |member: &str| lists.mute(member, "north", "why", "ana").map_err(|error| error.to_string());
-    assert_eq!(mute("north").expect_err("own"), "member: north is this node's own member, which cannot be muted");
+    assert_eq!(
+        mute("north").expect_err("own"),
+        "member: north is this node's own member, which cannot be muted"
+    );
     assert_eq!(mute("east").expect_err("unknown"), "member: \"east\" is not in the roster");
     assert_eq!(mute("south").expect("a member").mutes.len(), 1);
     assert_eq!(mute("south").expect_err("again"), "south is muted already");
@@ -238,7 +257,8 @@ fn a_mute_is_undone_like_it_was_done_and_refused_with_a_reason() {
 
 #[test]
 fn a_flood_is_kept_as_it_was_found() {
-    let id = FloodId { kind: FloodKind::Withdrawals, member: MemberId::parse("south").expect("valid"), hour: 7 };
+    let id =
+        FloodId { kind: FloodKind::Withdrawals, member: MemberId::parse("south").expect("valid"), hour: 7 };
     let flood = Flood {
         id: id.clone(),
         count: 12,
@@ -250,7 +270,9 @@ fn a_flood_is_kept_as_it_was_found() {
     {
         let lists = open(folder.path()).expect("an empty folder");
         lists.lookup.set_floods(Floods::new(FloodLimits::default(), [flood.clone()]));
-        lists.keep_floods();
+        let store =
+            Store::create(&folder.path().join("database"), "test-0011223344556677", "north").expect("fresh");
+        lists.keep_floods(&store);
         let text = id.to_string();
         assert!(lists.decide_flood("x", Decision::Accepted, "r", "ana").is_err());
         lists.decide_flood(&text, Decision::Rejected, "stolen key", "ana").expect("found");

@@ -103,7 +103,7 @@ pub fn read_json(bytes: &[u8]) -> Result<List, TextError> {
 
 /// A list as it stands in its file.
 #[must_use]
-pub fn write_toml(list: &List) -> String {
+pub(super) fn write_toml(list: &List) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "# Kept by the node: change it with `hashpact lists put`.");
     text.push_str(&toml::to_string(&list.show()).expect("plain data becomes TOML"));

@@ -89,7 +89,7 @@ impl<'a> Judges<'a> {
             asked,
             explain,
             radius: local.policy.radius(&asked),
-            withheld: read(&lookup.floods).index(),
+            withheld: lookup.withheld_index(),
             unreplayed: RefCell::default(),
             carried: RefCell::default(),
         }
@@ -115,7 +115,8 @@ impl<'a> Judges<'a> {
             return None;
         }
         let near = item.values().into_iter().flat_map(|(kind, _, value, _)| {
-            let nearest = move |list: &'a Arc<NegativeList>| Some((list.nearest(kind, value)?, list.name.as_str()));
+            let nearest =
+                move |list: &'a Arc<NegativeList>| Some((list.nearest(kind, value)?, list.name.as_str()));
             lists.iter().filter_map(nearest)
         });
         near.min().map(|(distance, list)| Negative::Local { list, distance })
@@ -176,7 +177,8 @@ impl<'a> Judges<'a> {
             stated_ms: record.time_ms(),
         };
         let flooded = floods.of(record.number, &record.author.log, record.index, record.status());
-        let said = || rows.benign().members(perceptual(record.signals()), known.member, self.local.policy.members());
+        let said =
+            || rows.benign().members(perceptual(record.signals()), known.member, self.local.policy.members());
         self.facts(&known, flooded, near, said)
     }
 
@@ -223,8 +225,7 @@ impl<'a> Judges<'a> {
             let sources = || self.carried_read(restored, &record, way.2).sources;
             let verdict = self.local.policy.decide(&self.asked, &facts, &hit.ways(), &sources);
             let verdict = verdict.map(|verdict| (verdict.outcome, Arc::clone(verdict.list)));
-            let explained =
-                if self.explain { self.explanations(&facts, hit, &sources) } else { Vec::new() };
+            let explained = if self.explain { self.explanations(&facts, hit, &sources) } else { Vec::new() };
             if let Some((outcome, list)) = &verdict {
                 judged.take(*outcome, list);
             }
@@ -256,7 +257,8 @@ impl<'a> Judges<'a> {
             standing: Some(&record_known.standing),
             stated_ms: stated.time_ms,
         };
-        let flooded = read(self.floods).of(u64::MAX, &record_known.author.log, record_known.index, known.status);
+        let flooded =
+            read(self.floods).of(u64::MAX, &record_known.author.log, record_known.index, known.status);
         let signals = || perceptual(stated.content.signals.iter().cloned());
         let said = || read(self.rows).benign().members(signals(), known.member, self.local.policy.members());
         self.facts(&known, flooded, near, said)
@@ -400,10 +402,10 @@ fn explanation(explained: &Explanation<'_>) -> api::ListExplanation {
         found: unmet.found.clone(),
         wanted: unmet.wanted.clone(),
     });
-    let rules = explained.rules.iter().map(|rule| api::AppliedRule {
-        rule: rule.name().to_owned(),
-        sentence: rule.to_string(),
-    });
+    let rules = explained
+        .rules
+        .iter()
+        .map(|rule| api::AppliedRule { rule: rule.name().to_owned(), sentence: rule.to_string() });
     api::ListExplanation {
         list: explained.list.name.clone(),
         version: explained.list.version,

@@ -7,22 +7,29 @@ use super::rows::Rows;
 use super::{Lookup, read, write};
 use hashpact_core::effect::ViewChange;
 use hashpact_core::policy::{Decision, Flood, FloodEntry, FloodId, FloodKind, Flooded, Floods, Policy};
-use hashpact_core::view::{Reach, Status, StatusReason, reach};
+use hashpact_core::view::{Author, Reach, Status, StatusReason, reach};
 use hashpact_index::{Change, MatchIndex};
 use hashpact_protocol::digest::{LogId, hex_encode, sha256};
 use hashpact_protocol::record::{Signal, SignalType};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// The operator's decisions.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Local {
     /// Lists, and what is known about members.
     pub policy: Arc<Policy>,
     /// What is known to be benign.
     pub negatives: Arc<Vec<Arc<NegativeList>>>,
     /// Changes with what is decided; empty while nothing is. Part of the name of the view.
-    pub name: String,
+    pub name: Arc<str>,
+}
+
+impl Default for Local {
+    fn default() -> Self {
+        Self { policy: Arc::default(), negatives: Arc::default(), name: "".into() }
+    }
 }
 
 /// Signals that are known to be benign, searched within a radius of their own.
@@ -79,6 +86,10 @@ pub(super) struct FloodState {
     /// Records whose withdrawal does not count here, as [`Self::index`] holds them.
     withheld: BTreeSet<u64>,
     index: Arc<MatchIndex>,
+    /// Signals of withheld records whose payload is sealed: rows hold nothing of them.
+    sealed: BTreeMap<u64, Vec<Signal>>,
+    /// Records that somebody else than their author ordered to be erased.
+    ordered: BTreeSet<u64>,
     /// Whether what is withheld may be another set than before.
     changed: bool,
     /// Floods that nobody was told of yet.
@@ -88,7 +99,7 @@ pub(super) struct FloodState {
 impl FloodState {
     /// What of a flood a record is.
     pub(super) fn of(&self, number: u64, log: &LogId, index: u64, status: Status) -> Option<Flooded> {
-        if status == Status::Retracted && self.withheld.contains(&number) {
+        if matches!(status, Status::Retracted | Status::Sealed) && self.withheld.contains(&number) {
             return Some(Flooded::Withdrawn);
         }
         self.floods.contribution(log, index)
@@ -99,10 +110,6 @@ impl FloodState {
         self.withheld.contains(&number)
     }
 
-    /// The records that are found beside the main index, if there are any.
-    pub(super) fn index(&self) -> Option<Arc<MatchIndex>> {
-        (!self.withheld.is_empty()).then(|| Arc::clone(&self.index))
-    }
 
     /// Notes what a change of the view says about its member.
     pub(super) fn note(&mut self, number: u64, change: &ViewChange, now_ms: u64) {
@@ -121,9 +128,12 @@ impl FloodState {
             _ => return,
         };
         // What an erasure authority orders is sealed at once, however much it is.
-        if by == member {
+        if by != member {
+            self.changed |= self.ordered.insert(number);
+        } else {
             let (kind, withdrawn) = (FloodKind::Withdrawals, Some(number));
-            let entry = FloodEntry { kind, member, log: entry.log, index: entry.index, time_ms: *time_ms, withdrawn };
+            let entry =
+                FloodEntry { kind, member, log: entry.log, index: entry.index, time_ms: *time_ms, withdrawn };
             self.floods.note(&entry, now_ms);
             self.changed = true;
         }
@@ -142,8 +152,12 @@ impl FloodState {
         }
         self.news.extend(news);
         self.changed = false;
-        let is_kept = |number: &u64| rows.get(*number).is_some_and(|record| record.status() == Status::Retracted);
-        let wanted: BTreeSet<u64> = self.floods.withheld().into_iter().filter(is_kept).collect();
+        let claimed = self.floods.withheld();
+        self.sealed.retain(|number, _| claimed.contains(number) && has_status(rows, *number, Status::Sealed));
+        let is_kept =
+            |number: &u64| has_status(rows, *number, Status::Retracted) || self.sealed.contains_key(number);
+        let wanted = claimed.into_iter().filter(|number| !self.ordered.contains(number));
+        let wanted: BTreeSet<u64> = wanted.filter(is_kept).collect();
         let mut added: Vec<u64> = wanted.difference(&self.withheld).copied().collect();
         if !self.withheld.is_subset(&wanted) {
             // Built anew: this is rare, and a value that is let go must leave no trace.
@@ -151,17 +165,22 @@ impl FloodState {
             added = wanted.iter().copied().collect();
         }
         for number in added {
-            let signals = rows.get(number).map_or_else(Vec::new, |record| record.signals().collect());
+            let of_row = || rows.get(number).map_or_else(Vec::new, |record| record.signals().collect());
+            let signals = self.sealed.get(&number).cloned().unwrap_or_else(of_row);
             self.index.apply(signals.iter().map(|signal| insertion(signal, number)));
         }
         self.withheld = wanted;
     }
 }
 
+fn has_status(rows: &Rows, number: u64, status: Status) -> bool {
+    rows.get(number).is_some_and(|record| record.status() == status)
+}
+
 impl Lookup {
     /// Takes what the operator decided, for all look-ups from now on.
     pub fn set_local(&self, local: Local) {
-        write(&self.state).local_name.clone_from(&local.name);
+        write(&self.state).local_name = Arc::clone(&local.name);
         *write(&self.local) = local;
     }
 
@@ -181,16 +200,51 @@ impl Lookup {
     pub(super) fn find_floods(&self) {
         if self.is_loaded() {
             let rows = read(&self.rows);
-            write(&self.floods).settle(&rows);
+            self.settle(&mut write(&self.floods), &rows);
         }
     }
 
-    /// Floods that were found since this was asked last,
+    fn settle(&self, floods: &mut FloodState, rows: &Rows) {
+        floods.settle(rows);
+        self.withholds.store(!floods.withheld.is_empty(), Ordering::Release);
+    }
+
+    /// The index of what is found beside the main one, if there is anything.
+    pub(super) fn withheld_index(&self) -> Option<Arc<MatchIndex>> {
+        self.withholds.load(Ordering::Acquire).then(|| Arc::clone(&read(&self.floods).index))
+    }
+
+    /// Floods that were found since this was asked last.
     #[must_use]
     pub fn new_floods(&self) -> Vec<Flood> {
         let mut state = write(&self.floods);
         let news = std::mem::take(&mut state.news);
         news.iter().filter_map(|id| state.floods.get(id).cloned()).collect()
+    }
+
+    /// Sealed records that should go on matching, because their author ordered their erasure in a flood, and whose
+    /// signals are not here: number, author and leaf index.
+    #[must_use]
+    pub fn sealed_in_floods(&self) -> Vec<(u64, Author, u64)> {
+        let rows = read(&self.rows);
+        let state = read(&self.floods);
+        let lacking = state
+            .floods
+            .withheld()
+            .into_iter()
+            .filter(|number| !state.sealed.contains_key(number) && !state.ordered.contains(number));
+        let sealed = lacking.filter(|number| has_status(&rows, *number, Status::Sealed));
+        let place = |number| rows.get(number).map(|record| (number, record.author.clone(), record.index));
+        sealed.filter_map(place).collect()
+    }
+
+    /// Takes the signals of such records, as their sealed payloads state them.
+    pub fn withhold_sealed(&self, signals: Vec<(u64, Vec<Signal>)>) {
+        let rows = read(&self.rows);
+        let mut state = write(&self.floods);
+        state.sealed.extend(signals);
+        state.changed = true;
+        self.settle(&mut state, &rows);
     }
 
     /// All floods that were found.
@@ -211,7 +265,7 @@ impl Lookup {
         let mut state = write(&self.floods);
         let known = state.floods.decide(id, decision);
         state.changed = true;
-        state.settle(&rows);
+        self.settle(&mut state, &rows);
         known
     }
 }

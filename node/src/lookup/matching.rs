@@ -172,11 +172,7 @@ impl Lookup {
 
     /// What each query comes to under other decisions of the operator, with the list that decides.
     #[must_use]
-    pub fn try_lists(
-        &self,
-        queries: &[api::Query],
-        local: &Local,
-    ) -> Vec<Option<(Outcome, Arc<List>)>> {
+    pub fn try_lists(&self, queries: &[api::Query], local: &Local) -> Vec<Option<(Outcome, Arc<List>)>> {
         let source = self.source();
         let mut judges = self.judges(&source, local, &Question::default());
         find(&source, &mut judges, queries).into_iter().map(|judged| judged.verdict).collect()

@@ -136,7 +136,9 @@ impl Rows {
         }
         // By the row's own signals: a record may have been stated long before anybody spoke about it.
         let mut benign = std::mem::take(&mut self.benign);
-        benign.note(number, &record.standing, || self.get(number).map_or_else(Vec::new, |held| held.signals().collect()));
+        benign.note(number, &record.standing, || {
+            self.get(number).map_or_else(Vec::new, |held| held.signals().collect())
+        });
         self.benign = benign;
         number
     }

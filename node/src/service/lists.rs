@@ -2,9 +2,9 @@
 
 use super::{Service, ServiceError};
 use crate::lists::Lists;
-use crate::lookup::Local;
+use crate::lookup::{Local, ReportAsk};
 use hashpact_core::policy::{List, Outcome};
-use hashpact_protocol::api::{ChangedOutcome, DryRunResponse, Query};
+use hashpact_protocol::api::{ChangedOutcome, ContradictionsResponse, DryRunResponse, Query};
 use std::sync::Arc;
 
 impl Service {
@@ -39,6 +39,14 @@ impl Service {
         tokio::task::spawn_blocking(move || decision(&lists)).await.map_err(|_| ServiceError::Stopping)
     }
 
+    /// New records that contradict what is known.
+    ///
+    /// # Errors
+    /// The node is stopping.
+    pub async fn contradictions(&self, ask: ReportAsk) -> Result<ContradictionsResponse, ServiceError> {
+        self.scan(move |inner| inner.lookup.contradictions(&ask)).await
+    }
+
     /// What other decisions would change about these queries.
     ///
     /// # Errors
@@ -51,7 +59,8 @@ impl Service {
             let matched = [&before, &after].map(|verdicts| verdicts.iter().flatten().count() as u64);
             let items = queries.len() as u64;
             let verdicts = queries.into_iter().zip(before.into_iter().zip(after));
-            let changed = verdicts.filter(|(_, (before, after))| decides(before.as_ref()) != decides(after.as_ref()));
+            let changed =
+                verdicts.filter(|(_, (before, after))| decides(before.as_ref()) != decides(after.as_ref()));
             let changed = changed.map(|(query, (before, after))| {
                 let [(before, list_before), (after, list_after)] =
                     [before, after].map(|verdict| decides(verdict.as_ref()).unzip());

@@ -97,7 +97,10 @@ impl NegativesRequest {
     pub fn check(&self) -> Result<(u32, Vec<Signal>), FieldError> {
         let radius = self.radius.unwrap_or(NEGATIVE_RADIUS_DEFAULT);
         if radius > PDQ_DISTANCE_MAX {
-            return Err(FieldError::new("radius", FieldRule::Distance { got: radius, max: PDQ_DISTANCE_MAX }));
+            return Err(FieldError::new(
+                "radius",
+                FieldRule::Distance { got: radius, max: PDQ_DISTANCE_MAX },
+            ));
         }
         if self.signals.is_empty() {
             return Err(FieldError::new("signals", FieldRule::Empty));
@@ -108,7 +111,8 @@ impl NegativesRequest {
         }
         let read = |(nth, signal): (usize, &NewSignal)| {
             let NewSignal { signal_type, value, quality } = signal;
-            parse_signal(signal_type, value, *quality).map_err(|error| error.within(&format!("signals[{nth}]")))
+            parse_signal(signal_type, value, *quality)
+                .map_err(|error| error.within(&format!("signals[{nth}]")))
         };
         Ok((radius, self.signals.iter().enumerate().map(read).collect::<Result<_, _>>()?))
     }

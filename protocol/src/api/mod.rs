@@ -25,6 +25,7 @@ mod lists;
 mod matching;
 mod node;
 mod records;
+mod reports;
 mod statements;
 pub mod time;
 
@@ -34,14 +35,15 @@ pub use bulk::{
     BulkQuery, BulkSummary,
 };
 pub use decisions::{
-    DecisionRequest, FloodJson, MuteJson, MuteRequest, MutesResponse, NEGATIVE_RADIUS_DEFAULT, NEGATIVE_SIGNALS_MAX,
-    NegativeJson, NegativesRequest, NegativesResponse, QuarantineResponse, REASON_MAX_BYTES, check_reason,
+    DecisionRequest, FloodJson, MuteJson, MuteRequest, MutesResponse, NEGATIVE_RADIUS_DEFAULT,
+    NEGATIVE_SIGNALS_MAX, NegativeJson, NegativesRequest, NegativesResponse, QuarantineResponse,
+    REASON_MAX_BYTES, check_reason,
 };
 pub use field::{FieldError, FieldRule};
 pub use labels::LabelsJson;
 pub use lists::{
-    AppliedRule, ChangedOutcome, DryRunRequest, DryRunResponse, LIST_FILE_TYPE, ListExplanation, ListJson, ListState,
-    ListsResponse, UnmetCondition,
+    AppliedRule, ChangedOutcome, DryRunRequest, DryRunResponse, LIST_FILE_TYPE, ListExplanation, ListJson,
+    ListState, ListsResponse, UnmetCondition,
 };
 pub use matching::{
     AsOf, Match, MatchItem, MatchLimits, MatchRequest, MatchResponse, MatchResult, OpinionCounts, Query,
@@ -56,4 +58,5 @@ pub use records::{
     ContributeQuery, ContributeRequest, NewRecord, NewSignal, Receipt, Receipts, RecordJson, RecordsPage,
     RecordsQuery, SignalJson, SourceJson, StatementJson,
 };
+pub use reports::{ContradictionJson, ContradictionsQuery, ContradictionsResponse};
 pub use statements::{ErasureRequest, OpinionRequest, RetractionRequest};

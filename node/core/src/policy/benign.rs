@@ -45,7 +45,8 @@ impl Benign {
         if callers.is_empty() {
             return;
         }
-        let values: Vec<Value> = signals().iter().map(|signal| (signal.kind(), signal.value().to_vec())).collect();
+        let values: Vec<Value> =
+            signals().iter().map(|signal| (signal.kind(), signal.value().to_vec())).collect();
         for value in &values {
             self.by_signal.entry(value.clone()).or_default().insert(number, callers.clone());
         }

@@ -230,7 +230,8 @@ impl Subject<'_> {
     }
 
     fn is_newcomer(&self, days: u32) -> bool {
-        let since_ms = |member: &MemberFacts| self.now_ms.saturating_sub(member.joined_s.saturating_mul(1_000));
+        let since_ms =
+            |member: &MemberFacts| self.now_ms.saturating_sub(member.joined_s.saturating_mul(1_000));
         // Who is not listed has not joined.
         self.member().is_none_or(|member| since_ms(member) < u64::from(days) * DAY_MS)
     }
@@ -277,9 +278,7 @@ impl Conditions {
             Condition::QueryQuality => self.query_quality_min.is_none_or(|min| {
                 way.signal != SignalType::Pdq || way.quality.is_some_and(|quality| quality >= min)
             }),
-            Condition::Status => {
-                self.status.is_empty() || self.status.contains(rules::status(facts).name())
-            }
+            Condition::Status => self.status.is_empty() || self.status.contains(rules::status(facts).name()),
             Condition::Review => {
                 let review = rules::review(facts, subject.members);
                 let is_known = matches!(facts.review, Label::Known(_));
@@ -292,14 +291,16 @@ impl Conditions {
             Condition::Likeness => is_among(labels.likeness, &self.likeness),
             Condition::IndustryClass => {
                 let class = labels.industry_class;
-                self.industry_class.is_empty() || class.is_some_and(|class| self.industry_class.contains(class))
+                self.industry_class.is_empty()
+                    || class.is_some_and(|class| self.industry_class.contains(class))
             }
             Condition::Tlp => is_among(labels.tlp, &self.tlp),
             Condition::HashSet => {
                 self.hash_set.is_empty() || facts.hash_sets.iter().any(|set| self.hash_set.contains(set))
             }
             Condition::Incident => {
-                self.incident.is_empty() || facts.incident.is_some_and(|incident| self.incident.contains(incident))
+                self.incident.is_empty()
+                    || facts.incident.is_some_and(|incident| self.incident.contains(incident))
             }
             Condition::Members => self.members.is_empty() || self.members.contains(facts.member),
             Condition::ExceptMembers => !self.except_members.contains(facts.member),
@@ -346,9 +347,11 @@ impl Conditions {
             Condition::AgeMin => format!("at least {} hours", self.age_hours_min.unwrap_or_default()),
             Condition::AgeMax => format!("at most {} days", self.age_days_max.unwrap_or_default()),
             Condition::Sources => at_least(self.sources_min),
-            Condition::Newcomers => self.newcomers.map_or_else(String::new, |Newcomers { days, sources_min }| {
-                format!("at least {sources_min} of a member that joined less than {days} days ago")
-            }),
+            Condition::Newcomers => {
+                self.newcomers.map_or_else(String::new, |Newcomers { days, sources_min }| {
+                    format!("at least {sources_min} of a member that joined less than {days} days ago")
+                })
+            }
         }
     }
 }
@@ -364,7 +367,9 @@ fn found(condition: Condition, subject: &Subject<'_>) -> String {
     match condition {
         Condition::Signals => way.signal.name().to_owned(),
         Condition::Distance => way.distance.to_string(),
-        Condition::QueryQuality => way.quality.map_or_else(|| "none stated".to_owned(), |quality| quality.to_string()),
+        Condition::QueryQuality => {
+            way.quality.map_or_else(|| "none stated".to_owned(), |quality| quality.to_string())
+        }
         Condition::Status => rules::status(facts).name().to_owned(),
         Condition::Review => {
             let review = rules::review(facts, subject.members);

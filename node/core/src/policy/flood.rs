@@ -237,7 +237,9 @@ impl Floods {
     /// An entry that was dated ahead is counted in another hour after a restart; its flood still holds it.
     fn note_withdrawn(&mut self, entry: &FloodEntry<'_>) {
         let Some(number) = entry.withdrawn else { return };
-        let covers = |flood: &&Flood| flood.id.kind == entry.kind && is_covered(&flood.ranges, &entry.log, entry.index);
+        let covers = |flood: &&Flood| {
+            flood.id.kind == entry.kind && is_covered(&flood.ranges, &entry.log, entry.index)
+        };
         for flood in self.found.values().filter(covers) {
             self.withdrawn.entry(flood.id.clone()).or_default().insert(number);
         }
@@ -323,9 +325,10 @@ impl Floods {
     /// Numbers of the records whose withdrawal does not count here: of floods that are not accepted.
     #[must_use]
     pub fn withheld(&self) -> BTreeSet<u64> {
-        let floods = self.found.values().filter(|flood| {
-            flood.id.kind == FloodKind::Withdrawals && flood.decision != Decision::Accepted
-        });
+        let floods = self
+            .found
+            .values()
+            .filter(|flood| flood.id.kind == FloodKind::Withdrawals && flood.decision != Decision::Accepted);
         floods.flat_map(|flood| self.withdrawn(&flood.id)).collect()
     }
 

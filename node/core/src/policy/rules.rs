@@ -69,13 +69,18 @@ impl std::fmt::Display for Rule {
         match self {
             Self::NotStanding(status) => write!(f, "does not count: it is {}", status.name()),
             Self::Muted => write!(f, "does not count: its member is muted at this node"),
-            Self::FloodRejected => write!(f, "does not count: it came in a flood that was rejected at this node"),
+            Self::FloodRejected => {
+                write!(f, "does not count: it came in a flood that was rejected at this node")
+            }
             Self::Contested => write!(f, "review at most: its author signed two histories"),
             Self::FloodWaiting => {
                 write!(f, "review at most: it came in a flood that waits for a decision at this node")
             }
             Self::FloodWithdrawn => {
-                write!(f, "review at most: its author withdrew it, in a flood of withdrawals that does not count here")
+                write!(
+                    f,
+                    "review at most: its author withdrew it, in a flood of withdrawals that does not count here"
+                )
             }
             Self::Unreviewed => write!(f, "review at most: nobody whose review counts has looked at it"),
             Self::QueryQuality(quality) => {
@@ -113,7 +118,11 @@ pub(super) fn status(facts: &Facts<'_>) -> Status {
 }
 
 /// The rules that apply to a record found in this way.
-pub(super) fn rules<'a>(facts: &Facts<'a>, way: &Way, members: &Members) -> impl Iterator<Item = Rule> + use<'a> {
+pub(super) fn rules<'a>(
+    facts: &Facts<'a>,
+    way: &Way,
+    members: &Members,
+) -> impl Iterator<Item = Rule> + use<'a> {
     let review = review(facts, members);
     let counts = facts.status.stands() || facts.flooded == Some(Flooded::Withdrawn);
     let is_enough = |negative: &Negative<'_>| !matches!(negative, Negative::Members { count } if *count < NEGATIVE_MEMBERS_MIN);

@@ -90,8 +90,10 @@ mod tests {
     fn a_member_that_names_many_organisations_costs_no_more_than_it_names() {
         let names: Vec<String> = (0..10_000).map(|n| format!("o{n}")).collect();
         let members = ["a", "b", "c"];
-        let records: Vec<(&str, &str)> =
-            members.iter().flat_map(|member| names.iter().map(move |name| (*member, name.as_str()))).collect();
+        let records: Vec<(&str, &str)> = members
+            .iter()
+            .flat_map(|member| names.iter().map(move |name| (*member, name.as_str())))
+            .collect();
         assert_eq!(count(&records), 3);
     }
 }

@@ -77,8 +77,7 @@ impl Stated {
     }
 
     fn facts(&self, members: &Members) -> Facts<'_> {
-        let standing =
-            Standing { status: self.status, reason: None, statements: self.statements.clone() };
+        let standing = Standing { status: self.status, reason: None, statements: self.statements.clone() };
         Facts {
             member: &self.member,
             status: self.status,

@@ -427,7 +427,7 @@ impl View {
             Some(about) => about.standing(&subject, now_ms),
             None => subject.standing(now_ms),
         };
-        let order = self.orders.counting(&record.id, &record.author.member, &self.contested).next();
+        let order = self.orders.deciding(&record.id, &record.author.member, &self.contested);
         standing.apply_order(self.blank.get(&record.number), order, &record.place());
         standing
     }

@@ -21,7 +21,7 @@ use hashpact_core::health::{Completeness, Health};
 use hashpact_core::limits::CLEARANCE_WAIT_MS;
 use hashpact_core::policy::FloodLimits;
 use hashpact_core::recover::OwnDisk;
-use hashpact_core::view::{Author, View};
+use hashpact_core::view::{Author, ErasureRules, View};
 use hashpact_core::{Effect, Engine, EngineConfig, Event, Opening};
 use hashpact_protocol::checkpoint::{Checkpoint, sign_checkpoint};
 use hashpact_protocol::digest::{LogId, RecordId, empty_root, leaf_hash};
@@ -30,8 +30,8 @@ use hashpact_protocol::leaf::{LeafHeader, seal};
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::record::Record;
 use hashpact_protocol::roster::{
-    CardNode, GovernanceKey, LogEntry, LogStatus, Member, MemberId, MemberStatus, NodeCard, Role, Roster,
-    RosterChain, assemble, sign_card, sign_roster,
+    CardNode, Eraser, GovernanceKey, LogEntry, LogPlace, LogStatus, Member, MemberId, MemberStatus, NodeCard,
+    Role, Roster, RosterChain, assemble, sign_card, sign_roster,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -68,6 +68,7 @@ pub(super) struct Fixture {
     router: Router,
     pub(super) lookup: Arc<Lookup>,
     pub(super) lists: Arc<Lists>,
+    pub(super) store: Arc<Store>,
     tokens: BTreeMap<Scope, String>,
     /// Submissions that nobody answers, when the fixture has no loop.
     pub(super) submissions: Option<mpsc::Receiver<Submission>>,
@@ -297,10 +298,15 @@ impl Fixture {
         let chain = chain();
         let roster = chain.current_shared().clone();
         let files = DecisionFiles::of(dir.path(), dir.path().join("journal"));
-        let limits = FloodLimits { contributions_per_hour: options.flood, withdrawals_per_hour: options.flood };
+        let limits =
+            FloodLimits { contributions_per_hour: options.flood, withdrawals_per_hour: options.flood };
         let lists = Lists::open(files, Arc::clone(&lookup), &chain, limits).expect("an empty folder");
         let lists = Arc::new(lists);
-        let mut view = View::new(NOW_MS);
+        // East is an erasure authority.
+        let first = LogPlace { n: 1, index: 0 };
+        let east = Eraser { member: MemberId::parse("east").expect("valid"), from: first, until: None };
+        let rules = ErasureRules { erasers: vec![east], ..ErasureRules::default() };
+        let mut view = View::under(rules, NOW_MS, [0; 16]);
         let held = hold(&store, &mut view, &lookup, stated);
         let (engine, first) = open_engine(chain.clone(), view, held);
         let (submit, submissions) = mpsc::channel(SUBMISSIONS_QUEUED_MAX);
@@ -314,6 +320,7 @@ impl Fixture {
             card: key(11),
         });
 
+        let kept = Arc::clone(&store);
         let mut node = Loop {
             engine,
             store,
@@ -350,7 +357,7 @@ impl Fixture {
         } else {
             Some(submissions)
         };
-        Self { router, lookup, lists, tokens: tokens.into(), submissions, dir }
+        Self { router, lookup, lists, store: kept, tokens: tokens.into(), submissions, dir }
     }
 
     pub(super) fn new() -> Self {

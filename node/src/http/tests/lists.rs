@@ -6,8 +6,8 @@ use crate::tokens::Scope;
 use fixture::Stated;
 use hashpact_protocol::digest::RecordId;
 use hashpact_protocol::record::{
-    Content, Label, Opinion, OpinionValue, Reason, Record, Retraction, RetractionReason, Review, Signal,
-    SignalType, Source, SubjectRef, Token,
+    Content, Erasure, ErasureBasis, ErasureReason, Label, Opinion, OpinionValue, Reason, Record, Retraction,
+    RetractionReason, Review, Signal, SignalType, Source, SubjectRef, Token,
 };
 use std::fmt::Write as _;
 
@@ -102,22 +102,37 @@ async fn a_list_is_in_force_at_once_and_gone_at_once() {
     let node = start(stated, 1_000);
     let asked = json!({"items": [{"id": "a", "signals": [{"type": "md5", "value": hex(&DIGEST)}]}]});
     let before = node.post("/v1/match", &asked).await.ok();
-    assert_eq!((&before["results"][0]["outcome"], &before["results"][0]["list"]), (&json!("review"), &json!("built-in")));
+    assert_eq!(
+        (&before["results"][0]["outcome"], &before["results"][0]["list"]),
+        (&json!("review"), &json!("built-in"))
+    );
     let put = node.put_list(BLOCK).await;
-    assert_eq!((&put["list"]["version"], &put["list"]["review"]), (&json!(1), &json!(["dual", "hotline_confirmed"])));
+    assert_eq!(
+        (&put["list"]["version"], &put["list"]["review"]),
+        (&json!(1), &json!(["dual", "hotline_confirmed"]))
+    );
     let after = node.post("/v1/match", &asked).await.ok();
-    assert_eq!((&after["results"][0]["outcome"], &after["results"][0]["list"]), (&json!("block"), &json!("mine")));
+    assert_eq!(
+        (&after["results"][0]["outcome"], &after["results"][0]["list"]),
+        (&json!("block"), &json!("mine"))
+    );
     assert_eq!(after["results"][0]["matches"][0]["outcome"], "block");
     assert_ne!(after["as_of"]["view"], before["as_of"]["view"], "equal names mean equal answers");
     assert_eq!(node.outcome(OTHER).await, "review", "nobody reviewed it");
     let all = node.get("/v1/lists").await.ok();
-    assert_eq!((&all["lists"][0]["list"]["name"], &all["lists"][1]["built_in"]), (&json!("mine"), &json!(true)));
+    assert_eq!(
+        (&all["lists"][0]["list"]["name"], &all["lists"][1]["built_in"]),
+        (&json!("mine"), &json!(true))
+    );
 
     for (lists, outcome) in [(json!(["mine"]), json!("block")), (json!(["built-in"]), json!("review"))] {
         assert_eq!(node.ask(PICTURE, json!({"lists": lists})).await["outcome"], outcome);
     }
     let other = node.ask(OTHER, json!({"lists": ["mine"]})).await;
-    assert_eq!((&other["outcome"], &other["total"], &other["matches"]), (&Value::Null, &json!(0), &json!([])));
+    assert_eq!(
+        (&other["outcome"], &other["total"], &other["matches"]),
+        (&Value::Null, &json!(0), &json!([]))
+    );
 
     assert_eq!(node.delete("/v1/lists/mine").await.status, StatusCode::NO_CONTENT);
     assert_eq!(node.outcome(PICTURE).await, "review");
@@ -137,11 +152,19 @@ async fn a_list_has_its_own_distance_and_a_caller_can_only_ask_for_less() {
     assert_eq!(node.ask(far, asked(39)).await["outcome"], Value::Null);
     assert_eq!(node.ask(far, asked(64)).await["outcome"], "block");
     let further = matching::away(PICTURE, 50);
-    assert_eq!(node.ask(further, asked(64)).await["outcome"], "review", "the built-in list goes as far as is asked");
+    assert_eq!(
+        node.ask(further, asked(64)).await["outcome"],
+        "review",
+        "the built-in list goes as far as is asked"
+    );
     let poor = json!({"type": "pdq", "value": hex(&PICTURE), "quality": 49});
     assert_eq!(node.ask_for(vec![poor.clone()], json!({})).await["outcome"], "review");
     let digest = json!({"type": "md5", "value": hex(&DIGEST)});
-    assert_eq!(node.ask_for(vec![poor, digest], json!({})).await["outcome"], "block", "bytes have no quality");
+    assert_eq!(
+        node.ask_for(vec![poor, digest], json!({})).await["outcome"],
+        "block",
+        "bytes have no quality"
+    );
 }
 
 #[tokio::test]
@@ -172,9 +195,18 @@ async fn an_explanation_says_why_each_list_counts_a_record_or_not() {
     node.put_list(BLOCK).await;
     let found = node.ask(OTHER, json!({"explain": true})).await;
     let explain = &found["matches"][0]["explain"];
-    assert_eq!(explain[0]["sentence"], "mine does not count it; review: found unreviewed, asked for dual or hotline_confirmed; review at most: nobody whose review counts has looked at it");
-    assert_eq!(explain[0]["unmet"][0], json!({"condition": "review", "found": "unreviewed", "wanted": "dual or hotline_confirmed"}));
-    assert_eq!((&explain[1]["list"], &explain[1]["counts"], &explain[1]["outcome"]), (&json!("built-in"), &json!(true), &json!("review")));
+    assert_eq!(
+        explain[0]["sentence"],
+        "mine does not count it; review: found unreviewed, asked for dual or hotline_confirmed; review at most: nobody whose review counts has looked at it"
+    );
+    assert_eq!(
+        explain[0]["unmet"][0],
+        json!({"condition": "review", "found": "unreviewed", "wanted": "dual or hotline_confirmed"})
+    );
+    assert_eq!(
+        (&explain[1]["list"], &explain[1]["counts"], &explain[1]["outcome"]),
+        (&json!("built-in"), &json!(true), &json!("review"))
+    );
     assert_eq!(explain[1]["rules"][0]["rule"], "unreviewed");
     let only = node.ask(OTHER, json!({"explain": true, "lists": ["mine"]})).await;
     assert_eq!((&only["total"], &only["not_counted"][0]["explain"][0]["counts"]), (&json!(0), &json!(false)));
@@ -185,7 +217,8 @@ async fn an_explanation_says_why_each_list_counts_a_record_or_not() {
 async fn a_dry_run_says_what_would_change_and_changes_nothing() {
     let (stated, _) = stated();
     let node = start(stated, 1_000);
-    let item = |id: &str, value| json!({"id": id, "signals": [{"type": "pdq", "value": hex(value), "quality": 90}]});
+    let item =
+        |id: &str, value| json!({"id": id, "signals": [{"type": "pdq", "value": hex(value), "quality": 90}]});
     let items = json!([item("a", &PICTURE), item("b", &OTHER), item("c", &[0x77; 32])]);
     let run = node.post("/v1/lists/dry-run", &json!({"toml": BLOCK, "items": items})).await.ok();
     assert_eq!((&run["items"], &run["matched"]), (&json!(3), &json!([2, 2])));
@@ -221,7 +254,9 @@ async fn a_negative_list_lowers_what_resembles_it_and_no_digest() {
     let node = start(stated, 1_000);
     node.put_list(BLOCK).await;
     let near = matching::away(PICTURE, 10);
-    let put = |radius: u32| json!({"radius": radius, "signals": [{"type": "pdq", "value": hex(&near)}]}).to_string();
+    let put = |radius: u32| {
+        json!({"radius": radius, "signals": [{"type": "pdq", "value": hex(&near)}]}).to_string()
+    };
     let json = "application/json";
     node.put("/v1/negatives/logos", json, &put(9)).await.ok();
     assert_eq!(node.outcome(PICTURE).await, "block", "too far from it");
@@ -248,7 +283,11 @@ async fn two_other_members_make_a_signal_a_negative_wherever_it_is_stated() {
     let opinion = json!({"opinion": "disagree", "reason": "adult"});
     node.post(&format!("/v1/records/{}/opinions", first.to_hex()), &opinion).await.ok();
     assert_eq!(node.outcome(PICTURE).await, "review");
-    assert_eq!(node.outcome(matching::away(PICTURE, 3)).await, "review", "the record's signal is bound, not the query");
+    assert_eq!(
+        node.outcome(matching::away(PICTURE, 3)).await,
+        "review",
+        "the record's signal is bound, not the query"
+    );
     let digest = vec![json!({"type": "md5", "value": hex(&DIGEST)})];
     assert_eq!(node.ask_for(digest, json!({})).await["outcome"], "block", "a digest is not touched");
     node.post("/v1/mutes", &json!({"member": "east", "reason": "r"})).await.ok();
@@ -310,7 +349,9 @@ async fn a_flood_of_records_is_for_review_until_somebody_decides_and_again_if_th
     let id = waiting["floods"][0]["id"].as_str().expect("a name").to_owned();
     assert!(id.starts_with("contributions.south."), "{id}");
     let reason = json!({"reason": "an announced import"});
-    for (decision, expected) in [("accept", json!("block")), ("reject", Value::Null), ("accept", json!("block"))] {
+    for (decision, expected) in
+        [("accept", json!("block")), ("reject", Value::Null), ("accept", json!("block"))]
+    {
         node.post(&format!("/v1/quarantine/{id}/{decision}"), &reason).await.ok();
         assert_eq!(node.outcome(PICTURE).await, expected, "{decision}");
     }
@@ -322,7 +363,11 @@ async fn a_flood_of_retractions_does_not_take_records_away() {
     let mut stated = Stated::default();
     let ids: Vec<RecordId> = (0..6)
         .map(|at| {
-            stated.push("south", &Record::Content(with_digest(content(matching::away(PICTURE, at), Review::Dual))), None)
+            stated.push(
+                "south",
+                &Record::Content(with_digest(content(matching::away(PICTURE, at), Review::Dual))),
+                None,
+            )
         })
         .collect();
     for (index, id) in (0..).zip(&ids) {
@@ -334,7 +379,10 @@ async fn a_flood_of_retractions_does_not_take_records_away() {
     let waiting = node.get("/v1/quarantine").await.ok();
     let of_kind = |kind: &str| {
         let floods = waiting["floods"].as_array().expect("floods").clone();
-        floods.iter().find(|flood| flood["kind"] == kind).expect("found")["id"].as_str().expect("a name").to_owned()
+        floods.iter().find(|flood| flood["kind"] == kind).expect("found")["id"]
+            .as_str()
+            .expect("a name")
+            .to_owned()
     };
     let contributions = of_kind("contributions");
     let reason = json!({"reason": "r"});
@@ -354,6 +402,82 @@ async fn a_flood_of_retractions_does_not_take_records_away() {
     }
 }
 
+#[tokio::test]
+async fn a_flood_of_erasures_by_their_author_does_not_take_records_away_and_an_authoritys_does() {
+    for (by, total) in [("south", 6), ("east", 0)] {
+        let mut stated = Stated::default();
+        let state = |stated: &mut Stated, at| {
+            stated.push("south", &Record::Content(content(matching::away(PICTURE, at), Review::Dual)), None)
+        };
+        let ids: Vec<RecordId> = (0..6).map(|at| state(&mut stated, at)).collect();
+        for (index, id) in (0..).zip(&ids) {
+            let order = Erasure::new(south(index), ErasureReason::Error, ErasureBasis::Own);
+            stated.push(by, &Record::Erasure(order), Some(*id));
+        }
+        let node = start(stated, 5);
+        assert_eq!(
+            node.ask(PICTURE, json!({})).await["total"],
+            0,
+            "their signals are read from the sealed payloads"
+        );
+        node.lists.keep_floods(&node.store);
+        let reason = json!({"reason": "r"});
+        let waiting = node.get("/v1/quarantine").await.ok();
+        for flood in waiting["floods"].as_array().expect("floods") {
+            if flood["kind"] == "contributions" {
+                let id = flood["id"].as_str().expect("a name");
+                node.post(&format!("/v1/quarantine/{id}/accept"), &reason).await.ok();
+            }
+        }
+        let found = node.ask(PICTURE, json!({})).await;
+        assert_eq!(found["total"], total, "ordered by {by}");
+        if total == 0 {
+            continue;
+        }
+        assert_eq!((&found["outcome"], &found["matches"][0]["status"]), (&json!("review"), &json!("sealed")));
+        assert_eq!(found["matches"][0]["review"], "unreviewed", "nothing of it is shown");
+        let id = format!("withdrawals.south.{}", node.lookup.floods()[1].id.hour);
+        node.post(&format!("/v1/quarantine/{id}/accept"), &reason).await.ok();
+        assert_eq!(node.ask(PICTURE, json!({})).await["total"], 0);
+    }
+}
+
+#[tokio::test]
+async fn new_records_beside_what_is_called_benign_are_reported() {
+    let (mut stated, first) = stated();
+    say(&mut stated, "east", first, Reason::BenignCollision);
+    stated.push("east", &Record::Content(content(matching::away(PICTURE, 9), Review::Single)), None);
+    let node = start(stated, 1_000);
+    let ask = "/v1/reports/contradictions?days=36525";
+    let report = node.get(ask).await.ok();
+    let of = |report: &Value, member: &str| {
+        let found = report["contradictions"].as_array().expect("a list").clone();
+        found.into_iter().find(|found| found["member"] == member)
+    };
+    let east = of(&report, "east").expect("beside a disputed record");
+    assert_eq!(
+        east["sentence"],
+        "near 1 signals that members call benign or adult; near 1 disputed records of other members"
+    );
+    let signals = json!([{"type": "pdq", "value": hex(&OTHER)}]);
+    node.put("/v1/negatives/logos", "application/json", &json!({"signals": signals}).to_string()).await.ok();
+    let report = node.get(&format!("{ask}&member=south")).await.ok();
+    assert_eq!(report["looked_at"], 2);
+    let lists: Vec<&Value> = report["contradictions"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|found| &found["negative_lists"])
+        .collect();
+    assert!(lists.contains(&&json!(["logos"])), "{report}");
+    for wrong in ["days=0", "limit=1001", "month=1"] {
+        assert_eq!(
+            node.get(&format!("/v1/reports/contradictions?{wrong}")).await.status,
+            StatusCode::BAD_REQUEST
+        );
+    }
+}
+
 /// Every mistake that a person can make over HTTP: method, path, media type, body.
 const MISTAKES: [(&str, &str, &str, &str); 26] = [
     ("GET", "/v1/lists/mine", "", ""),
@@ -369,13 +493,23 @@ const MISTAKES: [(&str, &str, &str, &str); 26] = [
     ("POST", "/v1/lists/dry-run", "application/json", "{\"items\":[]}"),
     ("POST", "/v1/lists/dry-run", "application/json", "{\"delete\":\"there\",\"items\":[]}"),
     ("POST", "/v1/lists/dry-run", "application/json", "{\"toml\":\"outcome = 1\",\"items\":[]}"),
-    ("POST", "/v1/match", "application/json", "{\"items\":[{\"id\":\"a\",\"signals\":[{\"type\":\"md5\",\"value\":\"00000000000000000000000000000000\"}]}],\"lists\":[\"mine\"]}"),
+    (
+        "POST",
+        "/v1/match",
+        "application/json",
+        "{\"items\":[{\"id\":\"a\",\"signals\":[{\"type\":\"md5\",\"value\":\"00000000000000000000000000000000\"}]}],\"lists\":[\"mine\"]}",
+    ),
     ("POST", "/v1/mutes", "application/json", "{\"member\":\"south\"}"),
     ("POST", "/v1/mutes", "application/json", "{\"member\":\"south\",\"reason\":\" \"}"),
     ("POST", "/v1/mutes", "application/json", "{\"member\":\"west\",\"reason\":\"r\"}"),
     ("POST", "/v1/mutes", "application/json", "{\"member\":\"north\",\"reason\":\"r\"}"),
     ("DELETE", "/v1/mutes/south", "", ""),
-    ("PUT", "/v1/negatives/Logos", "application/json", "{\"signals\":[{\"type\":\"md5\",\"value\":\"00000000000000000000000000000000\"}]}"),
+    (
+        "PUT",
+        "/v1/negatives/Logos",
+        "application/json",
+        "{\"signals\":[{\"type\":\"md5\",\"value\":\"00000000000000000000000000000000\"}]}",
+    ),
     ("PUT", "/v1/negatives/logos", "application/json", "{\"signals\":[]}"),
     ("PUT", "/v1/negatives/logos", "application/json", "{\"radius\":65,\"signals\":[]}"),
     ("PUT", "/v1/negatives/logos", "application/json", "{\"signals\":[{\"type\":\"md5\",\"value\":\"0\"}]}"),
@@ -390,7 +524,9 @@ async fn each_mistake_is_told_and_changes_nothing() {
     let node = start(stated, 1_000);
     node.put_list("name = \"there\"\noutcome = \"log\"\n").await;
     let before = node.get("/v1/lists").await.ok();
-    let mut told = String::from("# What a caller is told who makes a mistake with lists and decisions (node/src/http/tests/lists.rs).\n");
+    let mut told = String::from(
+        "# What a caller is told who makes a mistake with lists and decisions (node/src/http/tests/lists.rs).\n",
+    );
     for (method, path, form, body) in MISTAKES {
         let request = Request::builder()
             .method(method)
@@ -401,13 +537,21 @@ async fn each_mistake_is_told_and_changes_nothing() {
             .expect("a valid request");
         let answer = node.send(request).await;
         let error = &answer.json()["error"];
-        let (code, message) = (error["code"].as_str().expect("a code"), error["message"].as_str().expect("words"));
+        let (code, message) =
+            (error["code"].as_str().expect("a code"), error["message"].as_str().expect("words"));
         let status = answer.status.as_u16();
         let _ = writeln!(told, "\n{method} {path} {body}\n    {status} {code}: {message}");
     }
     let lookup = node.token(Scope::Lookup).to_owned();
-    for (method, path) in [("PUT", "/v1/lists/mine"), ("DELETE", "/v1/lists/there"), ("POST", "/v1/mutes"), ("PUT", "/v1/negatives/x"), ("POST", "/v1/quarantine/x/accept")] {
-        let request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {lookup}"));
+    for (method, path) in [
+        ("PUT", "/v1/lists/mine"),
+        ("DELETE", "/v1/lists/there"),
+        ("POST", "/v1/mutes"),
+        ("PUT", "/v1/negatives/x"),
+        ("POST", "/v1/quarantine/x/accept"),
+    ] {
+        let request =
+            Request::builder().method(method).uri(path).header("authorization", format!("Bearer {lookup}"));
         let answer = node.send(request.body(Body::empty()).expect("a valid request")).await;
         answer.refused(403, "forbidden");
     }

@@ -118,7 +118,15 @@ fn names_of_floods_have_one_spelling() {
     let flood = id(FloodKind::Withdrawals, NOW_MS);
     assert_eq!(flood.to_string(), "withdrawals.old.500000");
     assert_eq!(FloodId::parse("withdrawals.old.500000"), Some(flood));
-    for wrong in ["", "withdrawals.old", "withdrawals.old.0500000", "withdrawals.old.+1", "withdrawals.Old.1", "x.old.1", "withdrawals.old.1.2"] {
+    for wrong in [
+        "",
+        "withdrawals.old",
+        "withdrawals.old.0500000",
+        "withdrawals.old.+1",
+        "withdrawals.Old.1",
+        "x.old.1",
+        "withdrawals.old.1.2",
+    ] {
         assert_eq!(FloodId::parse(wrong), None, "{wrong}");
     }
 }

@@ -25,7 +25,11 @@ fn the_list_with_the_highest_priority_decides_for_a_record_and_the_strongest_rec
 #[test]
 fn each_condition_narrows() {
     let record = Stated {
-        labels: Labels { activity: Activity::SexAct.into(), age_group: AgeGroup::Pubescent.into(), ..Labels::default() },
+        labels: Labels {
+            activity: Activity::SexAct.into(),
+            age_group: AgeGroup::Pubescent.into(),
+            ..Labels::default()
+        },
         hash_sets: vec!["cg-csam".to_owned()],
         incident: Some("case-1".to_owned()),
         sources: 2,
@@ -69,7 +73,10 @@ fn each_condition_narrows() {
 
 #[test]
 fn newcomers_need_others_and_all_others_do_not() {
-    let lists = blocks(Conditions { newcomers: Some(Newcomers { days: 30, sources_min: 2 }), ..Conditions::default() });
+    let lists = blocks(Conditions {
+        newcomers: Some(Newcomers { days: 30, sources_min: 2 }),
+        ..Conditions::default()
+    });
     for (by, sources, expected) in [
         ("old", 1, Outcome::Block),
         ("new", 1, Outcome::Review),
@@ -84,9 +91,14 @@ fn newcomers_need_others_and_all_others_do_not() {
 #[test]
 fn a_caller_and_a_list_each_narrow_the_distance() {
     let own = |pdq_distance| Conditions { pdq_distance, ..Conditions::default() };
-    for (list, call, expected) in
-        [(None, None, 31), (Some(12), None, 12), (Some(40), None, 40), (None, Some(9), 9), (Some(12), Some(9), 9), (Some(12), Some(20), 12)]
-    {
+    for (list, call, expected) in [
+        (None, None, 31),
+        (Some(12), None, 12),
+        (Some(40), None, 40),
+        (None, Some(9), 9),
+        (Some(12), Some(9), 9),
+        (Some(12), Some(20), 12),
+    ] {
         assert_eq!(own(list).radius(call), expected, "{list:?}, {call:?}");
     }
     let policy = Policy::new(blocks(own(Some(40))).map(Arc::new), members());
@@ -114,7 +126,12 @@ fn every_reason_is_a_sentence() {
     let lists = [list(
         "strict",
         Outcome::Block,
-        Conditions { review: [Review::HotlineConfirmed].into(), sources_min: 2, roles: [Role::Hotline].into(), ..Conditions::default() },
+        Conditions {
+            review: [Review::HotlineConfirmed].into(),
+            sources_min: 2,
+            roles: [Role::Hotline].into(),
+            ..Conditions::default()
+        },
     )];
     let policy = Policy::new(lists.map(Arc::new), members());
     let record = Stated {

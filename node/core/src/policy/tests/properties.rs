@@ -140,7 +140,10 @@ fn some_lists() -> impl Strategy<Value = Vec<List>> {
 fn lists_that_block() -> impl Strategy<Value = Vec<List>> {
     some_lists().prop_map(|mut lists| {
         let priority = PRIORITY_MAX;
-        lists.push(List { priority, ..list("all", Outcome::Block, Conditions { pdq_distance: Some(64), ..Conditions::default() }) });
+        lists.push(List {
+            priority,
+            ..list("all", Outcome::Block, Conditions { pdq_distance: Some(64), ..Conditions::default() })
+        });
         lists
     })
 }
