@@ -25,7 +25,7 @@ mod request;
 mod server;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod threads;
 mod witness;
 

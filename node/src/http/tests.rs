@@ -4,7 +4,7 @@
 mod bulk;
 mod connections;
 mod description;
-mod fixture;
+pub(crate) mod fixture;
 mod lists;
 mod logs;
 mod matching;
