@@ -229,7 +229,7 @@ impl Client {
         self.get(&self.url("v1/status")).await
     }
 
-    async fn get<T: DeserializeOwned>(&self, url: &Url) -> Result<T, ClientError> {
+    pub(crate) async fn get<T: DeserializeOwned>(&self, url: &Url) -> Result<T, ClientError> {
         self.json(self.request(Method::GET, url), url, Repeat::Safe).await
     }
 
@@ -251,7 +251,7 @@ impl Client {
         }
     }
 
-    async fn json<T: DeserializeOwned>(
+    pub(crate) async fn json<T: DeserializeOwned>(
         &self,
         request: RequestBuilder,
         url: &Url,
@@ -263,7 +263,12 @@ impl Client {
     }
 
     /// Sends until there is an answer or repeating is not allowed; the body of a good answer.
-    async fn send(&self, request: RequestBuilder, url: &Url, repeat: Repeat) -> Result<Vec<u8>, ClientError> {
+    pub(crate) async fn send(
+        &self,
+        request: RequestBuilder,
+        url: &Url,
+        repeat: Repeat,
+    ) -> Result<Vec<u8>, ClientError> {
         let mut attempts = 0;
         loop {
             attempts += 1;

@@ -13,6 +13,7 @@ use access::{check_keys, check_tls};
 
 use crate::keystore::KeyAccess;
 use crate::network::{AddressRole, check_address};
+use hashpact_core::policy::FloodLimits;
 use hashpact_protocol::roster::MemberId;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -27,6 +28,8 @@ const SCRUB_RATE_MAX_MB_S: u32 = 10_000;
 const SCRUB_INTERVAL_MAX_S: u64 = 366 * 86_400;
 /// Longest time between two receipts, in seconds: a year.
 const RECEIPT_INTERVAL_MAX_S: u64 = 366 * 86_400;
+/// Most entries an hour that a member may be allowed whatever it did before: more than a node can fold.
+const FLOOD_MAX_PER_HOUR: u64 = 1_000_000_000;
 
 /// Folder of keys, below the data folder.
 const KEYS_DIR: &str = "keys";
@@ -57,6 +60,9 @@ pub struct RawConfig {
     /// Where keys come from.
     #[serde(default)]
     pub keys: RawKeys,
+    /// What is a flood.
+    #[serde(default)]
+    pub quarantine: RawQuarantine,
     /// Logging.
     #[serde(default)]
     pub log: RawLog,
@@ -171,6 +177,23 @@ impl Default for RawReceipts {
     }
 }
 
+/// `[quarantine]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawQuarantine {
+    /// Records that a member may state in an hour whatever it did before.
+    pub contributions_per_hour: u64,
+    /// Records that it may withdraw in an hour whatever it did before.
+    pub withdrawals_per_hour: u64,
+}
+
+impl Default for RawQuarantine {
+    fn default() -> Self {
+        let FloodLimits { contributions_per_hour, withdrawals_per_hour } = FloodLimits::default();
+        Self { contributions_per_hour, withdrawals_per_hour }
+    }
+}
+
 /// `[log]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -220,6 +243,8 @@ pub struct Config {
     pub receipts: RawReceipts,
     /// Checked `[keys]`, and the folder of keys.
     pub keys: KeyAccess,
+    /// `[quarantine]`
+    pub quarantine: FloodLimits,
     /// `[log]`
     pub log: RawLog,
 }
@@ -332,6 +357,14 @@ impl Config {
             let rule = format!("must be 0 to {RECEIPT_INTERVAL_MAX_S}");
             return Err(value("receipts.interval_s", &given, &rule));
         }
+        for (field, given) in [
+            ("quarantine.contributions_per_hour", raw.quarantine.contributions_per_hour),
+            ("quarantine.withdrawals_per_hour", raw.quarantine.withdrawals_per_hour),
+        ] {
+            if !(1..=FLOOD_MAX_PER_HOUR).contains(&given) {
+                return Err(value(field, &given.to_string(), &format!("must be 1 to {FLOOD_MAX_PER_HOUR}")));
+            }
+        }
         for (field, addresses, role) in [
             ("network.listen", &raw.network.listen, AddressRole::Listen),
             ("network.advertise", &raw.network.advertise, AddressRole::Dial),
@@ -352,6 +385,10 @@ impl Config {
             scrub: raw.scrub,
             receipts: raw.receipts,
             keys: check_keys(&raw.keys, base, &base.join(&raw.data_dir))?,
+            quarantine: FloodLimits {
+                contributions_per_hour: raw.quarantine.contributions_per_hour,
+                withdrawals_per_hour: raw.quarantine.withdrawals_per_hour,
+            },
             log: raw.log,
         })
     }
@@ -464,6 +501,7 @@ mod tests {
         assert_eq!(format!("{:?}", sample.scrub), format!("{:?}", bare.scrub));
         assert_eq!(format!("{:?}", sample.receipts), format!("{:?}", bare.receipts));
         assert_eq!(format!("{:?}", sample.keys), format!("{:?}", bare.keys).replace("base/", "./"));
+        assert_eq!(sample.quarantine, bare.quarantine);
         assert_eq!(format!("{:?}", sample.log), format!("{:?}", bare.log));
     }
 
@@ -511,6 +549,10 @@ mod tests {
             (
                 "member = \"acme\"\ndata_dir = \"d\"\n[receipts]\ninterval_s = 31622401",
                 "receipts.interval_s = \"31622401\": must be 0 to 31622400",
+            ),
+            (
+                "member = \"acme\"\ndata_dir = \"d\"\n[quarantine]\nwithdrawals_per_hour = 0",
+                "quarantine.withdrawals_per_hour = \"0\": must be 1 to 1000000000",
             ),
             ("member = \"acme\"\ndata_dir = \"d\"\n[index]\nevery = 1", "unknown field `every`"),
             ("member = \"acme\"\ndata_dir = \"d\"\n[scrub]\nrate_mb_s = 10001", "must be 0 to 10000"),

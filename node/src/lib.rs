@@ -19,6 +19,7 @@ pub mod host;
 pub mod http;
 pub mod journal;
 pub mod keystore;
+pub mod lists;
 pub mod lookup;
 pub mod metrics;
 pub mod network;

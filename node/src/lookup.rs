@@ -9,12 +9,15 @@
 //! Queries are neither stored nor logged.
 
 mod bulk;
+mod judging;
 mod keeper;
+mod local;
 mod matching;
 mod packed;
 mod progress;
 mod proof;
 pub mod replay;
+mod report;
 mod restored;
 mod rows;
 pub mod snapshot;
@@ -24,8 +27,10 @@ mod tests;
 
 pub use bulk::{NamedRecord, ValueMatches};
 pub use keeper::{SnapshotForgetter, SnapshotKeeper, SnapshotTimes};
-pub use matching::{Near, NearRecord};
+pub use local::{Local, NegativeList};
+pub use matching::{Near, NearRecord, Question};
 pub use proof::Contradiction;
+pub use report::ReportAsk;
 pub use restored::{KeptExtent, LogExtent};
 
 use hashpact_core::effect::{
@@ -38,13 +43,14 @@ use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId, hex_encode, sha256};
 use hashpact_protocol::record::{SignalType, Vocabulary as _};
 use hashpact_protocol::roster::MemberId;
+use local::FloodState;
 use progress::Progress;
 use proof::index_changes;
 use restored::Restored;
 use rows::{Held, Rows};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
@@ -55,6 +61,11 @@ const CHANGES_PER_LOCK: usize = 256;
 pub struct Lookup {
     source: RwLock<Source>,
     rows: RwLock<Rows>,
+    /// Taken after the rows where both are.
+    floods: RwLock<FloodState>,
+    /// Whether anything is found beside the main index: look-ups that find nothing take no lock for it.
+    withholds: AtomicBool,
+    local: RwLock<Local>,
     state: RwLock<State>,
     roster_version: AtomicU64,
 }
@@ -79,6 +90,8 @@ struct State {
     forked: BTreeMap<LogId, ForkedLog>,
     branches: BTreeMap<LogId, LogBranches>,
     view_name: String,
+    /// Part of it that changes with what the operator decides.
+    local_name: Arc<str>,
     progress: Progress,
     erasures: ErasureCounts,
 }
@@ -127,6 +140,9 @@ impl Lookup {
         Self {
             source: RwLock::new(Source { index: Arc::new(MatchIndex::new()), restored: None }),
             rows: RwLock::default(),
+            floods: RwLock::default(),
+            withholds: AtomicBool::new(false),
+            local: RwLock::default(),
             state: RwLock::new(State {
                 health: Health {
                     completeness: Completeness::Starting,
@@ -142,6 +158,7 @@ impl Lookup {
                 forked: BTreeMap::new(),
                 branches: BTreeMap::new(),
                 view_name: view_name(&BTreeMap::new()),
+                local_name: "".into(),
                 progress: Progress::default(),
                 erasures: ErasureCounts::default(),
             }),
@@ -154,12 +171,18 @@ impl Lookup {
     pub fn apply(&self, changes: &[ViewChange]) {
         let Source { index, restored } = self.source();
         let mut told = Vec::with_capacity(changes.len());
+        let now_ms = crate::driver::now_ms();
         for some in changes.chunks(CHANGES_PER_LOCK) {
             let mut rows = write(&self.rows);
+            let mut floods = write(&self.floods);
             for change in some {
                 let number = rows.put(change);
+                floods.note(number, change, now_ms);
                 let means = restored.as_ref().map_or(change.index, |restored| restored.index_change(change));
                 let is_sealed = change.record.is_blank() && change.stated.is_none();
+                if is_sealed {
+                    floods.blanked(number);
+                }
                 if means == IndexChange::Keep {
                     if is_sealed {
                         rows.blank(number);
@@ -178,6 +201,7 @@ impl Lookup {
         }
         // One call for all: the writer's lock is taken once.
         index.apply(told.iter().flat_map(|(number, means, signals)| index_changes(signals, *number, *means)));
+        self.find_floods();
     }
 
     /// Serves from a snapshot's index until [`Self::confirm_index`].
@@ -248,6 +272,7 @@ impl Lookup {
     /// The logs are replayed: answers may be complete from now on.
     pub fn set_loaded(&self) {
         write(&self.state).loaded = true;
+        self.find_floods();
     }
 
     /// Whether the logs are replayed.
@@ -321,7 +346,10 @@ impl Lookup {
     #[must_use]
     pub fn as_of(&self) -> api::AsOf {
         api::AsOf {
-            view: read(&self.state).view_name.clone(),
+            view: {
+                let state = read(&self.state);
+                format!("{}{}", state.view_name, state.local_name)
+            },
             roster: self.roster_version.load(Ordering::Relaxed),
         }
     }

@@ -222,6 +222,8 @@ pub struct Metrics {
     payloads_erased: Gauge,
     payloads_held: Gauge,
     erasure_due_time: Gauge<f64, AtomicU64>,
+    quarantine_waiting: Gauge,
+    members_muted: Gauge,
 }
 
 impl Default for Metrics {
@@ -261,6 +263,8 @@ impl Default for Metrics {
             payloads_erased: Gauge::default(),
             payloads_held: Gauge::default(),
             erasure_due_time: Gauge::default(),
+            quarantine_waiting: Gauge::default(),
+            members_muted: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register(
@@ -283,6 +287,7 @@ impl Default for Metrics {
         registry.register("peers_admitted", "Peers connected and admitted", metrics.peers.clone());
         registry.register("answers_complete", "1 when look-ups are complete", metrics.complete.clone());
         registry.register("records", "Records known, whatever their status", metrics.records.clone());
+        metrics.register_decisions(&mut registry);
         metrics.register_erasures(&mut registry);
         metrics.register_witness(&mut registry);
         metrics.register_receipts(&mut registry);
@@ -329,6 +334,21 @@ impl Metrics {
         own.disk.set(number(all));
         own.journal_broken.set(i64::from(facts.journal_fault.is_some()));
         own.signer_failures.inc_by(signer_failures.saturating_sub(own.signer_failures.get()));
+    }
+
+    fn register_decisions(&self, registry: &mut Registry) {
+        registry.register(
+            "quarantine_waiting",
+            "Floods of contributions or withdrawals that wait for a decision",
+            self.quarantine_waiting.clone(),
+        );
+        registry.register("members_muted", "Members that are muted at this node", self.members_muted.clone());
+    }
+
+    fn note_decisions(&self, lookup: &Lookup) {
+        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.quarantine_waiting.set(gauge(lookup.floods_waiting()));
+        self.members_muted.set(gauge(lookup.local().policy.members().muted()));
     }
 
     fn register_erasures(&self, registry: &mut Registry) {
@@ -506,6 +526,7 @@ impl Metrics {
         self.records.set(i64::try_from(lookup.records_count()).unwrap_or(i64::MAX));
         self.note_index(lookup);
         self.note_erasures(lookup);
+        self.note_decisions(lookup);
         self.note_witness(lookup);
         self.note_receipts(lookup);
         let mut text = String::new();

@@ -5,6 +5,7 @@
 //! log's published size can be read here, whatever the database already holds.
 
 use crate::export::{HeadsError, Holder, OtherBeginning};
+use crate::lists::Lists;
 use crate::lookup::{Cursor, Lookup, RecordsFilter, opinions};
 use crate::metrics::Metrics;
 use crate::scrub::Shown;
@@ -29,6 +30,7 @@ use tokio::sync::{mpsc, oneshot};
 mod audit;
 pub(crate) mod backup;
 mod entry;
+mod lists;
 mod matching;
 mod operations;
 mod proof;
@@ -38,6 +40,7 @@ mod roster_log;
 pub use audit::{AuditRequest, AuditStream};
 pub use matching::BulkState;
 pub use operations::Operations;
+pub use matching::{BulkState, MatchAsk};
 pub use roster_log::RosterLog;
 
 /// Submissions waiting for the loop.
@@ -103,6 +106,8 @@ struct Inner {
     scrub: OnceLock<Arc<Shown>>,
     /// Set once the configuration is known.
     operations: OnceLock<Operations>,
+    /// Set before anybody can ask.
+    lists: OnceLock<Arc<Lists>>,
     lookup: Arc<Lookup>,
     store: Arc<Store>,
     metrics: Arc<Metrics>,
@@ -173,6 +178,7 @@ impl Service {
             backup_asks,
             scrub,
             operations,
+            lists: OnceLock::new(),
             lookup,
             store,
             metrics,
@@ -189,6 +195,9 @@ impl Service {
         let roster = chain.current_shared();
         *write(&self.inner.log_names) = roster.logs().map(|log| (log.log_id, log.origin)).collect();
         *write(&self.inner.roster) = Arc::clone(roster);
+        if let Some(lists) = self.inner.lists.get() {
+            lists.adopt(chain);
+        }
         let mut holder = write(&self.inner.holder);
         if let Some(before) = holder.take() {
             let card = before.card.clone();
@@ -446,6 +455,11 @@ impl Inner {
         if known.is_blank() { shown } else { shown.with_content(&stated.content) }
     }
 
+    fn muted(&self) -> Vec<String> {
+        let mutes = self.lists.get().map(|lists| lists.mutes().mutes);
+        mutes.into_iter().flatten().map(|mute| mute.member).collect()
+    }
+
     fn erasures(&self) -> api::ErasureStatus {
         let (counts, roster) = (self.lookup.erasures(), self.roster());
         api::ErasureStatus {
@@ -512,6 +526,8 @@ impl Inner {
             scrub: self.scrub.get().map(|scrub| scrub.status()),
             catch_up: self.lookup.catch_up(),
             erasures: self.erasures(),
+            quarantine_waiting: self.lookup.floods_waiting() as u64,
+            muted: self.muted(),
             logs: roster
                 .logs()
                 .filter(|log| *log.status != LogStatus::Spare)

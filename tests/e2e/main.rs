@@ -22,6 +22,7 @@ mod evidence;
 mod hostile;
 mod http;
 mod index_snapshot;
+mod lists;
 mod overtake;
 mod power;
 mod recover;

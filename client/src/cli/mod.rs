@@ -9,6 +9,7 @@ mod audit;
 mod completions;
 mod connect;
 mod contribute;
+mod decisions;
 mod erase;
 mod exit;
 mod export;
@@ -17,12 +18,15 @@ mod hashing;
 mod import;
 mod inputs;
 mod labels;
+mod lists;
 mod r#match;
 mod members;
 mod opinion;
 mod output;
 mod progress;
+mod queries;
 mod record;
+mod report;
 mod retract;
 mod status;
 mod verify;
@@ -87,6 +91,21 @@ enum Command {
     /// Fetch, verify and report on audit bundles; say when a record was there
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Show, try, put and delete the lists of the node: which matches count, with which outcome
+    #[command(subcommand)]
+    Lists(lists::Command),
+    /// Mute members at this node: nothing that they state counts
+    #[command(subcommand)]
+    Mutes(decisions::Mutes),
+    /// Keep signals of what is known to be benign, so that what resembles them is for review at most
+    #[command(subcommand)]
+    Negatives(decisions::Negatives),
+    /// Show floods of contributions or withdrawals, and decide about them
+    #[command(subcommand)]
+    Quarantine(decisions::Quarantine),
+    /// Show what people should look at
+    #[command(subcommand)]
+    Report(report::Command),
     /// Show how the node is
     Status,
     /// Show the members of the consortium, their logs and keys
@@ -127,6 +146,11 @@ async fn dispatch(cli: Cli, output: Output) -> anyhow::Result<Outcome> {
         Command::Record(args) => record::run(&args, &node.client(output)?, output).await,
         Command::Verify(args) => verify::run(&args, node, output).await,
         Command::Audit(command) => audit::run(&command, node, output).await,
+        Command::Lists(command) => lists::run(&command, &node.client(output)?, output).await,
+        Command::Mutes(command) => decisions::mutes(&command, &node.client(output)?, output).await,
+        Command::Negatives(command) => decisions::negatives(&command, &node.client(output)?, output).await,
+        Command::Quarantine(command) => decisions::quarantine(&command, &node.client(output)?, output).await,
+        Command::Report(command) => report::run(&command, &node.client(output)?, output).await,
         Command::Status => status::run(&node.client(output)?, output).await,
         Command::Members => members::run(&node.client(output)?, output).await,
         Command::Completions(args) => {

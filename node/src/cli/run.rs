@@ -10,6 +10,8 @@ use crate::export::Holder;
 use crate::host::Host;
 use crate::http::HttpThreads;
 use crate::keystore::NodeKeys;
+use crate::keystore::KeyStore;
+use crate::lists::{DecisionFiles, Lists};
 use crate::lookup::replay::{IndexOrigin, Replayed, replay};
 use crate::lookup::snapshot::SnapshotPlace;
 use crate::lookup::{KeptExtent, LogExtent, Lookup, SnapshotKeeper, SnapshotTimes};
@@ -46,6 +48,8 @@ use tracing::info;
 
 /// A card with less time left than this is renewed at the start, in seconds.
 const CARD_RENEW_S: u64 = 10 * 86_400;
+/// How often floods that were found are journalled and kept. They hold their entries back at once.
+const FLOODS_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(clap::Args)]
 pub(super) struct RunArguments {
@@ -105,6 +109,8 @@ pub async fn run(
     let (lookup, metrics) = (new_lookup(&chain, restored.is_some()), Arc::new(Metrics::default()));
     let (service, submissions) = new_service(&config, &chain, &lookup, &store, &metrics);
     service.set_operations(Operations::new(&config, Arc::clone(&tokens), check_journal(&config)));
+    let lists = open_lists(&config, &chain, &lookup)?;
+    service.set_lists(Arc::clone(&lists));
     let threads = HttpThreads::start().context("threads for HTTP")?;
     let bound = threads.spawn(bind(config.clone(), service.clone(), tokens, listening));
     let server = bound.await.context("binding the API")??;
@@ -143,6 +149,7 @@ pub async fn run(
     // Database and lock file agree: what a power cut left unfinished is of no use to anybody now.
     store.forget_torn_tails().context("what was cut off the write-ahead log")?;
     let (roster_files, adopted) = (watch_rosters(&config), adopter(&service, &lookup, &place));
+    tokio::spawn(keep_floods(lists, Arc::clone(&store)));
     let keeper = keep_snapshots(&config, place, &lookup, &metrics, &origin)?;
     let (network, network_events) = start_network(&config, &keys.peer)?;
     let (found, scrub_asks) = mpsc::channel(1);
@@ -196,6 +203,24 @@ fn new_lookup(chain: &RosterChain, from_backup: bool) -> Arc<Lookup> {
         lookup.set_health(Health { completeness, append_blocked, from_backup, peers: Vec::new() });
     }
     Arc::new(lookup)
+}
+
+/// What the operator decided, in force from the first look-up on.
+fn open_lists(config: &Config, chain: &RosterChain, lookup: &Arc<Lookup>) -> anyhow::Result<Arc<Lists>> {
+    let files = DecisionFiles::of(&config.data_dir, config.journal_file());
+    let lists = Lists::open(files, Arc::clone(lookup), chain, config.quarantine);
+    Ok(Arc::new(lists.context("lists and decisions")?))
+}
+
+/// Keeps floods that are found from now on.
+async fn keep_floods(lists: Arc<Lists>, store: Arc<Store>) {
+    loop {
+        tokio::time::sleep(FLOODS_INTERVAL).await;
+        let (lists, store) = (Arc::clone(&lists), Arc::clone(&store));
+        if tokio::task::spawn_blocking(move || lists.keep_floods(&store)).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Looks from now on whether the operator installs a roster.

@@ -21,7 +21,7 @@ use super::access::Caller;
 use super::budget::Slot;
 use super::request::{RequestId, read_query};
 use super::{Api, ApiError};
-use crate::service::{BulkState, Service, ServiceError};
+use crate::service::{BulkState, MatchAsk, Service, ServiceError};
 use crate::tokens::Scope;
 use answer::{Answer, Gone, Piece, body_of};
 use axum::Extension;
@@ -139,20 +139,23 @@ pub(super) async fn match_bulk(
 ) -> Result<Response, ApiError> {
     let caller = api.allow_payloads(&headers, &[Scope::Lookup])?;
     let query = read_query(query)?;
-    let radius = query.pdq_distance(&MatchLimits::default())?;
-    let lists = query.lists()?;
-    api.service.check_lists(lists.as_deref())?;
+    let distance = query.pdq_distance(&MatchLimits::default())?;
+    let ask = MatchAsk { lists: query.lists()?, distance, explain: false };
+    api.service.check_lists(&ask)?;
     let caller_id = caller.id;
     let enter = || api.bulk.enter(caller_id);
     match super::body::media_type(&headers).as_str() {
         BULK_VALUES_TYPE => {
             let length = body.size_hint().exact();
-            let form = values::Values::new(radius);
+            let form = {
+                let radius = api.service.radius(&ask);
+                values::Values::new(ask, radius)
+            };
             form.check_length(length)?;
             Request::new(&api, caller, form, body, enter()?).answered().await
         }
         BULK_LINES_TYPE => {
-            let form = lines::Lines::new(radius, lists, id);
+            let form = lines::Lines::new(ask, id);
             Request::new(&api, caller, form, body, enter()?).answered().await
         }
         other => {

@@ -12,18 +12,21 @@ mod audit;
 mod body;
 mod budget;
 mod bulk;
+mod decisions;
 mod error;
 mod guard;
+mod lists;
 mod logs;
 mod matching;
 mod node;
 pub mod openapi;
 mod records;
+mod reports;
 mod request;
 mod server;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod threads;
 mod tls;
 mod witness;
@@ -33,7 +36,7 @@ use crate::service::Service;
 use crate::tokens::LiveTokens;
 use axum::Router;
 use axum::middleware;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post, put};
 use budget::Budget;
 use guard::Guard;
 use std::ops::Deref;
@@ -47,9 +50,20 @@ pub use threads::HttpThreads;
 pub use tls::TlsError;
 
 /// Patterns of all routes, as metrics name them.
-const ENDPOINTS: [&str; 25] = [
+const ENDPOINTS: [&str; 36] = [
     "/v1/match",
     "/v1/match/bulk",
+    "/v1/lists",
+    "/v1/lists/{name}",
+    "/v1/lists/dry-run",
+    "/v1/mutes",
+    "/v1/mutes/{member}",
+    "/v1/negatives",
+    "/v1/negatives/{name}",
+    "/v1/quarantine",
+    "/v1/quarantine/{id}/accept",
+    "/v1/quarantine/{id}/reject",
+    "/v1/reports/contradictions",
     "/v1/records",
     "/v1/records/{id}",
     "/v1/records/{id}/proof",
@@ -149,6 +163,17 @@ pub fn router(api: Api) -> Router {
     Router::new()
         .route("/v1/match", post(matching::match_signals))
         .route("/v1/match/bulk", post(bulk::match_bulk))
+        .route("/v1/lists", get(lists::all))
+        .route("/v1/lists/dry-run", post(lists::dry_run))
+        .route("/v1/lists/{name}", get(lists::show).put(lists::put).delete(lists::delete))
+        .route("/v1/mutes", get(decisions::mutes).post(decisions::mute))
+        .route("/v1/mutes/{member}", delete(decisions::unmute))
+        .route("/v1/negatives", get(decisions::negatives))
+        .route("/v1/negatives/{name}", put(decisions::put_negatives).delete(decisions::delete_negatives))
+        .route("/v1/quarantine", get(decisions::quarantine))
+        .route("/v1/quarantine/{id}/accept", post(decisions::accept))
+        .route("/v1/quarantine/{id}/reject", post(decisions::reject))
+        .route("/v1/reports/contradictions", get(reports::contradictions))
         .route("/v1/records", post(records::contribute).get(records::list))
         .route("/v1/records/{id}", get(records::show))
         .route("/v1/records/{id}/proof", get(records::proof))

@@ -67,6 +67,11 @@ impl Description {
             && self.unknown == *unknown
     }
 
+    /// Its labels.
+    pub(super) fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
     /// The organisation that stated it originally, if the author names one.
     pub(super) fn organisation(&self) -> Option<&str> {
         self.source.as_ref().map(|source| source.organisation.as_str())

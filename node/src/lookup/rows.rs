@@ -6,6 +6,7 @@
 
 use super::packed::{self, Description, Descriptions};
 use hashpact_core::effect::ViewChange;
+use hashpact_core::policy::Benign;
 use hashpact_core::view::{
     Author, BLOCK_ENTRIES, Block, Ids, KnownRecord, Numbers, RecordView, Standing, Stated, Status,
 };
@@ -29,6 +30,8 @@ pub(super) struct Rows {
     descriptions: Descriptions,
     /// By record number: of all records that are not simply active.
     standings: BTreeMap<u64, Standing>,
+    /// Signals that members call benign.
+    benign: Benign,
     count: usize,
     /// What is being packed.
     scratch: Vec<u8>,
@@ -98,6 +101,7 @@ impl Rows {
             ids: Ids::new(table_key()),
             descriptions: Descriptions::default(),
             standings: BTreeMap::new(),
+            benign: Benign::default(),
             count: 0,
             scratch: Vec::new(),
         }
@@ -130,11 +134,28 @@ impl Rows {
         } else {
             self.standings.insert(number, record.standing.clone());
         }
+        // By the row's own signals: a record may have been stated long before anybody spoke about it.
+        let mut benign = std::mem::take(&mut self.benign);
+        benign.note(number, &record.standing, || {
+            self.get(number).map_or_else(Vec::new, |held| held.signals().collect())
+        });
+        self.benign = benign;
         number
+    }
+
+    /// Signals that members call benign.
+    pub(super) fn benign(&self) -> &Benign {
+        &self.benign
+    }
+
+    /// How a record stands that is not simply active.
+    pub(super) fn standing(&self, number: u64) -> Option<&Standing> {
+        self.standings.get(&number)
     }
 
     /// Forgets what a record states: its payload is sealed or gone.
     pub(super) fn blank(&mut self, number: u64) {
+        self.benign.forget(number);
         let Some(record) = self.get(number) else { return };
         let mut view = self.view(&record);
         view.stated.content = Content::empty();

@@ -110,6 +110,12 @@ pub struct StatusResponse {
     /// What an operator should look at now; empty when all is well. Prometheus rules of the same names ship with the node.
     #[serde(default)]
     pub alarms: Vec<AlarmStatus>,
+    /// Floods that wait for a decision.
+    #[serde(default)]
+    pub quarantine_waiting: u64,
+    /// Members that are muted here.
+    #[serde(default)]
+    pub muted: Vec<String>,
     /// Seconds since the process started.
     pub uptime_s: u64,
     /// Every log followed, the own one included.

@@ -18,7 +18,7 @@
 //!
 //! Which signals are searched by distance is one rule ([`reach()`]) for index and answers alike.
 //!
-//! Not here: which matches a member acts on ([`crate::verdict`]) and the search index itself.
+//! Not here: which matches a member acts on ([`crate::policy`]) and the search index itself.
 
 mod erasure;
 mod ids;
@@ -478,7 +478,7 @@ impl View {
             Some(about) => about.standing(&subject, now_ms),
             None => subject.standing(now_ms),
         };
-        let order = self.orders.counting(&record.id, &record.author.member, &self.contested).next();
+        let order = self.orders.deciding(&record.id, &record.author.member, &self.contested);
         standing.apply_order(self.blank.get(&record.number), order, &record.place());
         standing
     }

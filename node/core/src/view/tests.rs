@@ -256,6 +256,24 @@ fn only_the_author_retracts_and_an_own_opinion_does_not_count() {
 }
 
 #[test]
+fn who_asks_for_other_labels_thinks_of_the_harm_as_before() {
+    let mut script = Script::default();
+    let (id, place) = script.content(0, 1, None);
+    let mut say = |opinion, reason| {
+        script.push(1, Record::Opinion(Opinion::new(place, opinion, reason)), Some(id));
+        let known = script.in_order().record(&id).expect("it is here");
+        let statement = &known.standing.statements[&author(1).member];
+        (statement.opinion, statement.before)
+    };
+    assert_eq!(say(OpinionValue::Agree, Reason::Unstated), (OpinionValue::Agree, None));
+    for reason in [Reason::NotCg, Reason::WrongClass] {
+        assert_eq!(say(OpinionValue::Disagree, reason), (OpinionValue::Disagree, Some(OpinionValue::Agree)));
+    }
+    assert_eq!(say(OpinionValue::Disagree, Reason::Adult).1, Some(OpinionValue::Agree));
+    assert_eq!(say(OpinionValue::Disagree, Reason::NotCg).1, Some(OpinionValue::Disagree));
+}
+
+#[test]
 fn a_void_opinion_does_not_mask_an_earlier_valid_one() {
     let mut script = Script::default();
     let (id, place) = script.content(0, 1, None);

@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::driver::now_ms;
 use crate::export::Holder;
 use crate::http::{Api, router};
+use crate::lists::{DecisionFiles, Lists};
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use crate::service::{Identity, SUBMISSIONS_QUEUED_MAX, Service, Submission};
@@ -19,8 +20,9 @@ use hashpact_core::engine::HeldLog;
 use hashpact_core::event::Submit;
 use hashpact_core::health::{Completeness, Health};
 use hashpact_core::limits::CLEARANCE_WAIT_MS;
+use hashpact_core::policy::FloodLimits;
 use hashpact_core::recover::OwnDisk;
-use hashpact_core::view::{Author, View};
+use hashpact_core::view::{Author, ErasureRules, View};
 use hashpact_core::{Effect, Engine, EngineConfig, Event, Opening};
 use hashpact_protocol::checkpoint::{Checkpoint, sign_checkpoint};
 use hashpact_protocol::digest::{LogId, RecordId, empty_root, leaf_hash};
@@ -30,7 +32,8 @@ use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::record::Record;
 use hashpact_protocol::roster::{
     CardNode, GovernanceKey, LogEntry, LogStatus, Member, MemberId, MemberStatus, NodeCard,
-    PRIORITY_ENTRIES_PER_DAY_DEFAULT, Role, Roster, RosterChain, Terms, assemble, sign_card, sign_roster,
+    PRIORITY_ENTRIES_PER_DAY_DEFAULT, Role, Roster, RosterChain, Term, Terms, assemble, sign_card,
+    sign_roster,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -39,8 +42,8 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 use tower::ServiceExt as _;
 
-pub(super) const NOW_MS: u64 = 1_800_000_000_000;
-pub(super) const CONSORTIUM: &str = "test-0011223344556677";
+pub(crate) const NOW_MS: u64 = 1_800_000_000_000;
+pub(crate) const CONSORTIUM: &str = "test-0011223344556677";
 const MEMBERS: [&str; 3] = ["east", "north", "south"];
 
 /// How the node under test differs from the usual one.
@@ -52,11 +55,13 @@ pub(super) struct Options {
     pub(super) loaded: bool,
     /// Whether a loop answers submissions; otherwise they wait for ever.
     pub(super) answering: bool,
+    /// Entries of one member in an hour beyond which they are a flood.
+    pub(super) flood: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { http: "", loaded: true, answering: true }
+        Self { http: "", loaded: true, answering: true, flood: 1_000 }
     }
 }
 
@@ -64,6 +69,8 @@ impl Default for Options {
 pub(super) struct Fixture {
     router: Router,
     pub(super) lookup: Arc<Lookup>,
+    pub(super) lists: Arc<Lists>,
+    pub(super) store: Arc<Store>,
     tokens: BTreeMap<Scope, String>,
     /// What the router takes for the tokens.
     pub(super) live: Arc<LiveTokens>,
@@ -117,7 +124,7 @@ fn key(number: u8) -> SecretKey {
     SecretKey::from_seed([number; 32])
 }
 
-fn chain() -> RosterChain {
+pub(crate) fn chain() -> RosterChain {
     let member = |(number, id): (usize, &&str)| Member {
         id: MemberId::parse(id).expect("valid"),
         name: format!("Member {id}"),
@@ -150,7 +157,11 @@ fn chain() -> RosterChain {
         groups: Vec::new(),
         members: MEMBERS.iter().enumerate().map(member).collect(),
         witnesses: Vec::new(),
-        terms: Terms::default(),
+        // East is an erasure authority.
+        terms: Terms {
+            erasers: vec![Term::from_the_first(MemberId::parse("east").expect("valid"))],
+            ..Terms::default()
+        },
     };
     let (body, before) = (roster.encode(), Frontier::empty());
     let signature = sign_roster(&body, &before, "root", &key(90)).expect("a canonical body");
@@ -302,13 +313,19 @@ impl Fixture {
         let lookup = Arc::new(Lookup::new(1));
         let chain = chain();
         let roster = chain.current_shared().clone();
-        let mut view = View::new(NOW_MS);
+        let files = DecisionFiles::of(dir.path(), dir.path().join("journal"));
+        let limits =
+            FloodLimits { contributions_per_hour: options.flood, withdrawals_per_hour: options.flood };
+        let lists = Lists::open(files, Arc::clone(&lookup), &chain, limits).expect("an empty folder");
+        let lists = Arc::new(lists);
+        let mut view = View::under(ErasureRules::from(chain.current()), NOW_MS, [0; 16]);
         let held = hold(&store, &mut view, &lookup, stated);
         let (engine, first) = open_engine(chain.clone(), view, held);
         let (submit, submissions) = mpsc::channel(SUBMISSIONS_QUEUED_MAX);
         let identity = Identity { member: "north".to_owned(), roster, started: Instant::now() };
         let metrics = Arc::new(Metrics::default());
         let service = Service::new(identity, submit, Arc::clone(&lookup), Arc::clone(&store), metrics);
+        service.set_lists(Arc::clone(&lists));
         service.set_holder(Holder {
             chain: chain.clone(),
             member: MemberId::parse("north").expect("valid"),
@@ -316,6 +333,7 @@ impl Fixture {
             journal: dir.path().join("journal"),
         });
 
+        let kept = Arc::clone(&store);
         let mut node = Loop {
             engine,
             store,
@@ -354,7 +372,7 @@ impl Fixture {
         } else {
             Some(submissions)
         };
-        Self { router, lookup, tokens: tokens.into(), live, submissions, dir }
+        Self { router, lookup, lists, store: kept, tokens: tokens.into(), live, submissions, dir }
     }
 
     pub(super) fn new() -> Self {
