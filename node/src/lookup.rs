@@ -37,12 +37,15 @@ use hashpact_core::effect::{
     CosignedHead, ErasureCounts, ForkedLog, IndexChange, LogBranches, PublishedHead, ViewChange,
 };
 use hashpact_core::health::{Completeness, Health};
-use hashpact_core::view::{Block, FoldCounts, Numbers, RecordView, Standing, StatedHolding};
+use hashpact_core::view::{
+    Block, FoldCounts, IncidentState, News, Numbers, RecordView, Ruled, Standing, StatedHolding, Suspension,
+};
 use hashpact_index::{IndexStats, MatchIndex};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId, hex_encode, sha256};
-use hashpact_protocol::record::{SignalType, Vocabulary as _};
+use hashpact_protocol::record::{Signal, SignalType, Vocabulary as _};
 use hashpact_protocol::roster::MemberId;
+use judging::equals;
 use local::FloodState;
 use progress::Progress;
 use proof::index_changes;
@@ -94,6 +97,8 @@ struct State {
     local_name: Arc<str>,
     progress: Progress,
     erasures: ErasureCounts,
+    suspensions: Vec<Suspension>,
+    incidents: Vec<IncidentState>,
 }
 
 /// What a listing asks for.
@@ -161,6 +166,8 @@ impl Lookup {
                 local_name: "".into(),
                 progress: Progress::default(),
                 erasures: ErasureCounts::default(),
+                suspensions: Vec::new(),
+                incidents: Vec::new(),
             }),
             roster_version: AtomicU64::new(roster_version),
         }
@@ -202,6 +209,43 @@ impl Lookup {
         // One call for all: the writer's lock is taken once.
         index.apply(told.iter().flat_map(|(number, means, signals)| index_changes(signals, *number, *means)));
         self.find_floods();
+    }
+
+    /// Takes other verdicts on signals, suspensions and incidents.
+    pub fn hear(&self, news: News) {
+        let News { rulings, suspensions, incidents } = news;
+        for change in rulings {
+            let signal = change.signal.clone();
+            write(&self.rows).rule(change);
+            let numbers = equals(&self.source().index, std::slice::from_ref(&signal));
+            let mut rows = write(&self.rows);
+            numbers.into_iter().for_each(|number| rows.judge(number));
+        }
+        let mut state = write(&self.state);
+        if let Some(suspensions) = suspensions {
+            state.suspensions = suspensions;
+        }
+        if let Some(incidents) = incidents {
+            state.incidents = incidents;
+        }
+    }
+
+    /// The panel's verdicts on signals, ascending.
+    #[must_use]
+    pub fn rulings(&self) -> Vec<(Signal, Ruled)> {
+        read(&self.rows).rulings().map(|(signal, ruled)| (signal.clone(), ruled.clone())).collect()
+    }
+
+    /// All suspensions, in the order in which they began.
+    #[must_use]
+    pub fn suspensions(&self) -> Vec<Suspension> {
+        read(&self.state).suspensions.clone()
+    }
+
+    /// All incidents that were declared.
+    #[must_use]
+    pub fn incidents(&self) -> Vec<IncidentState> {
+        read(&self.state).incidents.clone()
     }
 
     /// Serves from a snapshot's index until [`Self::confirm_index`].

@@ -30,6 +30,7 @@ use tokio::sync::{mpsc, oneshot};
 mod audit;
 pub(crate) mod backup;
 mod entry;
+mod governance;
 mod lists;
 mod matching;
 mod operations;
@@ -38,7 +39,6 @@ mod receipts;
 mod roster_log;
 
 pub use audit::{AuditRequest, AuditStream};
-pub use matching::BulkState;
 pub use operations::Operations;
 pub use matching::{BulkState, MatchAsk};
 pub use roster_log::RosterLog;
@@ -587,6 +587,23 @@ fn reason_text(reason: &StatusReason) -> String {
         StatusReason::RetractedBy { member, time_ms, reason, entry: _ } => {
             let why = reason.map_or(String::new(), |reason| format!(": {}", reason.name()));
             format!("retracted by {member} on {}{why}", api::time::rfc3339(*time_ms))
+        }
+        StatusReason::SupersededBy { member, time_ms, record, entry: _ } => {
+            format!("superseded by {member} on {}: see {record}", api::time::rfc3339(*time_ms))
+        }
+        StatusReason::SuspendedBy { votes, members, until_ms, roster_version } => format!(
+            "its author is suspended by {votes} of {members} members until {}, under roster version {roster_version}",
+            api::time::rfc3339(*until_ms)
+        ),
+        StatusReason::RuledBy { ruled } => {
+            let names: Vec<&str> = ruled.panellists.iter().map(|member| member.as_str()).collect();
+            format!(
+                "ruled {} by {} of the review panel on {}: {}",
+                ruled.verdict.name(),
+                names.len(),
+                api::time::rfc3339(ruled.time_ms),
+                names.join(", ")
+            )
         }
         StatusReason::DisagreedBy { members } => {
             let names: Vec<&str> = members.iter().map(|member| member.as_str()).collect();

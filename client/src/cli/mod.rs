@@ -16,6 +16,7 @@ mod export;
 mod hash;
 mod hashing;
 mod import;
+mod incident;
 mod inputs;
 mod labels;
 mod lists;
@@ -28,7 +29,10 @@ mod queries;
 mod record;
 mod report;
 mod retract;
+mod rule;
 mod status;
+mod supersede;
+mod suspend;
 mod verify;
 
 use std::process::ExitCode;
@@ -82,8 +86,21 @@ enum Command {
     Opinion(opinion::Args),
     /// Withdraw a record of your member, for good
     Retract(retract::Args),
+    /// State a record of your member anew, in the place of the old one
+    Supersede(supersede::Args),
     /// Order the erasure of a record's payload
     Erase(erase::Args),
+    /// State what your member, as a panellist, holds of signals
+    Rule(rule::Args),
+    /// Show what the review panel holds of signals
+    Rulings,
+    /// Vote to suspend a member, or to end that
+    Suspend(suspend::Args),
+    /// Show who was suspended, by whom, and until when
+    Suspensions,
+    /// Declare, close and show content incidents
+    #[command(subcommand)]
+    Incident(incident::Command),
     /// Show a record and who said what about it
     Record(record::Args),
     /// Verify the provenance proof of a record, offline
@@ -143,6 +160,12 @@ async fn dispatch(cli: Cli, output: Output) -> anyhow::Result<Outcome> {
         Command::Opinion(args) => opinion::run(&args, &node.client(output)?, output).await,
         Command::Retract(args) => retract::run(&args, &node.client(output)?, output).await,
         Command::Erase(args) => erase::run(&args, &node.client(output)?, output).await,
+        Command::Supersede(args) => supersede::run(&args, &node.client(output)?, output).await,
+        Command::Rule(args) => rule::run(&args, &node.client(output)?, output).await,
+        Command::Rulings => rule::list(&node.client(output)?, output).await,
+        Command::Suspend(args) => suspend::run(&args, &node.client(output)?, output).await,
+        Command::Suspensions => suspend::list(&node.client(output)?, output).await,
+        Command::Incident(command) => incident::run(&command, &node.client(output)?, output).await,
         Command::Record(args) => record::run(&args, &node.client(output)?, output).await,
         Command::Verify(args) => verify::run(&args, node, output).await,
         Command::Audit(command) => audit::run(&command, node, output).await,

@@ -403,8 +403,7 @@ impl Engine {
                 self.look_for_receipt(now_ms);
                 self.spread_roster(now_ms);
                 let expired = self.view.expire(now_ms);
-                self.note_changes(&expired);
-                self.out.view(expired);
+                self.take_changes(expired);
                 self.erase_due(now_ms);
                 if self.announce_due {
                     self.announce(now_ms);
@@ -507,12 +506,21 @@ impl Engine {
         }
         // When a retraction destroys is counted from its first sight, so that comes first.
         self.note_entries(author, entries, now_ms);
-        self.note_changes(&changes);
-        self.out.view(changes);
+        self.take_changes(changes);
         self.tell_folded(author);
         if entries.iter().any(|(_, entry)| marked_kind(&entry.leaf) == Some(Kind::Receipt)) {
             let (member, stated) = (author.member.clone(), self.view.receipts_of(&author.member));
             self.out.push(Effect::Receipted { member, stated: stated.cloned().collect() });
+        }
+    }
+
+    /// Records stand otherwise, and what else the view has to tell.
+    pub(super) fn take_changes(&mut self, changes: Vec<ViewChange>) {
+        self.note_changes(&changes);
+        self.out.view(changes);
+        let news = self.view.take_news();
+        if !news.is_empty() {
+            self.out.push(Effect::News(news));
         }
     }
 

@@ -15,7 +15,7 @@ use crate::storage::{LockFile, Store, fsck as check};
 use anyhow::Context as _;
 use clap::Args;
 use hashpact_core::effect::LockState;
-use hashpact_core::view::ErasureRules;
+use hashpact_core::view::Rules;
 use hashpact_protocol::digest::{LogId, hex_encode};
 use hashpact_protocol::journal::JournalHead;
 use hashpact_protocol::roster::Roster;
@@ -99,7 +99,7 @@ fn check_snapshot(config: &Config, store: &Arc<Store>, roster: &Roster, lock: &L
     }
     let lookup = Lookup::new(roster.version);
     let replayed = extents(store, roster, lock)
-        .and_then(|logs| replay(store, &lookup, &logs, &place, &ErasureRules::from(roster)));
+        .and_then(|logs| replay(store, &lookup, &logs, &place, &Rules::from(roster)));
     let reason = match replayed.map(|replayed| replayed.origin) {
         Ok(IndexOrigin::Snapshot { entries }) => return Snapshot::Good { entries },
         Ok(IndexOrigin::Logs(Unusable::Missing)) => return Snapshot::None,

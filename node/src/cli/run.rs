@@ -29,7 +29,7 @@ use hashpact_core::effect::LockState;
 use hashpact_core::engine::HeldLog;
 use hashpact_core::health::{Completeness, Health};
 use hashpact_core::recover::OwnDisk;
-use hashpact_core::view::{Author, ErasureRules};
+use hashpact_core::view::{Author, Rules};
 use hashpact_core::{Engine, EngineConfig, Opening, StopReason};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::keys::{PublicKey, SecretKey};
@@ -449,7 +449,7 @@ fn open_engine(
     let logs = extents(store, roster.current(), &lock)?;
     let counted: BTreeMap<LogId, u64> = logs.iter().map(|extent| (extent.author.log, extent.size)).collect();
     let priority = logs.iter().map(|extent| (extent.author.log, extent.priority.clone())).collect();
-    let rules = ErasureRules::from(roster.current());
+    let rules = Rules::from(roster.current());
     let Replayed { view, entries, origin } = replay(store, lookup, &logs, place, &rules).context(
         "the logs cannot be read: run `hashpact-node fsck` to see what is damaged; damage of other members' logs is left behind \
          by `hashpact-node repair` and comes back from them",

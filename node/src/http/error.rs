@@ -119,6 +119,13 @@ impl From<SubmitError> for ApiError {
             SubmitError::AlreadyRetracted(_) => Self::new(S::CONFLICT, "already_retracted", message),
             SubmitError::MayNotErase { .. } => Self::new(S::FORBIDDEN, "may_not_erase", message),
             SubmitError::AlreadyErased(..) => Self::new(S::CONFLICT, "already_erased", message),
+            SubmitError::AlreadySuperseded(..) => Self::new(S::CONFLICT, "already_superseded", message),
+            SubmitError::MayNotRule => Self::new(S::FORBIDDEN, "may_not_rule", message),
+            SubmitError::MayNotDeclare => Self::new(S::FORBIDDEN, "may_not_declare", message),
+            SubmitError::UnknownMember(_) => Self::new(S::NOT_FOUND, "unknown_member", message),
+            SubmitError::OwnSuspension => Self::new(S::CONFLICT, "own_suspension", message),
+            SubmitError::UnknownIncident(_) => Self::new(S::NOT_FOUND, "unknown_incident", message),
+            SubmitError::IncidentIs(..) => Self::new(S::CONFLICT, "incident_state", message),
             SubmitError::NotYetReplicated { .. } => {
                 Self::later(S::GATEWAY_TIMEOUT, "not_yet_replicated", message)
             }

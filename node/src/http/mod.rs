@@ -14,6 +14,7 @@ mod budget;
 mod bulk;
 mod decisions;
 mod error;
+mod governance;
 mod guard;
 mod lists;
 mod logs;
@@ -50,7 +51,7 @@ pub use threads::HttpThreads;
 pub use tls::TlsError;
 
 /// Patterns of all routes, as metrics name them.
-const ENDPOINTS: [&str; 36] = [
+const ENDPOINTS: [&str; 40] = [
     "/v1/match",
     "/v1/match/bulk",
     "/v1/lists",
@@ -70,6 +71,10 @@ const ENDPOINTS: [&str; 36] = [
     "/v1/records/{id}/opinions",
     "/v1/records/{id}/retraction",
     "/v1/records/{id}/erasure",
+    "/v1/records/{id}/supersede",
+    "/v1/rulings",
+    "/v1/suspensions",
+    "/v1/incidents",
     "/v1/members",
     "/v1/logs",
     "/v1/status",
@@ -180,6 +185,10 @@ pub fn router(api: Api) -> Router {
         .route("/v1/records/{id}/opinions", post(records::opine))
         .route("/v1/records/{id}/retraction", post(records::retract))
         .route("/v1/records/{id}/erasure", post(records::erase))
+        .route("/v1/records/{id}/supersede", post(records::supersede))
+        .route("/v1/rulings", post(governance::rule).get(governance::rulings))
+        .route("/v1/suspensions", post(governance::vote).get(governance::suspensions))
+        .route("/v1/incidents", post(governance::declare).get(governance::incidents))
         .route("/v1/members", get(node::members))
         .route("/v1/logs", get(node::logs))
         .route("/v1/status", get(node::status))

@@ -20,6 +20,8 @@ mod bulk;
 mod decisions;
 mod field;
 pub mod frames;
+mod governance;
+mod handling;
 mod labels;
 mod lists;
 mod matching;
@@ -40,6 +42,12 @@ pub use decisions::{
     REASON_MAX_BYTES, check_reason,
 };
 pub use field::{FieldError, FieldRule};
+pub use governance::{
+    IncidentJson, IncidentReceipt, IncidentRequest, IncidentStepJson, IncidentsResponse, PlaceJson,
+    RulingJson, RulingRequest, RulingSignal, RulingsResponse, SuspensionJson, SuspensionRequest,
+    SuspensionsResponse,
+};
+pub use handling::{CrosswalkJson, HandlingJson, OtherClassJson, ReportJson};
 pub use labels::LabelsJson;
 pub use lists::{
     AppliedRule, ChangedOutcome, DryRunRequest, DryRunResponse, LIST_FILE_TYPE, ListExplanation, ListJson,
