@@ -68,7 +68,7 @@ fn sealed_keys_open_with_their_passphrase_and_never_without() -> Result<()> {
     let actions: Vec<String> =
         crate::recover::journal(node)?.iter().map(|line| line["action"].to_string()).collect();
     ensure!(
-        actions.iter().filter(|action| action.contains("keys") || action.contains("passphrase")).count() == 5,
+        actions.iter().filter(|action| action.contains("keys") || action.contains("passphrase")).count() == 4,
         "{actions:?}"
     );
     Ok(())
