@@ -10,7 +10,6 @@ use crate::export::Holder;
 use crate::host::Host;
 use crate::http::HttpThreads;
 use crate::keystore::NodeKeys;
-use crate::keystore::KeyStore;
 use crate::lists::{DecisionFiles, Lists};
 use crate::lookup::replay::{IndexOrigin, Replayed, replay};
 use crate::lookup::snapshot::SnapshotPlace;
