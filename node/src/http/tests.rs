@@ -5,6 +5,7 @@ mod bulk;
 mod connections;
 mod description;
 mod fixture;
+mod governance;
 mod logs;
 mod matching;
 mod node;
