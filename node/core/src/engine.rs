@@ -504,6 +504,10 @@ impl Engine {
         for (index, entry) in entries {
             changes.extend(fold(&mut self.view, author, *index, &entry.leaf, &entry.payload));
         }
+        // A vote may have begun a suspension just now.
+        if entries.iter().any(|(_, entry)| marked_kind(&entry.leaf) == Some(Kind::Suspension)) {
+            changes.extend(self.view.expire(now_ms));
+        }
         // When a retraction destroys is counted from its first sight, so that comes first.
         self.note_entries(author, entries, now_ms);
         self.take_changes(changes);

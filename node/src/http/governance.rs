@@ -1,6 +1,6 @@
 //! `/v1/rulings`, `/v1/suspensions`, `/v1/incidents`: state one's part, and see what all parts amount to.
 
-use super::body::{STATEMENT_MAX_BYTES, read_json};
+use super::body::{RECORD_MAX_BYTES, STATEMENT_MAX_BYTES, read_json};
 use super::records::{Statement, single, submit};
 use super::{Api, ApiError};
 use crate::service::ServiceError;
@@ -33,7 +33,7 @@ pub(super) async fn rule(
         let draft = |signal| Draft::Ruling { subject, signal, verdict, reason };
         Ok(signals.into_iter().map(draft).collect())
     };
-    let (drafts, whole) = read_json(&api, &caller, &headers, body, STATEMENT_MAX_BYTES, check).await?;
+    let (drafts, whole) = read_json(&api, &caller, &headers, body, RECORD_MAX_BYTES, check).await?;
     let statement = Statement { operation: "ruling", subject: None, body: &whole.bytes };
     Ok(Json(submit(&api, &headers, &caller, drafts, &statement, Ack::Local).await?))
 }

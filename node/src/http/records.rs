@@ -1,7 +1,7 @@
 //! `/v1/records`: state, list, show, prove, judge, withdraw.
 
 use super::access::Caller;
-use super::body::{BODY_MAX_BYTES, STATEMENT_MAX_BYTES, read_json};
+use super::body::{BODY_MAX_BYTES, RECORD_MAX_BYTES, STATEMENT_MAX_BYTES, read_json};
 use super::request::{read_path, read_query};
 use super::{Api, ApiError};
 use crate::lookup::{Cursor, RecordsFilter};
@@ -214,10 +214,14 @@ pub(super) async fn supersede(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Receipt>, ApiError> {
-    state_about(&api, path, &headers, body, "supersede", |subject, request: NewRecord| {
-        Ok(Draft::Supersession { subject, content: request.to_record()? })
-    })
-    .await
+    let caller = api.allow(&headers, &[Scope::Contribute])?;
+    let subject = parse_id(path)?;
+    let check = move |request: NewRecord| -> Result<Vec<Draft>, ApiError> {
+        Ok(vec![Draft::Supersession { subject, content: request.to_record()? }])
+    };
+    let (drafts, whole) = read_json(&api, &caller, &headers, body, RECORD_MAX_BYTES, check).await?;
+    let statement = Statement { operation: "supersede", subject: Some(subject), body: &whole.bytes };
+    single(submit(&api, &headers, &caller, drafts, &statement, Ack::Local).await?)
 }
 
 /// States one thing about one record: token, id and body are read alike, `draft` says what it means.
