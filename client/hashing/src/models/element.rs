@@ -13,13 +13,13 @@ pub(crate) type Decode = fn(&[u8], &mut Vec<u8>);
 
 /// How one number, or a block of them, is stored.
 #[derive(Clone, Copy, Debug)]
-pub struct Encoding {
+pub(crate) struct Encoding {
     /// The name in the format that it comes from, such as `BF16` or `Q4_K`.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Values in a block.
-    pub block_values: u32,
+    pub(crate) block_values: u32,
     /// Bytes of a block.
-    pub block_bytes: u32,
+    pub(crate) block_bytes: u32,
     pub(crate) kind: Kind,
 }
 
@@ -50,8 +50,7 @@ impl Encoding {
     }
 
     /// Whether it has values for a sketch.
-    #[must_use]
-    pub fn is_float(&self) -> bool {
+    pub(crate) fn is_float(&self) -> bool {
         !matches!(self.kind, Kind::Raw)
     }
 

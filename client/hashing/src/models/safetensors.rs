@@ -12,7 +12,7 @@ use super::layout::{self, About, Claim, Layout, LayoutError, ReadError, Source, 
 use crate::json::Json;
 
 /// The longest header: the bound of the format's own library.
-pub const HEADER_MAX_BYTES: u64 = 100_000_000;
+pub(crate) const HEADER_MAX_BYTES: u64 = 100_000_000;
 /// The most digests that a file may claim.
 const CLAIMS_MAX: usize = 16;
 
