@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use hashpact_client::list::jsonl::HashedFile;
 use serde_json::Value;
 
 use crate::command::{hashpact, run};
@@ -182,6 +183,8 @@ fn hash_reads_what_a_picture_says_and_nothing_else() {
     let resource = serde_json::json!({"kind": "model", "id": "autov2", "hex": "6ce0161689", "claimed": true});
     assert_eq!(genmeta["resources"], Value::Array(vec![resource]));
     assert_eq!(genmeta["c2pa"], serde_json::json!({"present": false, "valid": null}));
+    let hashed: HashedFile = serde_json::from_value(lines[0].clone()).unwrap();
+    assert_eq!(hashed.to_record().signals.len(), 4, "a line with metadata is a record like any other");
     let (_, text, _) = run(hashpact().arg("hash").arg(&path));
     assert!(text.contains("genmeta a1111, 1.9.4, sampler euler_a") && text.contains("claims model autov2 6ce0161689"));
     for planted in ["lighthouse", "987654321", "teapot"] {
