@@ -64,6 +64,8 @@ pub struct Comparison {
     pub near: u64,
     /// The distance of the nearest pair.
     pub least_bits: u32,
+    /// The distance of the farthest pair.
+    pub most_bits: u32,
 }
 
 impl Comparison {
@@ -129,6 +131,7 @@ pub fn compare(listed: &Fingerprint, asked: &Fingerprint, thresholds: &Threshold
         mean_bits: if distances.is_empty() { 0.0 } else { sum as f64 / distances.len() as f64 },
         near: distances.iter().filter(|bits| **bits <= thresholds.same_max_bits).count() as u64,
         least_bits: distances.iter().copied().min().unwrap_or(0),
+        most_bits: distances.iter().copied().max().unwrap_or(0),
     }
 }
 
