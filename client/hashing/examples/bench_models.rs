@@ -4,7 +4,10 @@
 //! model's layers), reads it once so that it is in the page cache, and then measures on one thread: the sketch alone,
 //! and everything in one pass. Rates are of processor time where the system tells it, so that neighbours on the
 //! machine do not count. The last line is the peak of this process's memory.
-#![expect(clippy::disallowed_methods, reason = "a benchmark opens files, looks at the clock and its arguments")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark opens files, looks at the clock and its arguments"
+)]
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -33,7 +36,9 @@ fn write(path: &Path, bytes: u64) -> std::io::Result<()> {
         let shape = SHAPES[nth % SHAPES.len()];
         let end = at + shape.iter().product::<u64>() * 2;
         let comma = if nth == 0 { "" } else { "," };
-        header += &format!("{comma}\"layer.{nth}\":{{\"dtype\":\"F16\",\"shape\":{shape:?},\"data_offsets\":[{at},{end}]}}");
+        header += &format!(
+            "{comma}\"layer.{nth}\":{{\"dtype\":\"F16\",\"shape\":{shape:?},\"data_offsets\":[{at},{end}]}}"
+        );
         (at, nth) = (end, nth + 1);
     }
     header.push('}');
@@ -84,7 +89,8 @@ fn peak_mib() -> Option<f64> {
 fn main() -> std::io::Result<()> {
     let mut arguments = std::env::args_os().skip(1);
     let path = arguments.next().expect("the first argument is a file");
-    let gib: f64 = arguments.next().map_or(1.0, |text| text.to_string_lossy().parse().expect("a number of GiB"));
+    let gib: f64 =
+        arguments.next().map_or(1.0, |text| text.to_string_lossy().parse().expect("a number of GiB"));
     let path = Path::new(&path);
     if !path.is_file() {
         write(path, (gib * (1u64 << 30) as f64) as u64)?;

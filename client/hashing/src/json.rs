@@ -397,7 +397,8 @@ mod tests {
 
     #[test]
     fn values_are_read() {
-        let value = parse(r#" {"a":[1,-2.5e3,"x\n\u00e4\ud83d\ude00\ud800"],"b":{"c":null},"a":true} "#).unwrap();
+        let value =
+            parse(r#" {"a":[1,-2.5e3,"x\n\u00e4\ud83d\ude00\ud800"],"b":{"c":null},"a":true} "#).unwrap();
         assert_eq!(value.get("a"), Some(&Value::Bool(true)), "the last of two wins");
         assert_eq!(value.members().len(), 3);
         let first = &value.members()[0].1;

@@ -29,7 +29,9 @@ fn safetensors(metadata: &str, entries: &[Entry]) -> Vec<u8> {
     let (mut header, mut data) = (format!("{{\"__metadata__\":{{{metadata}}}"), Vec::new());
     for (name, kind, sides, bytes) in entries {
         let (start, end) = (data.len(), data.len() + bytes.len());
-        header += &format!(",\"{name}\":{{\"dtype\":\"{kind}\",\"shape\":{sides:?},\"data_offsets\":[{start},{end}]}}");
+        header += &format!(
+            ",\"{name}\":{{\"dtype\":\"{kind}\",\"shape\":{sides:?},\"data_offsets\":[{start},{end}]}}"
+        );
         data.extend(bytes);
     }
     header.push('}');
@@ -78,7 +80,10 @@ fn names_order_metadata_and_lossless_types_do_not_matter() {
     assert_eq!(sorted(&first), sorted(&second));
     // The shape is part of a tensor; sides of one at its end are not.
     let flat = (b.0.clone(), b.1, vec![192, 64], b.3.clone());
-    assert_eq!(weights(&safetensors("", std::slice::from_ref(&b))).digests, weights(&safetensors("", &[flat])).digests);
+    assert_eq!(
+        weights(&safetensors("", std::slice::from_ref(&b))).digests,
+        weights(&safetensors("", &[flat])).digests
+    );
     let turned = (b.0, b.1, vec![64, 192], b.3);
     assert_ne!(weights(&safetensors("", &[turned])).digests, second.digests[2..]);
 }
@@ -135,7 +140,11 @@ fn an_adapter_is_what_it_adds() {
     let (up, down) = (noise(128 * 4, 1), noise(4 * 128, 2));
     let file = safetensors(
         "",
-        &[f32s("m.lora_up.weight", &[128, 4], &up), f32s("m.alpha", &[], &[4.0]), f32s("m.lora_down.weight", &[4, 128], &down)],
+        &[
+            f32s("m.lora_up.weight", &[128, 4], &up),
+            f32s("m.alpha", &[], &[4.0]),
+            f32s("m.lora_down.weight", &[4, 128], &down),
+        ],
     );
     let adapter = weights(&file);
     assert_eq!((adapter.kind(), adapter.tiles.len(), adapter.changes.len()), (Kind::Adapter, 0, 1));
@@ -160,11 +169,14 @@ fn zip(members: &[(&str, Vec<u8>)]) -> Vec<u8> {
         let lengths = [(name.len() as u16).to_le_bytes(), [0, 0]].concat();
         let offset = (file.len() as u32).to_le_bytes();
         file.extend([b"PK\x03\x04", &[0; 14][..], &sizes, &lengths, name.as_bytes(), bytes].concat());
-        directory.extend([b"PK\x01\x02", &[0; 16][..], &sizes, &lengths, &[0; 10], &offset, name.as_bytes()].concat());
+        directory.extend(
+            [b"PK\x01\x02", &[0; 16][..], &sizes, &lengths, &[0; 10], &offset, name.as_bytes()].concat(),
+        );
     }
     let count = (members.len() as u16).to_le_bytes();
     let place = [(directory.len() as u32).to_le_bytes(), (file.len() as u32).to_le_bytes()].concat();
-    [file, directory, b"PK\x05\x06\0\0\0\0".to_vec(), count.to_vec(), count.to_vec(), place, vec![0, 0]].concat()
+    [file, directory, b"PK\x05\x06\0\0\0\0".to_vec(), count.to_vec(), count.to_vec(), place, vec![0, 0]]
+        .concat()
 }
 
 fn text(text: &str) -> Vec<u8> {
@@ -174,7 +186,9 @@ fn text(text: &str) -> Vec<u8> {
 /// The pickle of a tensor with its name: a view of storage `key`.
 fn view(name: &str, key: &str, offset: u8, sides: [u8; 2], strides: [u8; 2]) -> Vec<u8> {
     let pair = |[a, b]: [u8; 2]| vec![b'K', a, b'K', b, 0x86];
-    let storage = [b"((".to_vec(), text("storage"), b"ctorch\nFloatStorage\n".to_vec(), text(key), text("cpu")].concat();
+    let storage =
+        [b"((".to_vec(), text("storage"), b"ctorch\nFloatStorage\n".to_vec(), text(key), text("cpu")]
+            .concat();
     [
         text(name),
         b"ctorch._utils\n_rebuild_tensor_v2\n".to_vec(),
@@ -199,7 +213,11 @@ fn views_of_an_archive_are_the_tensors_that_they_show() {
     let transposed: Vec<f32> = (0..64 * 80).map(|at| values[3 + at % 80 * 64 + at / 80]).collect();
     let plain = weights(&safetensors(
         "",
-        &[f32s("a", &[80, 64], &values[3..]), f32s("b", &[80, 64], &values[3..]), f32s("c", &[64, 80], &transposed)],
+        &[
+            f32s("a", &[80, 64], &values[3..]),
+            f32s("b", &[80, 64], &values[3..]),
+            f32s("c", &[64, 80], &transposed),
+        ],
     ));
     let views = [
         view("w", "0", 3, [80, 64], [64, 1]),
@@ -218,7 +236,8 @@ fn views_of_an_archive_are_the_tensors_that_they_show() {
 
 #[test]
 fn many_tensors_of_one_storage_take_bounded_time() {
-    let views: Vec<Vec<u8>> = (0..2000).map(|n| view(&format!("t{n}"), "0", 0, [200, 250], [250, 1])).collect();
+    let views: Vec<Vec<u8>> =
+        (0..2000).map(|n| view(&format!("t{n}"), "0", 0, [200, 250], [250, 1])).collect();
     let found = weights(&archive(&views, &noise(50_000, 1)));
     assert!(found.skipped.count > 1900);
     assert!(found.tiles.len() < 10);

@@ -48,7 +48,8 @@ fn compare(table: &str, folder: &Path) {
         for (name, value) in &expected {
             assert_eq!(found.get(name), Some(value), "{file}: {name}");
         }
-        let more = found.keys().find(|name| !expected.contains_key(*name) && (has_tiles || !name.contains(':')));
+        let more =
+            found.keys().find(|name| !expected.contains_key(*name) && (has_tiles || !name.contains(':')));
         assert_eq!(more, None, "{file} has something that the table lacks");
     }
 }

@@ -73,7 +73,8 @@ fn print(file: &HashedFile, output: Output) {
 fn described(genmeta: &GenMetaJson) -> String {
     let mut words = vec![genmeta.tool.clone().unwrap_or_else(|| "unknown tool".to_owned())];
     words.extend(genmeta.version.clone());
-    let mut add = |name: &str, value: Option<String>| words.extend(value.map(|value| format!("{name} {value}")));
+    let mut add =
+        |name: &str, value: Option<String>| words.extend(value.map(|value| format!("{name} {value}")));
     add("sampler", genmeta.sampler.clone());
     add("scheduler", genmeta.scheduler.clone());
     add("steps", genmeta.steps.map(|steps| steps.to_string()));

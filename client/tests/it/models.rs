@@ -168,7 +168,9 @@ fn what_was_added_to_a_base_is_compared() {
 fn hash_reads_what_a_picture_says_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.png");
-    image::RgbImage::from_fn(80, 64, |x, y| image::Rgb([(x * y) as u8, x as u8, y as u8])).save(&path).unwrap();
+    image::RgbImage::from_fn(80, 64, |x, y| image::Rgb([(x * y) as u8, x as u8, y as u8]))
+        .save(&path)
+        .unwrap();
     let plain = fs::read(&path).unwrap();
     let settings = "lighthouse\nSteps: 20, Sampler: Euler a, Seed: 987654321, Model hash: 6ce0161689, Model: teapot, Version: v1.9.4";
     let text = [b"parameters\0", settings.as_bytes()].concat();
@@ -179,14 +181,20 @@ fn hash_reads_what_a_picture_says_and_nothing_else() {
     let (code, lines, stderr) = json_lines(&["hash"], &[&path]);
     assert_eq!((code, lines.len()), (0, 1), "{stderr}");
     let genmeta = &lines[0]["genmeta"];
-    assert_eq!((&genmeta["tool"], &genmeta["version"], &genmeta["sampler"]), (&"a1111".into(), &"1.9.4".into(), &"euler_a".into()));
+    assert_eq!(
+        (&genmeta["tool"], &genmeta["version"], &genmeta["sampler"]),
+        (&"a1111".into(), &"1.9.4".into(), &"euler_a".into())
+    );
     let resource = serde_json::json!({"kind": "model", "id": "autov2", "hex": "6ce0161689", "claimed": true});
     assert_eq!(genmeta["resources"], Value::Array(vec![resource]));
     assert_eq!(genmeta["c2pa"], serde_json::json!({"present": false, "valid": null}));
     let hashed: HashedFile = serde_json::from_value(lines[0].clone()).unwrap();
     assert_eq!(hashed.to_record().signals.len(), 4, "a line with metadata is a record like any other");
     let (_, text, _) = run(hashpact().arg("hash").arg(&path));
-    assert!(text.contains("genmeta a1111, 1.9.4, sampler euler_a") && text.contains("claims model autov2 6ce0161689"));
+    assert!(
+        text.contains("genmeta a1111, 1.9.4, sampler euler_a")
+            && text.contains("claims model autov2 6ce0161689")
+    );
     for planted in ["lighthouse", "987654321", "teapot"] {
         assert!(!text.contains(planted) && !lines[0].to_string().contains(planted), "{planted} came out");
     }
@@ -198,6 +206,9 @@ fn hash_reads_what_a_picture_says_and_nothing_else() {
 /// CRC-32 by its definition.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0u32, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
+        (0..8).fold(
+            crc ^ u32::from(*byte),
+            |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 },
+        )
     })
 }

@@ -40,7 +40,10 @@ const STAGES: [(&str, &[&str]); 3] = [
             "tests/xtask",
         ],
     ),
-    ("shells", &["node", "client", "tests/bench", "tests/bench/audit", "tests/bench/models", "tests/bench/quality"]),
+    (
+        "shells",
+        &["node", "client", "tests/bench", "tests/bench/audit", "tests/bench/models", "tests/bench/quality"],
+    ),
     ("whole", &["tests"]),
 ];
 

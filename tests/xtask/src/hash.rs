@@ -34,7 +34,8 @@ pub(crate) fn run(workspace: &Workspace, json: bool) -> Result<()> {
     let (mut ours, mut peers) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
         ours.push(seconds_of_ours(workspace, &program, &pictures)?);
-        let output = workspace.step(&python).args([&script]).args(["hash"]).args([&pictures]).quiet().read()?;
+        let output =
+            workspace.step(&python).args([&script]).args(["hash"]).args([&pictures]).quiet().read()?;
         peers.push(output.trim().parse::<f64>().context("the script prints its seconds")?);
     }
     let rate = |mut seconds: Vec<f64>| {
@@ -48,7 +49,9 @@ pub(crate) fn run(workspace: &Workspace, json: bool) -> Result<()> {
             r#"{{"metric":"hash_files","value":{ours:.0},"unit":"pictures/s/core","peer":"pdqhash+pillow","peer_value":{peer:.0},"ratio":{ratio:.2},"target":{TARGET_RATIO}}}"#
         );
     } else {
-        println!("hash_files  {ours:.0} pictures/s/core   pdqhash+pillow {peer:.0}   {ratio:.1} times as fast (target {TARGET_RATIO})");
+        println!(
+            "hash_files  {ours:.0} pictures/s/core   pdqhash+pillow {peer:.0}   {ratio:.1} times as fast (target {TARGET_RATIO})"
+        );
     }
     Ok(())
 }

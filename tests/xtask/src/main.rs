@@ -128,9 +128,8 @@ fn main() -> Result<ExitCode> {
         Task::Bench { name, json, options } => measure::run(&workspace, name, json, &options),
         Task::Setup => setup::run(&workspace),
         Task::Photos => photos::fetch(&workspace).map(drop),
-        Task::Models => {
-            models::fetch(&workspace).map(|folder| println!("models: all packages are in {}", folder.display()))
-        }
+        Task::Models => models::fetch(&workspace)
+            .map(|folder| println!("models: all packages are in {}", folder.display())),
         Task::Deny => deny(&workspace),
     }?;
     Ok(ExitCode::SUCCESS)

@@ -56,7 +56,17 @@ fn unpack(workspace: &Workspace, models: &Path, package: &str) -> Result<()> {
 /// Times the sketch alone and everything in one pass, on one thread, and the peak of memory.
 pub(crate) fn speed(workspace: &Workspace, json: bool) -> Result<()> {
     let file = workspace.target_dir()?.join("bench-models.safetensors");
-    let args = ["run", "--quiet", "--locked", "--release", "--package", "hashpact-hashing", "--example", "bench_models", "--"];
+    let args = [
+        "run",
+        "--quiet",
+        "--locked",
+        "--release",
+        "--package",
+        "hashpact-hashing",
+        "--example",
+        "bench_models",
+        "--",
+    ];
     let output = workspace.cargo(args).args([&file]).args([TIMED_GIB]).quiet().read()?;
     for line in output.lines() {
         let target = match line {

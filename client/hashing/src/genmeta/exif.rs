@@ -51,7 +51,9 @@ fn directory(tiff: &Tiff<'_>, at: u32, contents: &mut Contents) -> Option<u32> {
             continue;
         }
         let start = if length <= 4 { entry + 8 } else { tiff.u32(entry + 8)? as usize };
-        let Some(value) = start.checked_add(length).and_then(|end| tiff.data.get(start..end)) else { continue };
+        let Some(value) = start.checked_add(length).and_then(|end| tiff.data.get(start..end)) else {
+            continue;
+        };
         let text = if *key == "UserComment" { user_comment(value) } else { text(value) };
         contents.add(Carrier::Exif, key, text);
     }
@@ -81,7 +83,8 @@ fn utf16(bytes: &[u8]) -> String {
         big += usize::from(*first == 0);
         little += usize::from(*second == 0);
     }
-    let unit = |pair: &[u8; 2]| if big >= little { u16::from_be_bytes(*pair) } else { u16::from_le_bytes(*pair) };
+    let unit =
+        |pair: &[u8; 2]| if big >= little { u16::from_be_bytes(*pair) } else { u16::from_le_bytes(*pair) };
     let text = String::from_utf16_lossy(&pairs.iter().map(unit).collect::<Vec<_>>());
     text.trim_end_matches('\0').to_owned()
 }

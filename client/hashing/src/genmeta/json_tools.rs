@@ -57,7 +57,8 @@ fn words(value: &Value<'_>, found: &mut GenMeta) {
 
 /// Adds the digest of a model that is described by an object, or is a digest itself.
 fn resource(value: Option<&Value<'_>>, kind: ResourceKind, found: &mut GenMeta) {
-    let digest = value.and_then(|value| value.text().or_else(|| first(value, &["hash", "model_hash"])?.text()));
+    let digest =
+        value.and_then(|value| value.text().or_else(|| first(value, &["hash", "model_hash"])?.text()));
     if let Some(digest) = digest {
         found.add_resource(kind, digest);
     }

@@ -246,7 +246,8 @@ impl GenMeta {
     fn set_size(&mut self, width: f64, height: f64) {
         let longer = width.max(height);
         if (1.0..=1e6).contains(&longer) {
-            let bucket = [512u16, 768, 1024, 1536, 2048].into_iter().find(|bucket| longer <= f64::from(*bucket));
+            let bucket =
+                [512u16, 768, 1024, 1536, 2048].into_iter().find(|bucket| longer <= f64::from(*bucket));
             self.size_bucket.get_or_insert(bucket.unwrap_or(0));
         }
     }
@@ -306,7 +307,11 @@ impl Contents {
     /// Keeps a text within the bounds.
     pub(crate) fn add(&mut self, carrier: Carrier, key: &str, text: String) {
         let bytes = self.bytes.saturating_add(text.len());
-        if self.texts.len() < TEXTS_MAX && key.len() <= 80 && text.len() <= TEXT_MAX_BYTES && bytes <= TEXTS_MAX_BYTES {
+        if self.texts.len() < TEXTS_MAX
+            && key.len() <= 80
+            && text.len() <= TEXT_MAX_BYTES
+            && bytes <= TEXTS_MAX_BYTES
+        {
             self.bytes = bytes;
             self.texts.push(Text { carrier, key: key.to_owned(), text });
         }
@@ -381,14 +386,18 @@ fn settings(contents: &Contents, text: &Text, found: &mut GenMeta) {
             json_tools::novelai(value, contents.get("Software"), found);
         }
         "Make" | "Model" | "ImageDescription" => {
-            let after = ["workflow:", "prompt:", "Workflow:", "Prompt:"].iter().find_map(|mark| value.strip_prefix(mark));
+            let after = ["workflow:", "prompt:", "Workflow:", "Prompt:"]
+                .iter()
+                .find_map(|mark| value.strip_prefix(mark));
             if let Some(graph) = after.filter(|graph| graph.starts_with('{')) {
                 comfy::read(graph, found);
             }
         }
         "Software" if value.starts_with("NovelAI") => found.set_tool(Tool::NovelAi, None),
         "Software" if value.starts_with("Fooocus") => found.set_tool(Tool::Fooocus, Some(value)),
-        "parameters" | "UserComment" | "comment" | "Comment" | "Description" if is_json => json_tools::read(value, found),
+        "parameters" | "UserComment" | "comment" | "Comment" | "Description" if is_json => {
+            json_tools::read(value, found)
+        }
         "parameters" | "UserComment" | "comment" | "Comment" => parameters::read(value, found),
         _ => {}
     }
@@ -396,7 +405,9 @@ fn settings(contents: &Contents, text: &Text, found: &mut GenMeta) {
 
 fn is_novelai(contents: &Contents) -> bool {
     let names = ["Software", "Source", "Title"].into_iter().filter_map(|key| contents.get(key));
-    names.into_iter().any(|text| text.starts_with("NovelAI") || text == "AI generated image" || text == "NovelAI generated image")
+    names.into_iter().any(|text| {
+        text.starts_with("NovelAI") || text == "AI generated image" || text == "NovelAI generated image"
+    })
 }
 
 #[cfg(test)]

@@ -80,7 +80,8 @@ fn add(contents: &mut Contents, key: &[u8], text: Vec<u8>) {
 
 /// UTF-8 if it is, as tools write it even where the standard says Latin-1; else Latin-1.
 pub(crate) fn decoded(text: Vec<u8>) -> String {
-    String::from_utf8(text).unwrap_or_else(|error| error.as_bytes().iter().map(|byte| char::from(*byte)).collect())
+    String::from_utf8(text)
+        .unwrap_or_else(|error| error.as_bytes().iter().map(|byte| char::from(*byte)).collect())
 }
 
 fn split_at_zero(data: &[u8]) -> Option<(&[u8], &[u8])> {

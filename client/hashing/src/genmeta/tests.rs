@@ -91,7 +91,10 @@ fn settings_of_a1111() {
     let found = with_text("parameters", A1111);
     assert_eq!((found.tool, found.version.as_deref()), (Some(Tool::A1111), Some("1.9.4")));
     assert_eq!((found.sampler, found.scheduler), (Some("dpmpp_2m"), Some("karras")));
-    assert_eq!((found.steps, found.cfg_x10, found.denoise_x100, found.clip_skip), (Some(28), Some(75), Some(45), Some(2)));
+    assert_eq!(
+        (found.steps, found.cfg_x10, found.denoise_x100, found.clip_skip),
+        (Some(28), Some(75), Some(45), Some(2))
+    );
     assert_eq!(found.size_bucket, Some(768));
     assert_eq!(found.carriers, BTreeSet::from([Carrier::PngText]));
     assert_eq!(
@@ -117,10 +120,14 @@ fn every_carrier_says_the_same() {
     };
     let international = |packed: bool| {
         let text = if packed { zlib(A1111.as_bytes()) } else { A1111.into() };
-        chunk(b"iTXt", &[b"parameters\0".to_vec(), vec![u8::from(packed), 0], b"en\0title\0".to_vec(), text].concat())
+        chunk(
+            b"iTXt",
+            &[b"parameters\0".to_vec(), vec![u8::from(packed), 0], b"en\0title\0".to_vec(), text].concat(),
+        )
     };
     let compressed = chunk(b"zTXt", &[b"parameters\0\0".to_vec(), zlib(A1111.as_bytes())].concat());
-    let exif_of = |tiff_big, comment: &[u8]| [b"Exif\0\0".to_vec(), exif(tiff_big, comment, b"Someone\0")].concat();
+    let exif_of =
+        |tiff_big, comment: &[u8]| [b"Exif\0\0".to_vec(), exif(tiff_big, comment, b"Someone\0")].concat();
     let ascii = [b"ASCII\0\0\0", A1111.as_bytes()].concat();
     let files = [
         png(&[international(false)]),
@@ -132,11 +139,15 @@ fn every_carrier_says_the_same() {
         jpeg(&[(0xe1, exif_of(false, &utf16(false)))]),
         jpeg(&[(0xe1, exif_of(true, &ascii))]),
         jpeg(&[(0xfe, A1111.into())]),
-        webp(&[(b"VP8X", &[0, 0, 0, 0, 127, 2, 0, 219, 5, 0]), (b"EXIF", &exif(false, &utf16(true), b"x\0"))]),
+        webp(&[
+            (b"VP8X", &[0, 0, 0, 0, 127, 2, 0, 219, 5, 0]),
+            (b"EXIF", &exif(false, &utf16(true), b"x\0")),
+        ]),
     ];
     for (nth, file) in files.iter().enumerate() {
         let found = read(file);
-        let same = GenMeta { container: expected.container, carriers: expected.carriers.clone(), ..found.clone() };
+        let same =
+            GenMeta { container: expected.container, carriers: expected.carriers.clone(), ..found.clone() };
         assert_eq!(same, expected, "file {nth}");
     }
 }
@@ -198,8 +209,15 @@ fn other_tools() {
     assert_eq!(resources(&found), [format!("model st_body {sha}")]);
 
     let comment = r#"{"prompt":"lighthouse","steps":28,"scale":5.0,"seed":987654321,"sampler":"k_euler_ancestral","noise_schedule":"karras","width":832,"height":1216}"#;
-    let found = read(&png(&[text_chunk("Software", "NovelAI"), text_chunk("Title", "harbour"), text_chunk("Comment", comment)]));
-    assert_eq!((found.tool, found.steps, found.cfg_x10, found.sampler), (Some(Tool::NovelAi), Some(28), Some(50), Some("euler_a")));
+    let found = read(&png(&[
+        text_chunk("Software", "NovelAI"),
+        text_chunk("Title", "harbour"),
+        text_chunk("Comment", comment),
+    ]));
+    assert_eq!(
+        (found.tool, found.steps, found.cfg_x10, found.sampler),
+        (Some(Tool::NovelAi), Some(28), Some(50), Some("euler_a"))
+    );
     assert!(with_text("Comment", comment).tool.is_none(), "a comment alone is nobody's");
 }
 
@@ -215,7 +233,9 @@ fn marks_of_provenance() {
         assert_eq!(found.carriers, BTreeSet::from([Carrier::Xmp]));
     }
     let manifest = b"JP\0\x01\0\0\0\x01\0\0\0\x20jumb....c2pa..digitalsourcetype/digitalArt.";
-    for file in [jpeg(&[(0xeb, manifest.to_vec())]), png(&[chunk(b"caBX", manifest)]), webp(&[(b"C2PA", manifest)])] {
+    for file in
+        [jpeg(&[(0xeb, manifest.to_vec())]), png(&[chunk(b"caBX", manifest)]), webp(&[(b"C2PA", manifest)])]
+    {
         let found = read(&file);
         assert_eq!((found.source_type, found.c2pa), (Some("digitalArt"), true));
     }
@@ -231,14 +251,26 @@ fn printed(found: &GenMeta) -> String {
 #[test]
 fn nothing_that_was_planted_comes_out() {
     let all = PLANTED.join(" ");
-    let versions = format!("Steps: 5, Sampler: {all}, Schedule type: {all}, Model hash: {all}, Lora hashes: \"{all}: {all}\", Version: {all}, Size: {all}, Clip skip: {all}");
+    let versions = format!(
+        "Steps: 5, Sampler: {all}, Schedule type: {all}, Model hash: {all}, Lora hashes: \"{all}: {all}\", Version: {all}, Size: {all}, Clip skip: {all}"
+    );
     let json = format!(
         r#"{{"app_version":"{all}","version":"{all}","metadata_scheme":"{all}","sampler":"{all}","scheduler":"{all}","model":{{"hash":"{all}"}},
         "steps":"{all}","base_model_hash":"{all}","sui_image_params":{{"swarm_version":"{all}","sampler":"{all}","scheduler":"{all}"}},
         "3":{{"class_type":"{all}","inputs":{{"sampler_name":"{all}","text":"{all}","steps":3}}}}}}"#
     );
     let mut outputs = Vec::new();
-    for key in ["parameters", "prompt", "workflow", "invokeai_metadata", "sd-metadata", "Comment", "Software", "Description", "Title"] {
+    for key in [
+        "parameters",
+        "prompt",
+        "workflow",
+        "invokeai_metadata",
+        "sd-metadata",
+        "Comment",
+        "Software",
+        "Description",
+        "Title",
+    ] {
         for text in [A1111, versions.as_str(), json.as_str(), all.as_str()] {
             let comment = [b"ASCII\0\0\0", text.as_bytes()].concat();
             let make = format!("prompt:{text}\0");
@@ -261,7 +293,8 @@ fn bombs_and_damage_end_quickly() {
     assert!(read(&png(&[packed])).is_empty());
     let deep = "[".repeat(100_000);
     assert!(with_text("prompt", &format!("{{\"a\":{deep}")).is_empty());
-    let many: Vec<Vec<u8>> = (0..200).map(|n| text_chunk("parameters", &format!("Steps: {}, Seed: 1", n + 1))).collect();
+    let many: Vec<Vec<u8>> =
+        (0..200).map(|n| text_chunk("parameters", &format!("Steps: {}, Seed: 1", n + 1))).collect();
     assert_eq!(read(&png(&many)).steps, Some(1), "the first counts");
     let unclosed = format!("Steps: 5, {}", "a: {\"x\", ".repeat(100_000));
     assert!(with_text("parameters", &unclosed).is_empty(), "a line of settings has a bound");

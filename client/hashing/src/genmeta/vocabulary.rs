@@ -120,8 +120,13 @@ fn known(squeezed_name: &str) -> Option<&'static str> {
 /// The word for a sampler, and for the schedule that some tools put behind it.
 pub(crate) fn sampler(name: &str) -> (&'static str, Option<&'static str>) {
     let name = squeezed(name);
-    let endings = [("", None), ("karras", Some("karras")), ("exponential", Some("exponential")), ("gpu", None)];
-    let endings = endings.into_iter().chain([("k", Some("karras")), ("cfgpp", None), ("sgmuniform", Some("sgm_uniform"))]);
+    let endings =
+        [("", None), ("karras", Some("karras")), ("exponential", Some("exponential")), ("gpu", None)];
+    let endings = endings.into_iter().chain([
+        ("k", Some("karras")),
+        ("cfgpp", None),
+        ("sgmuniform", Some("sgm_uniform")),
+    ]);
     for (ending, scheduler) in endings {
         let Some(rest) = name.strip_suffix(ending) else { continue };
         let found = known(rest).or_else(|| known(rest.strip_prefix('k')?));

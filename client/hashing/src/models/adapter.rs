@@ -108,7 +108,9 @@ pub(crate) fn plan(tensors: &[Tensor]) -> Plan {
         }
     }
     // A full checkpoint may have a tensor named "x.alpha"; a module has factors.
-    let is_module = |parts: &BTreeMap<Part, usize>| !parts.keys().all(|part| matches!(part, Part::Alpha | Part::Magnitude));
+    let is_module = |parts: &BTreeMap<Part, usize>| {
+        !parts.keys().all(|part| matches!(part, Part::Alpha | Part::Magnitude))
+    };
     let modules: Vec<_> = modules.into_values().filter(is_module).collect();
     let vectors = vectors(tensors);
     let mut parts = vec![false; tensors.len()];
@@ -125,7 +127,8 @@ fn vectors(tensors: &[Tensor]) -> Vec<usize> {
     let named = floats.iter().filter(|nth| known(&tensors[**nth].name)).count();
     let all_fit = floats.iter().all(|nth| vector_side(&tensors[*nth].dimensions).is_some());
     let count = floats.iter().map(|nth| rows(&tensors[*nth].dimensions)).fold(0u64, u64::saturating_add);
-    let is_inversion = all_fit && (1..=VECTORS_MAX).contains(&count) && (floats.len() == 1 || named == floats.len());
+    let is_inversion =
+        all_fit && (1..=VECTORS_MAX).contains(&count) && (floats.len() == 1 || named == floats.len());
     if is_inversion { floats } else { Vec::new() }
 }
 
@@ -190,13 +193,22 @@ impl Matrix {
     /// Every product of a column of `self` and a column of `other`, row by row.
     fn column_products(&self, other: &Self) -> Self {
         let (a, b) = (self.values.chunks_exact(self.columns), other.values.chunks_exact(other.columns));
-        let row = |(a, b): (&[f32], &[f32])| a.iter().flat_map(|x| b.iter().map(move |y| x * y)).collect::<Vec<_>>();
-        Self { rows: self.rows, columns: self.columns * other.columns, values: a.zip(b).flat_map(row).collect() }
+        let row = |(a, b): (&[f32], &[f32])| {
+            a.iter().flat_map(|x| b.iter().map(move |y| x * y)).collect::<Vec<_>>()
+        };
+        Self {
+            rows: self.rows,
+            columns: self.columns * other.columns,
+            values: a.zip(b).flat_map(row).collect(),
+        }
     }
 }
 
 /// Reads a tensor as a matrix, or says why that is not done.
-fn factor<R: Read + Seek>(source: &mut Source<'_, R>, tensor: &Tensor) -> io::Result<Result<Matrix, &'static str>> {
+fn factor<R: Read + Seek>(
+    source: &mut Source<'_, R>,
+    tensor: &Tensor,
+) -> io::Result<Result<Matrix, &'static str>> {
     let values: u64 = tensor.dimensions.iter().fold(1, |all, side| all.saturating_mul(*side));
     if values > FACTOR_MAX_VALUES || values == 0 || tensor.strides.is_some() || !tensor.encoding.is_float() {
         return Ok(Err("a factor is empty, too large, scattered, or of a type without values"));
@@ -233,7 +245,8 @@ fn module<R: Read + Seek>(
         return Ok(Err("a change with a kernel between its factors is not read"));
     }
     let (up, down, rank) = if parts.contains_key(&Part::FirstUp) {
-        let (first, second) = ((get(Part::FirstUp)?, get(Part::FirstDown)?), (get(Part::SecondUp)?, get(Part::SecondDown)?));
+        let (first, second) =
+            ((get(Part::FirstUp)?, get(Part::FirstDown)?), (get(Part::SecondUp)?, get(Part::SecondDown)?));
         match (first, second) {
             ((Ok(up1), Ok(down1)), (Ok(up2), Ok(down2))) => match hadamard([up1, down1], [up2, down2]) {
                 Ok(product) => product,
@@ -243,7 +256,8 @@ fn module<R: Read + Seek>(
         }
     } else {
         let embedding = parts.contains_key(&Part::EmbeddingUp);
-        let (up, down) = if embedding { (Part::EmbeddingUp, Part::EmbeddingDown) } else { (Part::Up, Part::Down) };
+        let (up, down) =
+            if embedding { (Part::EmbeddingUp, Part::EmbeddingDown) } else { (Part::Up, Part::Down) };
         match (get(up)?, get(down)?) {
             // The change of an embedding is used transposed: (B·A)ᵀ = Aᵀ·Bᵀ.
             (Ok(up), Ok(down)) if embedding => (down.transposed(), up.transposed(), down.rows),
@@ -266,13 +280,17 @@ fn module<R: Read + Seek>(
 }
 
 /// The two products of a LoHa as one; with the rank that its scale is divided by.
-fn hadamard([up1, down1]: [Matrix; 2], [up2, down2]: [Matrix; 2]) -> Result<(Matrix, Matrix, usize), &'static str> {
+fn hadamard(
+    [up1, down1]: [Matrix; 2],
+    [up2, down2]: [Matrix; 2],
+) -> Result<(Matrix, Matrix, usize), &'static str> {
     let fits = up1.rows == up2.rows && down1.columns == down2.columns;
     if !fits || up1.columns != down1.rows || up2.columns != down2.rows {
         return Err("the ranks of two factors differ");
     }
     let rank = down1.rows;
-    let values = (up1.rows.max(down1.columns) as u64).saturating_mul((up1.columns as u64).saturating_mul(up2.columns as u64));
+    let values = (up1.rows.max(down1.columns) as u64)
+        .saturating_mul((up1.columns as u64).saturating_mul(up2.columns as u64));
     if values > FACTOR_MAX_VALUES {
         return Err("the product of the ranks of a LoHa is too large");
     }
@@ -291,7 +309,8 @@ fn low_rank(up: &Matrix, down: &Matrix, shape: &Shape, scale: f64, ones: &mut On
         factor_sketch(&matrix.values[start..start + side * rank], rank, seed)
     };
     let (down_tiles, up_tiles) = (shape.across(), shape.tiles / shape.across());
-    let columns: Vec<_> = (0..down_tiles).map(|nth| part(&turned, COLUMN_SEED, shape.tile.columns, nth)).collect();
+    let columns: Vec<_> =
+        (0..down_tiles).map(|nth| part(&turned, COLUMN_SEED, shape.tile.columns, nth)).collect();
     let count = shape.tile.rows as f64 * shape.tile.columns as f64;
     let mut tiles = Vec::new();
     for nth in 0..up_tiles {

@@ -263,9 +263,15 @@ mod tests {
         for code in 0..=u16::MAX {
             let value = f16(code.to_le_bytes());
             match (code & 0x7c00, code & 0x3ff) {
-                (0x7c00, 0) => assert_eq!(value, if code < 0x8000 { f32::INFINITY } else { f32::NEG_INFINITY }),
+                (0x7c00, 0) => {
+                    assert_eq!(value, if code < 0x8000 { f32::INFINITY } else { f32::NEG_INFINITY })
+                }
                 (0x7c00, _) => assert!(value.is_nan()),
-                _ => assert_eq!(f64::from(value).to_bits(), defined(code.into(), 5, 10, 15).to_bits(), "{code:04x}"),
+                _ => assert_eq!(
+                    f64::from(value).to_bits(),
+                    defined(code.into(), 5, 10, 15).to_bits(),
+                    "{code:04x}"
+                ),
             }
         }
     }

@@ -68,7 +68,10 @@ fn place(tensors: &mut [Tensor], data: u64, alignment: u64, size: u64) -> Result
     let mut end = data;
     for tensor in tensors {
         if !tensor.start.is_multiple_of(alignment) {
-            return Err(LayoutError::Field { tensor: shown(&tensor.name), what: "its offset is not aligned" });
+            return Err(LayoutError::Field {
+                tensor: shown(&tensor.name),
+                what: "its offset is not aligned",
+            });
         }
         tensor.start = data.saturating_add(tensor.start);
         if tensor.start < end {
@@ -99,9 +102,11 @@ impl<'b> Cursor<'b> {
                 self.at = end;
                 Ok(found)
             }
-            None if self.size > self.bytes.len() as u64 => {
-                Err(LayoutError::TooLarge { what: "bytes of the header", found: needed, max: HEADER_MAX_BYTES })
-            }
+            None if self.size > self.bytes.len() as u64 => Err(LayoutError::TooLarge {
+                what: "bytes of the header",
+                found: needed,
+                max: HEADER_MAX_BYTES,
+            }),
             None => Err(LayoutError::Truncated { what: "the header", needed, size: self.size }),
         }
     }
@@ -122,7 +127,11 @@ impl<'b> Cursor<'b> {
     fn text(&mut self) -> Result<&'b [u8], LayoutError> {
         let length = self.u64()?;
         if length > TEXT_MAX_BYTES {
-            return Err(LayoutError::TooLarge { what: "bytes of a text", found: length, max: TEXT_MAX_BYTES });
+            return Err(LayoutError::TooLarge {
+                what: "bytes of a text",
+                found: length,
+                max: TEXT_MAX_BYTES,
+            });
         }
         self.take(length)
     }
@@ -176,7 +185,10 @@ impl<'b> Cursor<'b> {
         let unknown = || LayoutError::UnknownType { tensor: shown(name), found: kind.to_string() };
         let encoding = element::ggml(kind).ok_or_else(unknown)?;
         if dimensions.last().is_some_and(|side| !side.is_multiple_of(u64::from(encoding.block_values))) {
-            return Err(LayoutError::Field { tensor: shown(name), what: "its rows do not fill whole blocks" });
+            return Err(LayoutError::Field {
+                tensor: shown(name),
+                what: "its rows do not fill whole blocks",
+            });
         }
         let bytes = layout::bytes_of(name, &dimensions, &encoding)?;
         let start = self.u64()?;
@@ -230,7 +242,10 @@ mod tests {
         let layout = parsed(&bytes).unwrap();
         let [a, b] = &layout.tensors[..] else { panic!("two tensors") };
         assert_eq!((a.name.as_str(), &a.dimensions[..], a.bytes), ("a", &[2, 3][..], 24));
-        assert_eq!((b.encoding.name, &b.dimensions[..], b.start + b.bytes), ("Q4_K", &[2, 256][..], bytes.len() as u64));
+        assert_eq!(
+            (b.encoding.name, &b.dimensions[..], b.start + b.bytes),
+            ("Q4_K", &[2, 256][..], bytes.len() as u64)
+        );
     }
 
     #[test]

@@ -240,7 +240,12 @@ impl<'r, R: Read + Seek> Source<'r, R> {
     }
 
     /// Reads `bytes` bytes at `start`; `what` names them in the error when they are not there.
-    pub(crate) fn read_at(&mut self, start: u64, bytes: u64, what: &'static str) -> Result<Vec<u8>, ReadError> {
+    pub(crate) fn read_at(
+        &mut self,
+        start: u64,
+        bytes: u64,
+        what: &'static str,
+    ) -> Result<Vec<u8>, ReadError> {
         let needed = start.saturating_add(bytes);
         if needed > self.size {
             return Err(LayoutError::Truncated { what, needed, size: self.size }.into());

@@ -211,13 +211,16 @@ pub fn read_sketches(
 }
 
 /// Format and layout; when the layout is wrong, what digests need of it, and the reason.
-fn layout_of<R: Read + Seek>(source: &mut Source<'_, R>) -> io::Result<(Format, Layout, Option<LayoutError>)> {
+fn layout_of<R: Read + Seek>(
+    source: &mut Source<'_, R>,
+) -> io::Result<(Format, Layout, Option<LayoutError>)> {
     let format = layout::format(source)?;
     match layout::read(format, source) {
         Ok(layout) => Ok((format, layout, None)),
         Err(ReadError::Io(error)) => Err(error),
         Err(ReadError::Layout(error)) => {
-            let body_start = if format == Format::Safetensors { safetensors::body_start(source)? } else { None };
+            let body_start =
+                if format == Format::Safetensors { safetensors::body_start(source)? } else { None };
             Ok((format, Layout { tensors: Vec::new(), claims: Vec::new(), body_start }, Some(error)))
         }
     }

@@ -45,7 +45,8 @@ pub fn shards(index: &str) -> Result<Vec<String>, LayoutError> {
             tensors += 1;
             layout::check_bounds(tensors, &tensor, 0)?;
             let file = json.string()?;
-            let is_plain = !file.is_empty() && !file.starts_with('.') && !file.contains(['/', '\\', ':', '\0']);
+            let is_plain =
+                !file.is_empty() && !file.starts_with('.') && !file.contains(['/', '\\', ':', '\0']);
             if !is_plain {
                 let what = "the index names a file that is not beside it";
                 return Err(LayoutError::Field { tensor: layout::shown(&tensor), what });

@@ -82,7 +82,8 @@ struct Found {
 
 impl Found {
     fn new(layout: &Layout) -> Self {
-        let values = |tensor: &Tensor| tensor.dimensions.iter().fold(1u64, |all, side| all.saturating_mul(*side));
+        let values =
+            |tensor: &Tensor| tensor.dimensions.iter().fold(1u64, |all, side| all.saturating_mul(*side));
         let parameters = layout.tensors.iter().fold(0u64, |sum, tensor| sum.saturating_add(values(tensor)));
         let weights = Weights { tensors: layout.tensors.len() as u64, parameters, ..Weights::default() };
         Self { weights, ones: Ones::default(), digests: vec![None; layout.tensors.len()] }
@@ -116,7 +117,10 @@ impl Pass<'_> {
             }
             let end = at + read as u64;
             if read == 0 && end < source.size {
-                return Err(io::Error::new(ErrorKind::UnexpectedEof, "the file became shorter while it was read"));
+                return Err(io::Error::new(
+                    ErrorKind::UnexpectedEof,
+                    "the file became shorter while it was read",
+                ));
             }
             loop {
                 if current.is_none() {
@@ -159,7 +163,9 @@ impl Pass<'_> {
         let Some(shape) = shape else { return };
         let weights = &mut self.found.weights;
         match sketches {
-            Some(sketches) => weights.tiles.extend(sketches.iter().filter_map(|numbers| tile(shape.tile, numbers))),
+            Some(sketches) => {
+                weights.tiles.extend(sketches.iter().filter_map(|numbers| tile(shape.tile, numbers)))
+            }
             None => weights.skipped.add(&tensor.name, "a value is no finite number"),
         }
     }
@@ -221,7 +227,9 @@ fn scattered<R: Read + Seek>(
 ) -> io::Result<Option<Vec<u8>>> {
     let width = u64::from(tensor.encoding.block_bytes);
     let reach = tensor.dimensions.iter().zip(strides);
-    let last: u64 = reach.map(|(side, stride)| side.saturating_sub(1).saturating_mul(*stride)).fold(0, u64::saturating_add);
+    let last: u64 = reach
+        .map(|(side, stride)| side.saturating_sub(1).saturating_mul(*stride))
+        .fold(0, u64::saturating_add);
     let span = last.saturating_add(1).saturating_mul(width);
     if tensor.dimensions.contains(&0) {
         return Ok(Some(Vec::new()));
@@ -241,7 +249,8 @@ fn scattered<R: Read + Seek>(
         let from = (at * width) as usize;
         values.extend_from_slice(&storage[from..from + width as usize]);
         // Counts like an odometer, the last side fastest.
-        let Some(side) = (0..index.len()).rev().find(|side| index[*side] + 1 < tensor.dimensions[*side]) else {
+        let Some(side) = (0..index.len()).rev().find(|side| index[*side] + 1 < tensor.dimensions[*side])
+        else {
             return Ok(Some(values));
         };
         index[side] += 1;

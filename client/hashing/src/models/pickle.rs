@@ -126,7 +126,10 @@ pub(crate) fn views(pickle: &[u8]) -> Result<Vec<View>, LayoutError> {
     let mut machine = Machine { bytes: pickle, ..Machine::default() };
     let root = machine.run()?;
     let inner = ["state_dict", "string_to_param"].iter().find_map(|key| {
-        machine.member(root, key).filter(|id| matches!(machine.nodes[*id], Node::Dict(_))).map(|id| (*key, id))
+        machine
+            .member(root, key)
+            .filter(|id| matches!(machine.nodes[*id], Node::Dict(_)))
+            .map(|id| (*key, id))
     });
     let (prefix, start) = match inner {
         Some(("string_to_param", id)) => ("string_to_param", id),
@@ -172,7 +175,8 @@ impl<'b> Machine<'b> {
 
     fn line(&mut self) -> Result<&'b str, LayoutError> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let length = rest.iter().position(|byte| *byte == b'\n').ok_or_else(|| malformed("a line has no end"))?;
+        let length =
+            rest.iter().position(|byte| *byte == b'\n').ok_or_else(|| malformed("a line has no end"))?;
         let line = self.take(length + 1)?;
         std::str::from_utf8(&line[..length]).map_err(|_| LayoutError::NotUtf8("a name in the pickle"))
     }
@@ -265,7 +269,8 @@ impl<'b> Machine<'b> {
             }
             b'h' | b'j' => {
                 let key = if code == b'h' { self.byte()? as u32 } else { self.u32()? };
-                let id = self.memo.get(&key).ok_or_else(|| malformed("it asks for a value that it never kept"))?;
+                let id =
+                    self.memo.get(&key).ok_or_else(|| malformed("it asks for a value that it never kept"))?;
                 if self.stack.len() >= NODES_MAX {
                     return Err(malformed("its stack is too high"));
                 }
@@ -437,7 +442,14 @@ impl<'b> Machine<'b> {
         }
         let offset = self.number(arguments, 1)?;
         let storage = storage.clone();
-        Ok(Node::Tensor(Box::new(View { name: String::new(), storage, offset, dimensions, strides, encoding })))
+        Ok(Node::Tensor(Box::new(View {
+            name: String::new(),
+            storage,
+            offset,
+            dimensions,
+            strides,
+            encoding,
+        })))
     }
 
     fn number(&self, items: &[Id], nth: usize) -> Result<u64, LayoutError> {

@@ -98,7 +98,9 @@ impl Registry {
 
     fn nearest(&self, tile: &Tile) -> Option<(&BaseTile, u32)> {
         let bases = self.bases.get(&tile.shape)?.iter();
-        bases.map(|base| (base, sketch::distance(&base.tile.bits, &tile.bits))).min_by_key(|(_, distance)| *distance)
+        bases
+            .map(|base| (base, sketch::distance(&base.tile.bits, &tile.bits)))
+            .min_by_key(|(_, distance)| *distance)
     }
 
     /// What the tiles of `weights` add to registered bases; of an adapter, its changes as they are.
@@ -112,7 +114,9 @@ impl Registry {
                 changes.stopped += 1;
                 continue;
             }
-            let Some((base, distance)) = self.nearest(tile).filter(|(_, bits)| *bits <= limits.family_max_bits) else {
+            let Some((base, distance)) =
+                self.nearest(tile).filter(|(_, bits)| *bits <= limits.family_max_bits)
+            else {
                 changes.without_base += 1;
                 continue;
             };
@@ -179,7 +183,8 @@ impl Rollups {
 pub fn family(a: &Weights, b: &Weights) -> Option<(f64, u64)> {
     let mut registry = Registry::default();
     registry.add(b);
-    let nearest: Vec<u32> = a.tiles.iter().filter_map(|tile| registry.nearest(tile)).map(|(_, bits)| bits).collect();
+    let nearest: Vec<u32> =
+        a.tiles.iter().filter_map(|tile| registry.nearest(tile)).map(|(_, bits)| bits).collect();
     let sum: u64 = nearest.iter().map(|bits| u64::from(*bits)).sum();
     (!nearest.is_empty()).then(|| (sum as f64 / nearest.len() as f64, nearest.len() as u64))
 }
@@ -217,7 +222,8 @@ mod tests {
         let (base, change) = (noise(256, 1), noise(256, 2));
         let registry = registry(&[&base]);
         let bits = |share: f32| {
-            let changes = registry.changes(&weights(vec![tile(&sum(&base, &change, share))]), &RegistryLimits::default());
+            let changes = registry
+                .changes(&weights(vec![tile(&sum(&base, &change, share))]), &RegistryLimits::default());
             assert_eq!(changes.bases, BTreeMap::from([(1, 1)]));
             changes.evidence[0].bits
         };
@@ -237,7 +243,12 @@ mod tests {
         let (base, constant) = (noise(256, 1), noise(256, 3));
         let mut registry = registry(&[&base]);
         registry.stop(tile(&constant).bits);
-        let tiles = vec![tile(&base), tile(&sum(&base, &noise(256, 2), 0.0005)), tile(&constant), tile(&noise(256, 4))];
+        let tiles = vec![
+            tile(&base),
+            tile(&sum(&base, &noise(256, 2), 0.0005)),
+            tile(&constant),
+            tile(&noise(256, 4)),
+        ];
         let changes = registry.changes(&weights(tiles), &RegistryLimits::default());
         assert!(changes.evidence.is_empty() && changes.rollups.is_empty());
         assert_eq!((changes.unchanged, changes.stopped, changes.without_base), (2, 1, 1));

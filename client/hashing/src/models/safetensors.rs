@@ -32,7 +32,8 @@ pub(crate) fn read<R: Read + Seek>(source: &mut Source<'_, R>) -> Result<Layout,
     let length = source.read_at(0, 8, "the length of the header")?;
     let length = length.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
     if length > HEADER_MAX_BYTES {
-        let error = LayoutError::TooLarge { what: "bytes of the header", found: length, max: HEADER_MAX_BYTES };
+        let error =
+            LayoutError::TooLarge { what: "bytes of the header", found: length, max: HEADER_MAX_BYTES };
         return Err(error.into());
     }
     let header = source.read_at(8, length, "the header")?;
@@ -153,7 +154,9 @@ fn check(tensors: &mut [Tensor], body: u64, size: u64) -> Result<(), LayoutError
         end = tensor.start.checked_add(tensor.bytes).unwrap_or(u64::MAX);
     }
     match end.cmp(&size) {
-        std::cmp::Ordering::Greater => Err(LayoutError::Truncated { what: "the last tensor", needed: end, size }),
+        std::cmp::Ordering::Greater => {
+            Err(LayoutError::Truncated { what: "the last tensor", needed: end, size })
+        }
         std::cmp::Ordering::Less => Err(LayoutError::Gap { at: end, bytes: size - end }),
         std::cmp::Ordering::Equal => Ok(()),
     }

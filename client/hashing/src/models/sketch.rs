@@ -95,11 +95,8 @@ impl Shape {
         let (small, large) = (rows.min(columns), rows.max(columns));
         let parts = large / small;
         let square = large.is_multiple_of(small) && (2..=SPLIT_MAX).contains(&parts);
-        let tile = if square {
-            TileShape { rows: small, columns: small }
-        } else {
-            TileShape { rows, columns }
-        };
+        let tile =
+            if square { TileShape { rows: small, columns: small } } else { TileShape { rows, columns } };
         Some(Self { rows, columns, tile, tiles: if square { parts } else { 1 } })
     }
 

@@ -44,7 +44,8 @@ impl Tiler {
     /// For a tensor of this shape.
     pub(crate) fn new(shape: Shape) -> Self {
         let raw = RawTile { sketch: Box::new([0.0; BUCKETS]), sum: 0.0 };
-        let together = shape.columns.checked_mul(4 * LANES as u64).is_some_and(|bytes| bytes <= BLOCK_MAX_BYTES);
+        let together =
+            shape.columns.checked_mul(4 * LANES as u64).is_some_and(|bytes| bytes <= BLOCK_MAX_BYTES);
         let rows = if together {
             Rows::Together(Box::new(Together::new(&shape)))
         } else {

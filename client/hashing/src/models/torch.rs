@@ -26,7 +26,8 @@ pub(crate) fn read<R: Read + Seek>(source: &mut Source<'_, R>) -> Result<Layout,
         return Err(malformed("there must be one data.pkl").into());
     };
     let prefix = member.name.strip_suffix("data.pkl").unwrap_or_default();
-    let by_name: BTreeMap<&str, &Member> = members.iter().map(|member| (member.name.as_str(), member)).collect();
+    let by_name: BTreeMap<&str, &Member> =
+        members.iter().map(|member| (member.name.as_str(), member)).collect();
     if let Some(order) = by_name.get(format!("{prefix}byteorder").as_str()) {
         let start = order.start(source)?;
         if source.read_at(start, order.size.min(8), "the byte order")? != b"little" {
@@ -34,7 +35,8 @@ pub(crate) fn read<R: Read + Seek>(source: &mut Source<'_, R>) -> Result<Layout,
         }
     }
     if member.size > PICKLE_MAX_BYTES {
-        let error = LayoutError::TooLarge { what: "bytes of the pickle", found: member.size, max: PICKLE_MAX_BYTES };
+        let error =
+            LayoutError::TooLarge { what: "bytes of the pickle", found: member.size, max: PICKLE_MAX_BYTES };
         return Err(error.into());
     }
     let start = member.start(source)?;
@@ -67,7 +69,9 @@ fn tensor(view: View, start: u64, size: u64) -> Result<Tensor, LayoutError> {
         Some(0)
     } else {
         let sides = dimensions.iter().zip(&strides);
-        sides.map(|(side, stride)| (side - 1).checked_mul(*stride)).try_fold(1u64, |sum, part| sum.checked_add(part?))
+        sides
+            .map(|(side, stride)| (side - 1).checked_mul(*stride))
+            .try_fold(1u64, |sum, part| sum.checked_add(part?))
     };
     let end = reach.and_then(|reach| reach.checked_add(offset)?.checked_mul(width));
     if end.is_none_or(|end| end > size) {

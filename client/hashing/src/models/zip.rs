@@ -57,7 +57,8 @@ pub(crate) fn members<R: Read + Seek>(source: &mut Source<'_, R>) -> Result<Vec<
     let end = find_end(&tail)?;
     let record = Record(&tail[end..]);
     let mut directory = (u64::from(record.u16(10)?), u64::from(record.u32(12)?), u64::from(record.u32(16)?));
-    let locator = end.checked_sub(20).map(|at| &tail[at..end]).filter(|bytes| bytes.starts_with(b"PK\x06\x07"));
+    let locator =
+        end.checked_sub(20).map(|at| &tail[at..end]).filter(|bytes| bytes.starts_with(b"PK\x06\x07"));
     if let Some(locator) = locator {
         let record = source.read_at(Record(locator).u64(8)?, 56, "the end record of a large archive")?;
         if !record.starts_with(b"PK\x06\x06") {
@@ -67,9 +68,10 @@ pub(crate) fn members<R: Read + Seek>(source: &mut Source<'_, R>) -> Result<Vec<
         directory = (record.u64(32)?, record.u64(40)?, record.u64(48)?);
     }
     let (count, bytes, start) = directory;
-    for (what, found, max) in
-        [("members of the archive", count, TENSORS_MAX as u64), ("bytes of the directory", bytes, DIRECTORY_MAX_BYTES)]
-    {
+    for (what, found, max) in [
+        ("members of the archive", count, TENSORS_MAX as u64),
+        ("bytes of the directory", bytes, DIRECTORY_MAX_BYTES),
+    ] {
         if found > max {
             return Err(LayoutError::TooLarge { what, found, max }.into());
         }
@@ -79,10 +81,13 @@ pub(crate) fn members<R: Read + Seek>(source: &mut Source<'_, R>) -> Result<Vec<
 
 /// The last place where the end record can be.
 fn find_end(tail: &[u8]) -> Result<usize, LayoutError> {
-    let mut at = tail.len().checked_sub(END_BYTES as usize).ok_or_else(|| malformed("the archive is too short"))?;
+    let mut at =
+        tail.len().checked_sub(END_BYTES as usize).ok_or_else(|| malformed("the archive is too short"))?;
     loop {
         let comment = Record(tail).u16(at + 20)?;
-        if tail[at..].starts_with(b"PK\x05\x06") && at + END_BYTES as usize + usize::from(comment) == tail.len() {
+        if tail[at..].starts_with(b"PK\x05\x06")
+            && at + END_BYTES as usize + usize::from(comment) == tail.len()
+        {
             return Ok(at);
         }
         at = at.checked_sub(1).ok_or_else(|| malformed("the end record is missing"))?;
@@ -107,12 +112,15 @@ pub(crate) fn parse(directory: &[u8], count: u64) -> Result<Vec<Member>, LayoutE
         };
         let name_bytes = part(46, name)?;
         let large = large_numbers(part(46 + usize::from(name), extra)?, [size, packed, header])?;
-        let name_text = std::str::from_utf8(name_bytes).map_err(|_| LayoutError::NotUtf8("a member's name"))?;
+        let name_text =
+            std::str::from_utf8(name_bytes).map_err(|_| LayoutError::NotUtf8("a member's name"))?;
         let [size, packed, header] = large;
         let stored = method == 0 && !encrypted && packed == size;
         members.push(Member { name: name_text.to_owned(), header, size, stored });
         rest = &rest[46 + usize::from(name) + usize::from(extra)..];
-        rest = rest.get(usize::from(comment)..).ok_or_else(|| malformed("a record of the directory ends early"))?;
+        rest = rest
+            .get(usize::from(comment)..)
+            .ok_or_else(|| malformed("a record of the directory ends early"))?;
     }
     Ok(members)
 }
@@ -153,7 +161,12 @@ impl Member {
         let start = self.header.saturating_add(30 + u64::from(name) + u64::from(extra));
         let needed = start.saturating_add(self.size);
         if needed > source.size {
-            return Err(LayoutError::Truncated { what: "a member of the archive", needed, size: source.size }.into());
+            return Err(LayoutError::Truncated {
+                what: "a member of the archive",
+                needed,
+                size: source.size,
+            }
+            .into());
         }
         Ok(start)
     }

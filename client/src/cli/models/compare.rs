@@ -78,7 +78,8 @@ impl Found {
         if let ([(_, a)], [(_, b)]) = (&a.files[..], &b.files[..]) {
             // A prefix is a lead, never a match: only whole digests count.
             let (a, b) = (a.identifiers.named(), b.identifiers.named());
-            let whole = a.iter().filter(|(name, value)| value.len() == 64 && b.contains(&(*name, value.clone())));
+            let whole =
+                a.iter().filter(|(name, value)| value.len() == 64 && b.contains(&(*name, value.clone())));
             equal.extend(whole.map(|(name, _)| *name));
         }
         let (Some(a), Some(b)) = (weights(a)?, weights(b)?) else {
@@ -118,11 +119,14 @@ impl Found {
         let equal = if self.equal.is_empty() { "none".to_owned() } else { self.equal.join(", ") };
         output.line(&format!("  equal identifiers  {equal}"));
         if let Some((mean, tiles)) = self.family {
-            output.line(&format!("  family             {mean:.1} of 256 bits over {tiles} tiles (unrelated: 128)"));
+            output.line(&format!(
+                "  family             {mean:.1} of 256 bits over {tiles} tiles (unrelated: 128)"
+            ));
         }
         match &self.decision {
             Some(Decision { verdict, comparison, .. }) => {
-                let (pairs, near, coverage) = (comparison.pairs, comparison.near, comparison.coverage_percent());
+                let (pairs, near, coverage) =
+                    (comparison.pairs, comparison.near, comparison.coverage_percent());
                 let mean = comparison.mean_bits;
                 output.line(&format!(
                     "  changes            {}: {mean:.1} of 256 bits over {pairs} pairs, {near} of them near, {coverage} % covered",

@@ -91,7 +91,8 @@ pub(crate) struct Adapter {
 impl Adapter {
     /// `start` seeds the factors that training starts from, `seed` those that it finds.
     pub(crate) fn new(base: &Network, start: u64, seed: u64) -> Self {
-        let (mut starts, mut found) = (Noise(start.wrapping_mul(7919)), Noise(seed.wrapping_mul(104_729) ^ 1));
+        let (mut starts, mut found) =
+            (Noise(start.wrapping_mul(7919)), Noise(seed.wrapping_mul(104_729) ^ 1));
         let pair = |tensor: &Tensor| {
             let (out, inner) = (tensor.sides[0] as usize, tensor.sides[1] as usize);
             let down = starts.values(RANK * inner);
@@ -120,7 +121,11 @@ impl Adapter {
     /// One factor larger, the other smaller.
     pub(crate) fn rescaled(&self) -> Self {
         let scaled = |values: &[f32], by: f32| values.iter().map(|value| value * by).collect();
-        self.map(|pair| Pair { up: scaled(&pair.up, 37.0), down: scaled(&pair.down, 1.0 / 37.0), ..pair.clone() })
+        self.map(|pair| Pair {
+            up: scaled(&pair.up, 37.0),
+            down: scaled(&pair.down, 1.0 / 37.0),
+            ..pair.clone()
+        })
     }
 
     /// As a file in kohya's layout.

@@ -139,7 +139,12 @@ impl Bench {
         let tuned = fine_tuned(&self.base, CHANGE, 5);
         let listed = self.fingerprint(&tuned)?;
         let renamed = Network {
-            tensors: tuned.tensors.iter().rev().map(|t| Tensor { name: format!("x.{}", t.name), ..t.clone() }).collect(),
+            tensors: tuned
+                .tensors
+                .iter()
+                .rev()
+                .map(|t| Tensor { name: format!("x.{}", t.name), ..t.clone() })
+                .collect(),
         };
         let renamed = self.fingerprint(&renamed)?;
         self.compared(TUNE, "renamed and re-ordered", &listed, &renamed);
@@ -210,7 +215,10 @@ impl Bench {
             self.rows.push(row(INVERSION, &format!("saved as {}", kind.name()), &distances));
         }
         let all: Vec<_> = vectors.iter().map(|vector| bits(vector)).collect();
-        let pairs = all.iter().enumerate().flat_map(|(nth, a)| all[nth + 1..].iter().map(move |b| sketch::distance(a, b)));
+        let pairs = all
+            .iter()
+            .enumerate()
+            .flat_map(|(nth, a)| all[nth + 1..].iter().map(move |b| sketch::distance(a, b)));
         let distances: Vec<u32> = pairs.collect();
         self.rows.push(row(INVERSION, "vectors of different words", &distances));
     }
@@ -221,7 +229,9 @@ impl Bench {
             weights.tiles.iter().map(|tile| Evidence { shape: tile.shape, bits: tile.bits }).collect()
         };
         let (base, other) = (tiles(&self.base_weights), tiles(&other.weights()?));
-        for (label, tiles) in [("layers of the sentence encoder", &base), ("layers of the voice detector", &other)] {
+        for (label, tiles) in
+            [("layers of the sentence encoder", &base), ("layers of the voice detector", &other)]
+        {
             let pairs = tiles.iter().enumerate().flat_map(|(nth, a)| {
                 let same = tiles[nth + 1..].iter().filter(|b| b.shape == a.shape);
                 same.map(|b| sketch::distance(&a.bits, &b.bits))

@@ -63,7 +63,9 @@ impl Network {
         let mut file = (header.len() as u64).to_le_bytes().to_vec();
         file.reserve(header.len() + at);
         file.extend(header.bytes());
-        file.extend(self.tensors.iter().flat_map(|tensor| &tensor.values).flat_map(|value| value.to_le_bytes()));
+        file.extend(
+            self.tensors.iter().flat_map(|tensor| &tensor.values).flat_map(|value| value.to_le_bytes()),
+        );
         file
     }
 

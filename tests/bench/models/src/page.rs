@@ -25,7 +25,9 @@ pub(crate) fn write(rows: &[Row], folder: &Path) -> Result<()> {
 
 fn text(rows: &[Row]) -> String {
     let mut page = HEAD.replace("{thresholds}", &thresholds()).replace("{plot}", PLOT);
-    page.push_str("\n| what was done | mean | nearest | farthest | compared | verdict |\n|---|---|---|---|---|---|\n");
+    page.push_str(
+        "\n| what was done | mean | nearest | farthest | compared | verdict |\n|---|---|---|---|---|---|\n",
+    );
     let mut group = "";
     for row in rows {
         if row.group != group {
@@ -33,8 +35,12 @@ fn text(rows: &[Row]) -> String {
             writeln!(page, "| **{group}** | | | | | |").expect("writing to a string cannot fail");
         }
         let verdict = row.verdict.unwrap_or("");
-        writeln!(page, "| {} | {:.1} | {} | {} | {} | {verdict} |", row.label, row.mean, row.least, row.most, row.pairs)
-            .expect("writing to a string cannot fail");
+        writeln!(
+            page,
+            "| {} | {:.1} | {} | {} | {} | {verdict} |",
+            row.label, row.mean, row.least, row.most, row.pairs
+        )
+        .expect("writing to a string cannot fail");
     }
     page
 }
@@ -43,17 +49,46 @@ fn text(rows: &[Row]) -> String {
 fn thresholds() -> String {
     let (decision, registry) = (Thresholds::default(), RegistryLimits::default());
     let lines = [
-        ("`same_max_bits`", decision.same_max_bits.to_string(), "mean, and at least half of the tiles, within this: *same*"),
+        (
+            "`same_max_bits`",
+            decision.same_max_bits.to_string(),
+            "mean, and at least half of the tiles, within this: *same*",
+        ),
         ("`review_max_bits`", decision.review_max_bits.to_string(), "mean within this: *review*"),
-        ("`near_min_percent`", decision.near_min_percent.to_string(), "share of the pairs that must be near for *same*"),
+        (
+            "`near_min_percent`",
+            decision.near_min_percent.to_string(),
+            "share of the pairs that must be near for *same*",
+        ),
         ("`tiles_min`", decision.tiles_min.to_string(), "fewest pairs of tiles"),
-        ("`coverage_min_percent`", decision.coverage_min_percent.to_string(), "least share of the listed tiles"),
-        ("`refusal_max_bits`", decision.refusal_max_bits.to_string(), "a listing this near to a benign model of two members is refused"),
-        ("`family_max_bits`", registry.family_max_bits.to_string(), "F-bits within which a registered tile is a base"),
-        ("`stop_max_bits`", registry.stop_max_bits.to_string(), "F-bits within which a tile of the stop list is no evidence"),
-        ("`change_min`", registry.change_min.to_string(), "least change, as a share of the base, that has D-bits"),
+        (
+            "`coverage_min_percent`",
+            decision.coverage_min_percent.to_string(),
+            "least share of the listed tiles",
+        ),
+        (
+            "`refusal_max_bits`",
+            decision.refusal_max_bits.to_string(),
+            "a listing this near to a benign model of two members is refused",
+        ),
+        (
+            "`family_max_bits`",
+            registry.family_max_bits.to_string(),
+            "F-bits within which a registered tile is a base",
+        ),
+        (
+            "`stop_max_bits`",
+            registry.stop_max_bits.to_string(),
+            "F-bits within which a tile of the stop list is no evidence",
+        ),
+        (
+            "`change_min`",
+            registry.change_min.to_string(),
+            "least change, as a share of the base, that has D-bits",
+        ),
     ];
-    let rows: Vec<String> = lines.iter().map(|(name, value, what)| format!("| {name} | {value} | {what} |")).collect();
+    let rows: Vec<String> =
+        lines.iter().map(|(name, value, what)| format!("| {name} | {value} | {what} |")).collect();
     format!("| threshold | default | meaning |\n|---|---|---|\n{}", rows.join("\n"))
 }
 

@@ -40,7 +40,9 @@ impl Kind {
             }),
             // The scale takes the sign of the largest value, which then is -8.
             Kind::Q4 => blocks(values, |block| {
-                let largest = block.iter().fold(0f32, |most, value| if value.abs() > most.abs() { *value } else { most });
+                let largest = block
+                    .iter()
+                    .fold(0f32, |most, value| if value.abs() > most.abs() { *value } else { most });
                 (float(largest / -8.0, 10, -14, 65504.0), -8.0, 7.0)
             }),
         }

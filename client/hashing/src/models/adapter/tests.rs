@@ -37,7 +37,10 @@ fn product(up: &[f32], down: &[f32], rank: usize) -> Vec<f32> {
     let value = |i: usize, j: usize| -> f64 {
         (0..rank).map(|r| f64::from(up[i * rank + r]) * f64::from(down[r * columns + j])).sum()
     };
-    (0..up.len() / rank).flat_map(|i| (0..columns).map(move |j| (i, j))).map(|(i, j)| value(i, j) as f32).collect()
+    (0..up.len() / rank)
+        .flat_map(|i| (0..columns).map(move |j| (i, j)))
+        .map(|(i, j)| value(i, j) as f32)
+        .collect()
 }
 
 fn is_near(tile: &super::super::Tile, expected: &[f64]) {
@@ -67,7 +70,11 @@ fn the_product_need_not_be_formed() {
         is_near(&weights.changes[0], &expected);
     }
     // Alpha 2 at rank 4 is a scale of one half; a negative one turns every sign round.
-    let scaled = File::new().add("x.lora_up.weight", &[o, r, 1, 1], &up).add("x.lora_down.weight", &[r, 25, 2, 2], &down);
+    let scaled = File::new().add("x.lora_up.weight", &[o, r, 1, 1], &up).add(
+        "x.lora_down.weight",
+        &[r, 25, 2, 2],
+        &down,
+    );
     let weights = scaled.add("x.alpha", &[], &[-2.0]).sketch();
     is_near(&weights.changes[0], &expected.iter().map(|y| -y / 2.0).collect::<Vec<_>>());
 }
@@ -101,8 +108,9 @@ fn a_change_is_cut_like_the_weight_that_it_changes() {
 #[test]
 fn a_loha_is_the_product_of_its_products() {
     let (out, inner, rank) = (70usize, 90usize, 3usize);
-    let parts: Vec<Vec<f32>> =
-        [(out * rank, 5), (rank * inner, 6), (out * rank, 7), (rank * inner, 8)].map(|(n, seed)| noise(n, seed)).into();
+    let parts: Vec<Vec<f32>> = [(out * rank, 5), (rank * inner, 6), (out * rank, 7), (rank * inner, 8)]
+        .map(|(n, seed)| noise(n, seed))
+        .into();
     let first = product(&parts[0], &parts[1], rank);
     let second = product(&parts[2], &parts[3], rank);
     let whole: Vec<f32> = first.iter().zip(&second).map(|(a, b)| a * b).collect();
@@ -120,7 +128,8 @@ fn the_change_of_an_embedding_is_stored_transposed() {
     let (words, side, rank) = (120usize, 64usize, 2usize);
     let (a, b) = (noise(rank * words, 1), noise(side * rank, 2));
     let turned = product(&b, &a, rank);
-    let whole: Vec<f32> = (0..words).flat_map(|w| (0..side).map(move |s| s * words + w)).map(|at| turned[at]).collect();
+    let whole: Vec<f32> =
+        (0..words).flat_map(|w| (0..side).map(move |s| s * words + w)).map(|at| turned[at]).collect();
     let file = File::new().add("e.lora_embedding_A", &[2, 120], &a).add("e.lora_embedding_B", &[64, 2], &b);
     is_near(&file.sketch().changes[0], &plain(&whole, words, side));
 }
@@ -134,15 +143,19 @@ fn what_does_not_fit_is_named() {
         assert_eq!((weights.changes.len(), weights.skipped.first[0].1), (0, why));
     };
     check(File::new().add("x.lora_up.weight", &[100, 4], &values), "a factor has no partner");
-    let differing = File::new().add("x.lora_up.weight", &[100, 4], &values).add("x.lora_down.weight", &[5, 80], &values);
+    let differing =
+        File::new().add("x.lora_up.weight", &[100, 4], &values).add("x.lora_down.weight", &[5, 80], &values);
     check(differing, "the ranks of two factors differ");
     let mut bad = values.clone();
     bad[7] = f32::NAN;
-    let bad = File::new().add("x.lora_up.weight", &[100, 4], &values).add("x.lora_down.weight", &[4, 100], &bad);
+    let bad =
+        File::new().add("x.lora_up.weight", &[100, 4], &values).add("x.lora_down.weight", &[4, 100], &bad);
     check(bad, "a value is no finite number");
-    let empty = File::new().add("x.lora_up.weight", &[0, 4], &[]).add("x.lora_down.weight", &[4, 100], &values);
+    let empty =
+        File::new().add("x.lora_up.weight", &[0, 4], &[]).add("x.lora_down.weight", &[4, 100], &values);
     check(empty, "a factor is empty, too large, scattered, or of a type without values");
-    let kernel = File::new().add("x.lora_up.weight", &[100, 4], &values).add("x.lora_mid.weight", &[4, 100], &values);
+    let kernel =
+        File::new().add("x.lora_up.weight", &[100, 4], &values).add("x.lora_mid.weight", &[4, 100], &values);
     check(kernel, "a change with a kernel between its factors is not read");
 }
 

@@ -84,7 +84,8 @@ fn a_nearer_benign_model_wins() {
 fn one_member_alone_shields_nothing() {
     let new = fingerprint(20, 1);
     let (near, far) = (changed(&new, 64), changed(&new, 65));
-    let refused = |benign: &[(&Fingerprint, u32)]| refusal(&new, benign, &Thresholds::default()).map(|(nth, _)| nth);
+    let refused =
+        |benign: &[(&Fingerprint, u32)]| refusal(&new, benign, &Thresholds::default()).map(|(nth, _)| nth);
     assert_eq!(refused(&[(&far, 5), (&near, 2)]), Some(1));
     assert_eq!(refused(&[(&near, 1)]), None);
     assert_eq!(refused(&[(&far, 5)]), None);

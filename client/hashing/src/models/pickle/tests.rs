@@ -46,16 +46,23 @@ fn names(views: &[View]) -> Vec<&str> {
 
 #[test]
 fn tensors_are_found_under_their_names() {
-    let program = Program::new().raw(b"}q\x00(").text("state_dict").raw(b"}(").text("a.weight").tensor("HalfStorage", "7");
+    let program = Program::new()
+        .raw(b"}q\x00(")
+        .text("state_dict")
+        .raw(b"}(")
+        .text("a.weight")
+        .tensor("HalfStorage", "7");
     let program = program.text("b").tensor("FloatStorage", "8").raw(b"u").text("epoch").raw(b"K\x05u");
     let found = program.views().unwrap();
     assert_eq!(names(&found), ["a.weight", "b"]);
     let view = &found[0];
     assert_eq!((view.storage.key.as_str(), view.encoding.name), ("7", "F16"));
     assert_eq!((&view.dimensions[..], &view.strides[..], view.offset), (&[2, 3][..], &[3, 1][..], 0));
-    let nested = Program::new().raw(b"}").text("x").raw(b"}").text("y").tensor("LongStorage", "1").raw(b"ss").views();
+    let nested =
+        Program::new().raw(b"}").text("x").raw(b"}").text("y").tensor("LongStorage", "1").raw(b"ss").views();
     assert_eq!(names(&nested.unwrap()), ["x.y"]);
-    let inversion = Program::new().raw(b"}").text("string_to_param").raw(b"}").text("*").tensor("FloatStorage", "0");
+    let inversion =
+        Program::new().raw(b"}").text("string_to_param").raw(b"}").text("*").tensor("FloatStorage", "0");
     assert_eq!(names(&inversion.raw(b"ss").views().unwrap()), ["string_to_param.*"]);
 }
 
@@ -111,9 +118,12 @@ fn broken_programs_are_refused() {
 
 #[test]
 fn long_numbers() {
-    for (bytes, expected) in
-        [(&[][..], Some(0)), (&[0xff], Some(-1)), (&[0, 1], Some(256)), (&[0xff, 0xff, 0xff, 0xff, 0], Some(0xffff_ffff))]
-    {
+    for (bytes, expected) in [
+        (&[][..], Some(0)),
+        (&[0xff], Some(-1)),
+        (&[0, 1], Some(256)),
+        (&[0xff, 0xff, 0xff, 0xff, 0], Some(0xffff_ffff)),
+    ] {
         let found = if let Node::Int(value) = long(bytes) { Some(value) } else { None };
         assert_eq!(found, expected, "{bytes:?}");
     }

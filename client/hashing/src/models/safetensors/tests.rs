@@ -15,7 +15,8 @@ fn parsed(entries: &[String], data: u64) -> Result<Layout, LayoutError> {
 fn tensors_are_found_whatever_their_order() {
     let entries = [
         entry("b", "F16", "[2,3]", "[8,20]"),
-        "\"__metadata__\":{\"sshs_model_hash\":\"0xAB\",\"note\":\"x\",\"ss_sd_model_hash\":\"0123ABCD\"}".to_owned(),
+        "\"__metadata__\":{\"sshs_model_hash\":\"0xAB\",\"note\":\"x\",\"ss_sd_model_hash\":\"0123ABCD\"}"
+            .to_owned(),
         entry("a", "I64", "[]", "[0,8]"),
         entry("c", "F32", "[0,5]", "[20,20]"),
     ];

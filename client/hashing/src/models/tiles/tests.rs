@@ -81,7 +81,9 @@ fn check(rows: usize, columns: usize, portion: usize) {
 
 #[test]
 fn equals_the_plain_double_loop_number_for_number() {
-    for (rows, columns) in [(64, 64), (100, 77), (37, 200), (16, 256), (512, 32), (33, 33 * 5), (129, 43), (17, 401)] {
+    for (rows, columns) in
+        [(64, 64), (100, 77), (37, 200), (16, 256), (512, 32), (33, 33 * 5), (129, 43), (17, 401)]
+    {
         for portion in [usize::MAX, 4, 1003, 7] {
             check(rows, columns, portion);
         }
