@@ -18,8 +18,12 @@ mod error;
 pub mod import;
 pub mod journal;
 pub mod list;
+mod policy;
 pub mod retry;
+mod tls;
 
 pub use audit::{Arrived, AuditAnswer, AuditFetch, OTHER_BEGINNING};
 pub use client::{ANSWER_MAX_BYTES, Client, DEFAULT_URL};
 pub use error::ClientError;
+pub use tls::TlsOptions;
+pub use policy::ListText;

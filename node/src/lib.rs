@@ -8,6 +8,7 @@
 //! The node accepts no media on any interface: there is no request, message or file of ours with a
 //! field that could hold any.
 
+pub mod alarms;
 pub mod backup;
 pub mod cli;
 pub mod config;
@@ -18,6 +19,7 @@ pub mod host;
 pub mod http;
 pub mod journal;
 pub mod keystore;
+pub mod lists;
 pub mod lookup;
 pub mod metrics;
 pub mod network;

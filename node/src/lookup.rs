@@ -9,12 +9,15 @@
 //! Queries are neither stored nor logged.
 
 mod bulk;
+mod judging;
 mod keeper;
+mod local;
 mod matching;
 mod packed;
 mod progress;
 mod proof;
 pub mod replay;
+mod report;
 mod restored;
 mod rows;
 pub mod snapshot;
@@ -24,27 +27,33 @@ mod tests;
 
 pub use bulk::{NamedRecord, ValueMatches};
 pub use keeper::{SnapshotForgetter, SnapshotKeeper, SnapshotTimes};
-pub use matching::{Near, NearRecord};
+pub use local::{Local, NegativeList};
+pub use matching::{Near, NearRecord, Question};
 pub use proof::Contradiction;
-pub use restored::LogExtent;
+pub use report::ReportAsk;
+pub use restored::{KeptExtent, LogExtent};
 
 use hashpact_core::effect::{
     CosignedHead, ErasureCounts, ForkedLog, IndexChange, LogBranches, PublishedHead, ViewChange,
 };
 use hashpact_core::health::{Completeness, Health};
-use hashpact_core::view::{Block, FoldCounts, Numbers, RecordView, Standing, StatedHolding};
+use hashpact_core::view::{
+    Block, FoldCounts, IncidentState, News, Numbers, RecordView, Ruled, Standing, StatedHolding, Suspension,
+};
 use hashpact_index::{IndexStats, MatchIndex};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId, hex_encode, sha256};
-use hashpact_protocol::record::{SignalType, Vocabulary as _};
+use hashpact_protocol::record::{Signal, SignalType, Vocabulary as _};
 use hashpact_protocol::roster::MemberId;
+use judging::equals;
+use local::FloodState;
 use progress::Progress;
 use proof::index_changes;
 use restored::Restored;
 use rows::{Held, Rows};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
@@ -55,6 +64,11 @@ const CHANGES_PER_LOCK: usize = 256;
 pub struct Lookup {
     source: RwLock<Source>,
     rows: RwLock<Rows>,
+    /// Taken after the rows where both are.
+    floods: RwLock<FloodState>,
+    /// Whether anything is found beside the main index: look-ups that find nothing take no lock for it.
+    withholds: AtomicBool,
+    local: RwLock<Local>,
     state: RwLock<State>,
     roster_version: AtomicU64,
 }
@@ -79,8 +93,12 @@ struct State {
     forked: BTreeMap<LogId, ForkedLog>,
     branches: BTreeMap<LogId, LogBranches>,
     view_name: String,
+    /// Part of it that changes with what the operator decides.
+    local_name: Arc<str>,
     progress: Progress,
     erasures: ErasureCounts,
+    suspensions: Vec<Suspension>,
+    incidents: Vec<IncidentState>,
 }
 
 /// What a listing asks for.
@@ -99,7 +117,7 @@ pub struct RecordsFilter {
 /// A place to continue a listing from: exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
-    /// The log.
+    /// The history of a log.
     pub log: LogId,
     /// Leaf index of the last record seen.
     pub index: u64,
@@ -127,6 +145,9 @@ impl Lookup {
         Self {
             source: RwLock::new(Source { index: Arc::new(MatchIndex::new()), restored: None }),
             rows: RwLock::default(),
+            floods: RwLock::default(),
+            withholds: AtomicBool::new(false),
+            local: RwLock::default(),
             state: RwLock::new(State {
                 health: Health {
                     completeness: Completeness::Starting,
@@ -142,8 +163,11 @@ impl Lookup {
                 forked: BTreeMap::new(),
                 branches: BTreeMap::new(),
                 view_name: view_name(&BTreeMap::new()),
+                local_name: "".into(),
                 progress: Progress::default(),
                 erasures: ErasureCounts::default(),
+                suspensions: Vec::new(),
+                incidents: Vec::new(),
             }),
             roster_version: AtomicU64::new(roster_version),
         }
@@ -154,12 +178,18 @@ impl Lookup {
     pub fn apply(&self, changes: &[ViewChange]) {
         let Source { index, restored } = self.source();
         let mut told = Vec::with_capacity(changes.len());
+        let now_ms = crate::driver::now_ms();
         for some in changes.chunks(CHANGES_PER_LOCK) {
             let mut rows = write(&self.rows);
+            let mut floods = write(&self.floods);
             for change in some {
                 let number = rows.put(change);
+                floods.note(number, change, now_ms);
                 let means = restored.as_ref().map_or(change.index, |restored| restored.index_change(change));
                 let is_sealed = change.record.is_blank() && change.stated.is_none();
+                if is_sealed {
+                    floods.blanked(number);
+                }
                 if means == IndexChange::Keep {
                     if is_sealed {
                         rows.blank(number);
@@ -178,6 +208,44 @@ impl Lookup {
         }
         // One call for all: the writer's lock is taken once.
         index.apply(told.iter().flat_map(|(number, means, signals)| index_changes(signals, *number, *means)));
+        self.find_floods();
+    }
+
+    /// Takes other verdicts on signals, suspensions and incidents.
+    pub fn hear(&self, news: News) {
+        let News { rulings, suspensions, incidents } = news;
+        for change in rulings {
+            let signal = change.signal.clone();
+            write(&self.rows).rule(change);
+            let numbers = equals(&self.source().index, std::slice::from_ref(&signal));
+            let mut rows = write(&self.rows);
+            numbers.into_iter().for_each(|number| rows.judge(number));
+        }
+        let mut state = write(&self.state);
+        if let Some(suspensions) = suspensions {
+            state.suspensions = suspensions;
+        }
+        if let Some(incidents) = incidents {
+            state.incidents = incidents;
+        }
+    }
+
+    /// The panel's verdicts on signals, ascending.
+    #[must_use]
+    pub fn rulings(&self) -> Vec<(Signal, Ruled)> {
+        read(&self.rows).rulings().map(|(signal, ruled)| (signal.clone(), ruled.clone())).collect()
+    }
+
+    /// All suspensions, in the order in which they began.
+    #[must_use]
+    pub fn suspensions(&self) -> Vec<Suspension> {
+        read(&self.state).suspensions.clone()
+    }
+
+    /// All incidents that were declared.
+    #[must_use]
+    pub fn incidents(&self) -> Vec<IncidentState> {
+        read(&self.state).incidents.clone()
     }
 
     /// Serves from a snapshot's index until [`Self::confirm_index`].
@@ -248,6 +316,7 @@ impl Lookup {
     /// The logs are replayed: answers may be complete from now on.
     pub fn set_loaded(&self) {
         write(&self.state).loaded = true;
+        self.find_floods();
     }
 
     /// Whether the logs are replayed.
@@ -321,7 +390,10 @@ impl Lookup {
     #[must_use]
     pub fn as_of(&self) -> api::AsOf {
         api::AsOf {
-            view: read(&self.state).view_name.clone(),
+            view: {
+                let state = read(&self.state);
+                format!("{}{}", state.view_name, state.local_name)
+            },
             roster: self.roster_version.load(Ordering::Relaxed),
         }
     }
@@ -383,10 +455,10 @@ impl Lookup {
             // A filter may pass few records: the rows are let go after each block.
             let rows = read(&self.rows);
             let Some((block, records)) = rows.block_at_or_after(from) else { return (page, None) };
-            for record in records.filter(|record| Some((record.author.log, record.index)) > first) {
+            for record in records.filter(|record| Some((record.author.line, record.index)) > first) {
                 if page.len() == limit {
                     let last = page.last().map(|last| &last.known);
-                    let last = last.map_or(first, |last| Some((last.author.log, last.index)));
+                    let last = last.map_or(first, |last| Some((last.author.line, last.index)));
                     return (page, last.map(|(log, index)| Cursor { log, index }));
                 }
                 if filter.accepts(&record) {

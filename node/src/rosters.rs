@@ -7,6 +7,7 @@
 use anyhow::{Context as _, Result, ensure};
 use hashpact_protocol::roster::{Roster, SignedRoster};
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -47,7 +48,7 @@ impl RosterFile {
             return Ok(());
         }
         let details = serde_json::json!({ "from": held.len(), "to": held.len() + new.len(), "by": "peer" });
-        crate::journal::record(&self.journal, "install-roster", &details)?;
+        crate::journal::record(&self.journal, &crate::journal::Actor::Node, "install-roster", &details)?;
         let added: Vec<u8> = new.iter().flat_map(SignedRoster::encode).collect();
         write_whole(&self.path, &[held_bytes, added].concat())
     }
@@ -58,9 +59,27 @@ impl RosterFile {
 /// # Errors
 /// It cannot be written.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(path, bytes, 0o666)
+}
+
+/// The same, readable by its owner only.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(path, bytes, 0o600)
+}
+
+fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let beside = path.with_extension("part");
-    let mut file =
-        std::fs::File::create(&beside).with_context(|| format!("cannot write {}", beside.display()))?;
+    // One that a crash left behind may be readable by others.
+    if let Err(error) = std::fs::remove_file(&beside)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(error).with_context(|| format!("cannot write {}", beside.display()));
+    }
+    let options = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside);
+    let mut file = options.with_context(|| format!("cannot write {}", beside.display()))?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&beside, path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -109,7 +128,11 @@ mod tests {
     use hashpact_protocol::digest::{RosterDigest, leaf_hash};
     use hashpact_protocol::keys::SecretKey;
     use hashpact_protocol::merkle::Frontier;
-    use hashpact_protocol::roster::{GovernanceKey, assemble, sign_roster};
+    use hashpact_protocol::roster::{
+        GovernanceKey, Member, MemberId, MemberStatus, PRIORITY_ENTRIES_PER_DAY_DEFAULT, Role, Terms,
+        assemble, sign_roster,
+    };
+    use std::collections::BTreeSet;
 
     /// Three versions that differ in their times.
     fn versions() -> Vec<SignedRoster> {
@@ -124,12 +147,16 @@ mod tests {
                     created_s: version,
                     expires_s: 2_000_000_000,
                     previous,
+                    rejected: Vec::new(),
                     threshold: 1,
                     governance: vec![GovernanceKey { name: "ana".to_owned(), key: key.public() }],
                     taxonomies: vec!["cg-taxonomy/1".to_owned()],
+                    hash_sets: Vec::new(),
                     retention_s: 90 * 86_400,
                     hold_s: 72 * 3_600,
-                    erasers: Vec::new(),
+                    features: Vec::new(),
+                    groups: Vec::new(),
+                    terms: Terms::default(),
                     members: vec![member()],
                     witnesses: Vec::new(),
                 };
@@ -143,17 +170,21 @@ mod tests {
             .collect()
     }
 
-    fn member() -> hashpact_protocol::roster::Member {
-        hashpact_protocol::roster::Member {
-            id: hashpact_protocol::roster::MemberId::parse("north").expect("valid"),
+    fn member() -> Member {
+        Member {
+            id: MemberId::parse("north").expect("valid"),
             name: "North".to_owned(),
-            status: hashpact_protocol::roster::MemberStatus::Active,
-            roles: [hashpact_protocol::roster::Role::Observer].into(),
+            status: MemberStatus::Active,
+            roles: [Role::Observer].into(),
+            groups: BTreeSet::new(),
             card_key: SecretKey::from_seed([2; 32]).public(),
             cosigner_key: None,
             history_start_s: 0,
             quota_entries_per_day: 1,
             logs: Vec::new(),
+            priority_entries_per_day: PRIORITY_ENTRIES_PER_DAY_DEFAULT,
+            agreement: None,
+            records_lapse: false,
         }
     }
 

@@ -5,21 +5,20 @@
 //! log's published size can be read here, whatever the database already holds.
 
 use crate::export::{HeadsError, Holder, OtherBeginning};
+use crate::lists::Lists;
 use crate::lookup::{Cursor, Lookup, RecordsFilter, opinions};
 use crate::metrics::Metrics;
 use crate::scrub::Shown;
 use crate::storage::{Store, StoreError};
 use hashpact_core::effect::{
-    BranchState, CosignedHead, LockState, LogBranches, PublishedHead, Receipts, StoredPayload, SubmitError,
+    BranchState, CosignedHead, LockState, LogBranches, PublishedHead, Receipts, SubmitError,
 };
 use hashpact_core::event::{Ack, Draft};
 use hashpact_core::view::{RecordView, StatusReason};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId};
-use hashpact_protocol::keys::SecretKey;
 use hashpact_protocol::limits::TIME_MS_MAX;
 use hashpact_protocol::merkle::TileId;
-use hashpact_protocol::proof::TlogProof;
 use hashpact_protocol::record::{ErasureBasis, SignalType, Vocabulary as _};
 use hashpact_protocol::roster::{LogRef, LogStatus, Roster, RosterChain, faults_tolerated, quorum};
 use hashpact_protocol::wire::CosignAnswer;
@@ -31,12 +30,17 @@ use tokio::sync::{mpsc, oneshot};
 mod audit;
 pub(crate) mod backup;
 mod entry;
+mod governance;
+mod lists;
 mod matching;
+mod operations;
+mod proof;
 mod receipts;
 mod roster_log;
 
 pub use audit::{AuditRequest, AuditStream};
-pub use matching::BulkState;
+pub use operations::Operations;
+pub use matching::{BulkState, MatchAsk};
 pub use roster_log::RosterLog;
 
 /// Submissions waiting for the loop.
@@ -100,6 +104,10 @@ struct Inner {
     backup_asks: OnceLock<mpsc::Sender<BackupAsk>>,
     /// Set if the scrub is switched on.
     scrub: OnceLock<Arc<Shown>>,
+    /// Set once the configuration is known.
+    operations: OnceLock<Operations>,
+    /// Set before anybody can ask.
+    lists: OnceLock<Arc<Lists>>,
     lookup: Arc<Lookup>,
     store: Arc<Store>,
     metrics: Arc<Metrics>,
@@ -160,6 +168,7 @@ impl Service {
         let log_names = identity.roster.logs().map(|log| (log.log_id, log.origin)).collect();
         let matching = matching::Matching::default();
         let (cosign_asks, backup_asks, scrub) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        let operations = OnceLock::new();
         let holder = RwLock::default();
         let (roster, log_names) = (RwLock::new(identity.roster.clone()), RwLock::new(log_names));
         let inner = Inner {
@@ -168,6 +177,8 @@ impl Service {
             cosign_asks,
             backup_asks,
             scrub,
+            operations,
+            lists: OnceLock::new(),
             lookup,
             store,
             metrics,
@@ -184,10 +195,18 @@ impl Service {
         let roster = chain.current_shared();
         *write(&self.inner.log_names) = roster.logs().map(|log| (log.log_id, log.origin)).collect();
         *write(&self.inner.roster) = Arc::clone(roster);
+        if let Some(lists) = self.inner.lists.get() {
+            lists.adopt(chain);
+        }
         let mut holder = write(&self.inner.holder);
         if let Some(before) = holder.take() {
-            let card = SecretKey::from_seed(*before.card.seed());
-            *holder = Some(Arc::new(Holder { chain: chain.clone(), member: before.member.clone(), card }));
+            let card = before.card.clone();
+            *holder = Some(Arc::new(Holder {
+                chain: chain.clone(),
+                member: before.member.clone(),
+                card,
+                journal: before.journal.clone(),
+            }));
         }
     }
 
@@ -287,32 +306,6 @@ impl Service {
         }
     }
 
-    /// The provenance proof of an entry (any kind, not only records): a C2SP tlog-proof.
-    ///
-    /// # Errors
-    /// Storage failed.
-    pub async fn proof(&self, id: RecordId) -> Result<Option<String>, ServiceError> {
-        self.blocking(move |inner| {
-            let Some(place) = inner.store.place(&id)? else { return Ok(None) };
-            let Some(head) = inner.store.published(&place.log) else { return Ok(None) };
-            let Some(note) = head.note.filter(|note| note.size > place.index) else { return Ok(None) };
-            let Some(entry) = inner.store.entries(&place.log, place.index, place.index + 1)?.pop() else {
-                return Ok(None);
-            };
-            let hashes = inner.store.inclusion(&place.log, place.index, note.size)?;
-            let mut extra = entry.leaf;
-            // The view knows of an order before the payload's row does.
-            let is_sealed = inner.lookup.record(&id).is_some_and(|record| record.known.is_blank());
-            if let (StoredPayload::Present { salt, padded }, false) = (entry.payload, is_sealed) {
-                extra.extend_from_slice(&salt);
-                extra.extend_from_slice(&padded);
-            }
-            let proof = TlogProof { extra: Some(extra), index: place.index, hashes, checkpoint: note.note };
-            Ok(Some(proof.encode()))
-        })
-        .await
-    }
-
     /// The newest checkpoint note of a log, by origin.
     #[must_use]
     pub fn checkpoint(&self, origin: &str) -> Option<Vec<u8>> {
@@ -397,6 +390,8 @@ impl Service {
     /// Metrics in OpenMetrics text.
     #[must_use]
     pub fn metrics_text(&self) -> String {
+        let failures = self.inner.operations.get().map_or(0, Operations::signer_failures);
+        self.inner.metrics.note_operations(&self.inner.facts(), failures);
         self.inner.metrics.encode(&self.inner.lookup)
     }
 
@@ -460,6 +455,11 @@ impl Inner {
         if known.is_blank() { shown } else { shown.with_content(&stated.content) }
     }
 
+    fn muted(&self) -> Vec<String> {
+        let mutes = self.lists.get().map(|lists| lists.mutes().mutes);
+        mutes.into_iter().flatten().map(|mute| mute.member).collect()
+    }
+
     fn erasures(&self) -> api::ErasureStatus {
         let (counts, roster) = (self.lookup.erasures(), self.roster());
         api::ErasureStatus {
@@ -518,6 +518,7 @@ impl Inner {
             ready: self.lookup.is_loaded(),
             complete,
             reason,
+            alarms: self.alarms(),
             uptime_s: self.identity.started.elapsed().as_secs(),
             appending: health.append_blocked.is_none(),
             append_blocked: health.append_blocked.map(str::to_owned),
@@ -525,6 +526,8 @@ impl Inner {
             scrub: self.scrub.get().map(|scrub| scrub.status()),
             catch_up: self.lookup.catch_up(),
             erasures: self.erasures(),
+            quarantine_waiting: self.lookup.floods_waiting() as u64,
+            muted: self.muted(),
             logs: roster
                 .logs()
                 .filter(|log| *log.status != LogStatus::Spare)
@@ -584,6 +587,23 @@ fn reason_text(reason: &StatusReason) -> String {
         StatusReason::RetractedBy { member, time_ms, reason, entry: _ } => {
             let why = reason.map_or(String::new(), |reason| format!(": {}", reason.name()));
             format!("retracted by {member} on {}{why}", api::time::rfc3339(*time_ms))
+        }
+        StatusReason::SupersededBy { member, time_ms, record, entry: _ } => {
+            format!("superseded by {member} on {}: see {record}", api::time::rfc3339(*time_ms))
+        }
+        StatusReason::SuspendedBy { votes, members, until_ms, roster_version } => format!(
+            "its author is suspended by {votes} of {members} members until {}, under roster version {roster_version}",
+            api::time::rfc3339(*until_ms)
+        ),
+        StatusReason::RuledBy { ruled } => {
+            let names: Vec<&str> = ruled.panellists.iter().map(|member| member.as_str()).collect();
+            format!(
+                "ruled {} by {} of the review panel on {}: {}",
+                ruled.verdict.name(),
+                names.len(),
+                api::time::rfc3339(ruled.time_ms),
+                names.join(", ")
+            )
         }
         StatusReason::DisagreedBy { members } => {
             let names: Vec<&str> = members.iter().map(|member| member.as_str()).collect();

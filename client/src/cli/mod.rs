@@ -9,23 +9,31 @@ mod audit;
 mod completions;
 mod connect;
 mod contribute;
+mod decisions;
 mod erase;
 mod exit;
 mod export;
 mod hash;
 mod hashing;
 mod import;
+mod incident;
 mod inputs;
 mod labels;
+mod lists;
 mod r#match;
 mod members;
 mod models;
 mod opinion;
 mod output;
 mod progress;
+mod queries;
 mod record;
+mod report;
 mod retract;
+mod rule;
 mod status;
+mod supersede;
+mod suspend;
 mod verify;
 
 use std::process::ExitCode;
@@ -82,8 +90,21 @@ enum Command {
     Opinion(opinion::Args),
     /// Withdraw a record of your member, for good
     Retract(retract::Args),
+    /// State a record of your member anew, in the place of the old one
+    Supersede(supersede::Args),
     /// Order the erasure of a record's payload
     Erase(erase::Args),
+    /// State what your member, as a panellist, holds of signals
+    Rule(rule::Args),
+    /// Show what the review panel holds of signals
+    Rulings,
+    /// Vote to suspend a member, or to end that
+    Suspend(suspend::Args),
+    /// Show who was suspended, by whom, and until when
+    Suspensions,
+    /// Declare, close and show content incidents
+    #[command(subcommand)]
+    Incident(incident::Command),
     /// Show a record and who said what about it
     Record(record::Args),
     /// Verify the provenance proof of a record, offline
@@ -91,6 +112,21 @@ enum Command {
     /// Fetch, verify and report on audit bundles; say when a record was there
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Show, try, put and delete the lists of the node: which matches count, with which outcome
+    #[command(subcommand)]
+    Lists(lists::Command),
+    /// Mute members at this node: nothing that they state counts
+    #[command(subcommand)]
+    Mutes(decisions::Mutes),
+    /// Keep signals of what is known to be benign, so that what resembles them is for review at most
+    #[command(subcommand)]
+    Negatives(decisions::Negatives),
+    /// Show floods of contributions or withdrawals, and decide about them
+    #[command(subcommand)]
+    Quarantine(decisions::Quarantine),
+    /// Show what people should look at
+    #[command(subcommand)]
+    Report(report::Command),
     /// Show how the node is
     Status,
     /// Show the members of the consortium, their logs and keys
@@ -129,9 +165,20 @@ async fn dispatch(cli: Cli, output: Output) -> anyhow::Result<Outcome> {
         Command::Opinion(args) => opinion::run(&args, &node.client(output)?, output).await,
         Command::Retract(args) => retract::run(&args, &node.client(output)?, output).await,
         Command::Erase(args) => erase::run(&args, &node.client(output)?, output).await,
+        Command::Supersede(args) => supersede::run(&args, &node.client(output)?, output).await,
+        Command::Rule(args) => rule::run(&args, &node.client(output)?, output).await,
+        Command::Rulings => rule::list(&node.client(output)?, output).await,
+        Command::Suspend(args) => suspend::run(&args, &node.client(output)?, output).await,
+        Command::Suspensions => suspend::list(&node.client(output)?, output).await,
+        Command::Incident(command) => incident::run(&command, &node.client(output)?, output).await,
         Command::Record(args) => record::run(&args, &node.client(output)?, output).await,
         Command::Verify(args) => verify::run(&args, node, output).await,
         Command::Audit(command) => audit::run(&command, node, output).await,
+        Command::Lists(command) => lists::run(&command, &node.client(output)?, output).await,
+        Command::Mutes(command) => decisions::mutes(&command, &node.client(output)?, output).await,
+        Command::Negatives(command) => decisions::negatives(&command, &node.client(output)?, output).await,
+        Command::Quarantine(command) => decisions::quarantine(&command, &node.client(output)?, output).await,
+        Command::Report(command) => report::run(&command, &node.client(output)?, output).await,
         Command::Status => status::run(&node.client(output)?, output).await,
         Command::Members => members::run(&node.client(output)?, output).await,
         Command::Completions(args) => {

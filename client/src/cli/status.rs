@@ -52,6 +52,16 @@ fn show(status: &StatusResponse, output: Output) {
     for problem in status.scrub.iter().flat_map(|scrub| &scrub.problems) {
         output.line(&format!("{:<10} DAMAGED: {}", "", printable(problem)));
     }
+    for alarm in &status.alarms {
+        output.line(&format!("ALARM {}: {}", printable(&alarm.name), printable(&alarm.message)));
+    }
+    if status.quarantine_waiting > 0 {
+        let floods = grouped(status.quarantine_waiting);
+        output.line(&format!("{:<10} {floods} WAIT FOR A DECISION: hashpact quarantine show", "floods"));
+    }
+    if !status.muted.is_empty() {
+        output.line(&format!("{:<10} {}", "muted", printable(&status.muted.join(", "))));
+    }
     if status.restored {
         output.line("restored from a backup: no payloads are shown before the node has caught up");
     }

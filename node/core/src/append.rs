@@ -21,15 +21,18 @@ use crate::limits::{
 use crate::recover::Recovered;
 use crate::stop::StopReason;
 use crate::view::{Author, View};
-use hashpact_protocol::checkpoint::{Checkpoint, sign_checkpoint};
+use hashpact_protocol::checkpoint::{Checkpoint, sign_checkpoint_by};
 use hashpact_protocol::digest::{LeafHash, Root, leaf_hash};
-use hashpact_protocol::keys::{PublicKey, SecretKey};
+use hashpact_protocol::keys::{PublicKey, Signer};
 use hashpact_protocol::leaf::{LeafHeader, seal};
 use hashpact_protocol::limits::RECORDS_PER_CALL_MAX;
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::record::Record;
 use hashpact_protocol::roster::MemberId;
 use std::collections::{BTreeMap, VecDeque};
+
+/// Why nothing is appended while whoever holds the log key does not sign.
+const WAITING_FOR_SIGNER: &str = "the external signer gives no signature";
 
 mod draft;
 mod replicas;
@@ -43,7 +46,7 @@ use replicas::Replicas;
 pub struct OwnLog {
     author: Author,
     origin: String,
-    key: SecretKey,
+    key: Signer,
     roster_version: u64,
     other_members: usize,
     frontier: Frontier,
@@ -69,7 +72,7 @@ pub struct OwnIdentity {
     /// The log's origin.
     pub origin: String,
     /// The log key.
-    pub key: SecretKey,
+    pub key: Signer,
     /// The roster version held.
     pub roster_version: u64,
     /// Number of other active members.
@@ -110,6 +113,8 @@ struct InFlight {
 
 enum Stage {
     Writing,
+    /// Stored and read back; whoever holds the log key gave no signature yet. Asked again with every tick.
+    Signing,
     Locking(LockState),
 }
 
@@ -221,7 +226,12 @@ impl OwnLog {
     /// Why the log takes no entries, if so.
     #[must_use]
     pub fn blocked(&self) -> Option<&'static str> {
-        self.blocked
+        self.blocked.or(self.is_unsigned().then_some(WAITING_FOR_SIGNER))
+    }
+
+    /// Whether a stored batch waits for a signature that was refused.
+    fn is_unsigned(&self) -> bool {
+        self.in_flight.as_ref().is_some_and(|flight| matches!(flight.stage, Stage::Signing))
     }
 
     /// The next generation; whoever takes it writes it to the database first and to the lock then.
@@ -519,12 +529,18 @@ impl OwnLog {
         let Some(flight) = &mut self.in_flight else { return };
         let checkpoint =
             Checkpoint { origin: self.origin.clone(), size: flight.after.size(), root: flight.after.root() };
+        let Ok(note) = sign_checkpoint_by(&checkpoint, &self.key) else {
+            // What is stored stays unseen: a crash here is one between the batch and the signature.
+            flight.stage = Stage::Signing;
+            return;
+        };
         let lock = LockState {
-            generation: flight.generation,
+            // Another role may have raised it while the signature was waited for.
+            generation: flight.generation.max(self.lock.generation),
             origin: self.origin.clone(),
             size: checkpoint.size,
             root: checkpoint.root,
-            note: sign_checkpoint(&checkpoint, &self.key),
+            note,
         };
         out.push(Effect::WriteLock { write: flight.write, lock: lock.clone() });
         self.lock = lock.clone();
@@ -594,6 +610,9 @@ impl OwnLog {
     /// Ends waits whose time is over; the entries stay.
     pub(crate) fn tick(&mut self, now_ms: u64, out: &mut Out) {
         self.replicas.tick(now_ms, out);
+        if self.is_unsigned() {
+            self.sign(out);
+        }
         self.form_batch(now_ms, out);
     }
 
@@ -601,7 +620,7 @@ impl OwnLog {
     pub(crate) fn check_seen(&self, size: u64, root: &Root) -> Result<(), StopReason> {
         let locking = self.in_flight.as_ref().and_then(|flight| match &flight.stage {
             Stage::Locking(lock) => Some((lock.size, lock.root)),
-            Stage::Writing => None,
+            Stage::Writing | Stage::Signing => None,
         });
         let known = match locking {
             Some((locked, locked_root)) if locked == size => Some(locked_root),

@@ -13,7 +13,7 @@ pub use refusal::SubmitError;
 
 use crate::event::{Ack, Channel, Peer};
 use crate::health::Health;
-use crate::view::{FoldCounts, KnownRecord, Stated, StatedHolding};
+use crate::view::{FoldCounts, KnownRecord, News, Stated, StatedHolding};
 use hashpact_protocol::digest::{LeafHash, LogId, NodeHash, RecordId, Root};
 use hashpact_protocol::roster::{MemberId, RosterChain, SignedRoster};
 use hashpact_protocol::wire::{BranchRequest, CosignAnswer, EntriesRequest, Request, Response};
@@ -213,6 +213,8 @@ pub enum Effect {
     },
     /// Records changed in the view: update look-ups, in this order.
     View(Vec<ViewChange>),
+    /// Verdicts on signals, suspensions or incidents changed in the view.
+    News(News),
     /// What became of a log's entries, as counts.
     Folded {
         /// The log.

@@ -38,7 +38,7 @@ use crate::view::{Author, View};
 use crate::witness::{Asker, Cosigner};
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LogId, Root};
-use hashpact_protocol::keys::{PublicKey, SecretKey};
+use hashpact_protocol::keys::{PublicKey, Signer};
 use hashpact_protocol::leaf::{Kind, marked_kind};
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::roster::{MemberId, Roster, RosterChain, quorum};
@@ -86,9 +86,9 @@ pub struct EngineConfig {
     /// The member.
     pub member: MemberId,
     /// The open log's key.
-    pub log_key: SecretKey,
+    pub log_key: Signer,
     /// The cosigner key.
-    pub cosigner_key: SecretKey,
+    pub cosigner_key: Signer,
     /// Our own peer key.
     pub peer: Peer,
     /// Our signed node card.
@@ -403,8 +403,7 @@ impl Engine {
                 self.look_for_receipt(now_ms);
                 self.spread_roster(now_ms);
                 let expired = self.view.expire(now_ms);
-                self.note_changes(&expired);
-                self.out.view(expired);
+                self.take_changes(expired);
                 self.erase_due(now_ms);
                 if self.announce_due {
                     self.announce(now_ms);
@@ -507,16 +506,30 @@ impl Engine {
         }
         // When a retraction destroys is counted from its first sight, so that comes first.
         self.note_entries(author, entries, now_ms);
-        self.note_changes(&changes);
-        self.out.view(changes);
-        self.tell_folded(author.log);
+        self.take_changes(changes);
+        self.tell_folded(author);
         if entries.iter().any(|(_, entry)| marked_kind(&entry.leaf) == Some(Kind::Receipt)) {
             let (member, stated) = (author.member.clone(), self.view.receipts_of(&author.member));
             self.out.push(Effect::Receipted { member, stated: stated.cloned().collect() });
         }
     }
 
-    fn tell_folded(&mut self, log: LogId) {
+    /// Records stand otherwise, and what else the view has to tell.
+    pub(super) fn take_changes(&mut self, changes: Vec<ViewChange>) {
+        self.note_changes(&changes);
+        self.out.view(changes);
+        let news = self.view.take_news();
+        if !news.is_empty() {
+            self.out.push(Effect::News(news));
+        }
+    }
+
+    /// Of a history that is kept beside another nothing is counted.
+    fn tell_folded(&mut self, author: &Author) {
+        let log = author.log;
+        if author.is_beside() {
+            return;
+        }
         let ahead = self.logs.get(&log).map_or(0, |log| log.ahead().count() as u64);
         self.out.push(Effect::Folded { log, counts: self.view.counts(&log), ahead });
     }

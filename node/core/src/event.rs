@@ -9,9 +9,10 @@ use hashpact_protocol::digest::{LeafHash, LogId, RecordId};
 use hashpact_protocol::keys::PublicKey;
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::record::{
-    Content, ErasureBasis, ErasureReason, Gap, OpinionValue, Reason, RetractionReason,
+    Content, ErasureBasis, ErasureReason, Gap, Incident, OpinionValue, Reason, RetractionReason,
+    RulingReason, Signal, SuspensionReason, Verdict, Vote,
 };
-use hashpact_protocol::roster::SignedRoster;
+use hashpact_protocol::roster::{MemberId, SignedRoster};
 use hashpact_protocol::wire::{ConsistencyAnswer, Request, Response};
 use std::collections::BTreeSet;
 
@@ -149,7 +150,7 @@ pub struct FoundHolding {
 /// An entry beside which something else stands now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErasedEntry {
-    /// Its place.
+    /// Its place; of an entry of a kept history with the name of that history in place of the log.
     pub at: EntryRef,
     /// What stood there.
     pub before: PayloadState,
@@ -271,4 +272,33 @@ pub enum Draft {
         /// On whose demand.
         basis: ErasureBasis,
     },
+    /// Another statement in the place of a record of our own.
+    Supersession {
+        /// The record.
+        subject: RecordId,
+        /// What is stated instead.
+        content: Content,
+    },
+    /// What we, as a panellist, hold of a signal.
+    Ruling {
+        /// The record that gave rise to it.
+        subject: Option<RecordId>,
+        /// The signal.
+        signal: Signal,
+        /// What is held of it.
+        verdict: Verdict,
+        /// What that rests on.
+        reason: RulingReason,
+    },
+    /// A vote about the suspension of another member, under the roster that we hold.
+    Vote {
+        /// The member.
+        member: MemberId,
+        /// What is voted for.
+        vote: Vote,
+        /// Why.
+        reason: SuspensionReason,
+    },
+    /// An incident is declared or closed.
+    Incident(Incident),
 }

@@ -26,9 +26,9 @@ pub mod follow;
 mod forks;
 pub mod health;
 pub mod limits;
+pub mod policy;
 pub mod recover;
 mod stop;
-pub mod verdict;
 pub mod view;
 mod witness;
 

@@ -9,25 +9,26 @@ use crate::driver::{Driver, Parts, now_ms};
 use crate::export::Holder;
 use crate::host::Host;
 use crate::http::HttpThreads;
-use crate::keystore::KeyStore;
+use crate::keystore::NodeKeys;
+use crate::lists::{DecisionFiles, Lists};
 use crate::lookup::replay::{IndexOrigin, Replayed, replay};
 use crate::lookup::snapshot::SnapshotPlace;
-use crate::lookup::{LogExtent, Lookup, SnapshotKeeper, SnapshotTimes};
+use crate::lookup::{KeptExtent, LogExtent, Lookup, SnapshotKeeper, SnapshotTimes};
 use crate::metrics::Metrics;
 use crate::network::{Network, NetworkConfig, NetworkEvent, NetworkHandle, NetworkLimits};
 use crate::restored::Restored;
 use crate::rosters::RosterFile;
 use crate::scrub::{Scrub, ScrubAsk, ScrubPace, ScrubParts, Shown};
-use crate::service::{Identity, SUBMISSIONS_QUEUED_MAX, Service, Submission};
+use crate::service::{Identity, Operations, SUBMISSIONS_QUEUED_MAX, Service, Submission};
 use crate::storage::{LockFile, Store};
-use crate::tokens::Tokens;
+use crate::tokens::LiveTokens;
 use crate::vault::Vault;
 use anyhow::Context as _;
 use hashpact_core::effect::LockState;
 use hashpact_core::engine::HeldLog;
 use hashpact_core::health::{Completeness, Health};
 use hashpact_core::recover::OwnDisk;
-use hashpact_core::view::{Author, ErasureRules};
+use hashpact_core::view::{Author, Rules};
 use hashpact_core::{Engine, EngineConfig, Opening, StopReason};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::keys::{PublicKey, SecretKey};
@@ -35,7 +36,7 @@ use hashpact_protocol::leaf::{EntryLeaf, read_leaf};
 use hashpact_protocol::limits::NODE_CARD_LIFETIME_MAX_S;
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::roster::{
-    CardNode, LogStatus, NodeCard, Roster, RosterChain, SignedRoster, VerifiedCard, sign_card,
+    CardNode, LogStatus, NodeCard, Roster, RosterChain, SignedRoster, VerifiedCard, sign_card_by,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -46,6 +47,8 @@ use tracing::info;
 
 /// A card with less time left than this is renewed at the start, in seconds.
 const CARD_RENEW_S: u64 = 10 * 86_400;
+/// How often floods that were found are journalled and kept. They hold their entries back at once.
+const FLOODS_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(clap::Args)]
 pub(super) struct RunArguments {
@@ -91,8 +94,9 @@ pub async fn run(
 ) -> Result<(), StartError> {
     info!(member.id = %config.member, data_dir = %config.data_dir.display(), http = %config.http_listen,
         listen = ?config.network.listen, peers = ?config.network.peers, "starting");
-    let keys = KeyStore::open(&config.keys_dir()).context("keys (was `init` run?)")?;
-    let tokens = Tokens::load(&config.tokens_file()).map_err(anyhow::Error::from)?;
+    let keys = config.keys.open().context("keys (was `init` run?)")?;
+    let tokens = Arc::new(LiveTokens::open(&config.tokens_file()).map_err(anyhow::Error::from)?);
+    tokio::spawn(LiveTokens::watch(Arc::downgrade(&tokens)));
     let (chain, _) = super::init::load_roster(&config.roster_file(), None)?;
     let store = Arc::new(super::database::open(&config).context("database (was `init --roster` run?)")?);
     let restored = Restored::find(&config.restored_file()).context("the mark of a restored data folder")?;
@@ -103,11 +107,19 @@ pub async fn run(
 
     let (lookup, metrics) = (new_lookup(&chain, restored.is_some()), Arc::new(Metrics::default()));
     let (service, submissions) = new_service(&config, &chain, &lookup, &store, &metrics);
+    service.set_operations(Operations::new(&config, Arc::clone(&tokens), check_journal(&config)));
+    let lists = open_lists(&config, &chain, &lookup)?;
+    service.set_lists(Arc::clone(&lists));
     let threads = HttpThreads::start().context("threads for HTTP")?;
     let bound = threads.spawn(bind(config.clone(), service.clone(), tokens, listening));
     let server = bound.await.context("binding the API")??;
     let log_keys = chain.current().logs().map(|log| (log.log_id, *log.key)).collect();
-    service.set_holder(Holder { chain: chain.clone(), member: config.member.clone(), card: keys.card });
+    service.set_holder(Holder {
+        chain: chain.clone(),
+        member: config.member.clone(),
+        card: keys.card,
+        journal: config.journal_file(),
+    });
     let (http_stop, http_stopped) = watch::channel(false);
     let http = threads.spawn(server.serve(http_stopped));
 
@@ -136,6 +148,7 @@ pub async fn run(
     // Database and lock file agree: what a power cut left unfinished is of no use to anybody now.
     store.forget_torn_tails().context("what was cut off the write-ahead log")?;
     let (roster_files, adopted) = (watch_rosters(&config), adopter(&service, &lookup, &place));
+    tokio::spawn(keep_floods(lists, Arc::clone(&store)));
     let keeper = keep_snapshots(&config, place, &lookup, &metrics, &origin)?;
     let (network, network_events) = start_network(&config, &keys.peer)?;
     let (found, scrub_asks) = mpsc::channel(1);
@@ -174,6 +187,13 @@ pub async fn run(
     Ok(outcome?)
 }
 
+/// Looks whether the journal is whole; gives what is wrong with it. A node with a broken one answers and replicates.
+fn check_journal(config: &Config) -> Option<String> {
+    let fault = crate::journal::check(&config.journal_file()).err()?;
+    tracing::error!(%fault, "look what was done at this node; `hashpact-node journal restart` puts the journal aside");
+    Some(fault.to_string())
+}
+
 /// What look-ups read; of a node that came from a backup they read nothing before the loop has begun.
 fn new_lookup(chain: &RosterChain, from_backup: bool) -> Arc<Lookup> {
     let lookup = Lookup::new(chain.version());
@@ -182,6 +202,24 @@ fn new_lookup(chain: &RosterChain, from_backup: bool) -> Arc<Lookup> {
         lookup.set_health(Health { completeness, append_blocked, from_backup, peers: Vec::new() });
     }
     Arc::new(lookup)
+}
+
+/// What the operator decided, in force from the first look-up on.
+fn open_lists(config: &Config, chain: &RosterChain, lookup: &Arc<Lookup>) -> anyhow::Result<Arc<Lists>> {
+    let files = DecisionFiles::of(&config.data_dir, config.journal_file());
+    let lists = Lists::open(files, Arc::clone(lookup), chain, config.quarantine);
+    Ok(Arc::new(lists.context("lists and decisions")?))
+}
+
+/// Keeps floods that are found from now on.
+async fn keep_floods(lists: Arc<Lists>, store: Arc<Store>) {
+    loop {
+        tokio::time::sleep(FLOODS_INTERVAL).await;
+        let (lists, store) = (Arc::clone(&lists), Arc::clone(&store));
+        if tokio::task::spawn_blocking(move || lists.keep_floods(&store)).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Looks from now on whether the operator installs a roster.
@@ -225,7 +263,7 @@ fn new_service(
 async fn bind(
     config: Config,
     service: Service,
-    tokens: Tokens,
+    tokens: Arc<LiveTokens>,
     listening: Option<oneshot::Sender<SocketAddr>>,
 ) -> anyhow::Result<crate::http::Server> {
     if tokens.is_empty() {
@@ -305,7 +343,12 @@ fn doubts(
     };
     anyhow::ensure!(!reason.trim().is_empty(), "--override-doubt needs a reason");
     let details = serde_json::json!({ "reason": reason, "machine_changed": has_changed, "restored": restored.is_some() });
-    crate::journal::record(&config.journal_file(), "override-doubt", &details)?;
+    crate::journal::record(
+        &config.journal_file(),
+        &crate::journal::Actor::of_command(),
+        "override-doubt",
+        &details,
+    )?;
     Ok(false)
 }
 
@@ -366,6 +409,7 @@ pub(super) fn extents(store: &Store, roster: &Roster, lock: &LockState) -> anyho
     let own_log = LogId::of_origin(&lock.origin);
     let heads = store.heads().context("heads")?;
     let sizes: BTreeMap<LogId, u64> = heads.into_iter().map(|head| (head.log, head.size)).collect();
+    let kept = store.branches().context("kept histories")?;
     let logs = roster.logs().map(|log| {
         let stored = sizes.get(&log.log_id).copied().unwrap_or(0);
         let size = match log.status {
@@ -379,8 +423,14 @@ pub(super) fn extents(store: &Store, roster: &Roster, lock: &LockState) -> anyho
             _ => u64::MAX,
         };
         let priority = store.priority(&log.log_id, size, end).context("priority entries")?;
-        let author = Author { member: log.member.clone(), n: log.n, log: log.log_id };
-        Ok(LogExtent { author, size, priority })
+        let author = Author::new(log.member.clone(), log.n, log.log_id);
+        let kept = kept.range((log.log_id, 0)..=(log.log_id, u8::MAX));
+        let kept = kept.map(|((_, number), held)| KeptExtent {
+            number: *number,
+            start: held.start,
+            end: held.frontier.size(),
+        });
+        Ok(LogExtent { author, size, priority, kept: kept.collect() })
     });
     logs.collect()
 }
@@ -398,7 +448,7 @@ fn open_engine(
     let logs = extents(store, roster.current(), &lock)?;
     let counted: BTreeMap<LogId, u64> = logs.iter().map(|extent| (extent.author.log, extent.size)).collect();
     let priority = logs.iter().map(|extent| (extent.author.log, extent.priority.clone())).collect();
-    let rules = ErasureRules::from(roster.current());
+    let rules = Rules::from(roster.current());
     let Replayed { view, entries, origin } = replay(store, lookup, &logs, place, &rules).context(
         "the logs cannot be read: run `hashpact-node fsck` to see what is damaged; damage of other members' logs is left behind \
          by `hashpact-node repair` and comes back from them",
@@ -467,7 +517,7 @@ fn last_time_ms(store: &Store, log: &LogId, size: u64) -> anyhow::Result<u64> {
 
 /// The signed card that tells others where this node is; renewed when addresses changed or time runs
 /// out.
-fn node_card(config: &Config, keys: &KeyStore, roster: &Roster) -> anyhow::Result<Vec<u8>> {
+fn node_card(config: &Config, keys: &NodeKeys, roster: &Roster) -> anyhow::Result<Vec<u8>> {
     let path = config.card_file();
     let now_s = now_ms() / 1_000;
     let nodes = vec![CardNode { peer_key: keys.peer.public(), addresses: config.advertised().to_vec() }];
@@ -488,7 +538,17 @@ fn node_card(config: &Config, keys: &KeyStore, roster: &Roster) -> anyhow::Resul
         expires_s: now_s + NODE_CARD_LIFETIME_MAX_S - 3_600,
         nodes,
     };
-    let bytes = sign_card(&card, &keys.card);
+    let bytes = match sign_card_by(&card, &keys.card) {
+        Ok(bytes) => bytes,
+        // An old card tells others where this node is until it expires; one without any is found by those that it dials.
+        Err(error) => {
+            let held = std::fs::read(&path).ok();
+            let valid = held.filter(|bytes| VerifiedCard::verify(bytes, roster, now_s).is_ok());
+            let valid = valid.with_context(|| format!("a new node card is needed: {error}"))?;
+            tracing::error!(%error, "the node card could not be renewed; the one before goes on");
+            return Ok(valid);
+        }
+    };
     std::fs::write(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(bytes)
 }

@@ -16,8 +16,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hashpact_core::event::{Ack, Draft};
 use hashpact_protocol::api::{
-    self, ContributeQuery, ContributeRequest, ErasureRequest, ErrorBody, FieldError, OpinionRequest, Receipt,
-    Receipts, RecordJson, RecordsPage, RecordsQuery, RetractionRequest, check_idempotency_key,
+    self, ContributeQuery, ContributeRequest, ErasureRequest, ErrorBody, FieldError, NewRecord,
+    OpinionRequest, Receipt, Receipts, RecordJson, RecordsPage, RecordsQuery, RetractionRequest,
+    check_idempotency_key,
 };
 use hashpact_protocol::digest::{RecordId, sha256};
 use hashpact_protocol::record::{Review, SignalType, Vocabulary as _};
@@ -30,8 +31,20 @@ const SUBMISSION: &[u8] = b"hashpact/submission/v1\0";
 /// Records on a page when the caller does not say.
 const PAGE_DEFAULT: u32 = 100;
 /// What a listing can be asked for.
-const STATUSES: [&str; 9] =
-    ["active", "disputed", "contested", "disowned", "retracted", "expired", "sealed", "erased", "held"];
+const STATUSES: [&str; 12] = [
+    "active",
+    "disputed",
+    "contested",
+    "disowned",
+    "retracted",
+    "superseded",
+    "suspended",
+    "ruled",
+    "expired",
+    "sealed",
+    "erased",
+    "held",
+];
 /// Most records on a page.
 const PAGE_MAX: u32 = 1_000;
 
@@ -52,6 +65,7 @@ pub(super) async fn contribute(
         Ok(request.to_records()?.into_iter().map(Draft::Content).collect())
     };
     let (drafts, whole) = read_json(&api, &caller, &headers, body, BODY_MAX_BYTES, check).await?;
+    api.count_items(&caller, drafts.len())?;
     let statement = Statement { operation: "contribute", subject: None, body: &whole.bytes };
     Ok(Json(submit(&api, &headers, &caller, drafts, &statement, ack).await?))
 }
@@ -190,6 +204,22 @@ pub(super) async fn erase(
     .await
 }
 
+/// States another record in the place of one of this member's own; final.
+#[utoipa::path(post, path = "/v1/records/{id}/supersede", tag = "contribute", security(("token" = ["contribute"])),
+    params(("id" = String, Path, description = "record id: 64 hex digits")), request_body = NewRecord,
+    responses((status = 200, body = Receipt), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+pub(super) async fn supersede(
+    State(api): State<Api>,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Receipt>, ApiError> {
+    state_about(&api, path, &headers, body, "supersede", |subject, request: NewRecord| {
+        Ok(Draft::Supersession { subject, content: request.to_record()? })
+    })
+    .await
+}
+
 /// States one thing about one record: token, id and body are read alike, `draft` says what it means.
 async fn state_about<R: DeserializeOwned + 'static>(
     api: &Api,
@@ -208,13 +238,13 @@ async fn state_about<R: DeserializeOwned + 'static>(
 }
 
 /// What is asked, for comparison with an earlier request under the same idempotency key.
-struct Statement<'a> {
-    operation: &'static str,
-    subject: Option<RecordId>,
-    body: &'a [u8],
+pub(super) struct Statement<'a> {
+    pub(super) operation: &'static str,
+    pub(super) subject: Option<RecordId>,
+    pub(super) body: &'a [u8],
 }
 
-async fn submit(
+pub(super) async fn submit(
     api: &Api,
     headers: &HeaderMap,
     caller: &Caller,
@@ -245,7 +275,7 @@ async fn submit(
 }
 
 /// The one receipt of one statement.
-fn single(receipts: Receipts) -> Result<Json<Receipt>, ApiError> {
+pub(super) fn single(receipts: Receipts) -> Result<Json<Receipt>, ApiError> {
     let receipt = receipts.receipts.into_iter().next();
     let missing =
         || ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "no receipt for a statement");

@@ -1,10 +1,12 @@
 //! The router without a socket, on a real store and a real engine; only the other members are written
 //! by the test.
 
+mod access;
 mod bulk;
 mod connections;
 mod description;
-mod fixture;
+pub(crate) mod fixture;
+mod lists;
 mod logs;
 mod matching;
 mod node;

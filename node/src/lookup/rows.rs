@@ -6,12 +6,14 @@
 
 use super::packed::{self, Description, Descriptions};
 use hashpact_core::effect::ViewChange;
+use hashpact_core::policy::Benign;
 use hashpact_core::view::{
-    Author, BLOCK_ENTRIES, Block, Ids, KnownRecord, Numbers, RecordView, Standing, Stated, Status,
+    Author, BLOCK_ENTRIES, Block, Ids, KnownRecord, Numbers, RecordView, Ruled, RulingChange, Standing,
+    Stated, Status,
 };
 use hashpact_protocol::digest::{LogId, RecordId};
 use hashpact_protocol::record::{Content, Signal, SignalType};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, RandomState};
 
 /// Stands where a block has no record. No entry's leaf hash is this.
@@ -29,6 +31,12 @@ pub(super) struct Rows {
     descriptions: Descriptions,
     /// By record number: of all records that are not simply active.
     standings: BTreeMap<u64, Standing>,
+    /// Signals that members call benign.
+    benign: Benign,
+    /// What the panel holds of signals.
+    rulings: BTreeMap<Signal, Ruled>,
+    /// Numbers of records of which some signal is cleared: they match by the others only.
+    cleared: BTreeSet<u64>,
     count: usize,
     /// What is being packed.
     scratch: Vec<u8>,
@@ -98,6 +106,9 @@ impl Rows {
             ids: Ids::new(table_key()),
             descriptions: Descriptions::default(),
             standings: BTreeMap::new(),
+            benign: Benign::default(),
+            rulings: BTreeMap::new(),
+            cleared: BTreeSet::new(),
             count: 0,
             scratch: Vec::new(),
         }
@@ -115,7 +126,7 @@ impl Rows {
 
     /// Takes a record as it now stands; its number.
     pub(super) fn put(&mut self, ViewChange { record, stated, .. }: &ViewChange) -> u64 {
-        let number = self.numbers.assign(record.author.log, record.index);
+        let number = self.numbers.assign(record.author.line, record.index);
         if let Some(stated) = stated {
             self.insert(number, record, stated);
         }
@@ -130,11 +141,75 @@ impl Rows {
         } else {
             self.standings.insert(number, record.standing.clone());
         }
+        // By the row's own signals: a record may have been stated long before anybody spoke about it.
+        let mut benign = std::mem::take(&mut self.benign);
+        benign.note(number, &record.standing, || {
+            self.get(number).map_or_else(Vec::new, |held| held.signals().collect())
+        });
+        self.benign = benign;
+        if !self.rulings.is_empty() {
+            self.judge(number);
+        }
         number
+    }
+
+    /// Signals that members call benign.
+    pub(super) fn benign(&self) -> &Benign {
+        &self.benign
+    }
+
+    /// How a record stands that is not simply active.
+    pub(super) fn standing(&self, number: u64) -> Option<&Standing> {
+        self.standings.get(&number)
+    }
+
+    /// Takes the panel's verdict on a signal. Records that carry it are judged anew by [`Self::judge`].
+    pub(super) fn rule(&mut self, RulingChange { signal, ruled }: RulingChange) {
+        match ruled {
+            Some(ruled) => self.rulings.insert(signal, ruled),
+            None => self.rulings.remove(&signal),
+        };
+    }
+
+    /// The panel's verdicts.
+    pub(super) fn rulings(&self) -> impl Iterator<Item = (&Signal, &Ruled)> {
+        self.rulings.iter()
+    }
+
+    /// Takes up what the panel holds of a record's signals.
+    pub(super) fn judge(&mut self, number: u64) {
+        let Some(record) = self.get(number) else { return };
+        let verdicts: Vec<Option<Ruled>> =
+            record.signals().map(|signal| self.rulings.get(&signal.without_quality()).cloned()).collect();
+        let status = self.standings.get(&number).map_or(Status::Active, |standing| standing.status);
+        let standing = Standing { status, ..Standing::UNDISPUTED };
+        let status = standing.ruled(verdicts.iter().map(Option::as_ref)).status;
+        if verdicts.iter().flatten().any(Ruled::clears) {
+            self.cleared.insert(number);
+        } else {
+            self.cleared.remove(&number);
+        }
+        if let Some(row) = self.row_mut(number) {
+            row.status = status;
+        }
+    }
+
+    /// A record as it matches, if the panel cleared some of its signals: without these.
+    pub(super) fn in_part(&self, record: &Held<'_>) -> Option<RecordView> {
+        if !self.cleared.contains(&record.number) {
+            return None;
+        }
+        let mut view = self.view(record);
+        view.stated.content.signals.retain(|signal| {
+            let ruled = self.rulings.get(&signal.clone().without_quality());
+            !ruled.is_some_and(Ruled::clears)
+        });
+        Some(view)
     }
 
     /// Forgets what a record states: its payload is sealed or gone.
     pub(super) fn blank(&mut self, number: u64) {
+        self.benign.forget(number);
         let Some(record) = self.get(number) else { return };
         let mut view = self.view(&record);
         view.stated.content = Content::empty();
@@ -191,7 +266,12 @@ impl Rows {
 
     /// Everything about a record.
     pub(super) fn view(&self, record: &Held<'_>) -> RecordView {
-        let standing = self.standings.get(&record.number).cloned().unwrap_or(Standing::UNDISPUTED);
+        let mut standing = self.standings.get(&record.number).cloned().unwrap_or(Standing::UNDISPUTED);
+        if !self.rulings.is_empty() {
+            let verdicts: Vec<Option<&Ruled>> =
+                record.signals().map(|signal| self.rulings.get(&signal.without_quality())).collect();
+            standing = standing.ruled(verdicts);
+        }
         RecordView {
             known: KnownRecord {
                 id: record.row.id,

@@ -57,7 +57,7 @@ fn signals(spec: &Spec) -> Vec<Signal> {
 fn filled(specs: &[Spec]) -> Lookup {
     let lookup = Lookup::new(1);
     let member = MemberId::parse("north").expect("valid");
-    let author = Author { member, n: 1, log: LogId::of_origin("test-0000000000000000/north/1") };
+    let author = Author::new(member, 1, LogId::of_origin("test-0000000000000000/north/1"));
     let mut view = View::new(NOW_MS);
     let mut index = 0;
     let mut changes = Vec::new();
@@ -134,7 +134,7 @@ fn query(id: usize, near: &[[u8; 32]], exact: Option<u8>) -> api::Query {
 fn check(specs: &[Spec], queries: &[api::Query], radius: u16) -> Result<(), TestCaseError> {
     let lookup = filled(specs);
     let (standing, _) = lookup.page(&RecordsFilter::default(), None, usize::MAX);
-    let answer = lookup.match_queries(queries.to_vec(), radius, None, &|log| log.to_hex());
+    let answer = lookup.match_queries(queries.to_vec(), &within(radius), &|log| log.to_hex());
     prop_assert_eq!(answer.results.len(), queries.len());
     for (result, query) in answer.results.iter().zip(queries) {
         let mut expected: Vec<((u32, u64), (u32, u8, &str), String)> = standing
@@ -196,10 +196,10 @@ fn many_values_at_once_find_what_one_item_each_finds() {
     let lookup = filled(&specs);
     let values: Vec<[u8; 32]> = (0..=255_u8).map(|at| value(at % 5, &[at])).collect();
     for radius in [0, 2, 31, 64] {
-        let mut near = lookup.near(&values, radius).into_iter().peekable();
+        let mut near = lookup.near(&values, &within(radius)).into_iter().peekable();
         for (position, value) in values.iter().enumerate() {
             let answer =
-                lookup.match_queries(vec![query(0, &[*value], None)], radius, None, &|log| log.to_hex());
+                lookup.match_queries(vec![query(0, &[*value], None)], &within(radius), &|log| log.to_hex());
             let result = &answer.results[0];
             let found = near.next_if(|(at, _)| *at == position).map(|(_, found)| found);
             let total = found.as_ref().map_or(0, |found| found.total as u64);
@@ -263,4 +263,9 @@ fn the_name_of_the_view_changes_with_what_is_held() {
     let root = hashpact_protocol::digest::Root::new([1; 32]);
     lookup.publish(&PublishedHead { log, origin, size: 1, root, note: None, announced: 1 });
     assert_ne!(lookup.as_of().view, empty);
+}
+
+/// A question with this distance, to all lists.
+fn within(radius: u16) -> Question<'static> {
+    Question { distance: Some(radius), ..Question::default() }
 }

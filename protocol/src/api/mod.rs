@@ -17,12 +17,17 @@
 
 mod ack;
 mod bulk;
+mod decisions;
 mod field;
 pub mod frames;
+mod governance;
+mod handling;
 mod labels;
+mod lists;
 mod matching;
 mod node;
 mod records;
+mod reports;
 mod statements;
 pub mod time;
 
@@ -31,19 +36,35 @@ pub use bulk::{
     BULK_ITEMS_MAX, BULK_LINES_TYPE, BULK_MATCHES_TYPE, BULK_VALUE_BYTES, BULK_VALUES_TYPE, BulkLine,
     BulkQuery, BulkSummary,
 };
+pub use decisions::{
+    DecisionRequest, FloodJson, MuteJson, MuteRequest, MutesResponse, NEGATIVE_RADIUS_DEFAULT,
+    NEGATIVE_SIGNALS_MAX, NegativeJson, NegativesRequest, NegativesResponse, QuarantineResponse,
+    REASON_MAX_BYTES, check_reason,
+};
 pub use field::{FieldError, FieldRule};
+pub use governance::{
+    IncidentJson, IncidentReceipt, IncidentRequest, IncidentStepJson, IncidentsResponse, PlaceJson,
+    RulingJson, RulingRequest, RulingSignal, RulingsResponse, SuspensionJson, SuspensionRequest,
+    SuspensionsResponse,
+};
+pub use handling::{CrosswalkJson, HandlingJson, OtherClassJson, ReportJson};
 pub use labels::LabelsJson;
+pub use lists::{
+    AppliedRule, ChangedOutcome, DryRunRequest, DryRunResponse, LIST_FILE_TYPE, ListExplanation, ListJson,
+    ListState, ListsResponse, UnmetCondition,
+};
 pub use matching::{
     AsOf, Match, MatchItem, MatchLimits, MatchRequest, MatchResponse, MatchResult, OpinionCounts, Query,
     QuerySignal,
 };
 pub use node::{
-    BackupResponse, BranchStatus, CatchUp, CosignedStatus, ErasureStatus, ErrorBody, ErrorDetail,
-    EvidenceJson, EvidenceResponse, HoldingStatus, LogJson, LogStatus, LogsResponse, MemberJson,
+    AlarmStatus, BackupResponse, BranchStatus, CatchUp, CosignedStatus, ErasureStatus, ErrorBody,
+    ErrorDetail, EvidenceJson, EvidenceResponse, HoldingStatus, LogJson, LogStatus, LogsResponse, MemberJson,
     MembersResponse, PeerStatus, ReadyResponse, ReceiptStatus, ScrubPlace, ScrubStatus, StatusResponse,
 };
 pub use records::{
     ContributeQuery, ContributeRequest, NewRecord, NewSignal, Receipt, Receipts, RecordJson, RecordsPage,
     RecordsQuery, SignalJson, SourceJson, StatementJson,
 };
+pub use reports::{ContradictionJson, ContradictionsQuery, ContradictionsResponse};
 pub use statements::{ErasureRequest, OpinionRequest, RetractionRequest};

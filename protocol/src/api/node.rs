@@ -107,6 +107,15 @@ pub struct StatusResponse {
     /// Payloads that wait to be destroyed, or are gone.
     #[serde(default)]
     pub erasures: ErasureStatus,
+    /// What an operator should look at now; empty when all is well. Prometheus rules of the same names ship with the node.
+    #[serde(default)]
+    pub alarms: Vec<AlarmStatus>,
+    /// Floods that wait for a decision.
+    #[serde(default)]
+    pub quarantine_waiting: u64,
+    /// Members that are muted here.
+    #[serde(default)]
+    pub muted: Vec<String>,
     /// Seconds since the process started.
     pub uptime_s: u64,
     /// Every log followed, the own one included.
@@ -119,6 +128,16 @@ pub struct StatusResponse {
     pub peers: Vec<PeerStatus>,
     /// Signals in the match index by signal type.
     pub index: BTreeMap<String, u64>,
+}
+
+/// Something that an operator should look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AlarmStatus {
+    /// Its name, as in the rules for Prometheus.
+    pub name: String,
+    /// What is wrong, in words.
+    pub message: String,
 }
 
 /// What the scrub has read and found.

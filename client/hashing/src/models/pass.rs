@@ -317,7 +317,7 @@ impl Collector {
         }
     }
 
-    fn finish(self, ones: &mut Ones) -> (Option<[u8; 32]>, Option<Vec<Box<Sketch>>>) {
+    fn finish(self, ones: &mut Ones) -> (Option<[u8; 32]>, Option<Vec<Sketch>>) {
         let digest = self.digest.map(|digest| digest.finalize().into());
         (digest, self.tiler.and_then(|tiler| tiler.finish(ones)))
     }

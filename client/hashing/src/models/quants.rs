@@ -181,12 +181,13 @@ pub(crate) fn q6_k(bytes: &[u8], out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::element::Decode;
 
     /// Values are compared with those of an independent implementation in `tests/models_golden.rs`; here, that the
     /// number of values is right and that a block of zeros is what the formula says.
     #[test]
     fn blocks_have_their_number_of_values() {
-        let all: [(fn(&[u8], &mut Vec<u8>), usize, usize); 10] = [
+        let all: [(Decode, usize, usize); 10] = [
             (q4_0, 18, 32),
             (q4_1, 20, 32),
             (q5_0, 22, 32),

@@ -151,7 +151,7 @@ fn check(tensors: &mut [Tensor], body: u64, size: u64) -> Result<(), LayoutError
         if tensor.start > end {
             return Err(LayoutError::Gap { at: end, bytes: tensor.start - end });
         }
-        end = tensor.start.checked_add(tensor.bytes).unwrap_or(u64::MAX);
+        end = tensor.start.saturating_add(tensor.bytes);
     }
     match end.cmp(&size) {
         std::cmp::Ordering::Greater => {

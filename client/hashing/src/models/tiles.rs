@@ -49,7 +49,7 @@ impl Tiler {
         let rows = if together {
             Rows::Together(Box::new(Together::new(&shape)))
         } else {
-            Rows::OneByOne(Box::new(OneByOne::default()))
+            Rows::OneByOne(Box::default())
         };
         Self { shape, tiles: vec![raw; shape.tiles as usize], row: 0, rows }
     }
@@ -71,7 +71,7 @@ impl Tiler {
 
     /// The sketches of the tiles in order, or nothing when a value was no finite number (or a row's sum exceeded
     /// what a 32-bit float holds), or values are missing.
-    pub(crate) fn finish(self, ones: &mut Ones) -> Option<Vec<Box<Sketch>>> {
+    pub(crate) fn finish(self, ones: &mut Ones) -> Option<Vec<Sketch>> {
         if self.row < self.shape.rows {
             return None;
         }
@@ -80,7 +80,7 @@ impl Tiler {
         let finished = self.tiles.into_iter().map(|mut tile| {
             sketch::subtract_mean(&mut tile.sketch, tile.sum / count, ones);
             let finite = tile.sum.is_finite() && tile.sketch.iter().all(|number| number.is_finite());
-            finite.then_some(tile.sketch)
+            finite.then_some(*tile.sketch)
         });
         finished.collect()
     }

@@ -2,10 +2,12 @@
 
 use crate::effect::SubmitError;
 use crate::event::Draft;
-use crate::view::{Author, KnownRecord, Status, View};
+use crate::view::{Author, KnownRecord, Status, StatusReason, View};
 use hashpact_protocol::digest::{LeafHash, RecordId};
 use hashpact_protocol::leaf::pad_payload;
-use hashpact_protocol::record::{Erasure, Opinion, Record, Retraction, SubjectRef};
+use hashpact_protocol::record::{
+    Content, Erasure, Incident, IncidentStep, Opinion, Record, Retraction, Ruling, SubjectRef, Suspension,
+};
 
 /// A record ready to be sealed at whatever index it gets.
 pub(super) struct Statement {
@@ -67,6 +69,67 @@ fn resolve_one(draft: Draft, own: &Author, view: &View) -> Result<Statement, Sub
             }
             let erasure = Erasure::new(place(&record), reason, basis);
             Ok(Statement { record: Record::Erasure(erasure), subject: Some(subject), priority: true })
+        }
+        Draft::Supersession { subject, content } => supersede(subject, content, own, view),
+        Draft::Ruling { subject, signal, verdict, reason } => {
+            // As with erasures: a term that covers the log from here on covers the place that the entry gets.
+            if !view.rules().is_panellist(&own.member, own.n, u64::MAX) {
+                return Err(SubmitError::MayNotRule);
+            }
+            let ruling = Ruling::new(&signal, verdict, reason);
+            let ruling = match &subject {
+                Some(subject) => ruling.about(place(&find(subject, view)?)),
+                None => ruling,
+            };
+            Ok(Statement { record: Record::Ruling(ruling), subject, priority: true })
+        }
+        Draft::Vote { member, vote, reason } => {
+            if member == own.member {
+                return Err(SubmitError::OwnSuspension);
+            }
+            if !view.rules().members().contains(&member) {
+                return Err(SubmitError::UnknownMember(member.to_string()));
+            }
+            let vote = Suspension::new(member, view.rules().version(), vote, reason);
+            Ok(Statement { record: Record::Suspension(vote), subject: None, priority: true })
+        }
+        Draft::Incident(incident) => declare(incident, own, view),
+    }
+}
+
+fn supersede(
+    subject: RecordId,
+    content: Content,
+    own: &Author,
+    view: &View,
+) -> Result<Statement, SubmitError> {
+    let record = find(&subject, view)?;
+    if record.author.member != own.member {
+        return Err(SubmitError::NotAuthor { record: subject, author: record.author.member.to_string() });
+    }
+    match &record.standing.reason {
+        Some(StatusReason::SupersededBy { record, .. }) => {
+            return Err(SubmitError::AlreadySuperseded(subject, *record));
+        }
+        _ if record.status() == Status::Retracted => return Err(SubmitError::AlreadyRetracted(subject)),
+        _ if record.is_blank() => return Err(SubmitError::AlreadyErased(subject, record.status().name())),
+        _ => {}
+    }
+    let content = Content { subject: Some(place(&record)), ..content };
+    Ok(Statement { record: Record::Supersede(content), subject: Some(subject), priority: false })
+}
+
+fn declare(incident: Incident, own: &Author, view: &View) -> Result<Statement, SubmitError> {
+    if !view.rules().may_declare(&own.member, own.n, u64::MAX) {
+        return Err(SubmitError::MayNotDeclare);
+    }
+    let id = incident.id;
+    match (incident.step, view.incident(&id)) {
+        (IncidentStep::Closed, None) => Err(SubmitError::UnknownIncident(id)),
+        (_, Some(held)) if held.closed.is_some() => Err(SubmitError::IncidentIs(id, "closed")),
+        (IncidentStep::Declared, Some(_)) => Err(SubmitError::IncidentIs(id, "declared")),
+        (IncidentStep::Declared, None) | (IncidentStep::Closed, Some(_)) => {
+            Ok(Statement { record: Record::Incident(incident), subject: None, priority: true })
         }
     }
 }

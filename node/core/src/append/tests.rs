@@ -5,12 +5,14 @@ use super::*;
 use crate::event::{Draft, Prior};
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LogId, empty_root};
+use hashpact_protocol::keys::SecretKey;
 use hashpact_protocol::leaf::{EntryLeaf, Kind, Leaf, read_leaf};
 use hashpact_protocol::record::{
     Content, OpinionValue, Reason, Record, Retraction, RetractionReason, Signal, SignalType, SubjectRef,
 };
 
 mod promises;
+mod signer;
 mod submissions;
 
 const NOW_MS: u64 = 1_800_000_000_000;
@@ -117,8 +119,8 @@ impl Ask {
 }
 
 fn identity() -> OwnIdentity {
-    let author = Author { member: member("north"), n: 1, log: LogId::of_origin(ORIGIN) };
-    OwnIdentity { author, origin: ORIGIN.to_owned(), key: key(), roster_version: 7, other_members: 2 }
+    let author = Author::new(member("north"), 1, LogId::of_origin(ORIGIN));
+    OwnIdentity { author, origin: ORIGIN.to_owned(), key: key().into(), roster_version: 7, other_members: 2 }
 }
 
 fn member(id: &str) -> MemberId {

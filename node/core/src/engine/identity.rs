@@ -7,7 +7,7 @@ use crate::follow::{Closure, FollowedStart};
 use crate::stop::StopReason;
 use crate::view::Author;
 use hashpact_protocol::digest::LogId;
-use hashpact_protocol::keys::{PublicKey, SecretKey};
+use hashpact_protocol::keys::{PublicKey, Signer};
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::roster::{LogStatus, MemberId, Roster};
 use std::collections::BTreeMap;
@@ -54,14 +54,14 @@ pub(super) fn own_place(
 /// The roster does not list what this node has.
 pub(super) fn own_identity(
     id: &MemberId,
-    key: SecretKey,
+    key: Signer,
     roster: &Roster,
     locked: Option<&str>,
 ) -> Result<(OwnIdentity, bool), StopReason> {
     let (n, is_open) = own_place(id, &key.public(), roster, locked)?;
     let origin = roster.origin(id, n);
     let identity = OwnIdentity {
-        author: Author { member: id.clone(), n, log: LogId::of_origin(&origin) },
+        author: Author::new(id.clone(), n, LogId::of_origin(&origin)),
         origin,
         key,
         roster_version: roster.version,
@@ -87,7 +87,7 @@ pub(super) fn followed(
                 payloads_missing: 0,
             });
             FollowedStart {
-                author: Author { member: log.member.clone(), n: log.n, log: log.log_id },
+                author: Author::new(log.member.clone(), log.n, log.log_id),
                 origin: log.origin,
                 key: *log.key,
                 closed: match log.status {

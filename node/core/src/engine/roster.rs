@@ -16,7 +16,7 @@ use crate::effect::{CosignedHead, Effect, RosterWrite, SizedNote, WriteId};
 use crate::follow::{Closure, FollowedLog};
 use crate::limits::HELLO_ROSTERS_BYTES_MAX;
 use crate::stop::StopReason;
-use crate::view::ErasureRules;
+use crate::view::Rules;
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::keys::PublicKey;
 use hashpact_protocol::roster::{LogStatus, MemberId, Roster, RosterChain, SignedRoster};
@@ -114,7 +114,8 @@ impl Engine {
         self.roster = chain;
         let roster = self.roster.current_shared().clone();
         let version = roster.version;
-        if self.cuts_off(&roster) || ErasureRules::from(&*roster) != *self.view.orders().rules() {
+        let rules = Rules::from(&*roster);
+        if self.cuts_off(&roster) || rules.need_refold(self.view.rules()) {
             return Err(StopReason::Reopen { version });
         }
         let own = self.own.author().clone();
@@ -131,6 +132,8 @@ impl Engine {
             self.started_ms = now_ms;
         }
         self.members = authors(&roster);
+        let changes = self.view.adopt(rules);
+        self.take_changes(changes);
         self.follow_anew(&roster);
         self.witness_anew(&roster, now_ms);
         self.out.push(Effect::Roster(self.roster.clone()));

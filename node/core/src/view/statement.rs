@@ -2,17 +2,21 @@
 
 use super::Contested;
 use super::record::{Standing, Statement, Status, StatusReason};
+use super::said::{Said, Weights, insert};
 use crate::effect::EntryRef;
 use crate::limits::STATEMENTS_PER_MEMBER_MAX;
-use hashpact_protocol::digest::LogId;
+use crate::policy::asks_for_labels_only;
+use hashpact_protocol::digest::{LeafHash, LogId, RecordId};
 use hashpact_protocol::record::{Opinion, OpinionValue, Reason, Retraction, SubjectRef};
-use hashpact_protocol::roster::MemberId;
+use hashpact_protocol::roster::{LogPlace, MemberId};
 use std::collections::BTreeMap;
 
 #[derive(Debug, Clone)]
 pub(super) struct OpinionEntry {
     pub(super) n: u32,
     pub(super) index: u64,
+    /// Its leaf hash: two histories of a forked log may state something at one index.
+    pub(super) id: LeafHash,
     pub(super) time_ms: u64,
     pub(super) opinion: Opinion,
 }
@@ -21,30 +25,87 @@ pub(super) struct OpinionEntry {
 pub(super) struct RetractionEntry {
     pub(super) n: u32,
     pub(super) log: LogId,
+    pub(super) line: LogId,
     pub(super) index: u64,
+    /// Its leaf hash.
+    pub(super) id: LeafHash,
     pub(super) time_ms: u64,
     /// The reason, when the payload is here and fits its leaf; the leaf alone acts.
     pub(super) stated: Option<Retraction>,
 }
 
+impl OpinionEntry {
+    const fn log_place(&self) -> LogPlace {
+        LogPlace { n: self.n, index: self.index }
+    }
+
+    fn rank(&self) -> (u32, u64, LeafHash) {
+        (self.n, self.index, self.id)
+    }
+}
+
 impl RetractionEntry {
+    const fn log_place(&self) -> LogPlace {
+        LogPlace { n: self.n, index: self.index }
+    }
+
+    fn rank(&self) -> (u32, u64, LeafHash) {
+        (self.n, self.index, self.id)
+    }
+
     pub(super) fn place(&self) -> EntryRef {
         EntryRef { log: self.log, index: self.index }
     }
 }
 
-/// Statements by member, each list ordered by (log number, index).
+/// Statements by member, each list ordered by (log number, index, leaf hash).
 #[derive(Debug, Default)]
 pub(super) struct About {
     opinions: BTreeMap<MemberId, Vec<OpinionEntry>>,
     retractions: BTreeMap<MemberId, Vec<RetractionEntry>>,
+    supersessions: BTreeMap<MemberId, Vec<Said>>,
 }
 
 impl About {
+    pub(super) fn supersede(&mut self, member: &MemberId, said: Said) {
+        let list = self.supersessions.entry(member.clone()).or_default();
+        insert(list, said, |said| said, STATEMENTS_PER_MEMBER_MAX);
+    }
+
+    /// The supersession by the author that counts: the highest.
+    pub(super) fn superseded_by(&self, author: &MemberId, weights: &Weights<'_>) -> Option<&Said> {
+        self.supersessions.get(author)?.iter().rev().find(|said| weights.counts(author, said))
+    }
+
+    /// The records by which a member supersedes it.
+    pub(super) fn superseding_by(&self, member: &MemberId) -> impl Iterator<Item = RecordId> {
+        self.supersessions.get(member).into_iter().flatten().map(|said| said.id)
+    }
+
+    /// The records by which anybody supersedes it.
+    pub(super) fn superseding(&self) -> impl Iterator<Item = RecordId> {
+        self.supersessions.values().flatten().map(|said| said.id)
+    }
+
+    /// Whether a history of a log supersedes it at or after an index.
+    pub(super) fn is_superseded_from(&self, line: LogId, index: u64) -> bool {
+        self.supersessions.values().flatten().any(|said| said.line == line && said.place.index >= index)
+    }
+
+    /// Whether a member says something about it at or after a place, erasure orders aside.
+    pub(super) fn has_from(&self, member: &MemberId, from: LogPlace) -> bool {
+        let opined = self.opinions.get(member).into_iter().flatten().map(OpinionEntry::log_place);
+        let retracted = self.retractions.get(member).into_iter().flatten().map(RetractionEntry::log_place);
+        let superseded = self.supersessions.get(member).into_iter().flatten().map(|said| said.place);
+        opined.chain(retracted).chain(superseded).any(|place| place >= from)
+    }
+
     pub(super) fn opine(&mut self, member: &MemberId, entry: OpinionEntry) {
         let list = self.opinions.entry(member.clone()).or_default();
-        let at = list.partition_point(|held| (held.n, held.index) < (entry.n, entry.index));
-        list.insert(at, entry);
+        let at = list.partition_point(|held| held.rank() < entry.rank());
+        if list.get(at).is_none_or(|held| held.id != entry.id) {
+            list.insert(at, entry);
+        }
         // The oldest can only matter if all newer ones are void; a member that writes this many void
         // opinions about one record loses the oldest.
         if list.len() > STATEMENTS_PER_MEMBER_MAX {
@@ -54,10 +115,10 @@ impl About {
 
     pub(super) fn retract(&mut self, member: &MemberId, entry: RetractionEntry) {
         let list = self.retractions.entry(member.clone()).or_default();
-        let at = list.partition_point(|held| (held.n, held.index) < (entry.n, entry.index));
+        let at = list.partition_point(|held| held.rank() < entry.rank());
         // Its payload came after its leaf: the same retraction, which now has a reason.
-        if let Some(held) = list.get_mut(at).filter(|held| (held.n, held.index) == (entry.n, entry.index)) {
-            held.stated = entry.stated;
+        if let Some(held) = list.get_mut(at).filter(|held| held.id == entry.id) {
+            held.stated = entry.stated.or(held.stated.take());
             return;
         }
         list.insert(at, entry);
@@ -66,8 +127,9 @@ impl About {
     }
 
     /// The first retraction by the author.
-    pub(super) fn retracted_by(&self, author: &MemberId) -> Option<&RetractionEntry> {
-        self.retractions.get(author).and_then(|list| list.first())
+    pub(super) fn retracted_by(&self, author: &MemberId, weights: &Weights<'_>) -> Option<&RetractionEntry> {
+        let mut list = self.retractions.get(author)?.iter();
+        list.find(|entry| weights.suspension(author, entry.log_place()).is_none())
     }
 
     /// Where retractions stand.
@@ -76,30 +138,40 @@ impl About {
     }
 
     /// How a record stands about which this was said.
-    pub(super) fn standing(&self, subject: &Subject<'_>, now_ms: u64) -> Standing {
+    pub(super) fn standing(&self, subject: &Subject<'_>, weights: &Weights<'_>) -> Standing {
         let statements: BTreeMap<MemberId, Statement> = self
             .opinions
             .iter()
             .filter(|(member, _)| *member != subject.member)
             .filter_map(|(member, list)| {
-                let latest = list.iter().rev().find(|entry| entry.opinion.subject == subject.place)?;
+                let mut valid = list.iter().rev().filter(|entry| {
+                    entry.opinion.subject == subject.place
+                        && weights.suspension(member, entry.log_place()).is_none()
+                });
+                let latest = valid.next()?;
+                let mut before = valid.skip_while(|entry| asks_for_labels_only(&entry.opinion));
                 let statement = Statement {
                     opinion: latest.opinion.opinion,
                     reason: Some(latest.opinion.reason.get()).filter(|reason| *reason != Reason::Unstated),
                     time_ms: latest.time_ms,
+                    before: before.next().map(|entry| entry.opinion.opinion),
                 };
                 Some((member.clone(), statement))
             })
             .collect();
         let (status, reason) = self
-            .withdrawn(subject)
-            .or_else(|| subject.lapsed(now_ms))
+            .withdrawn(subject, weights)
+            .or_else(|| subject.lapsed(weights.now_ms))
             .unwrap_or_else(|| disputed(&statements));
         Standing { status, reason, statements }
     }
 
-    fn withdrawn(&self, subject: &Subject<'_>) -> Option<(Status, Option<StatusReason>)> {
-        let entry = self.retracted_by(subject.member)?;
+    fn withdrawn(
+        &self,
+        subject: &Subject<'_>,
+        weights: &Weights<'_>,
+    ) -> Option<(Status, Option<StatusReason>)> {
+        let entry = self.retracted_by(subject.member, weights)?;
         let stated = entry.stated.as_ref().filter(|stated| stated.subject == subject.place);
         let reason = StatusReason::RetractedBy {
             member: subject.member.clone(),
@@ -119,6 +191,10 @@ pub(super) struct Subject<'a> {
     pub(super) expires_s: Option<u64>,
     /// From where on its log is contested, if the record is among what is.
     pub(super) contested: Option<Contested>,
+    /// By what its author took its place.
+    pub(super) superseded: Option<StatusReason>,
+    /// How its author is suspended.
+    pub(super) suspended: Option<StatusReason>,
 }
 
 impl Subject<'_> {
@@ -131,13 +207,22 @@ impl Subject<'_> {
     }
 
     fn lapsed(&self, now_ms: u64) -> Option<(Status, Option<StatusReason>)> {
+        if let Some(reason) = &self.superseded {
+            return Some((Status::Superseded, Some(reason.clone())));
+        }
         let expires_ms = self.expires_s.map(|expires_s| expires_s.saturating_mul(1_000));
         if let Some(time_ms) = expires_ms.filter(|expires_ms| *expires_ms <= now_ms) {
             return Some((Status::Expired, Some(StatusReason::ExpiredAt { time_ms })));
         }
-        let Contested { from, counts } = self.contested?;
-        let status = if counts { Status::Contested } else { Status::Disowned };
-        Some((status, Some(StatusReason::ForkedFrom { index: from })))
+        let suspended = self.suspended.as_ref();
+        let suspended = suspended.map(|reason| (Status::Suspended, Some(reason.clone())));
+        let Some(Contested { from, counts }) = self.contested else { return suspended };
+        let forked = Some(StatusReason::ForkedFrom { index: from });
+        if counts {
+            suspended.or(Some((Status::Contested, forked)))
+        } else {
+            Some((Status::Disowned, forked))
+        }
     }
 }
 

@@ -7,10 +7,12 @@ use hashpact_protocol::record::{
     Content, Erasure, ErasureBasis, ErasureReason, Opinion, OpinionValue, Reason, Retraction,
     RetractionReason, Signal, SignalType, SubjectRef,
 };
-use hashpact_protocol::roster::{Eraser, LogPlace};
+use hashpact_protocol::roster::{PanelTerm, Term};
 use proptest::prelude::*;
 
 mod ahead;
+mod beside;
+mod governance;
 
 const NOW_MS: u64 = 1_800_000_000_000;
 
@@ -24,7 +26,7 @@ struct Script {
 fn author(number: u8) -> Author {
     let member = MemberId::parse(&format!("member-{number}")).expect("valid");
     let log = LogId::of_origin(&format!("test-0000000000000000/{member}/1"));
-    Author { member, n: 1, log }
+    Author::new(member, 1, log)
 }
 
 impl Script {
@@ -72,15 +74,21 @@ impl Script {
     }
 }
 
-/// A view under rules by which the first member is an erasure authority.
+/// A view under rules by which the first member is an erasure authority and declares incidents, the others are the panel,
+/// and all four are members.
 fn empty() -> View {
     View::under(rules(), NOW_MS, [0; 16])
 }
 
-fn rules() -> ErasureRules {
-    let first = LogPlace { n: 1, index: 0 };
-    let term = Eraser { member: author(0).member, from: first, until: None };
-    ErasureRules { erasers: vec![term], ..ErasureRules::default() }
+fn rules() -> Rules {
+    let term = |by: u8| Term::from_the_first(author(by).member);
+    Rules {
+        erasure: ErasureRules { erasers: vec![term(0)], ..ErasureRules::default() },
+        panel: (1..4).map(|by| PanelTerm { needed: 2, term: term(by) }).collect(),
+        declarers: vec![term(0)],
+        members: (0..4).map(|by| author(by).member).collect(),
+        version: 1,
+    }
 }
 
 fn erasure(place: SubjectRef) -> Record {
@@ -102,7 +110,8 @@ fn script(choices: &[(u8, u8, u8)]) -> Script {
             records.push((by, id, place));
             continue;
         };
-        match action % 8 {
+        match action % 14 {
+            8..14 => governance::act(&mut script, (by, action % 14, *pick), (owner, id, place), &mut records),
             0 => {
                 let expires_s = (pick % 3 == 0).then_some(NOW_MS / 1_000 - 1);
                 let (id, place) = script.content(by, *pick, expires_s);
@@ -199,7 +208,9 @@ proptest! {
         let script = script(&choices);
         let mut order: Vec<usize> = (0..script.entries.len()).collect();
         order.sort_by_key(|at| keys[*at]);
-        prop_assert_eq!(standing(&script.in_order()), standing(&script.fold(&order)));
+        let (whole, other) = (script.in_order(), script.fold(&order));
+        prop_assert_eq!(standing(&whole), standing(&other));
+        governance::assert_same(&whole, &other);
     }
 
     #[test]
@@ -256,6 +267,24 @@ fn only_the_author_retracts_and_an_own_opinion_does_not_count() {
 }
 
 #[test]
+fn who_asks_for_other_labels_thinks_of_the_harm_as_before() {
+    let mut script = Script::default();
+    let (id, place) = script.content(0, 1, None);
+    let mut say = |opinion, reason| {
+        script.push(1, Record::Opinion(Opinion::new(place, opinion, reason)), Some(id));
+        let known = script.in_order().record(&id).expect("it is here");
+        let statement = &known.standing.statements[&author(1).member];
+        (statement.opinion, statement.before)
+    };
+    assert_eq!(say(OpinionValue::Agree, Reason::Unstated), (OpinionValue::Agree, None));
+    for reason in [Reason::NotCg, Reason::WrongClass] {
+        assert_eq!(say(OpinionValue::Disagree, reason), (OpinionValue::Disagree, Some(OpinionValue::Agree)));
+    }
+    assert_eq!(say(OpinionValue::Disagree, Reason::Adult).1, Some(OpinionValue::Agree));
+    assert_eq!(say(OpinionValue::Disagree, Reason::NotCg).1, Some(OpinionValue::Disagree));
+}
+
+#[test]
 fn a_void_opinion_does_not_mask_an_earlier_valid_one() {
     let mut script = Script::default();
     let (id, place) = script.content(0, 1, None);
@@ -298,14 +327,15 @@ proptest! {
         choices in prop::collection::vec(any::<(u8, u8, u8)>(), 1..40),
     ) {
         let script = script(&choices);
-        let withdraws = |at: &usize| {
-            let (author, index, leaf, _) = &script.entries[*at];
-            withdrawn_record(author, *index, leaf).is_some()
-        };
-        let (first, rest): (Vec<usize>, Vec<usize>) = (0..script.entries.len()).partition(withdraws);
+        let leaf = |at: &usize| script.entries[*at].2.as_slice();
+        let (first, rest): (Vec<usize>, Vec<usize>) =
+            (0..script.entries.len()).partition(|at| comes_first(leaf(at)));
+        // As a start does: the last supersessions first.
+        let (superseding, first): (Vec<usize>, Vec<usize>) =
+            first.into_iter().partition(|at| marked_kind(leaf(at)) == Some(Kind::Supersede));
         let whole = script.in_order();
         let mut view = empty();
-        for at in first.iter().chain(&rest) {
+        for at in first.iter().chain(superseding.iter().rev()).chain(&rest) {
             let (author, index, leaf, payload) = &script.entries[*at];
             for change in view.fold(author, *index, leaf, payload) {
                 let last = whole.record(&change.record.id).expect("known");
@@ -379,17 +409,17 @@ fn a_fork_contests_what_follows_it_and_nothing_else() {
     };
     let contested = |from, counts| Contested { from, counts };
     use Status::{Active, Contested as C, Disowned, Retracted};
-    let changes = view.contest(author(1).log, contested(1, true));
+    let changes = view.contest(&author(1), contested(1, true));
     assert_eq!(statuses(&view), [Active, C, C, Retracted, Active]);
     // They still match: the index keeps them.
     assert!(changes.len() == 2 && changes.iter().all(|change| change.index == IndexChange::Keep));
     assert!(changes.iter().all(|change| change.record.stands()));
-    assert!(view.contest(author(1).log, contested(1, true)).is_empty(), "told twice");
+    assert!(view.contest(&author(1), contested(1, true)).is_empty(), "told twice");
     // Witnesses vouch for more of it: what they settled is as before.
-    assert_eq!(view.contest(author(1).log, contested(2, true)).len(), 2);
+    assert_eq!(view.contest(&author(1), contested(2, true)).len(), 2);
     assert_eq!(statuses(&view), [Active, Active, C, Retracted, Active]);
     // They vouched for the other branch: ours does not count from where it parts.
-    let changes = view.contest(author(1).log, contested(0, false));
+    let changes = view.contest(&author(1), contested(0, false));
     assert_eq!(statuses(&view), [Disowned, Disowned, Disowned, Retracted, Active]);
     assert!(changes.iter().all(|change| change.index == IndexChange::Remove));
 }
@@ -403,12 +433,12 @@ proptest! {
         let script = script(&choices);
         let contested = Contested { from, counts };
         let mut after = script.in_order();
-        after.contest(author(1).log, contested);
+        after.contest(&author(1), contested);
         let mut meanwhile = empty();
         for (position, (author_of, index, leaf, payload)) in script.entries.iter().enumerate() {
             if position == at.min(script.entries.len() - 1) {
-                meanwhile.contest(author(1).log, Contested { from: from + 1, counts: true });
-                meanwhile.contest(author(1).log, contested);
+                meanwhile.contest(&author(1), Contested { from: from + 1, counts: true });
+                meanwhile.contest(&author(1), contested);
             }
             meanwhile.fold(author_of, *index, leaf, payload);
         }
@@ -463,7 +493,7 @@ fn a_destroyed_payload_shows_as_erased_and_an_order_that_lapses_gives_the_record
 
     // The fork is settled against the branch that the order is on.
     let mut view = script.in_order();
-    view.contest(owner.log, Contested { from: 1, counts: false });
+    view.contest(&owner, Contested { from: 1, counts: false });
     assert_eq!(view.withdrawals(&id, &owner.member).count(), 0);
     let changes = view.replace(&owner, index, &leaf, &payload);
     assert_eq!(changes.last().map(|change| change.index), Some(IndexChange::Add));

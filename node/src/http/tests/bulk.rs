@@ -41,13 +41,13 @@ fn never_ending(parts: Vec<Vec<u8>>) -> Body {
     stream(futures::stream::iter(parts).chain(futures::stream::pending()))
 }
 
-struct Frames {
+pub(super) struct Frames {
     header: FrameHeader,
     matches: Vec<MatchFrame>,
-    last: Frame,
+    pub(super) last: Frame,
 }
 
-fn frames(bytes: &[u8]) -> Frames {
+pub(super) fn frames(bytes: &[u8]) -> Frames {
     let (mut header, mut matches, mut last) = (None, Vec::new(), None);
     let mut reader = FrameReader::new();
     let read = reader.read(bytes, |event| match event {

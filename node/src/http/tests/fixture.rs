@@ -2,13 +2,15 @@
 
 use super::{Answer, request};
 use crate::config::Config;
+use crate::driver::now_ms;
 use crate::export::Holder;
 use crate::http::{Api, router};
+use crate::lists::{DecisionFiles, Lists};
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use crate::service::{Identity, SUBMISSIONS_QUEUED_MAX, Service, Submission};
 use crate::storage::Store;
-use crate::tokens::{Scope, Tokens};
+use crate::tokens::{LiveTokens, NewToken, Scope, Tokens};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request};
@@ -18,8 +20,9 @@ use hashpact_core::engine::HeldLog;
 use hashpact_core::event::Submit;
 use hashpact_core::health::{Completeness, Health};
 use hashpact_core::limits::CLEARANCE_WAIT_MS;
+use hashpact_core::policy::FloodLimits;
 use hashpact_core::recover::OwnDisk;
-use hashpact_core::view::{Author, View};
+use hashpact_core::view::{Author, ErasureRules, View};
 use hashpact_core::{Effect, Engine, EngineConfig, Event, Opening};
 use hashpact_protocol::checkpoint::{Checkpoint, sign_checkpoint};
 use hashpact_protocol::digest::{LogId, RecordId, empty_root, leaf_hash};
@@ -28,8 +31,9 @@ use hashpact_protocol::leaf::{LeafHeader, seal};
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::record::Record;
 use hashpact_protocol::roster::{
-    CardNode, GovernanceKey, LogEntry, LogStatus, Member, MemberId, MemberStatus, NodeCard, Role, Roster,
-    RosterChain, assemble, sign_card, sign_roster,
+    CardNode, GovernanceKey, LogEntry, LogStatus, Member, MemberId, MemberStatus, NodeCard,
+    PRIORITY_ENTRIES_PER_DAY_DEFAULT, Role, Roster, RosterChain, Term, Terms, assemble, sign_card,
+    sign_roster,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -38,8 +42,8 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 use tower::ServiceExt as _;
 
-pub(super) const NOW_MS: u64 = 1_800_000_000_000;
-pub(super) const CONSORTIUM: &str = "test-0011223344556677";
+pub(crate) const NOW_MS: u64 = 1_800_000_000_000;
+pub(crate) const CONSORTIUM: &str = "test-0011223344556677";
 const MEMBERS: [&str; 3] = ["east", "north", "south"];
 
 /// How the node under test differs from the usual one.
@@ -51,11 +55,13 @@ pub(super) struct Options {
     pub(super) loaded: bool,
     /// Whether a loop answers submissions; otherwise they wait for ever.
     pub(super) answering: bool,
+    /// Entries of one member in an hour beyond which they are a flood.
+    pub(super) flood: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { http: "", loaded: true, answering: true }
+        Self { http: "", loaded: true, answering: true, flood: 1_000 }
     }
 }
 
@@ -63,10 +69,14 @@ impl Default for Options {
 pub(super) struct Fixture {
     router: Router,
     pub(super) lookup: Arc<Lookup>,
+    pub(super) lists: Arc<Lists>,
+    pub(super) store: Arc<Store>,
     tokens: BTreeMap<Scope, String>,
+    /// What the router takes for the tokens.
+    pub(super) live: Arc<LiveTokens>,
     /// Submissions that nobody answers, when the fixture has no loop.
     pub(super) submissions: Option<mpsc::Receiver<Submission>>,
-    _dir: tempfile::TempDir,
+    pub(super) dir: tempfile::TempDir,
 }
 
 /// What other members have stated, in order: author, record, subject.
@@ -114,16 +124,20 @@ fn key(number: u8) -> SecretKey {
     SecretKey::from_seed([number; 32])
 }
 
-fn chain() -> RosterChain {
+pub(crate) fn chain() -> RosterChain {
     let member = |(number, id): (usize, &&str)| Member {
         id: MemberId::parse(id).expect("valid"),
         name: format!("Member {id}"),
         status: MemberStatus::Active,
         roles: BTreeSet::from([Role::Contributor]),
+        groups: BTreeSet::new(),
         card_key: key(10 + number as u8).public(),
         cosigner_key: None,
         history_start_s: 0,
         quota_entries_per_day: 1_000_000,
+        priority_entries_per_day: PRIORITY_ENTRIES_PER_DAY_DEFAULT,
+        agreement: None,
+        records_lapse: false,
         logs: vec![LogEntry { n: 1, key: log_key(id).public(), status: LogStatus::Open }],
     };
     let roster = Roster {
@@ -132,14 +146,22 @@ fn chain() -> RosterChain {
         created_s: NOW_MS / 1_000 - 60,
         expires_s: NOW_MS / 1_000 + 365 * 86_400,
         previous: None,
+        rejected: Vec::new(),
         threshold: 1,
         governance: vec![GovernanceKey { name: "root".to_owned(), key: key(90).public() }],
         taxonomies: vec!["cg-taxonomy/1".to_owned()],
+        hash_sets: Vec::new(),
         retention_s: 90 * 86_400,
         hold_s: 72 * 3_600,
+        features: Vec::new(),
+        groups: Vec::new(),
         members: MEMBERS.iter().enumerate().map(member).collect(),
         witnesses: Vec::new(),
-        erasers: Vec::new(),
+        // East is an erasure authority.
+        terms: Terms {
+            erasers: vec![Term::from_the_first(MemberId::parse("east").expect("valid"))],
+            ..Terms::default()
+        },
     };
     let (body, before) = (roster.encode(), Frontier::empty());
     let signature = sign_roster(&body, &before, "root", &key(90)).expect("a canonical body");
@@ -152,7 +174,7 @@ fn hold(store: &Store, view: &mut View, lookup: &Lookup, stated: Stated) -> BTre
     let mut held = BTreeMap::new();
     for (member, entries) in stated.logs {
         let mut frontier = Frontier::empty();
-        let author = Author { member: MemberId::parse(member).expect("valid"), n: 1, log: log(member) };
+        let author = Author::new(MemberId::parse(member).expect("valid"), 1, log(member));
         for (index, entry) in (0..).zip(&entries) {
             frontier.append(leaf_hash(&entry.leaf));
             lookup.apply(&view.fold(&author, index, &entry.leaf, &entry.payload));
@@ -198,8 +220,8 @@ fn open_engine(chain: RosterChain, view: View, held: BTreeMap<LogId, HeldLog>) -
     };
     let config = EngineConfig {
         member,
-        log_key: log_key("north"),
-        cosigner_key: key(12),
+        log_key: log_key("north").into(),
+        cosigner_key: key(12).into(),
         peer,
         card: sign_card(&card, &key(11)),
         from_backup: false,
@@ -291,19 +313,27 @@ impl Fixture {
         let lookup = Arc::new(Lookup::new(1));
         let chain = chain();
         let roster = chain.current_shared().clone();
-        let mut view = View::new(NOW_MS);
+        let files = DecisionFiles::of(dir.path(), dir.path().join("journal"));
+        let limits =
+            FloodLimits { contributions_per_hour: options.flood, withdrawals_per_hour: options.flood };
+        let lists = Lists::open(files, Arc::clone(&lookup), &chain, limits).expect("an empty folder");
+        let lists = Arc::new(lists);
+        let mut view = View::under(ErasureRules::from(chain.current()), NOW_MS, [0; 16]);
         let held = hold(&store, &mut view, &lookup, stated);
         let (engine, first) = open_engine(chain.clone(), view, held);
         let (submit, submissions) = mpsc::channel(SUBMISSIONS_QUEUED_MAX);
         let identity = Identity { member: "north".to_owned(), roster, started: Instant::now() };
         let metrics = Arc::new(Metrics::default());
         let service = Service::new(identity, submit, Arc::clone(&lookup), Arc::clone(&store), metrics);
+        service.set_lists(Arc::clone(&lists));
         service.set_holder(Holder {
             chain: chain.clone(),
             member: MemberId::parse("north").expect("valid"),
-            card: key(11),
+            card: key(11).into(),
+            journal: dir.path().join("journal"),
         });
 
+        let kept = Arc::clone(&store);
         let mut node = Loop {
             engine,
             store,
@@ -328,23 +358,33 @@ impl Fixture {
         let path = dir.path().join("tokens");
         let scopes = [Scope::Lookup, Scope::Contribute, Scope::Audit, Scope::Admin];
         let tokens = scopes.map(|scope| {
-            let secret = Tokens::create(&path, scope.name(), &BTreeSet::from([scope])).expect("created");
+            let new = NewToken::new(scope.name(), BTreeSet::from([scope]));
+            let (_, secret) = Tokens::create(&path, &new, now_ms() / 1_000, |_| Ok(())).expect("created");
             (scope, secret)
         });
+        let live = Arc::new(LiveTokens::open(&path).expect("readable"));
         let text = format!("member = \"north\"\ndata_dir = \".\"\n[http]\n{}", options.http);
         let config = Config::parse(&text, dir.path()).expect("a valid configuration");
-        let router = router(Api::new(&config, service, Tokens::load(&path).expect("readable")));
+        let router = router(Api::new(&config, service, Arc::clone(&live)));
         let submissions = if options.answering {
             tokio::spawn(node.run(submissions));
             None
         } else {
             Some(submissions)
         };
-        Self { router, lookup, tokens: tokens.into(), submissions, _dir: dir }
+        Self { router, lookup, lists, store: kept, tokens: tokens.into(), live, submissions, dir }
     }
 
     pub(super) fn new() -> Self {
         Self::start(Options::default(), Stated::default())
+    }
+
+    /// Makes one more token, made so many seconds ago; gives its secret.
+    pub(super) fn create_token(&self, new: &NewToken, ago_s: u64) -> String {
+        let now_s = now_ms() / 1_000 - ago_s;
+        let created = Tokens::create(&self.dir.path().join("tokens"), new, now_s, |_| Ok(()));
+        self.live.reload().expect("readable");
+        created.expect("created").1
     }
 
     pub(super) fn token(&self, scope: Scope) -> &str {

@@ -10,16 +10,17 @@ use hashpact_core::effect::{IndexChange, ViewChange};
 use hashpact_core::health::{Completeness, Health};
 use hashpact_core::view::{Author, KnownRecord, Standing, Stated};
 use hashpact_node::config::Config;
+use hashpact_node::driver::now_ms;
 use hashpact_node::http::Server;
 use hashpact_node::lookup::Lookup;
 use hashpact_node::metrics::Metrics;
 use hashpact_node::service::{Identity, SUBMISSIONS_QUEUED_MAX, Service};
 use hashpact_node::storage::Store;
-use hashpact_node::tokens::{Scope, Tokens};
+use hashpact_node::tokens::{LiveTokens, NewToken, Scope, Tokens};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::leaf::Kind;
 use hashpact_protocol::record::{Content, Signal, SignalType};
-use hashpact_protocol::roster::{MemberId, Roster};
+use hashpact_protocol::roster::{MemberId, Roster, Terms};
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::sync::Arc;
@@ -52,10 +53,11 @@ pub(crate) async fn run(data: Data) -> Result<()> {
         Identity { member: "bench".to_owned(), roster: Arc::new(roster()), started: Instant::now() };
     let service = Service::new(identity, submit, lookup, store, Arc::new(Metrics::default()));
     let path = dir.path().join("tokens");
-    let token = Tokens::create(&path, "bench", &BTreeSet::from([Scope::Lookup]))?;
+    let new = NewToken::new("bench", BTreeSet::from([Scope::Lookup]));
+    let (_, token) = Tokens::create(&path, &new, now_ms() / 1_000, |_| Ok(()))?;
     let text = "member = \"bench\"\ndata_dir = \".\"\n[http]\nlisten = \"127.0.0.1:0\"\n";
     let config = Config::parse(text, dir.path())?;
-    let server = Server::bind(&config, service, Tokens::load(&path)?).await?;
+    let server = Server::bind(&config, service, Arc::new(LiveTokens::open(&path)?)).await?;
     println!("{} {token}", server.address().port());
     std::io::stdout().flush()?;
 
@@ -68,7 +70,7 @@ pub(crate) async fn run(data: Data) -> Result<()> {
 
 fn fill(lookup: &Lookup, data: Data) -> Result<()> {
     let log = LogId::of_origin(&format!("{CONSORTIUM}/bench/1"));
-    let author = Author { member: MemberId::parse("bench")?, n: 1, log };
+    let author = Author::new(MemberId::parse("bench")?, 1, log);
     let mut changes = Vec::with_capacity(CHANGES_AT_ONCE);
     for first in (0..data.count).step_by(SIGNALS_PER_RECORD as usize) {
         let signals = (first..data.count.min(first + SIGNALS_PER_RECORD))
@@ -101,13 +103,17 @@ fn roster() -> Roster {
         created_s: 0,
         expires_s: u64::from(u32::MAX),
         previous: None,
+        rejected: Vec::new(),
         threshold: 1,
         governance: Vec::new(),
         taxonomies: Vec::new(),
+        hash_sets: Vec::new(),
         retention_s: 90 * 86_400,
         hold_s: 72 * 3_600,
+        features: Vec::new(),
+        groups: Vec::new(),
         members: Vec::new(),
         witnesses: Vec::new(),
-        erasers: Vec::new(),
+        terms: Terms::default(),
     }
 }

@@ -49,7 +49,7 @@ fn bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-fn tiled(values: &[f32], shape: Shape, portion: usize) -> Option<Vec<Box<Sketch>>> {
+fn tiled(values: &[f32], shape: Shape, portion: usize) -> Option<Vec<Sketch>> {
     let mut tiler = Tiler::new(shape);
     bytes(values).chunks(portion).for_each(|part| tiler.push(part));
     tiler.finish(&mut Ones::default())
@@ -111,7 +111,7 @@ fn a_fused_matrix_gives_the_tiles_of_its_parts() {
     let fused = tiled(&values, Shape::matrix((side * parts) as u64, side as u64).unwrap(), 999).unwrap();
     let square = Shape::matrix(side as u64, side as u64).unwrap();
     for (tile, part) in fused.iter().zip(values.chunks(side * side)) {
-        assert_eq!(**tile, *tiled(part, square, usize::MAX).unwrap()[0]);
+        assert_eq!(*tile, tiled(part, square, usize::MAX).unwrap()[0]);
     }
 }
 
