@@ -24,6 +24,7 @@ pub mod erasing;
 pub mod event;
 pub mod follow;
 mod forks;
+pub mod governance;
 pub mod health;
 pub mod limits;
 pub mod recover;
