@@ -368,6 +368,12 @@ impl Config {
         self.data_dir.join("roster")
     }
 
+    /// Rivals of adopted roster versions: what governance signed beside them.
+    #[must_use]
+    pub fn rivals_file(&self) -> PathBuf {
+        self.data_dir.join("rivals")
+    }
+
     /// What people decided about this node's log: recoveries, overrides, rosters.
     #[must_use]
     pub fn journal_file(&self) -> PathBuf {

@@ -452,6 +452,10 @@ impl Driver {
             append = health.append_blocked.unwrap_or("open"),
             "health changed"
         );
+        for rival in &health.roster.rivals {
+            error!(roster.version = rival.version, roster.digest = %rival.digest,
+                "governance signed another version beside the one held; no version follows that does not reject it");
+        }
         if health.append_blocked.is_none()
             && let Some(host) = self.host.take()
         {

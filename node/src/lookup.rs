@@ -31,7 +31,7 @@ pub use restored::LogExtent;
 use hashpact_core::effect::{
     CosignedHead, ErasureCounts, ForkedLog, IndexChange, LogBranches, PublishedHead, ViewChange,
 };
-use hashpact_core::health::{Completeness, Health};
+use hashpact_core::health::{Completeness, Health, RosterHealth};
 use hashpact_core::view::{Block, FoldCounts, Numbers, RecordView, Standing, StatedHolding};
 use hashpact_index::{IndexStats, MatchIndex};
 use hashpact_protocol::api;
@@ -133,6 +133,7 @@ impl Lookup {
                     append_blocked: Some("loading"),
                     from_backup: false,
                     peers: Vec::new(),
+                    roster: RosterHealth::default(),
                 },
                 loaded: false,
                 heads: BTreeMap::new(),

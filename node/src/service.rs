@@ -514,6 +514,9 @@ impl Inner {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             roster: roster.version,
             roster_expired: crate::driver::now_ms() / 1_000 >= roster.expires_s,
+            roster_expires: Some(api::time::rfc3339(roster.expires_s.saturating_mul(1_000))),
+            roster_rivals: health.roster.rivals.iter().map(rival_shown).collect(),
+            roster_newer: health.roster.newer_claimed,
             view: self.lookup.as_of().view,
             ready: self.lookup.is_loaded(),
             complete,
@@ -597,6 +600,10 @@ fn reason_text(reason: &StatusReason) -> String {
         StatusReason::ExpiredAt { time_ms } => format!("expired on {}", api::time::rfc3339(*time_ms)),
         other => format!("{other:?}"),
     }
+}
+
+fn rival_shown(rival: &hashpact_protocol::roster::Rejected) -> String {
+    format!("{} {}", rival.version, rival.digest)
 }
 
 /// What is held of both histories of a forked log.

@@ -165,7 +165,8 @@ pub enum Effect {
         /// The logs.
         logs: Vec<HoldingRead>,
     },
-    /// Add these verified roster versions to those on disk, synced, then report `Event::Written`.
+    /// Add these verified roster versions to those on disk, and keep these rivals, synced; then report
+    /// `Event::Written`.
     WriteRoster(RosterWrite),
     /// From now on this roster counts.
     Roster(RosterChain),
@@ -382,6 +383,8 @@ pub struct RosterWrite {
     pub id: WriteId,
     /// The versions behind the newest one on disk, oldest first.
     pub versions: Vec<SignedRoster>,
+    /// Rivals of versions on disk, which are kept beside them (SPEC §8.4).
+    pub rivals: Vec<SignedRoster>,
 }
 
 /// Which payloads of a log are wanted to be known of.

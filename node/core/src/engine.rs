@@ -150,6 +150,8 @@ pub struct Engine {
     branches: Branches,
     recent: Recent,
     adopting: Option<Adopting>,
+    /// Whether a peer told versions of another history, whose beginning is not known yet.
+    sees_elsewhere: bool,
     cosigner_key: PublicKey,
     receipting: Receipting,
     suspicions: BTreeMap<RequestId, forks::Suspicion>,
@@ -232,7 +234,7 @@ impl Engine {
         let hello = Hello {
             consortium: current.consortium.clone(),
             roster_version: roster.version(),
-            roster: Vec::new(),
+            roster: roster::lacking(&roster, roster.version().saturating_sub(1)),
             card: config.card,
         };
         let peers = Peers::new(config.peer, hello);
@@ -257,6 +259,7 @@ impl Engine {
             branches: Branches::default(),
             recent,
             adopting: None,
+            sees_elsewhere: false,
             cosigner_key,
             receipting: Receipting::new(config.receipt_interval_ms, now_ms),
             suspicions: BTreeMap::new(),
@@ -602,6 +605,7 @@ impl Engine {
             append_blocked: self.own.blocked(),
             from_backup: self.from_backup,
             peers: self.peers.health(),
+            roster: roster::health(&self.roster, self.peers.newest_claimed()),
         };
         if self.health.as_ref() != Some(&health) {
             self.health = Some(health.clone());

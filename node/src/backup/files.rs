@@ -17,7 +17,7 @@ pub(super) const DATABASE: &str = "database";
 /// Name of the lock file, in a backup and in a checkpoint.
 pub(super) const LOCK: &str = "signed.lock";
 /// Small files of the data folder that go along if they are there.
-pub(super) const BESIDE: [&str; 6] = ["roster", "card", "tokens", "journal", "host", "holds"];
+pub(super) const BESIDE: [&str; 7] = ["roster", "rivals", "card", "tokens", "journal", "host", "holds"];
 /// Folder of encrypted payloads under a legal hold, which goes along as well.
 pub(super) const HELD: &str = "held";
 /// Longest manifest that is read, in bytes: a hundred thousand files and more.

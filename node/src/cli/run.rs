@@ -25,7 +25,7 @@ use crate::vault::Vault;
 use anyhow::Context as _;
 use hashpact_core::effect::LockState;
 use hashpact_core::engine::HeldLog;
-use hashpact_core::health::{Completeness, Health};
+use hashpact_core::health::{Completeness, Health, RosterHealth};
 use hashpact_core::recover::OwnDisk;
 use hashpact_core::view::{Author, ErasureRules};
 use hashpact_core::{Engine, EngineConfig, Opening, StopReason};
@@ -93,7 +93,7 @@ pub async fn run(
         listen = ?config.network.listen, peers = ?config.network.peers, "starting");
     let keys = KeyStore::open(&config.keys_dir()).context("keys (was `init` run?)")?;
     let tokens = Tokens::load(&config.tokens_file()).map_err(anyhow::Error::from)?;
-    let (chain, _) = super::init::load_roster(&config.roster_file(), None)?;
+    let chain = RosterFile::of(&config).load().context("the roster (was `init --roster` run?)")?;
     let store = Arc::new(super::database::open(&config).context("database (was `init --roster` run?)")?);
     let restored = Restored::find(&config.restored_file()).context("the mark of a restored data folder")?;
     let lock = open_lock(&config, chain.current(), restored.as_ref())?;
@@ -155,7 +155,7 @@ pub async fn run(
         scrub_told: scrub.as_ref().map(Scrub::told),
         restored,
         host,
-        rosters: RosterFile { path: config.roster_file(), journal: config.journal_file() },
+        rosters: RosterFile::of(&config),
         roster_files,
         adopted,
         vault: Vault::of(&config.data_dir, &config.keys_dir()),
@@ -179,7 +179,13 @@ fn new_lookup(chain: &RosterChain, from_backup: bool) -> Arc<Lookup> {
     let lookup = Lookup::new(chain.version());
     if from_backup {
         let (completeness, append_blocked) = (Completeness::Starting, Some("loading"));
-        lookup.set_health(Health { completeness, append_blocked, from_backup, peers: Vec::new() });
+        lookup.set_health(Health {
+            completeness,
+            append_blocked,
+            from_backup,
+            peers: Vec::new(),
+            roster: RosterHealth::default(),
+        });
     }
     Arc::new(lookup)
 }
@@ -187,7 +193,7 @@ fn new_lookup(chain: &RosterChain, from_backup: bool) -> Arc<Lookup> {
 /// Looks from now on whether the operator installs a roster.
 fn watch_rosters(config: &Config) -> mpsc::Receiver<Vec<SignedRoster>> {
     let (tell, told) = mpsc::channel(1);
-    tokio::spawn(crate::rosters::watch(config.roster_file(), tell));
+    tokio::spawn(crate::rosters::watch(RosterFile::of(config), tell));
     told
 }
 

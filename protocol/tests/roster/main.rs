@@ -4,6 +4,7 @@ mod bodies;
 mod cards;
 mod files;
 mod laws;
+mod malice;
 mod rights;
 mod sample;
 #[path = "../vector_files/mod.rs"]

@@ -16,7 +16,7 @@ use axum::response::Response;
 use hashpact_core::effect::{HeldFacts, LockState, SizedNote, StoredEntry, StoredPayload, Timer, WriteBatch};
 use hashpact_core::engine::HeldLog;
 use hashpact_core::event::Submit;
-use hashpact_core::health::{Completeness, Health};
+use hashpact_core::health::{Completeness, Health, RosterHealth};
 use hashpact_core::limits::CLEARANCE_WAIT_MS;
 use hashpact_core::recover::OwnDisk;
 use hashpact_core::view::{Author, View};
@@ -327,6 +327,7 @@ impl Fixture {
             append_blocked: None,
             from_backup: false,
             peers: Vec::new(),
+            roster: RosterHealth::default(),
         };
         lookup.set_health(complete);
         if options.loaded {
