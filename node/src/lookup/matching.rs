@@ -209,7 +209,7 @@ impl<'a> Records<'a> {
             .into_iter()
             .filter_map(|record| Some((computed(&record)?, record)))
             .collect();
-        closest.sort_unstable_by_key(|(way, record)| (way.0, record.known.author.log, record.known.index));
+        closest.sort_unstable_by_key(|(way, record)| (way.0, record.known.author.line, record.known.index));
         let outcome = verdict::outcome(closest.iter().map(|(_, record)| record.known.status()));
         let total = closest.len();
         closest.truncate(MATCHES_PER_ITEM_MAX);
@@ -265,7 +265,7 @@ fn found_among(rows: &Rows, best: Best) -> Found {
         Some((way, record))
     };
     let mut hits: Vec<(Way, Held<'_>)> = best.into_iter().filter_map(standing).collect();
-    hits.sort_unstable_by_key(|(way, record)| (way.0, record.author.log, record.index));
+    hits.sort_unstable_by_key(|(way, record)| (way.0, record.author.line, record.index));
     let outcome = verdict::outcome(hits.iter().map(|(_, record)| record.status()));
     let closest = hits.iter().take(MATCHES_PER_ITEM_MAX);
     let closest = closest.map(|(way, record)| (*way, Arc::new(rows.view(record)))).collect();

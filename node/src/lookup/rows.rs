@@ -115,7 +115,7 @@ impl Rows {
 
     /// Takes a record as it now stands; its number.
     pub(super) fn put(&mut self, ViewChange { record, stated, .. }: &ViewChange) -> u64 {
-        let number = self.numbers.assign(record.author.log, record.index);
+        let number = self.numbers.assign(record.author.line, record.index);
         if let Some(stated) = stated {
             self.insert(number, record, stated);
         }

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 fn author(member: &str) -> Author {
     let log = LogId::of_origin(&format!("test-0000000000000000/{member}/1"));
-    Author { member: MemberId::parse(member).expect("valid"), n: 1, log }
+    Author::new(MemberId::parse(member).expect("valid"), 1, log)
 }
 
 /// Folds the first entry of a member's log; the change that it makes.

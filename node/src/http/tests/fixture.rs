@@ -160,7 +160,7 @@ fn hold(store: &Store, view: &mut View, lookup: &Lookup, stated: Stated) -> BTre
     let mut held = BTreeMap::new();
     for (member, entries) in stated.logs {
         let mut frontier = Frontier::empty();
-        let author = Author { member: MemberId::parse(member).expect("valid"), n: 1, log: log(member) };
+        let author = Author::new(MemberId::parse(member).expect("valid"), 1, log(member));
         for (index, entry) in (0..).zip(&entries) {
             frontier.append(leaf_hash(&entry.leaf));
             lookup.apply(&view.fold(&author, index, &entry.leaf, &entry.payload));

@@ -68,7 +68,7 @@ pub(crate) async fn run(data: Data) -> Result<()> {
 
 fn fill(lookup: &Lookup, data: Data) -> Result<()> {
     let log = LogId::of_origin(&format!("{CONSORTIUM}/bench/1"));
-    let author = Author { member: MemberId::parse("bench")?, n: 1, log };
+    let author = Author::new(MemberId::parse("bench")?, 1, log);
     let mut changes = Vec::with_capacity(CHANGES_AT_ONCE);
     for first in (0..data.count).step_by(SIGNALS_PER_RECORD as usize) {
         let signals = (first..data.count.min(first + SIGNALS_PER_RECORD))
