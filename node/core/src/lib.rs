@@ -20,6 +20,7 @@ mod branches;
 mod cosigning;
 pub mod effect;
 pub mod engine;
+pub mod entitled;
 pub mod erasing;
 pub mod event;
 pub mod follow;

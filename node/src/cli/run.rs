@@ -98,6 +98,11 @@ pub async fn run(
     let restored = Restored::find(&config.restored_file()).context("the mark of a restored data folder")?;
     let lock = open_lock(&config, chain.current(), restored.as_ref())?;
     let lock_state = lock.state().clone();
+    let wanted =
+        crate::entitled::want_again(&store, &config.entitled_file(), chain.current(), &config.member)?;
+    if wanted > 0 {
+        info!(payloads = wanted, "the roster lets this member have payloads that were withheld before");
+    }
     let card = node_card(&config, &keys, chain.current())?;
     let host = Host::find(config.host_file());
 

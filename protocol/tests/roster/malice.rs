@@ -240,11 +240,11 @@ fn nodes_that_were_led_apart_stop_when_they_meet() {
         &[
             Meet,
             Draft(0, 0, 1),
+            Sign(2, 0),
             Sign(2, 1),
-            Sign(2, 2),
             Deliver(2, 0, 0xff),
             Draft(0, 0, 6),
-            Sign(3, 1),
+            Sign(3, 0),
             Sign(3, 2),
             Deliver(3, 0, 0xff),
         ],

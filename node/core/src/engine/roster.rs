@@ -5,14 +5,15 @@
 //! governance signed as well, is kept as evidence and told to all, and stops changes until a successor rejects it by name.
 //!
 //! What a version changes is applied in place: who may connect, which logs are followed and where they end,
-//! who witnesses. There are two exceptions: a closure that cuts off entries that were folded, whose effects lapse, and
-//! another word on who may order erasures and how long they wait. The view that comes of that is the one
+//! who witnesses. There are three exceptions: a closure that cuts off entries that were folded, whose effects lapse,
+//! another word on who may order erasures and how long they wait, and other payloads that this member may have. The view that comes of that is the one
 //! that a start makes: the node asks to be opened again.
 
-use super::identity::{followed, own_place};
+use super::identity::{followed, others, own_place};
 use super::{Engine, WAITING_FOR_HEADS, WAITING_FOR_ROSTER};
 use crate::cosigning::Collector;
 use crate::effect::{CosignedHead, Effect, RosterWrite, SizedNote, WriteId};
+use crate::entitled::Mine;
 use crate::follow::{Closure, FollowedLog};
 use crate::health::RosterHealth;
 use crate::limits::HELLO_ROSTERS_BYTES_MAX;
@@ -138,7 +139,9 @@ impl Engine {
             self.greet_all(now_ms);
             return Ok(());
         }
-        if self.cuts_off(&roster) || ErasureRules::from(&*roster) != *self.view.orders().rules() {
+        let may_have = Mine::of(&roster, &self.mine.member) == self.mine;
+        if self.cuts_off(&roster) || !may_have || ErasureRules::from(&*roster) != *self.view.orders().rules()
+        {
             return Err(StopReason::Reopen { version });
         }
         let own = self.own.author().clone();
@@ -148,8 +151,7 @@ impl Engine {
         {
             return Err(StopReason::Reopen { version });
         }
-        let others = roster.members.iter().filter(|other| other.is_active() && other.id != own.member);
-        self.own.enforce(version, others.count());
+        self.own.enforce(version, others(&roster, &own.member));
         if place.1 && self.own.blocked() == Some(WAITING_FOR_ROSTER) {
             self.own.block(WAITING_FOR_HEADS);
             self.started_ms = now_ms;

@@ -143,7 +143,7 @@ impl Desk {
 
 /// Names of files that commands of these tests read and write.
 const FILES: [&str; 20] = [
-    "one", "two", "three", "other", "rival", "copy-a", "copy-b", "both", "text", "nowhere", "cut", "fixed",
+    "one", "two", "three", "other", "rival", "copy-a", "copy-b", "both", "edited", "nowhere", "cut", "fixed",
     "held", "later", "again", "settled", "bad-text", "none", "four", "five",
 ];
 
@@ -202,8 +202,8 @@ fn the_life_of_a_roster_is_told_step_by_step() {
     desk.done("sign --key ben.key --name ben three");
     desk.note("The text is changed by hand: the threshold, and a rename.");
     let text = desk.done("text three").replace("threshold 2", "threshold 3").replace("Elm", "Elm Trust");
-    std::fs::write(desk.path("text"), text).expect("written");
-    desk.done("propose --roster three --text text --out four");
+    std::fs::write(desk.path("edited"), text).expect("written");
+    desk.done("propose --roster three --text edited --out four");
     for name in ["ana", "dora", "ben"] {
         desk.done(&format!("sign --key {name}.key --name {name} four"));
     }

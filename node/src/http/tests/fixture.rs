@@ -278,12 +278,12 @@ impl Loop {
 
     async fn run(mut self, mut submissions: mpsc::Receiver<Submission>) {
         let mut request = 0;
-        while let Some(Submission { drafts, key, digest, ack, answer }) = submissions.recv().await {
+        while let Some(Submission { drafts, group, key, digest, ack, answer }) = submissions.recv().await {
             request += 1;
             let prior = key.and_then(|key| self.store.prior(&key).expect("readable"));
             let salts = vec![[request as u8; 32]; drafts.len()];
             self.answers.insert(request, answer);
-            let submit = Submit { request, drafts, salts, key, digest, prior, ack };
+            let submit = Submit { request, drafts, group, salts, key, digest, prior, ack };
             let effects = self.engine.handle(Event::Submit(submit), self.now_ms);
             self.perform(effects);
         }
