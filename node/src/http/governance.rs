@@ -34,7 +34,7 @@ pub(super) async fn rule(
         Ok(signals.into_iter().map(draft).collect())
     };
     let (drafts, whole) = read_json(&api, &caller, &headers, body, RECORD_MAX_BYTES, check).await?;
-    let statement = Statement { operation: "ruling", subject: None, body: &whole.bytes };
+    let statement = Statement { operation: "ruling", subject: None, group: 0, body: &whole.bytes };
     Ok(Json(submit(&api, &headers, &caller, drafts, &statement, Ack::Local).await?))
 }
 
@@ -70,7 +70,7 @@ pub(super) async fn vote(
         Ok(vec![Draft::Vote { member, vote, reason }])
     };
     let (drafts, whole) = read_json(&api, &caller, &headers, body, STATEMENT_MAX_BYTES, check).await?;
-    let statement = Statement { operation: "suspension", subject: None, body: &whole.bytes };
+    let statement = Statement { operation: "suspension", subject: None, group: 0, body: &whole.bytes };
     single(submit(&api, &headers, &caller, drafts, &statement, Ack::Local).await?)
 }
 
@@ -107,7 +107,7 @@ pub(super) async fn declare(
         Ok(request.check(drawn)?)
     };
     let (incident, whole) = read_json(&api, &caller, &headers, body, STATEMENT_MAX_BYTES, check).await?;
-    let statement = Statement { operation: "incident", subject: None, body: &whole.bytes };
+    let statement = Statement { operation: "incident", subject: None, group: 0, body: &whole.bytes };
     let (id, drafts) = (incident.id.to_string(), vec![Draft::Incident(incident)]);
     let Json(receipt) = single(submit(&api, &headers, &caller, drafts, &statement, Ack::Local).await?)?;
     Ok(Json(IncidentReceipt { incident: id, receipt }))

@@ -18,7 +18,7 @@ use axum::response::Response;
 use hashpact_core::effect::{HeldFacts, LockState, SizedNote, StoredEntry, StoredPayload, Timer, WriteBatch};
 use hashpact_core::engine::HeldLog;
 use hashpact_core::event::Submit;
-use hashpact_core::health::{Completeness, Health};
+use hashpact_core::health::{Completeness, Health, RosterHealth};
 use hashpact_core::limits::CLEARANCE_WAIT_MS;
 use hashpact_core::policy::FloodLimits;
 use hashpact_core::recover::OwnDisk;
@@ -299,12 +299,12 @@ impl Loop {
 
     async fn run(mut self, mut submissions: mpsc::Receiver<Submission>) {
         let mut request = 0;
-        while let Some(Submission { drafts, key, digest, ack, answer }) = submissions.recv().await {
+        while let Some(Submission { drafts, group, key, digest, ack, answer }) = submissions.recv().await {
             request += 1;
             let prior = key.and_then(|key| self.store.prior(&key).expect("readable"));
             let salts = vec![[request as u8; 32]; drafts.len()];
             self.answers.insert(request, answer);
-            let submit = Submit { request, drafts, salts, key, digest, prior, ack };
+            let submit = Submit { request, drafts, group, salts, key, digest, prior, ack };
             let effects = self.engine.handle(Event::Submit(submit), self.now_ms);
             self.perform(effects);
         }
@@ -356,6 +356,7 @@ impl Fixture {
             append_blocked: None,
             from_backup: false,
             peers: Vec::new(),
+            roster: RosterHealth::default(),
         };
         lookup.set_health(complete);
         if options.loaded {
