@@ -37,7 +37,11 @@ pub(super) fn resolve(
 fn resolve_one(draft: Draft, own: &Author, view: &View) -> Result<Statement, SubmitError> {
     match draft {
         Draft::Content(content) => {
-            Ok(Statement { record: Record::Content(content), subject: None, priority: false, group: 0 })
+            // What belongs to an incident that goes on overtakes a backlog like the incident itself.
+            let incident = content.handling.as_ref().and_then(|handling| handling.incident);
+            let incident = incident.and_then(|id| view.incident(&id));
+            let priority = incident.is_some_and(|incident| incident.closed.is_none());
+            Ok(Statement { record: Record::Content(content), subject: None, priority, group: 0 })
         }
         Draft::Opinion { subject, opinion, reason } => {
             let record = find(&subject, view)?;
@@ -102,7 +106,7 @@ fn resolve_one(draft: Draft, own: &Author, view: &View) -> Result<Statement, Sub
                 Some(subject) => ruling.about(place(&find(subject, view)?)),
                 None => ruling,
             };
-            Ok(Statement { record: Record::Ruling(ruling), subject, priority: true })
+            Ok(Statement { record: Record::Ruling(ruling), subject, priority: true, group: 0 })
         }
         Draft::Vote { member, vote, reason } => {
             if member == own.member {
@@ -112,7 +116,7 @@ fn resolve_one(draft: Draft, own: &Author, view: &View) -> Result<Statement, Sub
                 return Err(SubmitError::UnknownMember(member.to_string()));
             }
             let vote = Suspension::new(member, view.rules().version(), vote, reason);
-            Ok(Statement { record: Record::Suspension(vote), subject: None, priority: true })
+            Ok(Statement { record: Record::Suspension(vote), subject: None, priority: true, group: 0 })
         }
         Draft::Incident(incident) => declare(incident, own, view),
     }
@@ -137,7 +141,7 @@ fn supersede(
         _ => {}
     }
     let content = Content { subject: Some(place(&record)), ..content };
-    Ok(Statement { record: Record::Supersede(content), subject: Some(subject), priority: false })
+    Ok(Statement { record: Record::Supersede(content), subject: Some(subject), priority: false, group: 0 })
 }
 
 fn declare(incident: Incident, own: &Author, view: &View) -> Result<Statement, SubmitError> {
@@ -150,7 +154,7 @@ fn declare(incident: Incident, own: &Author, view: &View) -> Result<Statement, S
         (_, Some(held)) if held.closed.is_some() => Err(SubmitError::IncidentIs(id, "closed")),
         (IncidentStep::Declared, Some(_)) => Err(SubmitError::IncidentIs(id, "declared")),
         (IncidentStep::Declared, None) | (IncidentStep::Closed, Some(_)) => {
-            Ok(Statement { record: Record::Incident(incident), subject: None, priority: true })
+            Ok(Statement { record: Record::Incident(incident), subject: None, priority: true, group: 0 })
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::effect::{StoredPayload, WriteBatch};
+use crate::entitled::{Entitled, Mine};
 use crate::limits::{FETCHES_PER_LOG_MAX, MISSING_REST_FIRST_MS, MISSING_REST_MAX_MS};
 use crate::view::View;
 use hashpact_protocol::checkpoint::{Checkpoint, sign_checkpoint};
