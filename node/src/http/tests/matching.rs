@@ -88,7 +88,7 @@ async fn a_match_is_shown_with_all_that_an_analyst_needs() {
         "signal_type": "pdq", "distance": 3, "variant": 0, "status": "disputed",
         "labels": shown["labels"], "review": "dual", "first_stated": "2027-01-14T08:01:00.000Z", "sources": 1,
         "opinions": {"agree": 0, "disagree": 1, "unsure": 0, "seen": 0},
-        "proof": format!("/v1/records/{id}/proof"),
+        "proof": format!("/v1/records/{id}/proof"), "outcome": "review", "list": "built-in",
     });
     assert_eq!(shown, &expected);
     assert_eq!(shown["labels"]["origin"], "generated");
