@@ -25,5 +25,5 @@ mod tls;
 pub use audit::{Arrived, AuditAnswer, AuditFetch, OTHER_BEGINNING};
 pub use client::{ANSWER_MAX_BYTES, Client, DEFAULT_URL};
 pub use error::ClientError;
-pub use tls::TlsOptions;
 pub use policy::ListText;
+pub use tls::TlsOptions;

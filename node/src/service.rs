@@ -39,8 +39,8 @@ mod receipts;
 mod roster_log;
 
 pub use audit::{AuditRequest, AuditStream};
-pub use operations::Operations;
 pub use matching::{BulkState, MatchAsk};
+pub use operations::Operations;
 pub use roster_log::RosterLog;
 
 /// Submissions waiting for the loop.

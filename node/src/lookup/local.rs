@@ -110,7 +110,6 @@ impl FloodState {
         self.withheld.contains(&number)
     }
 
-
     /// Notes what a change of the view says about its member.
     pub(super) fn note(&mut self, number: u64, change: &ViewChange, now_ms: u64) {
         let known = &change.record;

@@ -5,8 +5,8 @@
 
 use crate::view::{Standing, Status};
 use hashpact_protocol::record::{
-    Activity, AgeBand, AgeGroup, IncidentId, Label, Labels, Likeness, Opinion, OpinionValue, Realism, Reason, Review,
-    SignalType, Tlp,
+    Activity, AgeBand, AgeGroup, IncidentId, Label, Labels, Likeness, Opinion, OpinionValue, Realism, Reason,
+    Review, SignalType, Tlp,
 };
 use hashpact_protocol::roster::{MemberId, Role};
 use std::collections::{BTreeMap, BTreeSet};
