@@ -429,6 +429,18 @@ impl Config {
         self.data_dir.join("roster")
     }
 
+    /// Rivals of adopted roster versions: what governance signed beside them.
+    #[must_use]
+    pub fn rivals_file(&self) -> PathBuf {
+        self.data_dir.join("rivals")
+    }
+
+    /// What this node's member might have at the last start.
+    #[must_use]
+    pub fn entitled_file(&self) -> PathBuf {
+        self.data_dir.join("entitled")
+    }
+
     /// What people decided about this node's log: recoveries, overrides, rosters.
     #[must_use]
     pub fn journal_file(&self) -> PathBuf {

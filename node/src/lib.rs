@@ -13,6 +13,7 @@ pub mod backup;
 pub mod cli;
 pub mod config;
 pub mod driver;
+mod entitled;
 mod eraser;
 pub mod export;
 pub mod host;

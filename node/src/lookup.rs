@@ -36,7 +36,7 @@ pub use restored::{KeptExtent, LogExtent};
 use hashpact_core::effect::{
     CosignedHead, ErasureCounts, ForkedLog, IndexChange, LogBranches, PublishedHead, ViewChange,
 };
-use hashpact_core::health::{Completeness, Health};
+use hashpact_core::health::{Completeness, Health, RosterHealth};
 use hashpact_core::view::{
     Block, FoldCounts, IncidentState, News, Numbers, RecordView, Ruled, Standing, StatedHolding, Suspension,
 };
@@ -154,6 +154,7 @@ impl Lookup {
                     append_blocked: Some("loading"),
                     from_backup: false,
                     peers: Vec::new(),
+                    roster: RosterHealth::default(),
                 },
                 loaded: false,
                 heads: BTreeMap::new(),

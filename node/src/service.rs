@@ -13,6 +13,7 @@ use crate::storage::{Store, StoreError};
 use hashpact_core::effect::{
     BranchState, CosignedHead, LockState, LogBranches, PublishedHead, Receipts, SubmitError,
 };
+use hashpact_core::entitled::{GroupError, group_for};
 use hashpact_core::event::{Ack, Draft};
 use hashpact_core::view::{RecordView, StatusReason};
 use hashpact_protocol::api;
@@ -20,7 +21,7 @@ use hashpact_protocol::digest::{LogId, RecordId};
 use hashpact_protocol::limits::TIME_MS_MAX;
 use hashpact_protocol::merkle::TileId;
 use hashpact_protocol::record::{ErasureBasis, SignalType, Vocabulary as _};
-use hashpact_protocol::roster::{LogRef, LogStatus, Roster, RosterChain, faults_tolerated, quorum};
+use hashpact_protocol::roster::{LogRef, LogStatus, MemberId, Roster, RosterChain, faults_tolerated, quorum};
 use hashpact_protocol::wire::CosignAnswer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -50,6 +51,8 @@ pub const SUBMISSIONS_QUEUED_MAX: usize = 256;
 pub struct Submission {
     /// What to state.
     pub drafts: Vec<Draft>,
+    /// The group that may have the payloads; 0 for everybody.
+    pub group: u32,
     /// The idempotency key, bound to its caller.
     pub key: Option<[u8; 32]>,
     /// Digest of what is asked.
@@ -217,12 +220,13 @@ impl Service {
     pub async fn submit(
         &self,
         drafts: Vec<Draft>,
+        group: u32,
         key: Option<[u8; 32]>,
         digest: [u8; 32],
         ack: Ack,
     ) -> Result<Receipts, SubmitError> {
         let (answer, answered) = oneshot::channel();
-        let submission = Submission { drafts, key, digest, ack, answer };
+        let submission = Submission { drafts, group, key, digest, ack, answer };
         self.inner.submissions.try_send(submission).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 SubmitError::Busy { queued: SUBMISSIONS_QUEUED_MAX, max: SUBMISSIONS_QUEUED_MAX }
@@ -230,6 +234,17 @@ impl Service {
             mpsc::error::TrySendError::Closed(_) => SubmitError::Stopping,
         })?;
         answered.await.unwrap_or(Err(SubmitError::Stopping))
+    }
+
+    /// The number of the group that a caller wants to write in; everybody's without a name.
+    ///
+    /// # Errors
+    /// There is none of this name, or this member is not in it.
+    pub fn group_for(&self, word: Option<&str>) -> Result<u32, GroupError> {
+        let roster = self.roster();
+        let member = MemberId::parse(&self.inner.identity.member);
+        let not_in = || GroupError::NotIn(word.unwrap_or_default().to_owned());
+        group_for(&roster, &member.map_err(|_| not_in())?, word, None)
     }
 
     /// The requests to cosign that callers make from now on; for the loop, once.
@@ -514,6 +529,9 @@ impl Inner {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             roster: roster.version,
             roster_expired: crate::driver::now_ms() / 1_000 >= roster.expires_s,
+            roster_expires: Some(api::time::rfc3339(roster.expires_s.saturating_mul(1_000))),
+            roster_rivals: health.roster.rivals.iter().map(rival_shown).collect(),
+            roster_newer: health.roster.newer_claimed,
             view: self.lookup.as_of().view,
             ready: self.lookup.is_loaded(),
             complete,
@@ -617,6 +635,10 @@ fn reason_text(reason: &StatusReason) -> String {
         StatusReason::ExpiredAt { time_ms } => format!("expired on {}", api::time::rfc3339(*time_ms)),
         other => format!("{other:?}"),
     }
+}
+
+fn rival_shown(rival: &hashpact_protocol::roster::Rejected) -> String {
+    format!("{} {}", rival.version, rival.digest)
 }
 
 /// What is held of both histories of a forked log.

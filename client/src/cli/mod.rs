@@ -22,6 +22,7 @@ mod labels;
 mod lists;
 mod r#match;
 mod members;
+mod models;
 mod opinion;
 mod output;
 mod progress;
@@ -74,6 +75,9 @@ pub(crate) struct Global {
 enum Command {
     /// Compute the signals of files; sends nothing
     Hash(hash::Args),
+    /// Fingerprint and compare generative models; sends nothing
+    #[command(subcommand)]
+    Models(models::Command),
     /// Ask the node whether files, or the signals of a list, are known
     Match(r#match::Args),
     /// State the signals of files, with labels, as records of your member
@@ -153,6 +157,7 @@ async fn dispatch(cli: Cli, output: Output) -> anyhow::Result<Outcome> {
     let node = &cli.global.node;
     match cli.command {
         Command::Hash(args) => hash::run(&args, output),
+        Command::Models(command) => models::run(&command, output),
         Command::Match(args) => r#match::run(&args, &node.client(output)?, output).await,
         Command::Contribute(args) => contribute::run(&args, node, output).await,
         Command::Import(args) => import::run(&args, node, output).await,

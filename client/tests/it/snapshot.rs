@@ -22,6 +22,9 @@ fn help_texts() {
         "verify",
         "status",
         "members",
+        "models",
+        "models fingerprint",
+        "models compare",
         "completions",
     ];
     let mut text = String::new();

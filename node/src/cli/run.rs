@@ -26,7 +26,7 @@ use crate::vault::Vault;
 use anyhow::Context as _;
 use hashpact_core::effect::LockState;
 use hashpact_core::engine::HeldLog;
-use hashpact_core::health::{Completeness, Health};
+use hashpact_core::health::{Completeness, Health, RosterHealth};
 use hashpact_core::recover::OwnDisk;
 use hashpact_core::view::{Author, Rules};
 use hashpact_core::{Engine, EngineConfig, Opening, StopReason};
@@ -97,11 +97,16 @@ pub async fn run(
     let keys = config.keys.open().context("keys (was `init` run?)")?;
     let tokens = Arc::new(LiveTokens::open(&config.tokens_file()).map_err(anyhow::Error::from)?);
     tokio::spawn(LiveTokens::watch(Arc::downgrade(&tokens)));
-    let (chain, _) = super::init::load_roster(&config.roster_file(), None)?;
+    let chain = RosterFile::of(&config).load().context("the roster (was `init --roster` run?)")?;
     let store = Arc::new(super::database::open(&config).context("database (was `init --roster` run?)")?);
     let restored = Restored::find(&config.restored_file()).context("the mark of a restored data folder")?;
     let lock = open_lock(&config, chain.current(), restored.as_ref())?;
     let lock_state = lock.state().clone();
+    let wanted =
+        crate::entitled::want_again(&store, &config.entitled_file(), chain.current(), &config.member)?;
+    if wanted > 0 {
+        info!(payloads = wanted, "the roster lets this member have payloads that were withheld before");
+    }
     let card = node_card(&config, &keys, chain.current())?;
     let host = Host::find(config.host_file());
 
@@ -168,7 +173,7 @@ pub async fn run(
         scrub_told: scrub.as_ref().map(Scrub::told),
         restored,
         host,
-        rosters: RosterFile { path: config.roster_file(), journal: config.journal_file() },
+        rosters: RosterFile::of(&config),
         roster_files,
         adopted,
         vault: Vault::of(&config.data_dir, &config.keys_dir()),
@@ -199,7 +204,13 @@ fn new_lookup(chain: &RosterChain, from_backup: bool) -> Arc<Lookup> {
     let lookup = Lookup::new(chain.version());
     if from_backup {
         let (completeness, append_blocked) = (Completeness::Starting, Some("loading"));
-        lookup.set_health(Health { completeness, append_blocked, from_backup, peers: Vec::new() });
+        lookup.set_health(Health {
+            completeness,
+            append_blocked,
+            from_backup,
+            peers: Vec::new(),
+            roster: RosterHealth::default(),
+        });
     }
     Arc::new(lookup)
 }
@@ -225,7 +236,7 @@ async fn keep_floods(lists: Arc<Lists>, store: Arc<Store>) {
 /// Looks from now on whether the operator installs a roster.
 fn watch_rosters(config: &Config) -> mpsc::Receiver<Vec<SignedRoster>> {
     let (tell, told) = mpsc::channel(1);
-    tokio::spawn(crate::rosters::watch(config.roster_file(), tell));
+    tokio::spawn(crate::rosters::watch(RosterFile::of(config), tell));
     told
 }
 

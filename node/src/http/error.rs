@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use hashpact_core::effect::SubmitError;
+use hashpact_core::entitled::GroupError;
 use hashpact_protocol::api::FieldError;
 
 /// An error answer. The request's id is filled in by the outermost layer.
@@ -99,6 +100,16 @@ impl From<ServiceError> for ApiError {
             }
             ServiceError::UnknownList(_) => Self::bad_request("unknown_list", message),
         }
+    }
+}
+
+impl From<GroupError> for ApiError {
+    fn from(error: GroupError) -> Self {
+        let (status, code) = match error {
+            GroupError::NotIn(_) => (StatusCode::FORBIDDEN, "not_in_group"),
+            _ => (StatusCode::BAD_REQUEST, "unknown_group"),
+        };
+        Self::new(status, code, error.to_string())
     }
 }
 

@@ -6,6 +6,7 @@ mod bulk;
 mod connections;
 mod description;
 pub(crate) mod fixture;
+mod governance;
 mod lists;
 mod logs;
 mod matching;

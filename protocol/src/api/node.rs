@@ -80,6 +80,16 @@ pub struct StatusResponse {
     /// Whether that roster has passed its expiry; look-ups and retractions go on.
     #[serde(default)]
     pub roster_expired: bool,
+    /// When it expires, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roster_expires: Option<String>,
+    /// Other versions that governance signed beside one that is held, as `<version> <digest>`: no version follows that does not
+    /// reject them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roster_rivals: Vec<String>,
+    /// A newer version that a connected member says it holds, and that this node was not given yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roster_newer: Option<u64>,
     /// Opaque name of the current view; equal names mean equal answers.
     pub view: String,
     /// Whether the node serves requests.
