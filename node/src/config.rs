@@ -5,6 +5,10 @@
 //! Secrets are never in this file: keys and token hashes live under `data_dir` with their own
 //! permission checks.
 
+mod feed;
+
+pub use feed::{RawChanges, RawWebhook, WebhookConfig};
+
 use crate::network::{AddressRole, check_address};
 use hashpact_core::policy::FloodLimits;
 use hashpact_protocol::roster::MemberId;
@@ -50,6 +54,12 @@ pub struct RawConfig {
     /// What is a flood.
     #[serde(default)]
     pub quarantine: RawQuarantine,
+    /// The feed of changes.
+    #[serde(default)]
+    pub changes: RawChanges,
+    /// Programs that are told of changes.
+    #[serde(default)]
+    pub webhooks: Vec<RawWebhook>,
     /// Logging.
     #[serde(default)]
     pub log: RawLog,
@@ -225,6 +235,10 @@ pub struct Config {
     pub receipts: RawReceipts,
     /// `[quarantine]`
     pub quarantine: FloodLimits,
+    /// `[changes]`
+    pub changes: RawChanges,
+    /// `[[webhooks]]`
+    pub webhooks: Vec<WebhookConfig>,
     /// `[log]`
     pub log: RawLog,
 }
@@ -352,6 +366,7 @@ impl Config {
                 check_address(address, role).map_err(|error| value(field, address, &error.to_string()))?;
             }
         }
+        let webhooks = feed::check(&raw.changes, &raw.webhooks, base)?;
         Ok(Self {
             member,
             data_dir: base.join(&raw.data_dir),
@@ -365,6 +380,8 @@ impl Config {
                 contributions_per_hour: raw.quarantine.contributions_per_hour,
                 withdrawals_per_hour: raw.quarantine.withdrawals_per_hour,
             },
+            changes: raw.changes,
+            webhooks,
             log: raw.log,
         })
     }

@@ -9,6 +9,7 @@
 //! field that could hold any.
 
 pub mod backup;
+pub mod changes;
 pub mod cli;
 pub mod config;
 pub mod driver;
@@ -30,3 +31,4 @@ pub mod storage;
 pub mod telemetry;
 pub mod tokens;
 pub mod vault;
+pub mod webhooks;

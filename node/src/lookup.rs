@@ -13,6 +13,8 @@ mod judging;
 mod keeper;
 mod local;
 mod matching;
+mod news;
+mod outcomes;
 mod packed;
 mod progress;
 mod proof;
@@ -29,6 +31,8 @@ pub use bulk::{NamedRecord, ValueMatches};
 pub use keeper::{SnapshotForgetter, SnapshotKeeper, SnapshotTimes};
 pub use local::{Local, NegativeList};
 pub use matching::{Near, NearRecord, Question};
+pub use news::{News, NewsQueue, RecordNews, Taken};
+pub use outcomes::{Compared, Expired, Judgement, OwnOutcomes, Standings, TooMany};
 pub use proof::Contradiction;
 pub use report::ReportAsk;
 pub use restored::LogExtent;
@@ -47,11 +51,11 @@ use local::FloodState;
 use progress::Progress;
 use proof::index_changes;
 use restored::Restored;
-use rows::{Held, Rows};
+use rows::{Held, Put, Rows};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
 /// Changes whose rows are taken under one lock.
@@ -66,6 +70,8 @@ pub struct Lookup {
     /// Whether anything is found beside the main index: look-ups that find nothing take no lock for it.
     withholds: AtomicBool,
     local: RwLock<Local>,
+    /// Who is told of changes; nobody before the logs are replayed.
+    news: OnceLock<Arc<NewsQueue>>,
     state: RwLock<State>,
     roster_version: AtomicU64,
 }
@@ -143,6 +149,7 @@ impl Lookup {
             floods: RwLock::default(),
             withholds: AtomicBool::new(false),
             local: RwLock::default(),
+            news: OnceLock::new(),
             state: RwLock::new(State {
                 health: Health {
                     completeness: Completeness::Starting,
@@ -171,15 +178,22 @@ impl Lookup {
     pub fn apply(&self, changes: &[ViewChange]) {
         let Source { index, restored } = self.source();
         let mut told = Vec::with_capacity(changes.len());
+        let mut news = self.news.get().map(|queue| (queue, Vec::with_capacity(changes.len())));
         let now_ms = crate::driver::now_ms();
         for some in changes.chunks(CHANGES_PER_LOCK) {
             let mut rows = write(&self.rows);
             let mut floods = write(&self.floods);
             for change in some {
-                let number = rows.put(change);
+                let Put { number, before } = rows.put(change);
                 floods.note(number, change, now_ms);
                 let means = restored.as_ref().map_or(change.index, |restored| restored.index_change(change));
                 let is_sealed = change.record.is_blank() && change.stated.is_none();
+                if let Some((_, news)) = &mut news {
+                    // Of what is sealed now, only this knows what it stated.
+                    let stated = || rows.get(number).map(|record| Box::new(rows.view(&record).stated));
+                    let stated = if is_sealed { stated() } else { None };
+                    news.extend(RecordNews::of(number, before, &change.record, stated));
+                }
                 if is_sealed {
                     floods.blanked(number);
                 }
@@ -201,6 +215,9 @@ impl Lookup {
         }
         // One call for all: the writer's lock is taken once.
         index.apply(told.iter().flat_map(|(number, means, signals)| index_changes(signals, *number, *means)));
+        if let Some((queue, news)) = news {
+            queue.put_records(news);
+        }
         self.find_floods();
     }
 

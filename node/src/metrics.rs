@@ -3,6 +3,10 @@
 //! Labels come from fixed vocabularies (rules, endpoints, outcomes, members of the roster): never a
 //! signal, a query, a key or a caller.
 
+mod feed;
+
+pub use feed::{FeedMetrics, HookLabel};
+
 use crate::lookup::Lookup;
 use hashpact_core::effect::PublishedHead;
 use hashpact_protocol::record::SignalType;
@@ -145,6 +149,8 @@ pub struct Metrics {
     receipt_lacking: Family<MemberLabel, Gauge>,
     /// The scrub.
     pub scrub: ScrubMetrics,
+    /// The feed of changes and webhooks.
+    pub feed: FeedMetrics,
     peers: Gauge,
     complete: Gauge,
     records: Gauge,
@@ -182,6 +188,7 @@ impl Default for Metrics {
             receipt_time: Family::default(),
             receipt_lacking: Family::default(),
             scrub: ScrubMetrics::default(),
+            feed: FeedMetrics::default(),
             peers: Gauge::default(),
             complete: Gauge::default(),
             records: Gauge::default(),
@@ -218,6 +225,7 @@ impl Default for Metrics {
         metrics.register_receipts(&mut registry);
         metrics.register_index(&mut registry);
         metrics.scrub.register(&mut registry);
+        metrics.feed.register(&mut registry);
         Self { registry, ..metrics }
     }
 }

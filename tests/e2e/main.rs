@@ -11,6 +11,7 @@ mod bad_files;
 mod bad_requests;
 mod bulk;
 mod c2sp;
+mod changes;
 mod cosign;
 mod crash;
 mod damage;

@@ -30,6 +30,7 @@ mod report;
 mod retract;
 mod status;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -106,6 +107,8 @@ enum Command {
     /// Show what people should look at
     #[command(subcommand)]
     Report(report::Command),
+    /// Follow what changes: records stated, withdrawn, disputed, and what the node makes of them
+    Watch(watch::Args),
     /// Show how the node is
     Status,
     /// Show the members of the consortium, their logs and keys
@@ -151,6 +154,7 @@ async fn dispatch(cli: Cli, output: Output) -> anyhow::Result<Outcome> {
         Command::Negatives(command) => decisions::negatives(&command, &node.client(output)?, output).await,
         Command::Quarantine(command) => decisions::quarantine(&command, &node.client(output)?, output).await,
         Command::Report(command) => report::run(&command, &node.client(output)?, output).await,
+        Command::Watch(args) => watch::run(&args, &node.client(output)?, output).await,
         Command::Status => status::run(&node.client(output)?, output).await,
         Command::Members => members::run(&node.client(output)?, output).await,
         Command::Completions(args) => {

@@ -12,6 +12,7 @@ mod audit;
 mod body;
 mod budget;
 mod bulk;
+mod changes;
 mod decisions;
 mod error;
 mod lists;
@@ -46,7 +47,7 @@ pub use server::{BindError, Server};
 pub use threads::HttpThreads;
 
 /// Patterns of all routes, as metrics name them.
-const ENDPOINTS: [&str; 36] = [
+const ENDPOINTS: [&str; 38] = [
     "/v1/match",
     "/v1/match/bulk",
     "/v1/lists",
@@ -60,6 +61,8 @@ const ENDPOINTS: [&str; 36] = [
     "/v1/quarantine/{id}/accept",
     "/v1/quarantine/{id}/reject",
     "/v1/reports/contradictions",
+    "/v1/changes",
+    "/v1/changes/snapshot",
     "/v1/records",
     "/v1/records/{id}",
     "/v1/records/{id}/proof",
@@ -87,6 +90,8 @@ const ENDPOINTS: [&str; 36] = [
 
 /// Audit bundles that are written at once: each reads all logs.
 const EXPORTS_MAX: usize = 2;
+/// Followers of the feed of changes: each holds a connection and nothing else.
+const FOLLOWERS_MAX: usize = 128;
 
 /// What every handler can reach; cheap to clone, for each request does so.
 #[derive(Clone)]
@@ -106,6 +111,8 @@ pub struct Parts {
     bulk: Budget,
     /// Contributions, opinions, retractions, erasures.
     writes: Budget,
+    /// Followers of the feed of changes.
+    followers: Budget,
     /// Audit bundles being written.
     exports: Budget,
     /// Copies of the database being made.
@@ -129,6 +136,7 @@ impl Api {
             scans: Budget::new("long look-ups", config.http.requests_max),
             bulk: Budget::new("bulk look-ups", config.http.bulk_max),
             writes: Budget::new("requests that write", config.http.requests_max),
+            followers: Budget::new("followers of changes", FOLLOWERS_MAX.min(config.http.connections_max)),
             exports: Budget::new("audit exports", EXPORTS_MAX),
             backups: Budget::new("backups", 1),
             bodies: Budget::new("bytes of long bodies", body::BODIES_MAX_BYTES),
@@ -165,6 +173,8 @@ pub fn router(api: Api) -> Router {
         .route("/v1/quarantine/{id}/accept", post(decisions::accept))
         .route("/v1/quarantine/{id}/reject", post(decisions::reject))
         .route("/v1/reports/contradictions", get(reports::contradictions))
+        .route("/v1/changes", get(changes::follow))
+        .route("/v1/changes/snapshot", get(changes::snapshot))
         .route("/v1/records", post(records::contribute).get(records::list))
         .route("/v1/records/{id}", get(records::show))
         .route("/v1/records/{id}/proof", get(records::proof))

@@ -2,6 +2,7 @@
 //! by the test.
 
 mod bulk;
+mod changes;
 mod connections;
 mod description;
 mod fixture;

@@ -65,6 +65,14 @@ const NO_ROW: Row =
 // Ten million rows are kept.
 const _: () = assert!(size_of::<Row>() == 48);
 
+/// What taking a record came to.
+pub(super) struct Put {
+    /// Its number.
+    pub(super) number: u64,
+    /// How it stood before; none if it was not known.
+    pub(super) before: Option<Standing>,
+}
+
 /// One record among the rows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Held<'a> {
@@ -117,30 +125,29 @@ impl Rows {
         self.numbers.assign(log, index);
     }
 
-    /// Takes a record as it now stands; its number.
-    pub(super) fn put(&mut self, ViewChange { record, stated, .. }: &ViewChange) -> u64 {
+    /// Takes a record as it now stands.
+    pub(super) fn put(&mut self, ViewChange { record, stated, .. }: &ViewChange) -> Put {
         let number = self.numbers.assign(record.author.log, record.index);
+        let is_known = self.row_mut(number).is_some_and(|row| row.id != ABSENT);
         if let Some(stated) = stated {
             self.insert(number, record, stated);
         }
         if let Some(row) = self.row_mut(number) {
             row.status = record.status();
         }
-        if record.standing == Standing::UNDISPUTED {
+        let before = if record.standing == Standing::UNDISPUTED {
             // Most records never had another standing.
-            if !self.standings.is_empty() {
-                self.standings.remove(&number);
-            }
+            if self.standings.is_empty() { None } else { self.standings.remove(&number) }
         } else {
-            self.standings.insert(number, record.standing.clone());
-        }
+            self.standings.insert(number, record.standing.clone())
+        };
         // By the row's own signals: a record may have been stated long before anybody spoke about it.
         let mut benign = std::mem::take(&mut self.benign);
         benign.note(number, &record.standing, || {
             self.get(number).map_or_else(Vec::new, |held| held.signals().collect())
         });
         self.benign = benign;
-        number
+        Put { number, before: is_known.then(|| before.unwrap_or(Standing::UNDISPUTED)) }
     }
 
     /// Signals that members call benign.
@@ -224,6 +231,19 @@ impl Rows {
         }
     }
 
+    /// The number of the record at a place.
+    pub(super) fn number_at(&self, log: LogId, index: u64) -> Option<u64> {
+        let block = Block::of(log, index);
+        let (found, number) = self.numbers.at_or_after(block)?;
+        let number = Numbers::join(number, index % BLOCK_ENTRIES);
+        (found == block && self.get(number).is_some()).then_some(number)
+    }
+
+    /// Every number handed out is smaller.
+    pub(super) fn numbers_end(&self) -> u64 {
+        Numbers::join(self.columns.len() as u64, 0)
+    }
+
     /// Number of records.
     pub(super) fn len(&self) -> usize {
         self.count
@@ -268,6 +288,11 @@ impl<'a> Held<'a> {
     /// Whether it counts.
     pub(super) fn status(&self) -> Status {
         self.row.status
+    }
+
+    /// Its id.
+    pub(super) fn id(&self) -> RecordId {
+        self.row.id
     }
 
     /// When it was stated.

@@ -168,6 +168,37 @@ impl Policy {
         Some(Verdict { outcome: list.outcome.min(most), list })
     }
 
+    /// What becomes of a record that was found in these ways, and what each list by itself makes of it, in the order of
+    /// [`Self::lists`].
+    #[must_use]
+    pub fn outcomes(
+        &self,
+        asked: &Asked<'_>,
+        facts: &Facts<'_>,
+        ways: &[Way],
+        sources: &dyn Fn() -> u32,
+    ) -> (Option<Verdict<'_>>, Vec<Option<Outcome>>) {
+        let mut verdict: Option<Verdict<'_>> = None;
+        let mut each = vec![None; self.lists.len()];
+        for way in ways {
+            let Some(most) = rules::most(facts, way, &self.members) else { continue };
+            let subject = self.subject(asked, facts, *way, sources);
+            let mut is_decided = false;
+            for (list, held) in self.lists.iter().zip(&mut each) {
+                if !asked.asks(list) || !list.conditions.hold(&subject) {
+                    continue;
+                }
+                let outcome = list.outcome.min(most);
+                *held = (*held).max(Some(outcome));
+                if !is_decided && verdict.is_none_or(|verdict| verdict.outcome <= outcome) {
+                    verdict = Some(Verdict { outcome, list });
+                }
+                is_decided = true;
+            }
+        }
+        (verdict, each)
+    }
+
     fn subject<'s>(
         &'s self,
         asked: &Asked<'_>,

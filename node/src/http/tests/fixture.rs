@@ -1,6 +1,7 @@
 //! Member *north* with its store, engine and router, and what members *south* and *east* have stated.
 
 use super::{Answer, request};
+use crate::changes::Feed;
 use crate::config::Config;
 use crate::export::Holder;
 use crate::http::{Api, router};
@@ -69,6 +70,8 @@ pub(super) struct Fixture {
     pub(super) lookup: Arc<Lookup>,
     pub(super) lists: Arc<Lists>,
     pub(super) store: Arc<Store>,
+    /// Present if the logs count as replayed.
+    pub(super) feed: Option<Arc<Feed>>,
     tokens: BTreeMap<Scope, String>,
     /// Submissions that nobody answers, when the fixture has no loop.
     pub(super) submissions: Option<mpsc::Receiver<Submission>>,
@@ -338,9 +341,12 @@ impl Fixture {
             peers: Vec::new(),
         };
         lookup.set_health(complete);
-        if options.loaded {
+        let feed = options.loaded.then(|| {
             lookup.set_loaded();
-        }
+            let feed = Feed::begin(Arc::clone(&lookup), Arc::clone(&kept), 1_000).expect("begun");
+            service.set_feed(Arc::clone(&feed));
+            feed
+        });
 
         let path = dir.path().join("tokens");
         let scopes = [Scope::Lookup, Scope::Contribute, Scope::Audit, Scope::Admin];
@@ -357,7 +363,7 @@ impl Fixture {
         } else {
             Some(submissions)
         };
-        Self { router, lookup, lists, store: kept, tokens: tokens.into(), submissions, dir }
+        Self { router, lookup, lists, store: kept, feed, tokens: tokens.into(), submissions, dir }
     }
 
     pub(super) fn new() -> Self {
