@@ -9,6 +9,7 @@
 //! Queries are neither stored nor logged.
 
 mod bulk;
+mod comparing;
 mod judging;
 mod keeper;
 mod local;
@@ -23,19 +24,22 @@ mod report;
 mod restored;
 mod rows;
 pub mod snapshot;
+mod standings;
 mod tag;
 #[cfg(test)]
 mod tests;
 
 pub use bulk::{NamedRecord, ValueMatches};
+pub use comparing::{Compared, TooMany};
 pub use keeper::{SnapshotForgetter, SnapshotKeeper, SnapshotTimes};
 pub use local::{Local, NegativeList};
 pub use matching::{Near, NearRecord, Question};
 pub use news::{News, NewsQueue, RecordNews, Taken};
-pub use outcomes::{Compared, Expired, Judgement, OwnOutcomes, Standings, TooMany};
+pub use outcomes::{Judgement, OwnOutcomes};
 pub use proof::Contradiction;
 pub use report::ReportAsk;
 pub use restored::LogExtent;
+pub use standings::Standings;
 
 use hashpact_core::effect::{
     CosignedHead, ErasureCounts, ForkedLog, IndexChange, LogBranches, PublishedHead, ViewChange,

@@ -169,6 +169,7 @@ fn because(cause: &ChangeCause) -> String {
         "unmute" => format!("{name} no longer muted"),
         "negatives" => format!("negatives {name}"),
         "flood" => format!("flood {name}").trim_end().to_owned(),
+        "record" => format!("because of record {}…", name.get(..ID_DIGITS).unwrap_or(name)),
         "roster" => "the roster".to_owned(),
         "restart" => "what decides changed while the node was down".to_owned(),
         "overflow" => "more changed at once than could be noted".to_owned(),

@@ -66,8 +66,14 @@ impl Writer {
     pub(super) fn records(&mut self, records: &[RecordNews]) {
         for some in records.chunks(ROWS_TOGETHER_MAX) {
             let judged = self.lookup.judge_news(some, &self.local);
-            let rows = some.iter().zip(&judged).filter_map(|(news, judgement)| row_of_news(news, judgement));
-            self.add(rows.collect());
+            let mut rows = Vec::with_capacity(some.len());
+            for (news, judgement) in some.iter().zip(&judged) {
+                rows.extend(row_of_news(news, judgement));
+                let carriers = self.lookup.compare_carriers(news, &self.local);
+                let cause = || cause("record", Some(news.known.id.to_hex()));
+                rows.extend(carriers.iter().map(|compared| row_of_compared(compared, &cause())));
+            }
+            self.add(rows);
         }
     }
 

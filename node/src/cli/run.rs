@@ -97,6 +97,7 @@ pub async fn run(
         listen = ?config.network.listen, peers = ?config.network.peers, "starting");
     let keys = KeyStore::open(&config.keys_dir()).context("keys (was `init` run?)")?;
     let tokens = Tokens::load(&config.tokens_file()).map_err(anyhow::Error::from)?;
+    let hooks = crate::webhooks::open(&config.webhooks, &config.data_dir)?;
     let (chain, _) = super::init::load_roster(&config.roster_file(), None)?;
     let store = Arc::new(super::database::open(&config).context("database (was `init --roster` run?)")?);
     let restored = Restored::find(&config.restored_file()).context("the mark of a restored data folder")?;
@@ -146,7 +147,7 @@ pub async fn run(
         let _ = http_stop.send(true);
     })?;
     service.set_feed(Arc::clone(&feed));
-    crate::webhooks::start(&config.webhooks, &config.data_dir, &service, &http_stop.subscribe())?;
+    crate::webhooks::start(hooks, &service, &http_stop.subscribe());
     // Database and lock file agree: what a power cut left unfinished is of no use to anybody now.
     store.forget_torn_tails().context("what was cut off the write-ahead log")?;
     let (roster_files, adopted) = (watch_rosters(&config), adopter(&service, &lookup, &place));

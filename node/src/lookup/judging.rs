@@ -47,7 +47,7 @@ pub(super) struct Shown {
 pub(super) struct Judges<'a> {
     rows: &'a RwLock<Rows>,
     floods: &'a RwLock<FloodState>,
-    index: &'a MatchIndex,
+    pub(super) index: &'a MatchIndex,
     /// Present while the index is a snapshot's and not confirmed.
     restored: Option<Arc<Restored>>,
     pub(super) local: &'a Local,
@@ -350,7 +350,7 @@ impl<'a> Judges<'a> {
     }
 
     /// Who is muted corroborates nothing.
-    fn unmuted<'s>(
+    pub(super) fn unmuted<'s>(
         &self,
         sources: impl Iterator<Item = (&'s MemberId, &'s str)>,
     ) -> impl Iterator<Item = (&'s MemberId, &'s str)> {
@@ -446,7 +446,7 @@ pub(super) fn perceptual(signals: impl Iterator<Item = Signal>) -> impl Iterator
 }
 
 /// Numbers of the records that carry one of these values, byte for byte.
-fn equals(index: &MatchIndex, signals: &[Signal]) -> Vec<u64> {
+pub(super) fn equals(index: &MatchIndex, signals: &[Signal]) -> Vec<u64> {
     let mut numbers = Vec::new();
     for signal in signals {
         numbers.extend(index.query_exact(signal.kind().code(), signal.value()));

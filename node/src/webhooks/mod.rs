@@ -59,24 +59,23 @@ struct State {
     last_error: Option<String>,
 }
 
-/// Starts every hook; they end when `stop` turns true. Their states are shown by the service.
+/// The hooks of a configuration, not yet started.
 ///
 /// # Errors
 /// A secret or position that cannot be read, or a client that cannot be made.
-pub fn start(
-    configs: &[WebhookConfig],
-    data_dir: &Path,
-    service: &Service,
-    stop: &watch::Receiver<bool>,
-) -> anyhow::Result<()> {
-    let mut hooks = Vec::new();
-    for config in configs {
+pub fn open(configs: &[WebhookConfig], data_dir: &Path) -> anyhow::Result<Vec<Arc<Hook>>> {
+    let open = |config: &WebhookConfig| {
         let files = HookFiles::of(data_dir, &config.name)?;
         let (at, dead) = (files.position()?, files.dead_count()?);
         let state = Mutex::new(State { at, dead, ..State::default() });
         let sender = Sender::new(config)?;
-        hooks.push(Arc::new(Hook { config: config.clone(), files, sender, state }));
-    }
+        Ok(Arc::new(Hook { config: config.clone(), files, sender, state }))
+    };
+    configs.iter().map(open).collect()
+}
+
+/// Starts hooks; they end when the feed does, or `stop` turns true. The service shows how they are.
+pub fn start(hooks: Vec<Arc<Hook>>, service: &Service, stop: &watch::Receiver<bool>) {
     for hook in &hooks {
         info!(hook = hook.config.name, "a webhook follows the changes");
         let (hook, service, mut stop) = (Arc::clone(hook), service.clone(), stop.clone());
@@ -88,7 +87,6 @@ pub fn start(
         });
     }
     service.set_hooks(hooks);
-    Ok(())
 }
 
 /// What is to be sent next.
@@ -101,7 +99,7 @@ struct Letter {
 impl Hook {
     async fn run(&self, service: &Service) {
         let mut passed_over = 0;
-        loop {
+        while !service.feed_progress().is_ok_and(|progress| progress.borrow().ended) {
             let letter = match self.next_letter(service).await {
                 Ok(letter) => letter,
                 Err(error) => {

@@ -127,10 +127,10 @@ pub struct ListTurn {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ChangeCause {
-    /// `list`, `list_deleted`, `mute`, `unmute`, `negatives`, `flood`, `roster`; of a snapshot also `restart` (what decides is
+    /// `list`, `list_deleted`, `mute`, `unmute`, `negatives`, `flood`, `roster`, `record` (another one with the same signal); of a snapshot also `restart` (what decides is
     /// not what it was when the node stopped), `overflow` (more changed at once than could be noted) and, to webhooks, `cursor_gone`.
     pub what: String,
-    /// Name of the list, member or flood.
+    /// Name of the list, member or flood; id of the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Version of the list.

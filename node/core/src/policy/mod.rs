@@ -141,6 +141,16 @@ impl Policy {
         lists.map(|list| list.conditions.radius(asked.distance)).max().unwrap_or(0)
     }
 
+    /// Whether any list counts independent sources.
+    #[must_use]
+    pub fn counts_sources(&self) -> bool {
+        let counts = |list: &Arc<List>| {
+            let Conditions { sources_min, newcomers, .. } = &list.conditions;
+            *sources_min > 1 || newcomers.is_some()
+        };
+        self.lists.iter().any(counts)
+    }
+
     /// What becomes of a record that was found in these ways; `None`: no list that is asked counts it.
     #[must_use]
     pub fn decide(
