@@ -38,7 +38,7 @@ pub use news::{News, NewsQueue, RecordNews, Taken};
 pub use outcomes::{Judgement, OwnOutcomes};
 pub use proof::Contradiction;
 pub use report::ReportAsk;
-pub use restored::LogExtent;
+pub use restored::{KeptExtent, LogExtent};
 pub use standings::Standings;
 
 use hashpact_core::effect::{
@@ -122,7 +122,7 @@ pub struct RecordsFilter {
 /// A place to continue a listing from: exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
-    /// The log.
+    /// The history of a log.
     pub log: LogId,
     /// Leaf index of the last record seen.
     pub index: u64,
@@ -432,10 +432,10 @@ impl Lookup {
             // A filter may pass few records: the rows are let go after each block.
             let rows = read(&self.rows);
             let Some((block, records)) = rows.block_at_or_after(from) else { return (page, None) };
-            for record in records.filter(|record| Some((record.author.log, record.index)) > first) {
+            for record in records.filter(|record| Some((record.author.line, record.index)) > first) {
                 if page.len() == limit {
                     let last = page.last().map(|last| &last.known);
-                    let last = last.map_or(first, |last| Some((last.author.log, last.index)));
+                    let last = last.map_or(first, |last| Some((last.author.line, last.index)));
                     return (page, last.map(|(log, index)| Cursor { log, index }));
                 }
                 if filter.accepts(&record) {

@@ -109,7 +109,11 @@ mod tests {
     use hashpact_protocol::digest::{RosterDigest, leaf_hash};
     use hashpact_protocol::keys::SecretKey;
     use hashpact_protocol::merkle::Frontier;
-    use hashpact_protocol::roster::{GovernanceKey, assemble, sign_roster};
+    use hashpact_protocol::roster::{
+        GovernanceKey, Member, MemberId, MemberStatus, PRIORITY_ENTRIES_PER_DAY_DEFAULT, Role, Terms,
+        assemble, sign_roster,
+    };
+    use std::collections::BTreeSet;
 
     /// Three versions that differ in their times.
     fn versions() -> Vec<SignedRoster> {
@@ -124,12 +128,16 @@ mod tests {
                     created_s: version,
                     expires_s: 2_000_000_000,
                     previous,
+                    rejected: Vec::new(),
                     threshold: 1,
                     governance: vec![GovernanceKey { name: "ana".to_owned(), key: key.public() }],
                     taxonomies: vec!["cg-taxonomy/1".to_owned()],
+                    hash_sets: Vec::new(),
                     retention_s: 90 * 86_400,
                     hold_s: 72 * 3_600,
-                    erasers: Vec::new(),
+                    features: Vec::new(),
+                    groups: Vec::new(),
+                    terms: Terms::default(),
                     members: vec![member()],
                     witnesses: Vec::new(),
                 };
@@ -143,17 +151,21 @@ mod tests {
             .collect()
     }
 
-    fn member() -> hashpact_protocol::roster::Member {
-        hashpact_protocol::roster::Member {
-            id: hashpact_protocol::roster::MemberId::parse("north").expect("valid"),
+    fn member() -> Member {
+        Member {
+            id: MemberId::parse("north").expect("valid"),
             name: "North".to_owned(),
-            status: hashpact_protocol::roster::MemberStatus::Active,
-            roles: [hashpact_protocol::roster::Role::Observer].into(),
+            status: MemberStatus::Active,
+            roles: [Role::Observer].into(),
+            groups: BTreeSet::new(),
             card_key: SecretKey::from_seed([2; 32]).public(),
             cosigner_key: None,
             history_start_s: 0,
             quota_entries_per_day: 1,
             logs: Vec::new(),
+            priority_entries_per_day: PRIORITY_ENTRIES_PER_DAY_DEFAULT,
+            agreement: None,
+            records_lapse: false,
         }
     }
 

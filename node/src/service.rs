@@ -13,7 +13,7 @@ use crate::scrub::Shown;
 use crate::storage::{Store, StoreError};
 use crate::webhooks::Hook;
 use hashpact_core::effect::{
-    BranchState, CosignedHead, LockState, LogBranches, PublishedHead, Receipts, StoredPayload, SubmitError,
+    BranchState, CosignedHead, LockState, LogBranches, PublishedHead, Receipts, SubmitError,
 };
 use hashpact_core::event::{Ack, Draft};
 use hashpact_core::view::{RecordView, StatusReason};
@@ -22,7 +22,6 @@ use hashpact_protocol::digest::{LogId, RecordId};
 use hashpact_protocol::keys::SecretKey;
 use hashpact_protocol::limits::TIME_MS_MAX;
 use hashpact_protocol::merkle::TileId;
-use hashpact_protocol::proof::TlogProof;
 use hashpact_protocol::record::{ErasureBasis, SignalType, Vocabulary as _};
 use hashpact_protocol::roster::{LogRef, LogStatus, Roster, RosterChain, faults_tolerated, quorum};
 use hashpact_protocol::wire::CosignAnswer;
@@ -37,6 +36,7 @@ mod changes;
 mod entry;
 mod lists;
 mod matching;
+mod proof;
 mod receipts;
 mod roster_log;
 
@@ -308,32 +308,6 @@ impl Service {
             records: records.iter().map(|record| self.inner.show(record)).collect(),
             next: next.map(|cursor| cursor.encode()),
         }
-    }
-
-    /// The provenance proof of an entry (any kind, not only records): a C2SP tlog-proof.
-    ///
-    /// # Errors
-    /// Storage failed.
-    pub async fn proof(&self, id: RecordId) -> Result<Option<String>, ServiceError> {
-        self.blocking(move |inner| {
-            let Some(place) = inner.store.place(&id)? else { return Ok(None) };
-            let Some(head) = inner.store.published(&place.log) else { return Ok(None) };
-            let Some(note) = head.note.filter(|note| note.size > place.index) else { return Ok(None) };
-            let Some(entry) = inner.store.entries(&place.log, place.index, place.index + 1)?.pop() else {
-                return Ok(None);
-            };
-            let hashes = inner.store.inclusion(&place.log, place.index, note.size)?;
-            let mut extra = entry.leaf;
-            // The view knows of an order before the payload's row does.
-            let is_sealed = inner.lookup.record(&id).is_some_and(|record| record.known.is_blank());
-            if let (StoredPayload::Present { salt, padded }, false) = (entry.payload, is_sealed) {
-                extra.extend_from_slice(&salt);
-                extra.extend_from_slice(&padded);
-            }
-            let proof = TlogProof { extra: Some(extra), index: place.index, hashes, checkpoint: note.note };
-            Ok(Some(proof.encode()))
-        })
-        .await
     }
 
     /// The newest checkpoint note of a log, by origin.

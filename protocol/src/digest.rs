@@ -38,6 +38,8 @@ pub mod tags {
     pub const COSIGNATURE: &[u8] = b"cosignature/v1\n";
     /// C2SP tlog-proof: the first line of an offline proof.
     pub const TLOG_PROOF: &[u8] = b"c2sp.org/tlog-proof@v1\n";
+    /// The prefix of a node's own name for a history of a forked log; never sent.
+    pub const KEPT_LINE: &[u8] = b"hashpact/kept-line/v1\0";
 }
 
 /// Why a text is not the hexadecimal form of the expected bytes.

@@ -289,12 +289,17 @@ fn answers_have_exactly_this_json() {
         sources: 1,
         opinions: OpinionCounts::default(),
         proof: "/v1/records/ab/proof".into(),
+        outcome: Some("block".into()),
+        list: Some("confirmed".into()),
+        explain: Vec::new(),
     };
     let result = |outcome: Option<&str>, matches: Vec<Match>| MatchResult {
         id: "u1".into(),
         outcome: outcome.map(str::to_owned),
+        list: outcome.map(|_| "built-in".to_owned()),
         total: matches.len() as u64,
         matches,
+        not_counted: Vec::new(),
     };
     let response = MatchResponse {
         complete: true,
@@ -302,7 +307,7 @@ fn answers_have_exactly_this_json() {
         as_of: AsOf { view: "v".into(), roster: 1 },
         results: vec![result(Some("review"), vec![found]), result(None, vec![])],
     };
-    let json = r#"{"complete":true,"as_of":{"view":"v","roster":1},"results":[{"id":"u1","outcome":"review","total":1,"matches":[{"record":"ab","member":"alpha","log":"example-0011223344556677/alpha/1","index":5,"signal_type":"pdq","distance":12,"variant":0,"status":"active","labels":{"origin":"undetermined","realism":"undetermined","activity":"undetermined","age_group":"undetermined","likeness":"undetermined","tlp":"amber+strict"},"review":"dual","first_stated":"2026-01-01T00:00:00.123Z","sources":1,"opinions":{"agree":0,"disagree":0,"unsure":0,"seen":0},"proof":"/v1/records/ab/proof"}]},{"id":"u1","outcome":null,"total":0,"matches":[]}]}"#;
+    let json = r#"{"complete":true,"as_of":{"view":"v","roster":1},"results":[{"id":"u1","outcome":"review","list":"built-in","total":1,"matches":[{"record":"ab","member":"alpha","log":"example-0011223344556677/alpha/1","index":5,"signal_type":"pdq","distance":12,"variant":0,"status":"active","labels":{"origin":"undetermined","realism":"undetermined","activity":"undetermined","age_group":"undetermined","likeness":"undetermined","tlp":"amber+strict"},"review":"dual","first_stated":"2026-01-01T00:00:00.123Z","sources":1,"opinions":{"agree":0,"disagree":0,"unsure":0,"seen":0},"proof":"/v1/records/ab/proof","outcome":"block","list":"confirmed"}]},{"id":"u1","outcome":null,"total":0,"matches":[]}]}"#;
     assert_eq!(serde_json::to_string(&response).expect("json"), json);
     assert_eq!(serde_json::from_str::<MatchResponse>(json).expect("shape"), response);
 

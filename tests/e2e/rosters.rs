@@ -4,7 +4,9 @@ use crate::evidence::{checkpoint, log_identity, wait_until};
 use crate::http::{Api, record, value};
 use anyhow::{Context as _, Result, ensure};
 use hashpact_protocol::keys::PublicKey;
-use hashpact_protocol::roster::{LogEntry, LogStatus, Member, MemberId, MemberStatus, Role};
+use hashpact_protocol::roster::{
+    LogEntry, LogStatus, Member, MemberId, MemberStatus, PRIORITY_ENTRIES_PER_DAY_DEFAULT, Role,
+};
 use hashpact_tests::{Consortium, Node};
 use serde_json::json;
 
@@ -20,10 +22,14 @@ fn join(node: &Node) -> Result<Member> {
         name: node.member.clone(),
         status: MemberStatus::Active,
         roles: [Role::Contributor].into(),
+        groups: std::collections::BTreeSet::new(),
         card_key: key("card_key")?,
         cosigner_key: Some(key("cosigner_key")?),
         history_start_s: 0,
         quota_entries_per_day: 1_000,
+        priority_entries_per_day: PRIORITY_ENTRIES_PER_DAY_DEFAULT,
+        agreement: None,
+        records_lapse: false,
         logs: vec![LogEntry { n: 1, key: key("log_key")?, status: LogStatus::Open }],
     })
 }

@@ -1,9 +1,8 @@
-//! The histories of a forked log that are not the one followed: fetched from whoever holds them, kept apart, never folded
-//! (SPEC §3.6).
+//! The histories of a forked log that are not the one followed: fetched from whoever holds them, kept apart (SPEC §3.6).
 //!
 //! Evidence that says where two histories part names both: their checkpoints, of sizes a and b. What the followed tree
 //! does not have of either is *kept* beside it, from the leaf where it leaves that tree on, so that auditors and
-//! governance see both. A node that was frozen before the place where they part follows neither, and keeps both.
+//! governance see both, and what both state is found. A node that was frozen before the place where they part follows neither, and keeps both.
 //!
 //! Each part that a peer sends proves itself under the checkpoint of the evidence, as a part of any log does; the tree
 //! before the first is in the evidence itself, or is the followed one. A thief of a key must not fill disks: at most
@@ -18,6 +17,7 @@ use crate::effect::{
 use crate::event::Peer;
 use crate::follow::{Barred, ChunkError, accept_entry, check_place, lead_on};
 use crate::limits::{BRANCH_PAYLOAD_BYTES_MAX, BRANCH_REST_FIRST_MS, BRANCH_REST_MAX_MS};
+use crate::view::kept_line;
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LogId, Root};
 use hashpact_protocol::evidence::VerifiedEvidence;
@@ -63,7 +63,7 @@ pub(crate) struct Branch {
 enum Stage {
     Waiting,
     Asking { peer: Peer, request: RequestId },
-    Writing { write: WriteId, after: Frontier, payload_bytes: u64 },
+    Writing { write: WriteId, after: Frontier, payload_bytes: u64, entries: Vec<StoredEntry> },
 }
 
 impl Branch {
@@ -171,6 +171,16 @@ impl Branch {
         self.stage = Stage::Waiting;
         self.server = None;
     }
+}
+
+/// A part of a kept history that is on disk now.
+pub(crate) struct Kept {
+    /// The log.
+    pub(crate) log: LogId,
+    /// Number of the history.
+    pub(crate) number: u8,
+    /// Its entries, with their leaf indexes.
+    pub(crate) entries: Vec<(u64, StoredEntry)>,
 }
 
 /// What an answer came to.
@@ -284,7 +294,8 @@ impl Branches {
         branch.asked.clear();
         branch.server = Some(peer);
         branch.rest_ms = BRANCH_REST_FIRST_MS;
-        branch.stage = Stage::Writing { write: id, after: after.clone(), payload_bytes };
+        let (frontier, written) = (after.hashes().to_vec(), entries.clone());
+        branch.stage = Stage::Writing { write: id, after, payload_bytes, entries: written };
         Brought::Batch(BranchBatch {
             id,
             log: *log,
@@ -293,21 +304,34 @@ impl Branches {
             start: branch.start,
             at: branch.frontier.size(),
             entries,
-            frontier: after.hashes().to_vec(),
+            frontier,
             payload_bytes,
         })
     }
 
-    /// A part is on disk; gives the log that it is of.
-    pub(crate) fn written(&mut self, ours: WriteId) -> Option<LogId> {
+    /// A part is on disk.
+    pub(crate) fn written(&mut self, ours: WriteId) -> Option<Kept> {
         let writing = |branch: &Branch| matches!(branch.stage, Stage::Writing { write, .. } if write == ours);
-        let ((log, _), branch) = self.kept.iter_mut().find(|(_, branch)| writing(branch))?;
-        if let Stage::Writing { after, payload_bytes, .. } =
+        let (&(log, number), branch) = self.kept.iter_mut().find(|(_, branch)| writing(branch))?;
+        let Stage::Writing { after, payload_bytes, entries, .. } =
             std::mem::replace(&mut branch.stage, Stage::Waiting)
-        {
-            (branch.frontier, branch.payload_bytes) = (after, payload_bytes);
-        }
-        Some(*log)
+        else {
+            return None;
+        };
+        let entries = (branch.frontier.size()..).zip(entries).collect();
+        (branch.frontier, branch.payload_bytes) = (after, payload_bytes);
+        Some(Kept { log, number, entries })
+    }
+
+    /// Numbers of the histories of a log that are kept, with size and root of their checkpoints.
+    pub(crate) fn heads(&self, log: &LogId) -> Vec<(u8, (u64, Root))> {
+        let of_log = self.kept.range((*log, 0)..=(*log, u8::MAX));
+        of_log.map(|((_, number), branch)| (*number, branch.head())).collect()
+    }
+
+    /// The log and number of the kept history that goes by this name.
+    pub(crate) fn named(&self, line: &LogId) -> Option<(LogId, u8)> {
+        self.kept.keys().copied().find(|(log, number)| kept_line(log, *number) == *line)
     }
 
     /// A peer is gone: it answers no more, and may be asked when it comes back.

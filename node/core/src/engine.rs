@@ -509,14 +509,19 @@ impl Engine {
         self.note_entries(author, entries, now_ms);
         self.note_changes(&changes);
         self.out.view(changes);
-        self.tell_folded(author.log);
+        self.tell_folded(author);
         if entries.iter().any(|(_, entry)| marked_kind(&entry.leaf) == Some(Kind::Receipt)) {
             let (member, stated) = (author.member.clone(), self.view.receipts_of(&author.member));
             self.out.push(Effect::Receipted { member, stated: stated.cloned().collect() });
         }
     }
 
-    fn tell_folded(&mut self, log: LogId) {
+    /// Of a history that is kept beside another nothing is counted.
+    fn tell_folded(&mut self, author: &Author) {
+        let log = author.log;
+        if author.is_beside() {
+            return;
+        }
         let ahead = self.logs.get(&log).map_or(0, |log| log.ahead().count() as u64);
         self.out.push(Effect::Folded { log, counts: self.view.counts(&log), ahead });
     }

@@ -66,13 +66,14 @@ impl Erasing {
     /// When a withdrawal destroys, at the earliest. What may yet be disowned destroys nothing.
     fn due_ms(&self, withdrawal: &Withdrawal, view: &View) -> Option<u64> {
         let rules = view.orders().rules();
-        let since = |by: &EntryRef, time_ms: u64| {
-            let seen_ms = self.seen.get(by).copied()?;
-            (!view.is_contested(by)).then(|| time_ms.max(seen_ms))
-        };
+        let since = |by: &EntryRef, time_ms: u64| Some(time_ms.max(self.seen.get(by).copied()?));
         match withdrawal {
-            Withdrawal::Ordered { by, time_ms } => Some(since(by, *time_ms)?.saturating_add(rules.hold_ms)),
-            Withdrawal::Retracted { by, time_ms } => {
+            Withdrawal::Ordered { is_contested: true, .. }
+            | Withdrawal::Retracted { is_contested: true, .. } => None,
+            Withdrawal::Ordered { by, time_ms, .. } => {
+                Some(since(by, *time_ms)?.saturating_add(rules.hold_ms))
+            }
+            Withdrawal::Retracted { by, time_ms, .. } => {
                 Some(since(by, *time_ms)?.saturating_add(rules.retention_ms))
             }
             Withdrawal::Expired { time_ms } => Some(time_ms.saturating_add(rules.retention_ms)),

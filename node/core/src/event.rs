@@ -149,7 +149,7 @@ pub struct FoundHolding {
 /// An entry beside which something else stands now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErasedEntry {
-    /// Its place.
+    /// Its place; of an entry of a kept history with the name of that history in place of the log.
     pub at: EntryRef,
     /// What stood there.
     pub before: PayloadState,

@@ -34,7 +34,7 @@ struct World {
 
 fn author(member: &str) -> Author {
     let log = LogId::of_origin(&format!("test-0000000000000000/{member}/1"));
-    Author { member: MemberId::parse(member).expect("valid"), n: 1, log }
+    Author::new(MemberId::parse(member).expect("valid"), 1, log)
 }
 
 fn local(lists: &[&str], muted: &[&str]) -> Local {

@@ -17,8 +17,9 @@ use hashpact_protocol::keys::{KeyRole, PublicKey};
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::note::{Note, NoteSignature};
 use hashpact_protocol::roster::{
-    ChainError, Eraser, GovernanceKey, HOLD_DEFAULT_S, LogEntry, LogPlace, LogStatus, Member, MemberId,
-    MemberStatus, RETENTION_DEFAULT_S, Role, Roster, RosterChain, SignedRoster, assemble, sign_roster,
+    ChainError, GovernanceKey, HOLD_DEFAULT_S, LogEntry, LogStatus, Member, MemberId, MemberStatus,
+    PRIORITY_ENTRIES_PER_DAY_DEFAULT, RETENTION_DEFAULT_S, Role, Roster, RosterChain, SignedRoster, Term,
+    Terms, assemble, sign_roster,
 };
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -168,17 +169,18 @@ fn create(arguments: &CreateArguments) -> Result<()> {
         created_s,
         expires_s: created_s.saturating_add(arguments.valid_days.saturating_mul(86_400)),
         previous: None,
+        rejected: Vec::new(),
         threshold: arguments.threshold,
         governance,
         taxonomies: vec!["cg-taxonomy/1".to_owned()],
+        hash_sets: Vec::new(),
         retention_s: arguments.retention_s,
         hold_s: arguments.hold_s,
+        features: Vec::new(),
+        groups: Vec::new(),
         members,
         witnesses,
-        erasers: erasers
-            .into_iter()
-            .map(|member| Eraser { member, from: LogPlace { n: 1, index: 0 }, until: None })
-            .collect(),
+        terms: Terms { erasers: erasers.into_iter().map(Term::from_the_first).collect(), ..Terms::default() },
     };
     roster.check()?;
     write_draft(&arguments.out, &[], &roster.encode())?;
@@ -229,10 +231,14 @@ fn member(text: &str) -> Result<Member> {
         name,
         status: MemberStatus::Active,
         roles,
+        groups: BTreeSet::new(),
         card_key: key("card_key", &join.card_key)?,
         cosigner_key: Some(key("cosigner_key", &join.cosigner_key)?),
         history_start_s: 0,
         quota_entries_per_day: QUOTA_ENTRIES_PER_DAY,
+        priority_entries_per_day: PRIORITY_ENTRIES_PER_DAY_DEFAULT,
+        agreement: None,
+        records_lapse: false,
         logs: vec![LogEntry { n: 1, key: key("log_key", &join.log_key)?, status: LogStatus::Open }],
     })
 }

@@ -14,7 +14,7 @@ use crate::keystore::KeyStore;
 use crate::lists::{DecisionFiles, Lists};
 use crate::lookup::replay::{IndexOrigin, Replayed, replay};
 use crate::lookup::snapshot::SnapshotPlace;
-use crate::lookup::{LogExtent, Lookup, SnapshotKeeper, SnapshotTimes};
+use crate::lookup::{KeptExtent, LogExtent, Lookup, SnapshotKeeper, SnapshotTimes};
 use crate::metrics::Metrics;
 use crate::network::{Network, NetworkConfig, NetworkEvent, NetworkHandle, NetworkLimits};
 use crate::restored::Restored;
@@ -402,6 +402,7 @@ pub(super) fn extents(store: &Store, roster: &Roster, lock: &LockState) -> anyho
     let own_log = LogId::of_origin(&lock.origin);
     let heads = store.heads().context("heads")?;
     let sizes: BTreeMap<LogId, u64> = heads.into_iter().map(|head| (head.log, head.size)).collect();
+    let kept = store.branches().context("kept histories")?;
     let logs = roster.logs().map(|log| {
         let stored = sizes.get(&log.log_id).copied().unwrap_or(0);
         let size = match log.status {
@@ -415,8 +416,14 @@ pub(super) fn extents(store: &Store, roster: &Roster, lock: &LockState) -> anyho
             _ => u64::MAX,
         };
         let priority = store.priority(&log.log_id, size, end).context("priority entries")?;
-        let author = Author { member: log.member.clone(), n: log.n, log: log.log_id };
-        Ok(LogExtent { author, size, priority })
+        let author = Author::new(log.member.clone(), log.n, log.log_id);
+        let kept = kept.range((log.log_id, 0)..=(log.log_id, u8::MAX));
+        let kept = kept.map(|((_, number), held)| KeptExtent {
+            number: *number,
+            start: held.start,
+            end: held.frontier.size(),
+        });
+        Ok(LogExtent { author, size, priority, kept: kept.collect() })
     });
     logs.collect()
 }

@@ -26,7 +26,7 @@ mod request;
 mod server;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod threads;
 mod witness;
 

@@ -5,7 +5,7 @@ mod bulk;
 mod changes;
 mod connections;
 mod description;
-mod fixture;
+pub(crate) mod fixture;
 mod lists;
 mod logs;
 mod matching;

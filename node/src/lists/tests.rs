@@ -1,15 +1,11 @@
 //! Lists as files: what each mistake is told, and what survives a restart.
 
 use super::*;
+use crate::http::tests::fixture::{CONSORTIUM, NOW_MS, chain};
 use crate::lookup::Lookup;
 use crate::storage::Store;
 use hashpact_core::policy::{Decision, Flood, FloodId, FloodKind, Outcome};
 use hashpact_protocol::api::NewSignal;
-use hashpact_protocol::keys::SecretKey;
-use hashpact_protocol::merkle::Frontier;
-use hashpact_protocol::roster::{
-    GovernanceKey, LogEntry, LogStatus, Member, MemberStatus, Role, assemble, sign_roster,
-};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -110,43 +106,6 @@ fn the_examples_for_operators_are_lists() {
     }
 }
 
-fn key(number: u8) -> SecretKey {
-    SecretKey::from_seed([number; 32])
-}
-
-fn chain() -> RosterChain {
-    let member = |(at, id): (u8, &str)| Member {
-        id: MemberId::parse(id).expect("valid"),
-        name: format!("Member {id}"),
-        status: MemberStatus::Active,
-        roles: [Role::Contributor].into(),
-        card_key: key(10 + at).public(),
-        cosigner_key: None,
-        history_start_s: 0,
-        quota_entries_per_day: 1_000,
-        logs: vec![LogEntry { n: 1, key: key(20 + at).public(), status: LogStatus::Open }],
-    };
-    let roster = Roster {
-        consortium: "test-0011223344556677".to_owned(),
-        version: 1,
-        created_s: 1_700_000_000,
-        expires_s: 1_900_000_000,
-        previous: None,
-        threshold: 1,
-        governance: vec![GovernanceKey { name: "root".to_owned(), key: key(90).public() }],
-        taxonomies: vec!["cg-taxonomy/1".to_owned()],
-        retention_s: 90 * 86_400,
-        hold_s: 72 * 3_600,
-        members: (0..).zip(["north", "south"]).map(member).collect(),
-        witnesses: Vec::new(),
-        erasers: Vec::new(),
-    };
-    let (body, before) = (roster.encode(), Frontier::empty());
-    let signature = sign_roster(&body, &before, "root", &key(90)).expect("a canonical body");
-    let signed = assemble(&body, &before, vec![signature]).expect("one of one signed");
-    RosterChain::start(&signed, None).expect("a valid roster")
-}
-
 fn open(folder: &Path) -> anyhow::Result<Lists> {
     let files = DecisionFiles::of(folder, folder.join("journal"));
     Lists::open(files, Arc::new(Lookup::new(1)), &chain(), FloodLimits::default())
@@ -213,7 +172,7 @@ fn decisions_survive_a_restart_and_a_changed_file_is_a_new_version() {
     let local = again.lookup.local();
     let south = MemberId::parse("south").expect("valid");
     assert!(local.policy.members().is_muted(&south));
-    assert_eq!(local.policy.members().get(&south).map(|facts| facts.joined_s), Some(1_700_000_000));
+    assert_eq!(local.policy.members().get(&south).map(|facts| facts.joined_s), Some(NOW_MS / 1_000 - 60));
     assert_eq!(local.negatives.len(), 1);
 
     std::fs::write(folder.path().join("lists/mine.toml"), LOG).expect("the operator's editor");
@@ -247,7 +206,7 @@ fn a_mute_is_undone_like_it_was_done_and_refused_with_a_reason() {
         mute("north").expect_err("own"),
         "member: north is this node's own member, which cannot be muted"
     );
-    assert_eq!(mute("east").expect_err("unknown"), "member: \"east\" is not in the roster");
+    assert_eq!(mute("west").expect_err("unknown"), "member: \"west\" is not in the roster");
     assert_eq!(mute("south").expect("a member").mutes.len(), 1);
     assert_eq!(mute("south").expect_err("again"), "south is muted already");
     lists.unmute("south", "ana").expect("muted");
@@ -270,8 +229,7 @@ fn a_flood_is_kept_as_it_was_found() {
     {
         let lists = open(folder.path()).expect("an empty folder");
         lists.lookup.set_floods(Floods::new(FloodLimits::default(), [flood.clone()]));
-        let store =
-            Store::create(&folder.path().join("database"), "test-0011223344556677", "north").expect("fresh");
+        let store = Store::create(&folder.path().join("database"), CONSORTIUM, "north").expect("fresh");
         lists.keep_floods(&store);
         let text = id.to_string();
         assert!(lists.decide_flood("x", Decision::Accepted, "r", "ana").is_err());

@@ -53,7 +53,7 @@ impl Lookup {
             0..end,
             found_max,
             |rows, floods, own, standing, [then, now]| {
-                let flooded = floods.of(own.number, &own.log, own.index, standing.status);
+                let flooded = floods.of(own.number, &own.line, own.index, standing.status);
                 Judgement {
                     before: then.own(rows, own, standing, flooded, None),
                     after: now.own(rows, own, standing, flooded, None),
@@ -131,7 +131,7 @@ impl Lookup {
         let compare = |number: u64| {
             let record = rows.get(number)?;
             let (own, standing) = (Own::row(&record), rows.standing(number).unwrap_or(&Standing::UNDISPUTED));
-            let flooded = floods.of(number, &own.log, own.index, standing.status);
+            let flooded = floods.of(number, &own.line, own.index, standing.status);
             let judgement = Judgement {
                 before: judges.own(&rows, &own, standing, flooded, Some(&earlier)),
                 after: judges.own(&rows, &own, standing, flooded, None),

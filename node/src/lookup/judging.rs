@@ -146,7 +146,7 @@ impl<'a> Judges<'a> {
         judged.total = counted.len();
         for (from, to) in [(counted, &mut judged.counted), (others, &mut judged.not_counted)] {
             let mut closest: Vec<(BestWay, Held<'_>, Hit, Option<(Outcome, &Arc<List>)>)> = from;
-            closest.sort_unstable_by_key(|(way, record, ..)| (way.0, record.author.log, record.index));
+            closest.sort_unstable_by_key(|(way, record, ..)| (way.0, record.author.line, record.index));
             for (way, record, hit, verdict) in closest.into_iter().take(MATCHES_PER_ITEM_MAX) {
                 let sources = || self.carried(&rows, || signals_of(record.signals(), way.2), way.2).sources;
                 let explain = || {
@@ -176,7 +176,7 @@ impl<'a> Judges<'a> {
             standing: rows.standing(record.number),
             stated_ms: record.time_ms(),
         };
-        let flooded = floods.of(record.number, &record.author.log, record.index, record.status());
+        let flooded = floods.of(record.number, &record.author.line, record.index, record.status());
         let said =
             || rows.benign().members(perceptual(record.signals()), known.member, self.local.policy.members());
         self.facts(&known, flooded, near, said)
@@ -236,7 +236,7 @@ impl<'a> Judges<'a> {
         for (mut from, to) in [(counted, &mut judged.counted), (others, &mut judged.not_counted)] {
             from.sort_unstable_by_key(|shown: &Shown| {
                 let known = &shown.record.known;
-                (shown.way.0, known.author.log, known.index)
+                (shown.way.0, known.author.line, known.index)
             });
             from.truncate(MATCHES_PER_ITEM_MAX);
             *to = from;
@@ -258,7 +258,7 @@ impl<'a> Judges<'a> {
             stated_ms: stated.time_ms,
         };
         let flooded =
-            read(self.floods).of(u64::MAX, &record_known.author.log, record_known.index, known.status);
+            read(self.floods).of(u64::MAX, &record_known.author.line, record_known.index, known.status);
         let signals = || perceptual(stated.content.signals.iter().cloned());
         let said = || read(self.rows).benign().members(signals(), known.member, self.local.policy.members());
         self.facts(&known, flooded, near, said)

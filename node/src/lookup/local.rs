@@ -115,7 +115,7 @@ impl FloodState {
     pub(super) fn note(&mut self, number: u64, change: &ViewChange, now_ms: u64) {
         let known = &change.record;
         let member = &known.author.member;
-        let (log, index) = (known.author.log, known.index);
+        let (log, index) = (known.author.line, known.index);
         if let Some(stated) = &change.stated {
             let (kind, time_ms) = (FloodKind::Contributions, stated.time_ms);
             self.floods.note(&FloodEntry { kind, member, log, index, time_ms, withdrawn: None }, now_ms);
@@ -248,7 +248,8 @@ impl Lookup {
             .filter(|number| !state.sealed.contains_key(number) && !state.ordered.contains(number));
         let sealed = lacking.filter(|number| has_status(&rows, *number, Status::Sealed));
         let place = |number| rows.get(number).map(|record| (number, record.author.clone(), record.index));
-        sealed.filter_map(place).collect()
+        // What is kept beside a forked log is not read for this: its author is not believed either way.
+        sealed.filter_map(place).filter(|(_, author, _)| !author.is_beside()).collect()
     }
 
     /// Takes the signals of such records, as their sealed payloads state them.

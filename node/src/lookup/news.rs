@@ -169,8 +169,7 @@ mod tests {
     use hashpact_protocol::roster::MemberId;
 
     fn records(count: usize) -> Vec<RecordNews> {
-        let author =
-            Author { member: MemberId::parse("acme").expect("valid"), n: 1, log: LogId::new([1; 32]) };
+        let author = Author::new(MemberId::parse("acme").expect("valid"), 1, LogId::new([1; 32]));
         let known =
             KnownRecord { id: RecordId::new([2; 32]), author, index: 0, standing: Standing::UNDISPUTED };
         (0..count as u64)

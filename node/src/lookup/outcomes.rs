@@ -49,7 +49,7 @@ pub(super) struct Earlier<'a> {
 pub(super) struct Own<'a> {
     pub(super) number: u64,
     pub(super) member: &'a MemberId,
-    pub(super) log: LogId,
+    pub(super) line: LogId,
     pub(super) index: u64,
     pub(super) labels: HarmLabels,
     pub(super) review: Label<Review>,
@@ -62,7 +62,7 @@ impl<'a> Own<'a> {
         Self {
             number: record.number,
             member: &record.author.member,
-            log: record.author.log,
+            line: record.author.line,
             index: record.index,
             labels: HarmLabels::from(record.description.labels()),
             review: record.description.review,
@@ -75,7 +75,7 @@ impl<'a> Own<'a> {
         Self {
             number,
             member: &known.author.member,
-            log: known.author.log,
+            line: known.author.line,
             index: known.index,
             labels: HarmLabels::from(&stated.content.labels),
             review: stated.content.review,
@@ -162,7 +162,7 @@ impl Judges<'_> {
                 return Judgement { before: OwnOutcomes::default(), after: OwnOutcomes::default() };
             }
         };
-        let flooded = |standing: &Standing| floods.of(own.number, &own.log, own.index, standing.status);
+        let flooded = |standing: &Standing| floods.of(own.number, &own.line, own.index, standing.status);
         let before = |standing: &Standing| {
             let earlier = Earlier { number: own.number, standing, signals: &own.signals };
             self.own(rows, &own, standing, flooded(standing), Some(&earlier))

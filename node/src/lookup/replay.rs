@@ -6,14 +6,14 @@
 //!    answered;
 //! 2. all retractions and erasures are folded, those ahead of a log's end as well;
 //! 3. entries beyond the positions are folded and applied: what was stated last is found next;
-//! 4. the rest is folded. Its additions are in the index already; what does not stand is taken out;
+//! 4. the rest is folded, and what is kept beside forked logs. Its additions are in the index already; what does not stand is taken out;
 //! 5. the index is compared with all records that stand, and rebuilt if it is another.
 //!
 //! Without one, all entries are beyond the positions, and the index grows with the replay. Retractions and erasures
 //! come first in any case, so that no record matches for a moment that was withdrawn long ago; the view
 //! does not mind the order.
 
-use super::restored::{LogExtent, Restored, for_each_leaf};
+use super::restored::{KeptExtent, LogExtent, Restored, for_each_leaf};
 use super::rows::table_key;
 use super::snapshot::{SnapshotPlace, Unusable};
 use super::tag::Tag;
@@ -158,10 +158,14 @@ fn fold_all(
     let mut view = View::under(rules.clone(), now_ms(), table_key());
     for extent in logs {
         fold_retractions(store, lookup, &mut view, extent)?;
+        fold_kept(store, lookup, &mut view, extent, true)?;
     }
     let beyond = logs.iter().map(|extent| (extent, position(extent)..extent.size));
     let known = logs.iter().map(|extent| (extent, 0..position(extent)));
     fold(store, lookup, &mut view, beyond.chain(known).collect())?;
+    for extent in logs {
+        fold_kept(store, lookup, &mut view, extent, false)?;
+    }
     for LogExtent { author, priority, .. } in logs {
         lookup.set_folded(author.log, view.counts(&author.log), priority.ahead.len() as u64);
         lookup.set_receipts(author.member.clone(), view.receipts_of(&author.member).cloned().collect());
@@ -173,7 +177,7 @@ fn fold_retractions(
     store: &Store,
     lookup: &Lookup,
     view: &mut View,
-    LogExtent { author, size, priority }: &LogExtent,
+    LogExtent { author, size, priority, .. }: &LogExtent,
 ) -> anyhow::Result<()> {
     for (index, entry) in &priority.ahead {
         lookup.apply(&view.fold_ahead(author, *index, &entry.leaf, &entry.payload));
@@ -188,6 +192,28 @@ fn fold_retractions(
     for index in found {
         let entry = store.entry(&author.log, index).context("replay")?.context("an entry is gone")?;
         lookup.apply(&view.fold(author, index, &entry.leaf, &entry.payload));
+    }
+    Ok(())
+}
+
+/// Folds what is kept beside a forked log: what withdraws, or all the rest.
+fn fold_kept(
+    store: &Store,
+    lookup: &Lookup,
+    view: &mut View,
+    LogExtent { author, kept, .. }: &LogExtent,
+    withdraws: bool,
+) -> anyhow::Result<()> {
+    for KeptExtent { number, start, end } in kept {
+        let author = author.beside(*number);
+        let mut changes = Vec::new();
+        let entries = store.branch_entries(&author.log, *number, (*start, *end));
+        for (index, entry) in (*start..).zip(&entries.context("a kept history; run fsck")?) {
+            if withdrawn_record(&author, index, &entry.leaf).is_some() == withdraws {
+                changes.extend(view.fold(&author, index, &entry.leaf, &entry.payload));
+            }
+        }
+        lookup.apply(&changes);
     }
     Ok(())
 }

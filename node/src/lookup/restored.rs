@@ -27,9 +27,23 @@ pub struct LogExtent {
     pub size: u64,
     /// Its priority entries, those ahead of the others included.
     pub priority: HeldPriority,
+    /// Histories that are kept beside it because it is forked.
+    pub kept: Vec<KeptExtent>,
 }
 
-/// The state between snapshot and replay.
+/// A history of a forked log that is kept beside the followed one (SPEC §3.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptExtent {
+    /// Its number.
+    pub number: u8,
+    /// Leaf index of its first entry.
+    pub start: u64,
+    /// Leaf index behind its last one.
+    pub end: u64,
+}
+
+/// The state between snapshot and replay. Of kept histories it knows nothing: what only they hold is found when the replay
+/// has folded it, and answers say until then that they are not complete.
 #[derive(Debug)]
 pub(super) struct Restored {
     store: Arc<Store>,
@@ -61,7 +75,7 @@ impl Restored {
                 ordered.insert(id);
             }
         };
-        for LogExtent { author, size, priority } in logs {
+        for LogExtent { author, size, priority, .. } in logs {
             for (index, entry) in &priority.ahead {
                 withdraw(author, *index, &entry.leaf);
             }
@@ -82,7 +96,7 @@ impl Restored {
     pub(super) fn index_change(&self, change: &ViewChange) -> IndexChange {
         if !change.record.stands() {
             IndexChange::Remove
-        } else if self.covers(&change.record.author.log, change.record.index) {
+        } else if self.covers(&change.record.author.line, change.record.index) {
             IndexChange::Keep
         } else {
             change.index

@@ -127,7 +127,7 @@ impl Rows {
 
     /// Takes a record as it now stands.
     pub(super) fn put(&mut self, ViewChange { record, stated, .. }: &ViewChange) -> Put {
-        let number = self.numbers.assign(record.author.log, record.index);
+        let number = self.numbers.assign(record.author.line, record.index);
         let is_known = self.row_mut(number).is_some_and(|row| row.id != ABSENT);
         if let Some(stated) = stated {
             self.insert(number, record, stated);

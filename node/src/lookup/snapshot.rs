@@ -10,7 +10,7 @@
 use super::restored::LogExtent;
 use super::tag::{Owner, Tag, TagError};
 use super::{Lookup, read, write};
-use hashpact_core::view::BLOCK_ENTRIES;
+use hashpact_core::view::{BLOCK_ENTRIES, kept_line};
 use hashpact_index::{MatchIndex, SnapshotError};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::roster::MemberId;
@@ -167,7 +167,11 @@ impl SnapshotPlace {
         if got.roster_version != expected.roster_version {
             return Err(Unusable::Roster { got: got.roster_version, expected: expected.roster_version });
         }
-        let sizes: BTreeMap<LogId, u64> = logs.iter().map(|held| (held.author.log, held.size)).collect();
+        let followed = logs.iter().map(|held| (held.author.log, held.size));
+        let kept = logs.iter().flat_map(|held| {
+            held.kept.iter().map(|kept| (kept_line(&held.author.log, kept.number), kept.end))
+        });
+        let sizes: BTreeMap<LogId, u64> = followed.chain(kept).collect();
         for (log, position) in &tag.positions {
             let size = *sizes.get(log).ok_or(Unusable::UnknownLog(*log))?;
             if *position > size {

@@ -57,7 +57,7 @@ fn signals(spec: &Spec) -> Vec<Signal> {
 fn filled(specs: &[Spec]) -> Lookup {
     let lookup = Lookup::new(1);
     let member = MemberId::parse("north").expect("valid");
-    let author = Author { member, n: 1, log: LogId::of_origin("test-0000000000000000/north/1") };
+    let author = Author::new(member, 1, LogId::of_origin("test-0000000000000000/north/1"));
     let mut view = View::new(NOW_MS);
     let mut index = 0;
     let mut changes = Vec::new();

@@ -11,7 +11,7 @@
 //!                  value  as in `payloads`
 //! ```
 //!
-//! Apart from the followed logs in every respect: no view, proof, tile or count reads from here. What is kept begins at
+//! Apart from the followed logs: no tile or count reads from here. What is kept begins at
 //! `start`; the entries before are those of the followed log. Its tree is not stored: it has at most
 //! [`BRANCH_ENTRIES_MAX`] leaves of its own, which are hashed when a peer asks for a part.
 //! Somebody who can write here shows a history that its checkpoint does not sign, which `fsck` and every reader find
@@ -22,14 +22,14 @@ use super::options::Shape;
 use super::payloads::PayloadRef;
 use super::{Store, codec, erase, leaves, options, payloads};
 use bincode::{Decode, Encode};
-use hashpact_core::effect::{
-    BranchBatch, EntryRef, FoundSubject, HeldBranch, PayloadState, SizedNote, StoredPayload,
-};
+use hashpact_core::effect::{BranchBatch, HeldBranch, SizedNote, StoredEntry, StoredPayload};
 use hashpact_protocol::digest::{DIGEST_BYTES, LeafHash, LogId, NodeHash, Root, leaf_hash, node_hash};
 use hashpact_protocol::limits::{
     BRANCH_ENTRIES_MAX, BRANCHES_PER_LOG_MAX, NOTE_MAX_BYTES, RANGE_BYTES_MAX, RANGE_ENTRIES_MAX,
 };
-use hashpact_protocol::merkle::{Frontier, HashReader, LEVELS_MAX, read_cover, read_root};
+use hashpact_protocol::merkle::{
+    Frontier, HashReader, LEVELS_MAX, ProofReadError, inclusion_proof, read_cover, read_root,
+};
 use hashpact_protocol::wire::{BranchRequest, RangeChunk, WireEntry};
 use rocksdb::IteratorMode;
 use std::collections::{BTreeMap, BTreeSet};
@@ -206,19 +206,19 @@ impl Store {
         Ok(())
     }
 
-    /// Kept entries with these leaf hashes that have a payload: their rows in `branch_payloads`, and what they are.
-    fn kept_payloads(
-        &self,
-        ids: &BTreeSet<LeafHash>,
-    ) -> Result<Vec<([u8; ENTRY_KEY_BYTES], FoundSubject)>, StoreError> {
+    /// Kept entries with these leaf hashes, with what stands beside them. Reads everything that is kept.
+    ///
+    /// # Errors
+    /// As [`Store::for_each_branch_entry`].
+    pub(super) fn kept_with_ids(&self, ids: &BTreeSet<LeafHash>) -> Result<Vec<KeptEntry>, StoreError> {
         let mut found = Vec::new();
         for ((log, number), held) in self.branches()?.into_iter().filter(|_| !ids.is_empty()) {
             let entries = (held.start, held.frontier.size());
             self.for_each_branch_entry(&log, number, entries, |index, leaf, payload| {
-                if matches!(payload, PayloadRef::Present { .. }) && ids.contains(&leaf_hash(leaf)) {
-                    let (at, state) = (EntryRef { log, index }, PayloadState::Present);
-                    let subject = FoundSubject { at, leaf: leaf.to_vec(), state, is_kept_beside: true };
-                    found.push((entry_key(&log, number, index), subject));
+                let id = leaf_hash(leaf);
+                if ids.contains(&id) {
+                    let entry = StoredEntry { leaf: leaf.to_vec(), payload: payload.to_stored() };
+                    found.push(KeptEntry { id, log, number, index, entry });
                 }
                 ControlFlow::Continue(())
             })?;
@@ -226,34 +226,68 @@ impl Store {
         Ok(found)
     }
 
-    /// Kept entries with these leaf hashes that have a payload.
+    /// Changes what stands beside a kept entry.
+    pub(super) fn put_kept_payload(
+        &self,
+        rows: &mut rocksdb::WriteBatch,
+        kept: &KeptEntry,
+        after: &StoredPayload,
+    ) -> Result<(), StoreError> {
+        let key = entry_key(&kept.log, kept.number, kept.index);
+        rows.put_cf(self.family(PAYLOADS), key, payloads::encode(after)?);
+        if kept.entry.payload.bytes().is_some() && after.bytes().is_none() {
+            rows.put_cf(self.family(erase::PURGING), codec::entry_key(&kept.log, kept.index), []);
+        }
+        Ok(())
+    }
+
+    /// Entries `[start, end)` of a kept history.
     ///
     /// # Errors
     /// As [`Store::for_each_branch_entry`].
-    pub(super) fn found_in_branches(
+    pub fn branch_entries(
         &self,
-        ids: &BTreeSet<LeafHash>,
-    ) -> Result<Vec<FoundSubject>, StoreError> {
-        Ok(self.kept_payloads(ids)?.into_iter().map(|(_, subject)| subject).collect())
+        log: &LogId,
+        number: u8,
+        (start, end): (u64, u64),
+    ) -> Result<Vec<StoredEntry>, StoreError> {
+        let mut entries = Vec::new();
+        self.for_each_branch_entry(log, number, (start, end), |_, leaf, payload| {
+            entries.push(StoredEntry { leaf: leaf.to_vec(), payload: payload.to_stored() });
+            ControlFlow::Continue(())
+        })?;
+        Ok(entries)
     }
 
-    /// Destroys the payloads of kept entries with these leaf hashes: an order counts about their records. Nothing of
-    /// them is sealed or held first, because what is kept beside is nobody's record here. [`Store::purge`] takes them
-    /// out of the files.
+    /// An entry of a kept history with its checkpoint and the proof that leads there; `None` unless the history is
+    /// whole, so that there is a tree that the checkpoint signs.
     ///
     /// # Errors
-    /// As [`Store::for_each_branch_entry`]. Then the process must stop: [`StoreError::OutcomeUnknown`].
-    pub(super) fn destroy_in_branches(&self, ids: &BTreeSet<LeafHash>) -> Result<(), StoreError> {
-        let kept = self.kept_payloads(ids)?;
-        if kept.is_empty() {
-            return Ok(());
-        }
-        let mut rows = rocksdb::WriteBatch::default();
-        for (key, FoundSubject { at, .. }) in kept {
-            rows.put_cf(self.family(PAYLOADS), key, payloads::encode(&StoredPayload::Erased)?);
-            rows.put_cf(self.family(erase::PURGING), codec::entry_key(&at.log, at.index), []);
-        }
-        self.commit(&mut *self.writer()?, rows)
+    /// Damage, or RocksDB's own.
+    pub fn branch_proof(
+        &self,
+        log: &LogId,
+        number: u8,
+        index: u64,
+    ) -> Result<Option<(StoredEntry, Vec<u8>, Vec<NodeHash>)>, StoreError> {
+        let Some(value) = self.db.get_pinned_cf(self.family(HEADS), head_key(log, number))? else {
+            return Ok(None);
+        };
+        let held = decode(&value)?;
+        let kept = held.start..held.frontier.size();
+        let (true, Some(tree)) = (held.is_whole() && kept.contains(&index), self.branch_tree(log, number)?)
+        else {
+            return Ok(None);
+        };
+        let Some(entry) = self.branch_entries(log, number, (index, index + 1))?.pop() else {
+            return Ok(None);
+        };
+        let hashes = inclusion_proof(&tree, index, held.note.size).map_err(|error| match error {
+            ProofReadError::Reader(error) => error,
+            ProofReadError::Range(error) => StoreError::Merkle(error),
+            _ => StoreError::Proof(*log),
+        })?;
+        Ok(Some((entry, held.note.note, hashes)))
     }
 
     /// A chunk for a peer of the history with this root: of the followed one or of one that is kept beside it. `None`
@@ -321,6 +355,15 @@ impl Store {
         let cover = read_cover(tree, end, size)?;
         Ok(RangeChunk { start, entries, cover: cover.iter().map(|hash| *hash.as_bytes()).collect() })
     }
+}
+
+/// An entry of a kept history.
+pub(super) struct KeptEntry {
+    pub(super) id: LeafHash,
+    pub(super) log: LogId,
+    pub(super) number: u8,
+    pub(super) index: u64,
+    pub(super) entry: StoredEntry,
 }
 
 /// The tree of a kept history: what it shares with the followed one from the tiles, the rest from its leaves.

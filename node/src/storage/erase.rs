@@ -18,6 +18,7 @@
 //! `erased` is derived from `payloads`; `fsck` compares the two. Somebody who can write `seen` can make
 //! a payload be destroyed too early or too late; losing it starts the waits anew.
 
+use super::branches::KeptEntry;
 use super::error::StoreError;
 use super::options::Shape;
 use super::{Store, branches, codec, idempotency, leaves, missing, payloads, places};
@@ -26,9 +27,10 @@ use hashpact_core::effect::{
     EntryRef, EraseBatch, EraseStep, FoundSubject, PayloadState, StoredEntry, StoredPayload,
 };
 use hashpact_core::event::ErasedEntry;
+use hashpact_core::view::kept_line;
 use hashpact_protocol::digest::{LeafHash, LogId};
 use rocksdb::{BottommostLevelCompaction, CompactOptions, IteratorMode};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// Entries whose payload is sealed or gone.
@@ -46,13 +48,19 @@ const RANGE_GAP: u64 = 4_096;
 const FILES_WAIT: Duration = Duration::from_secs(20);
 
 impl Store {
-    /// Where entries with these leaf hashes stand, with what stands beside them; of those that are kept in another
-    /// history of a forked log only those with a payload.
+    /// Where entries with these leaf hashes stand, with what stands beside them, those included that are kept in another
+    /// history of a forked log.
     ///
     /// # Errors
     /// A row that does not decode or is missing, or RocksDB's own.
     pub fn find_subjects(&self, ids: &[LeafHash]) -> Result<Vec<FoundSubject>, StoreError> {
-        let mut found = self.found_in_branches(&ids.iter().copied().collect())?;
+        let kept = self.kept_with_ids(&ids.iter().copied().collect())?;
+        let kept = kept.into_iter().map(|KeptEntry { log, index, entry, .. }| FoundSubject {
+            at: EntryRef { log, index },
+            leaf: entry.leaf,
+            state: entry.payload.state(),
+        });
+        let mut found: Vec<FoundSubject> = kept.collect();
         for id in ids {
             for at in self.places_of(id)? {
                 found.push(self.found(at)?);
@@ -76,7 +84,7 @@ impl Store {
 
     fn found(&self, at: EntryRef) -> Result<FoundSubject, StoreError> {
         let entry = self.stored(at)?;
-        Ok(FoundSubject { at, leaf: entry.leaf, state: entry.payload.state(), is_kept_beside: false })
+        Ok(FoundSubject { at, leaf: entry.leaf, state: entry.payload.state() })
     }
 
     fn stored(&self, at: EntryRef) -> Result<StoredEntry, StoreError> {
@@ -109,8 +117,8 @@ impl Store {
         .collect()
     }
 
-    /// Changes what stands beside leaves, synced; what is kept of them in another history of a forked log is destroyed
-    /// with the first step that takes it from anybody. Bytes that are to be destroyed although their record is under a
+    /// Changes what stands beside leaves, synced, wherever they stand; what is kept in another history of a forked log is
+    /// told by the name of that history. Bytes that are to be destroyed although their record is under a
     /// legal hold are in the vault before they are taken from here. What is destroyed may be in files until
     /// [`Store::purge`] is done.
     ///
@@ -122,25 +130,39 @@ impl Store {
         let mut writer = self.writer()?;
         let mut rows = rocksdb::WriteBatch::default();
         let mut changed = Vec::new();
+        let changes = |id: &LeafHash, before: &StoredPayload, step: &EraseStep| {
+            let Some(after) = before.after(*step) else { return Ok(None) };
+            if let (EraseStep::Destroy { by }, Some((salt, padded))) = (step, before.bytes())
+                && on_hold.contains(id)
+            {
+                vault.keep(id, salt, padded)?;
+                return Ok::<_, StoreError>(Some(StoredPayload::Held { by: *by }));
+            }
+            Ok(Some(after))
+        };
         for (id, step) in &batch.steps {
             for at in self.places_of(id)? {
                 let StoredEntry { leaf, payload: before } = self.stored(at)?;
-                let Some(mut after) = before.after(*step) else { continue };
-                if let (EraseStep::Destroy { by }, Some((salt, padded))) = (step, before.bytes())
-                    && on_hold.contains(id)
-                {
-                    vault.keep(id, salt, padded)?;
-                    after = StoredPayload::Held { by: *by };
-                }
+                let Some(after) = changes(id, &before, step)? else { continue };
                 self.put_payload(&mut rows, at, &before, &after)?;
                 let before = before.state();
                 changed.push(ErasedEntry { at, before, entry: StoredEntry { leaf, payload: after } });
             }
         }
+        let steps: BTreeMap<LeafHash, &EraseStep> =
+            batch.steps.iter().map(|(id, step)| (*id, step)).collect();
+        for kept in self.kept_with_ids(&steps.keys().copied().collect())? {
+            let before = &kept.entry.payload;
+            let step = steps.get(&kept.id).copied();
+            let Some(after) = step.map(|step| changes(&kept.id, before, step)).transpose()?.flatten() else {
+                continue;
+            };
+            self.put_kept_payload(&mut rows, &kept, &after)?;
+            let at = EntryRef { log: kept_line(&kept.log, kept.number), index: kept.index };
+            let (before, leaf) = (before.state(), kept.entry.leaf);
+            changed.push(ErasedEntry { at, before, entry: StoredEntry { leaf, payload: after } });
+        }
         self.commit(&mut writer, rows)?;
-        drop(writer);
-        let taken = batch.steps.iter().filter(|(_, step)| *step != EraseStep::Restore).map(|(id, _)| *id);
-        self.destroy_in_branches(&taken.collect())?;
         Ok(changed)
     }
 

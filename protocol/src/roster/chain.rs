@@ -1,7 +1,10 @@
 //! Signed versions, and the walk from one to the next (SPEC §8.3 to §8.5; TUF's rules).
 
+mod rivals;
+
 use super::rules::{KeyUse, keys, word};
-use super::{LogStatus, MemberStatus, Roster, RosterError, RosterRule, governance_signer};
+use super::succession::check_succession;
+use super::{Rejected, Roster, RosterError, RosterRule, governance_signer};
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::digest::{Root, RosterDigest, leaf_hash};
 use crate::keys::{PublicKey, SecretKey};
@@ -107,6 +110,37 @@ pub enum ChainError {
         got: Root,
         /// Pinned.
         pinned: Root,
+    },
+    /// A feature would be in use in versions that did not know of it.
+    #[error(
+        "feature {feature} cannot be in use from version {from} on: version {version} is the first that names it so"
+    )]
+    Retrospective {
+        /// The feature.
+        feature: String,
+        /// From when on.
+        from: u64,
+        /// The version that says so.
+        version: u64,
+    },
+    /// A version that rejects one of its own predecessors.
+    #[error("rejects version {version}, digest {digest}, which is its own predecessor")]
+    RejectsHeld {
+        /// Its number.
+        version: u64,
+        /// Its digest.
+        digest: RosterDigest,
+    },
+    /// A rival is known, and this version does not reject it.
+    #[error(
+        "governance also signed another version {version}, digest {digest}: no version follows that does not \
+         reject it by name"
+    )]
+    Unsettled {
+        /// The rival's number.
+        version: u64,
+        /// Its digest.
+        digest: RosterDigest,
     },
     /// Something changed that is fixed for life.
     #[error("{what} may not change: {detail}")]
@@ -252,6 +286,10 @@ pub struct RosterChain {
     tree: Frontier,
     /// Every key that any version listed, with its role.
     keys: BTreeMap<PublicKey, KeyUse>,
+    /// What any version rejected by name.
+    rejected: BTreeSet<Rejected>,
+    /// Rivals that no version has rejected yet.
+    unsettled: BTreeSet<Rejected>,
 }
 
 impl RosterChain {
@@ -270,7 +308,9 @@ impl RosterChain {
         }
         let digest = RosterDigest::of_body(&first.body);
         let keys = keys(&roster).map(|(key, role, _)| (key, role)).collect();
-        Ok(Self { versions: vec![first.clone()], current: Arc::new(roster), digest, tree, keys })
+        let (rejected, unsettled) = (BTreeSet::new(), BTreeSet::new());
+        let (versions, current) = (vec![first.clone()], Arc::new(roster));
+        Ok(Self { versions, current, digest, tree, keys, rejected, unsettled })
     }
 
     /// Goes on to the next version; on an error nothing changes.
@@ -295,6 +335,8 @@ impl RosterChain {
         let tree = verify(&roster, next, &self.tree, &[held, &roster])?;
         check_succession(held, &roster)?;
         self.check_key_roles(&roster)?;
+        self.check_rejected(&roster)?;
+        self.settle(&roster);
         self.keys.extend(keys(&roster).map(|(key, role, _)| (key, role)));
         self.versions.push(next.clone());
         self.current = Arc::new(roster);
@@ -409,51 +451,4 @@ fn has_signed(note: &Note, roster: &Roster, key: &super::GovernanceKey) -> Resul
         Err(NoteError::NotSigned { .. }) => Ok(false),
         Err(error) => Err(error),
     }
-}
-
-/// What may not change from one version to the next.
-fn check_succession(held: &Roster, next: &Roster) -> Result<(), ChainError> {
-    let fixed = |what, detail: String| ChainError::Immutable { what, detail };
-    for before in &held.members {
-        let Some(after) = next.member(&before.id) else {
-            return Err(fixed(
-                "the list of member ids",
-                format!("{} is gone; members who leave stay listed", before.id),
-            ));
-        };
-        if before.status == MemberStatus::Left && after.status == MemberStatus::Active {
-            return Err(fixed("the status of a member who left", before.id.to_string()));
-        }
-        for log in &before.logs {
-            let name = format!("{}/{}", before.id, log.n);
-            let Some(now) = after.logs.iter().find(|other| other.n == log.n) else {
-                return Err(fixed("the list of logs", format!("{name} is gone")));
-            };
-            if now.key != log.key {
-                return Err(fixed("the key of a log", name));
-            }
-            if matches!(log.status, LogStatus::Closed { .. }) && now.status != log.status {
-                return Err(fixed("a closed log", name));
-            }
-            if log.status == LogStatus::Open && now.status == LogStatus::Spare {
-                return Err(fixed("an opened log", name));
-            }
-        }
-    }
-    check_terms(held, next)
-}
-
-/// What was ordered while a term lasted stays ordered: a term may be ended, and nothing else.
-fn check_terms(held: &Roster, next: &Roster) -> Result<(), ChainError> {
-    for before in &held.erasers {
-        let kept = next.erasers.iter().any(|after| {
-            (&after.member, after.from) == (&before.member, before.from)
-                && (before.until.is_none() || after.until == before.until)
-        });
-        if !kept {
-            let detail = format!("{} from {}", before.member, before.from);
-            return Err(ChainError::Immutable { what: "a term of an erasure authority", detail });
-        }
-    }
-    Ok(())
 }

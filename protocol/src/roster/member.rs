@@ -148,6 +148,8 @@ pub struct Member {
     pub status: MemberStatus,
     /// What it may do.
     pub roles: BTreeSet<Role>,
+    /// Numbers of the groups that it is in; with one, also those around it.
+    pub groups: BTreeSet<u32>,
     /// Verifies its node cards.
     pub card_key: PublicKey,
     /// Verifies its cosignatures.
@@ -156,6 +158,12 @@ pub struct Member {
     pub history_start_s: u64,
     /// Entries that it may append a day.
     pub quota_entries_per_day: u64,
+    /// Priority entries that it may append a day.
+    pub priority_entries_per_day: u64,
+    /// Version of the agreement that it signed, if that is stated.
+    pub agreement: Option<u32>,
+    /// Whether what it had stated stopped counting when it left.
+    pub records_lapse: bool,
     /// Its logs, ascending by number.
     pub logs: Vec<LogEntry>,
 }

@@ -13,9 +13,11 @@
 
 mod card;
 mod chain;
-mod eraser;
+mod groups;
 mod member;
 mod rules;
+mod succession;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -23,9 +25,10 @@ mod witnesses;
 
 pub use card::{CardError, CardNode, NodeCard, VerifiedCard, sign_card};
 pub use chain::{ChainError, RosterChain, SignedRoster, assemble, sign_roster};
-pub use eraser::{ERASERS_MAX, Eraser, LogPlace};
+pub use groups::{EVERYBODY, FEATURES_MAX, Feature, GROUPS_MAX, Group, HASH_SETS_MAX};
 pub use member::{LogEntry, LogRef, LogStatus, Member, MemberId, MemberIdError, MemberStatus, Role};
 pub use rules::RosterRule;
+pub use terms::{LogPlace, PanelTerm, StewardTerm, TERMS_MAX, Term, Terms};
 pub use text::RosterError;
 pub use witnesses::{faults_tolerated, quorum};
 
@@ -45,6 +48,10 @@ pub const MEMBER_NAME_MAX_BYTES: usize = 80;
 pub const GOVERNANCE_MAX: usize = 16;
 /// Most label taxonomies.
 pub const TAXONOMIES_MAX: usize = 16;
+/// Most rejected rivals that one version names.
+pub const REJECTED_MAX: usize = 16;
+/// Priority entries that a member may append a day where nothing else is agreed.
+pub const PRIORITY_ENTRIES_PER_DAY_DEFAULT: u64 = 10_000;
 /// Longest retention of retracted payloads, in seconds (a century).
 pub const RETENTION_MAX_S: u64 = 36_525 * 86_400;
 /// Longest hold of an erasure, in seconds (a year).
@@ -69,6 +76,15 @@ pub struct GovernanceKey {
     pub key: PublicKey,
 }
 
+/// A version that governance signed beside one that is held, and that members do not follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rejected {
+    /// Its number.
+    pub version: u64,
+    /// Its digest.
+    pub digest: RosterDigest,
+}
+
 /// One version of the membership.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Roster {
@@ -82,22 +98,30 @@ pub struct Roster {
     pub expires_s: u64,
     /// Digest of the version before; `None` for version 1.
     pub previous: Option<RosterDigest>,
+    /// Rivals of earlier versions that this one rejects, ascending.
+    pub rejected: Vec<Rejected>,
     /// How many governance keys must sign: more than half.
     pub threshold: u8,
     /// The governance keys, ascending by name.
     pub governance: Vec<GovernanceKey>,
     /// Label taxonomies in use, ascending.
     pub taxonomies: Vec<String>,
+    /// Registered hash sets, ascending.
+    pub hash_sets: Vec<String>,
     /// Seconds until retracted and expired payloads are destroyed.
     pub retention_s: u64,
     /// Seconds that an erasure waits before it destroys.
     pub hold_s: u64,
+    /// Features in use or agreed for later, ascending by word.
+    pub features: Vec<Feature>,
+    /// Groups of members, numbered from 1.
+    pub groups: Vec<Group>,
     /// The members, ascending by id; those who left stay listed.
     pub members: Vec<Member>,
     /// Members whose cosigner keys are witnesses, ascending.
     pub witnesses: Vec<MemberId>,
-    /// Members that may order the erasure of others' payloads, ascending by (member, beginning).
-    pub erasers: Vec<Eraser>,
+    /// Rights that begin and end at places of logs.
+    pub terms: Terms,
 }
 
 impl Roster {

@@ -1,9 +1,11 @@
 //! The rules that one version can break by itself, and the place where it breaks them (SPEC §8.2).
 
+mod rights;
+
 use super::member::is_id_byte;
 use super::{
-    CONSORTIUM_NAME_MAX_BYTES, ERASERS_MAX, Eraser, GOVERNANCE_MAX, HOLD_MAX_S, LogEntry, LogStatus,
-    MEMBER_NAME_MAX_BYTES, Member, MemberId, RETENTION_MAX_S, Roster, TAXONOMIES_MAX,
+    CONSORTIUM_NAME_MAX_BYTES, GOVERNANCE_MAX, HOLD_MAX_S, LogEntry, LogStatus, MEMBER_NAME_MAX_BYTES,
+    Member, MemberId, RETENTION_MAX_S, Roster, TAXONOMIES_MAX,
 };
 use crate::digest::empty_root;
 use crate::keys::PublicKey;
@@ -179,9 +181,92 @@ pub enum RosterRule {
     /// A witness that is no active member with a cosigner key.
     #[error("witness {0} is not an active member with a cosigner key")]
     Witness(MemberId),
-    /// An erasure authority that is no member, or whose term ends before it begins.
-    #[error("erasure authority {0} is not a listed member with a term that ends after its beginning")]
-    Eraser(MemberId),
+    /// A term of nobody, or one that ends before it begins.
+    #[error("{right} {member}: a term is a listed member's, in a log from 1 on, and ends after it begins")]
+    Term {
+        /// Of which right.
+        right: &'static str,
+        /// Whose.
+        member: MemberId,
+    },
+    /// So many panellists cannot, or must not be able to, rule.
+    #[error("{needed} of {panellists} panellists rule; more than half must state the same, and all can")]
+    Panel {
+        /// How many must state the same.
+        needed: u8,
+        /// Panellists whose terms go on.
+        panellists: usize,
+    },
+    /// Panellists who rule by different numbers.
+    #[error(
+        "panellist {member} needs {needed} to rule, the ones before need {before}: the panel has one number"
+    )]
+    PanelNumber {
+        /// Who differs.
+        member: MemberId,
+        /// From those before, who need so many.
+        before: u8,
+        /// By this.
+        needed: u8,
+    },
+    /// A steward for a member who did not leave, or for itself.
+    #[error("{member} cannot be a steward of {of}: stewards are named for others who left")]
+    Steward {
+        /// Whose records.
+        of: MemberId,
+        /// Who would retract them.
+        member: MemberId,
+    },
+    /// A rejected version that cannot be a rival of an earlier one.
+    #[error(
+        "version {version} cannot reject a version {rejected}: rivals are of versions from 2 on, and older than this"
+    )]
+    Rejected {
+        /// The version.
+        version: u64,
+        /// Which it rejects.
+        rejected: u64,
+    },
+    /// Group numbers are 1, 2, 3 and so on.
+    #[error("group {got} stands where group {expected} must stand")]
+    GroupNumber {
+        /// The number that must follow.
+        expected: u32,
+        /// Given.
+        got: u32,
+    },
+    /// Two groups of one name.
+    #[error("two groups have the name {0}")]
+    GroupTwice(String),
+    /// A group inside one that does not come before it.
+    #[error("group {group} cannot be within {within}: the wider group comes first")]
+    GroupWithin {
+        /// The group.
+        group: u32,
+        /// The wider one.
+        within: u32,
+    },
+    /// A member in a group that is not listed.
+    #[error("member {member} is in group {group}, which is not listed")]
+    NoGroup {
+        /// The member.
+        member: MemberId,
+        /// The group.
+        group: u32,
+    },
+    /// A member in a group, and not in the one around it.
+    #[error("member {member} is in group {group} and not in group {within}, of which it is a part")]
+    OuterGroup {
+        /// The member.
+        member: MemberId,
+        /// The group.
+        group: u32,
+        /// The wider one.
+        within: u32,
+    },
+    /// Records of a member who takes part cannot lapse.
+    #[error("member {0} takes part: only records of a member who left can lapse")]
+    Lapse(MemberId),
 }
 
 /// A place in a roster; its line follows from it.
@@ -192,18 +277,28 @@ pub(super) enum Place {
     Created,
     Expires,
     Previous,
+    Rejected(usize),
     Threshold,
     Governance(usize),
     Taxonomy(usize),
+    HashSet(usize),
     Retention,
     Hold,
+    Feature(usize),
+    Group(usize),
     Member(usize),
+    InGroup(usize, u32),
     Card(usize),
     Cosigner(usize),
     History(usize),
+    Agreement(usize),
+    Records(usize),
     Log(usize, usize),
     Witness(usize),
     Eraser(usize),
+    Panellist(usize),
+    Declarer(usize),
+    Steward(usize),
 }
 
 type Broken = (Place, RosterRule);
@@ -211,17 +306,23 @@ type Broken = (Place, RosterRule);
 /// The first broken rule, and where.
 pub(super) fn check(roster: &Roster) -> Result<(), Broken> {
     check_head(roster)?;
+    rights::check_rejected(roster)?;
     check_governance(roster)?;
     check_taxonomies(roster)?;
+    rights::check_hash_sets(roster)?;
     number(Place::Retention, "retention in seconds", roster.retention_s, 1, RETENTION_MAX_S)?;
     number(Place::Hold, "hold in seconds", roster.hold_s, 1, HOLD_MAX_S)?;
+    rights::check_features(roster)?;
+    rights::check_groups(roster)?;
     count("members", roster.members.len(), 1, MEMBERS_MAX, Place::Member)?;
     ascending("members", roster.members.iter().map(|member| member.id.as_str()), Place::Member)?;
     for (at, member) in roster.members.iter().enumerate() {
         check_member(at, member)?;
+        rights::check_member(at, member, roster)?;
+        check_logs(at, member)?;
     }
     check_witnesses(roster)?;
-    check_erasers(roster)?;
+    rights::check_terms(roster)?;
     check_keys(roster)
 }
 
@@ -277,28 +378,6 @@ fn check_witnesses(roster: &Roster) -> Result<(), Broken> {
     Ok(())
 }
 
-/// Terms of one member follow each other without overlapping.
-fn check_erasers(roster: &Roster) -> Result<(), Broken> {
-    count("erasure authorities", roster.erasers.len(), 0, ERASERS_MAX, Place::Eraser)?;
-    let mut last: Option<&Eraser> = None;
-    for (at, eraser) in roster.erasers.iter().enumerate() {
-        let ends_early = eraser.until.is_some_and(|until| until <= eraser.from);
-        if ends_early || eraser.from.n == 0 || roster.member(&eraser.member).is_none() {
-            return Err((Place::Eraser(at), RosterRule::Eraser(eraser.member.clone())));
-        }
-        let follows = last.is_none_or(|last| {
-            last.member < eraser.member
-                || (last.member == eraser.member && last.until.is_some_and(|until| until <= eraser.from))
-        });
-        if !follows {
-            let what = "terms of erasure authorities";
-            return Err((Place::Eraser(at), RosterRule::Order { what, at: eraser.member.to_string() }));
-        }
-        last = Some(eraser);
-    }
-    Ok(())
-}
-
 fn check_consortium(id: &str) -> Result<(), RosterRule> {
     let refuse = || RosterRule::ConsortiumId(shown(id));
     let (name, random) = id.rsplit_once('-').ok_or_else(refuse)?;
@@ -328,8 +407,7 @@ fn check_member(at: usize, member: &Member) -> Result<(), Broken> {
     if member.roles.is_empty() {
         return refuse(RosterRule::NoRole(member.id.clone()));
     }
-    number(Place::History(at), "history start in seconds", member.history_start_s, 0, TIME_S_MAX)?;
-    check_logs(at, member)
+    number(Place::History(at), "history start in seconds", member.history_start_s, 0, TIME_S_MAX)
 }
 
 /// One organisation, one way to show it: no white space but single inner spaces, nothing hidden.

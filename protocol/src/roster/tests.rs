@@ -20,10 +20,14 @@ fn member(id: &str, first_key: u8) -> Member {
         name: format!("Member {id}"),
         status: MemberStatus::Active,
         roles: BTreeSet::from([Role::Contributor]),
+        groups: BTreeSet::new(),
         card_key: secret(first_key).public(),
         cosigner_key: Some(secret(first_key + 1).public()),
         history_start_s: 0,
         quota_entries_per_day: 1_000_000,
+        priority_entries_per_day: PRIORITY_ENTRIES_PER_DAY_DEFAULT,
+        agreement: None,
+        records_lapse: false,
         logs: vec![LogEntry { n: 1, key: secret(first_key + 2).public(), status: LogStatus::Open }],
     }
 }
@@ -35,6 +39,7 @@ fn first() -> Roster {
         created_s: NOW_S,
         expires_s: NOW_S + 1_000,
         previous: None,
+        rejected: Vec::new(),
         threshold: 2,
         governance: ["a", "b", "c"]
             .iter()
@@ -42,11 +47,14 @@ fn first() -> Roster {
             .map(|(name, number)| GovernanceKey { name: (*name).to_owned(), key: secret(number).public() })
             .collect(),
         taxonomies: vec!["cg-taxonomy/1".to_owned()],
+        hash_sets: Vec::new(),
         retention_s: 90 * 86_400,
         hold_s: 72 * 3_600,
+        features: Vec::new(),
+        groups: Vec::new(),
         members: vec![member("acme", 10), member("birch", 20)],
         witnesses: vec![MemberId::parse("acme").expect("valid")],
-        erasers: Vec::new(),
+        terms: Terms::default(),
     }
 }
 
@@ -192,6 +200,95 @@ fn files_carry_several_versions() {
         let whole_first = chain.suffix_from(0)[0].encode().len() == cut;
         assert_eq!(cut_file.is_ok(), whole_first, "cut at {cut}");
     }
+}
+
+#[test]
+fn a_rival_pauses_changes_until_it_is_rejected_by_name() {
+    let by = [("a", 1), ("b", 2)];
+    let mut chain = start();
+    let rival = sign(&next(&chain, |roster| roster.hold_s = 3_600), chain.tree(), &by);
+    assert!(matches!(chain.rival(&rival), Err(ChainError::NotNext { held: 1, got: 2 })), "not held yet");
+    let kept = sign(&next(&chain, |_| {}), chain.tree(), &by);
+    chain.advance(&kept).expect("valid");
+    assert_eq!(chain.rival(&kept), Ok(None));
+    let found = chain.rival(&rival).expect("valid").expect("another version 2");
+    assert_eq!(found, Rejected { version: 2, digest: RosterDigest::of_body(&rival.body) });
+    assert!(chain.note_rival(found) && !chain.note_rival(found));
+    let silent = sign(&next(&chain, |_| {}), chain.tree(), &by);
+    let unsettled = ChainError::Unsettled { version: 2, digest: found.digest };
+    assert_eq!((chain.advance(&silent), chain.version()), (Err(unsettled), 2));
+    let rejecting = sign(&next(&chain, |roster| roster.rejected = vec![found]), chain.tree(), &by);
+    assert_eq!(chain.advance(&rejecting), Ok(()));
+    assert!(chain.unsettled().is_empty() && !chain.note_rival(found), "settled once");
+    let after = next(&chain, |roster| roster.rejected.clear());
+    assert_eq!(chain.advance(&sign(&after, chain.tree(), &by)), Ok(()));
+}
+
+#[test]
+fn what_too_few_signed_is_no_rival() {
+    let mut chain = start();
+    let one = sign(&next(&chain, |roster| roster.hold_s = 3_600), chain.tree(), &[("a", 1)]);
+    let kept = sign(&next(&chain, |_| {}), chain.tree(), &[("a", 1), ("b", 2)]);
+    chain.advance(&kept).expect("valid");
+    assert!(matches!(chain.rival(&one), Err(ChainError::TooFewSignatures { version: 1, valid: 1, .. })));
+    // Anybody can found another consortium of this name.
+    let mut other = first();
+    other.hold_s = 3_600;
+    let other = sign(&other, &Frontier::empty(), &[("a", 1), ("b", 2)]);
+    assert!(matches!(chain.rival(&other), Err(ChainError::NotNext { held: 2, got: 1 })));
+}
+
+#[test]
+fn groups_are_within_those_around_them_and_everybody() {
+    let mut roster = first();
+    roster.groups = [(1, None), (2, Some(1)), (3, Some(2)), (4, None)]
+        .into_iter()
+        .map(|(n, within)| Group { n, word: format!("g{n}"), within })
+        .collect();
+    roster.members[0].groups = BTreeSet::from([1, 2]);
+    let narrower = |inner, outer| roster.is_within(inner, outer);
+    assert!(narrower(3, 1) && narrower(3, 3) && narrower(2, 1) && narrower(4, EVERYBODY));
+    assert!(!narrower(1, 3) && !narrower(4, 1) && !narrower(EVERYBODY, 1));
+    assert!(narrower(9, 9) && narrower(9, EVERYBODY) && !narrower(9, 1), "of an unlisted group");
+    let (acme, birch) = (&roster.members[0].id, &roster.members[1].id);
+    assert!(roster.is_entitled(acme, 2) && !roster.is_entitled(acme, 3) && !roster.is_entitled(birch, 1));
+    assert!(roster.is_entitled(birch, EVERYBODY));
+    assert!(!roster.is_entitled(&MemberId::parse("cedar").expect("valid"), EVERYBODY));
+}
+
+#[test]
+fn rights_are_asked_at_a_place() {
+    let acme = MemberId::parse("acme").expect("valid");
+    let at = |n, index| LogPlace { n, index };
+    let term = Term { member: acme.clone(), from: at(1, 5), until: Some(at(2, 3)) };
+    let mut roster = first();
+    roster.terms.panel = vec![
+        PanelTerm { needed: 2, term: term.clone() },
+        PanelTerm { needed: 3, term: Term { from: at(2, 3), until: None, ..term.clone() } },
+    ];
+    roster.terms.stewards =
+        vec![StewardTerm { of: MemberId::parse("birch").expect("valid"), term: term.clone() }];
+    roster.terms.declarers = vec![term.clone()];
+    roster.terms.erasers = vec![term];
+    let needs = |place| roster.ruling_needs(&acme, place);
+    assert_eq!(
+        [needs(at(1, 4)), needs(at(1, 5)), needs(at(2, 2)), needs(at(2, 3))],
+        [None, Some(2), Some(2), Some(3)]
+    );
+    for (place, covered) in [(at(1, 4), false), (at(1, 5), true), (at(2, 2), true), (at(2, 3), false)] {
+        assert_eq!(roster.may_declare(&acme, place), covered);
+        assert_eq!(roster.may_erase(&acme, place), covered);
+        assert_eq!(roster.is_steward(&roster.members[1].id, &acme, place), covered);
+        assert!(!roster.is_steward(&acme, &acme, place), "of another leaver");
+    }
+}
+
+#[test]
+fn features_are_in_use_from_a_claimed_version_on() {
+    let mut roster = first();
+    roster.features = vec![Feature { word: "weaving".to_owned(), from: 3 }];
+    assert!(!roster.is_activated("weaving", 2) && roster.is_activated("weaving", 3));
+    assert!(!roster.is_activated("baking", 3));
 }
 
 fn card(sequence: u64) -> NodeCard {

@@ -16,8 +16,8 @@ use hashpact_protocol::record::{
     Signal, SignalType, Source, SubjectRef, Token,
 };
 use hashpact_protocol::roster::{
-    GovernanceKey, LogEntry, LogStatus, Member, MemberId, MemberStatus, Role, Roster, RosterChain, assemble,
-    sign_roster,
+    GovernanceKey, LogEntry, LogStatus, Member, MemberId, MemberStatus, PRIORITY_ENTRIES_PER_DAY_DEFAULT,
+    Role, Roster, RosterChain, Terms, assemble, sign_roster,
 };
 use std::convert::Infallible;
 
@@ -367,10 +367,14 @@ fn roster() -> hashpact_protocol::roster::SignedRoster {
         name: format!("Member {}", NAMES[author]),
         status: MemberStatus::Active,
         roles: [Role::Contributor].into(),
+        groups: std::collections::BTreeSet::new(),
         card_key: secret(seed(author) + 1).public(),
         cosigner_key: Some(secret(seed(author) + 2).public()),
         history_start_s: 0,
         quota_entries_per_day: 1_000_000,
+        priority_entries_per_day: PRIORITY_ENTRIES_PER_DAY_DEFAULT,
+        agreement: None,
+        records_lapse: false,
         logs: vec![LogEntry { n: 1, key: secret(seed(author)).public(), status: LogStatus::Open }],
     });
     let roster = Roster {
@@ -379,14 +383,18 @@ fn roster() -> hashpact_protocol::roster::SignedRoster {
         created_s: START_S,
         expires_s: START_S + 3650 * 86_400,
         previous: None,
+        rejected: Vec::new(),
         threshold: 1,
         governance: vec![GovernanceKey { name: "ana".to_owned(), key: secret(1).public() }],
         taxonomies: vec!["cg-taxonomy/1".to_owned()],
+        hash_sets: Vec::new(),
         retention_s: 90 * 86_400,
         hold_s: 72 * 3_600,
+        features: Vec::new(),
+        groups: Vec::new(),
         members: members.collect(),
         witnesses: (0..NAMES.len()).map(member_id).collect(),
-        erasers: Vec::new(),
+        terms: Terms::default(),
     };
     let body = roster.encode();
     let signature = sign_roster(&body, &Frontier::empty(), "ana", &secret(1)).expect("a roster");

@@ -7,7 +7,7 @@ use hashpact_protocol::roster::{LogStatus, Roster};
 const EMPTY_ROOT: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// Name, rule, line, reason, and what to replace by what.
-type Case<'a> = (&'a str, &'a str, usize, &'a str, &'a str, &'a str);
+pub(crate) type Case<'a> = (&'a str, &'a str, usize, &'a str, &'a str, &'a str);
 
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
 pub(crate) fn vectors() -> Vec<Vector> {
@@ -512,7 +512,7 @@ pub(crate) fn vectors() -> Vec<Vector> {
     vectors
 }
 
-fn changed(text: &str, (name, rule, line, reason, from, to): &Case<'_>) -> Vector {
+pub(crate) fn changed(text: &str, (name, rule, line, reason, from, to): &Case<'_>) -> Vector {
     assert!(text.contains(from), "{name}: {from:?} is not in the text");
     let body = text.replacen(from, to, 1);
     Vector::reject(&format!("body-{name}"), rule, reason, body).with("line", line).with("kind", "body")
@@ -531,10 +531,10 @@ fn erasers() -> Vec<Vector> {
         ("hold-minutes", "Value", 13, "no unit but seconds", "hold 72", "hold 90m"),
         ("retention-long", "Number", 12, "longer than a century", "retention 90", "retention 36526"),
         ("retention-signed", "Value", 12, "a sign", "retention 90", "retention -90"),
-        ("eraser-unknown", "Eraser", 41, "an authority that is no member", south, "eraser west 1 0\n"),
-        ("eraser-log-zero", "Eraser", 41, "logs are numbered from 1", south, "eraser south 0 0\n"),
-        ("eraser-no-time", "Eraser", 39, "a term that ends where it begins", "1 0 2 5", "1 0 1 0"),
-        ("eraser-ends-before", "Eraser", 39, "a term that ends before it begins", "1 0 2 5", "2 5 1 9"),
+        ("eraser-unknown", "Term", 41, "an authority that is no member", south, "eraser west 1 0\n"),
+        ("eraser-log-zero", "Term", 41, "logs are numbered from 1", south, "eraser south 0 0\n"),
+        ("eraser-no-time", "Term", 39, "a term that ends where it begins", "1 0 2 5", "1 0 1 0"),
+        ("eraser-ends-before", "Term", 39, "a term that ends before it begins", "1 0 2 5", "2 5 1 9"),
         ("eraser-overlap", "Order", 40, "two terms of one member overlap", "2 9", "2 4"),
         (
             "eraser-unended",

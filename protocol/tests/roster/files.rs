@@ -265,12 +265,12 @@ fn changes() -> Vec<Vector> {
     ));
     let terms: [(&str, &str, Change); 3] = [
         ("term-gone", "a term is not listed any more", |roster| {
-            roster.erasers.remove(0);
+            roster.terms.erasers.remove(0);
         }),
         ("term-longer", "a term that has ended goes on", |roster| {
-            roster.erasers[0].until = Some(LogPlace { n: 2, index: 6 });
+            roster.terms.erasers[0].until = Some(LogPlace { n: 2, index: 6 });
         }),
-        ("term-moved", "a term begins elsewhere", |roster| roster.erasers[2].from.index = 1),
+        ("term-moved", "a term begins elsewhere", |roster| roster.terms.erasers[2].from.index = 1),
     ];
     for (name, reason, change) in terms {
         let one = sign(&with_erasers(), &[], &[ANA, BEN]);

@@ -8,9 +8,9 @@ use hashpact_protocol::keys::{PublicKey, SecretKey};
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::note::NoteError;
 use hashpact_protocol::roster::{
-    ChainError, Eraser, GOVERNANCE_MAX, GovernanceKey, LogEntry, LogPlace, LogStatus, Member, MemberId,
-    MemberStatus, Role, Roster, RosterChain, RosterRule, SignedRoster, VerifiedCard, assemble, sign_card,
-    sign_roster,
+    ChainError, Feature, GOVERNANCE_MAX, GovernanceKey, Group, LogEntry, LogPlace, LogStatus, Member,
+    MemberId, MemberStatus, PRIORITY_ENTRIES_PER_DAY_DEFAULT, PanelTerm, Rejected, Role, Roster, RosterChain,
+    RosterRule, SignedRoster, StewardTerm, Term, Terms, VerifiedCard, assemble, sign_card, sign_roster,
 };
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
@@ -72,11 +72,11 @@ fn plan() -> impl Strategy<Value = Plan> {
 }
 
 /// A term that has ended and one that goes on, for some members.
-fn terms((id, plan): (&String, &Plan)) -> Vec<Eraser> {
+fn terms((id, plan): (&String, &Plan)) -> Vec<Term> {
     let place = |index| LogPlace { n: 1, index };
     let member = || MemberId::parse(id).unwrap();
-    let first = Eraser { member: member(), from: place(plan.quota % 5), until: Some(place(7)) };
-    let second = Eraser { member: member(), from: place(7 + plan.quota % 3), until: None };
+    let first = Term { member: member(), from: place(plan.quota % 5), until: Some(place(7)) };
+    let second = Term { member: member(), from: place(7 + plan.quota % 3), until: None };
     [first, second].into_iter().take(plan.spares).collect()
 }
 
@@ -96,16 +96,73 @@ fn member(id: &str, plan: Plan, keys: &mut Keys) -> Member {
         name: plan.name,
         status: if plan.is_active { MemberStatus::Active } else { MemberStatus::Left },
         roles: plan.roles.iter().map(|role| roles[*role]).collect(),
+        groups: BTreeSet::new(),
         card_key: keys.take(),
         cosigner_key: plan.has_cosigner.then(|| keys.take()),
         history_start_s: plan.history_start_s,
         quota_entries_per_day: plan.quota,
+        priority_entries_per_day: PRIORITY_ENTRIES_PER_DAY_DEFAULT,
+        agreement: None,
+        records_lapse: false,
         logs: (1..).zip(statuses).map(|(n, status)| LogEntry { n, key: keys.take(), status }).collect(),
     }
 }
 
 /// Any roster that obeys the rules, of a moderate size.
 fn roster() -> impl Strategy<Value = Roster> {
+    let words = || btree_set("[a-z0-9-]{1,32}", 0..3);
+    (agreement(), vec(any::<Option<u32>>(), 0..5), words(), words(), any::<[u8; 32]>()).prop_map(
+        |(roster, groups, sets, features, digest)| entitled(roster, &groups, sets, features, digest),
+    )
+}
+
+/// The same with groups, hash sets, features, terms and a rejected rival.
+fn entitled(
+    mut roster: Roster,
+    groups: &[Option<u32>],
+    sets: BTreeSet<String>,
+    features: BTreeSet<String>,
+    digest: [u8; 32],
+) -> Roster {
+    let inside = |n: u32, within: u32| (n > 1).then(|| 1 + within % (n - 1));
+    let group = |(n, within): (u32, &Option<u32>)| Group {
+        n,
+        word: format!("g{n}"),
+        within: within.and_then(|within| inside(n, within)),
+    };
+    roster.groups = (1..).zip(groups).map(group).collect();
+    roster.hash_sets = sets.into_iter().collect();
+    let from = |word: String| Feature { from: 1 + u64::from(digest[0]), word };
+    roster.features = features.into_iter().map(from).collect();
+    if roster.version > 2 {
+        let version = 2 + u64::from(digest[1]) % (roster.version - 2);
+        roster.rejected = vec![Rejected { version, digest: RosterDigest::new(digest) }];
+    }
+    for at in 0..roster.members.len() {
+        let mut next = u32::from(digest[2 + at]) % (u32::try_from(groups.len()).unwrap() + 1);
+        while next > 0 {
+            roster.members[at].groups.insert(next);
+            next = roster.group(next).unwrap().within.unwrap_or(0);
+        }
+        let member = &mut roster.members[at];
+        member.agreement = digest[7 + at].checked_sub(100).map(|version| 1 + u32::from(version));
+        member.priority_entries_per_day = 10_000 * (u64::from(digest[12 + at]) % 3);
+        member.records_lapse = !member.is_active() && digest[17 + at] > 99;
+    }
+    let ids: Vec<MemberId> = roster.members.iter().map(|member| member.id.clone()).collect();
+    let needed = u8::try_from(ids.len() / 2 + 1).unwrap();
+    let term = |member: &MemberId| Term::from_the_first(member.clone());
+    roster.terms.panel = ids.iter().map(|id| PanelTerm { needed, term: term(id) }).collect();
+    roster.terms.declarers = ids.iter().skip(1).map(term).collect();
+    let leavers = roster.members.iter().filter(|member| !member.is_active());
+    let pairs = leavers.flat_map(|leaver| ids.iter().map(move |id| (&leaver.id, id)));
+    let others = pairs.filter(|(of, member)| of != member);
+    roster.terms.stewards = others.map(|(of, id)| StewardTerm { of: of.clone(), term: term(id) }).collect();
+    roster
+}
+
+/// A roster as above, before anything but membership is agreed.
+fn agreement() -> impl Strategy<Value = Roster> {
     let head = ("[a-z0-9-]{1,64}-[0-9a-f]{16}", 1..1u64 << 63, 0..253_402_300_799u64, any::<[u8; 32]>());
     let governance = btree_set("[a-z0-9-]{1,32}", 1..=GOVERNANCE_MAX);
     let taxonomies = btree_set("[a-z-]{1,32}/[1-9][0-9]{0,8}", 1..4);
@@ -127,15 +184,22 @@ fn roster() -> impl Strategy<Value = Roster> {
                 created_s,
                 expires_s: created_s + 1,
                 previous: (version > 1).then(|| RosterDigest::new(previous)),
+                rejected: Vec::new(),
                 threshold: u8::try_from(threshold).unwrap(),
                 governance: governance
                     .into_iter()
                     .map(|name| GovernanceKey { name, key: keys.take() })
                     .collect(),
                 taxonomies: taxonomies.into_iter().collect(),
+                hash_sets: Vec::new(),
                 retention_s,
                 hold_s,
-                erasers: ids.iter().zip(&plans).flat_map(terms).collect(),
+                features: Vec::new(),
+                groups: Vec::new(),
+                terms: Terms {
+                    erasers: ids.iter().zip(&plans).flat_map(terms).collect(),
+                    ..Terms::default()
+                },
                 witnesses: ids.iter().zip(&plans).filter_map(witness).collect(),
                 members: ids.iter().zip(plans).map(|(id, plan)| member(id, plan, &mut keys)).collect(),
             }
@@ -275,10 +339,14 @@ fn the_largest_body_is_read_and_one_byte_more_is_not() {
         name: "n".repeat(80),
         status: MemberStatus::Left,
         roles: BTreeSet::from([Role::Observer]),
+        groups: BTreeSet::new(),
         card_key: keys.take(),
         cosigner_key: None,
         history_start_s: 0,
         quota_entries_per_day: 0,
+        priority_entries_per_day: PRIORITY_ENTRIES_PER_DAY_DEFAULT,
+        agreement: None,
+        records_lapse: false,
         logs: (1..=5)
             .map(|n| LogEntry {
                 n,

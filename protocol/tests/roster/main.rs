@@ -4,6 +4,7 @@ mod bodies;
 mod cards;
 mod files;
 mod laws;
+mod rights;
 mod sample;
 #[path = "../vector_files/mod.rs"]
 mod vector_files;
@@ -32,7 +33,8 @@ fn vectors() {
 
 #[test]
 fn vectors_are_what_the_generator_writes() {
-    let vectors: Vec<Vector> = [bodies::vectors(), files::vectors(), cards::vectors()].concat();
+    let vectors: Vec<Vector> =
+        [bodies::vectors(), rights::vectors(), files::vectors(), cards::vectors()].concat();
     vector_writer::compare_or_update(AREA, &vectors);
 }
 

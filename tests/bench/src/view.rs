@@ -109,6 +109,7 @@ fn start(report: Report, records: u64) -> Result<()> {
             author: author(log),
             size,
             priority: hashpact_core::effect::HeldPriority::default(),
+            kept: Vec::new(),
         })
         .collect();
     let total = (size * LOGS) as f64;

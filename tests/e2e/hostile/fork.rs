@@ -6,6 +6,7 @@ use crate::audit::verify;
 use crate::evidence::{fsck_clean, wait_until};
 use crate::http::Api;
 use anyhow::{Result, ensure};
+use hashpact_protocol::proof::verify_record_proof;
 use hashpact_tests::{Consortium, Node};
 use serde_json::{Value, json};
 
@@ -43,6 +44,26 @@ fn check_both(api: &Api, followed: usize) -> Result<()> {
     })
 }
 
+/// A record of either history matches for review and is proven by that history's own checkpoint.
+fn contested_everywhere(api: &Api, insider: &Insider, history: &Branch, size: u64) -> Result<()> {
+    let entry = &history.entries[5];
+    let id = entry.record_id();
+    let shown = api.get(&format!("/v1/records/{id}"))?.ok()?;
+    ensure!(shown["status"] == "contested" && shown["index"] == 5, "{shown}");
+    let signal = &shown["signals"][0];
+    let query = json!({ "items": [{ "id": "q", "signals": [{ "type": signal["type"], "value": signal["value"] }] }] });
+    let found = api.post("/v1/match", &query)?.ok()?["results"][0].clone();
+    let matched = found["matches"].as_array().into_iter().flatten();
+    ensure!(
+        matched.clone().any(|record| record["record"] == id.to_hex()) && found["outcome"] == "review",
+        "{found}"
+    );
+    let proof = api.get(&format!("/v1/records/{id}/proof"))?.body;
+    let proven = verify_record_proof(&proof, Some(&history.origin), &insider.keys.log.public())?;
+    ensure!(proven.checkpoint.size == size, "the history's own checkpoint");
+    Ok(())
+}
+
 #[test]
 fn both_histories_of_a_forked_log_are_kept_shown_and_proven() -> Result<()> {
     let mut consortium = Consortium::found(&["ash", "birch", "cedar"])?;
@@ -63,9 +84,10 @@ fn both_histories_of_a_forked_log_are_kept_shown_and_proven() -> Result<()> {
     consortium.nodes[0].start()?;
     check_both(&ash, 0)?;
     check_both(&birch, 1)?;
-    for (api, other) in [(&ash, &second), (&birch, &first)] {
-        let id = other.entries[5].record_id();
-        ensure!(api.get(&format!("/v1/records/{id}"))?.status == 404, "what is kept beside is no record");
+    for api in [&ash, &birch] {
+        for (history, size) in [(&first, 8), (&second, 10)] {
+            contested_everywhere(api, &insider, history, size)?;
+        }
     }
     let shown = consortium.nodes[0].hashpact(&["status"])?.stdout;
     for line in ["they part at entry 3", "8 held, followed", "10 held, from 3 on beside what is followed"] {
@@ -78,6 +100,7 @@ fn both_histories_of_a_forked_log_are_kept_shown_and_proven() -> Result<()> {
     consortium.nodes[1].start()?;
     wait_until("birch to answer again", || Ok(birch.get("/readyz")?.status == 200))?;
     check_both(&birch, 1)?;
+    contested_everywhere(&birch, &insider, &first, 8)?;
     let report = fsck_clean(&consortium.nodes[0])?;
     let kept = json!([{ "origin": first.origin, "size": 10, "start": 3, "end": 10 }]);
     ensure!(report["branches"] == kept, "{report}");

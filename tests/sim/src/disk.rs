@@ -2,11 +2,12 @@
 
 use hashpact_core::Effect;
 use hashpact_core::effect::{
-    AheadBatch, BranchBatch, EntryRef, EraseBatch, EraseStep, Fact, FactWrite, FoundSubject, HeldBranch,
-    HeldFacts, HeldPriority, HoldingRead, IdempotencyEntry, LockState, PayloadBatch, PayloadState,
-    RosterWrite, SizedNote, StoredEntry, StoredPayload, WriteBatch,
+    AheadBatch, BranchBatch, EntryRef, EraseBatch, Fact, FactWrite, FoundSubject, HeldBranch, HeldFacts,
+    HeldPriority, HoldingRead, IdempotencyEntry, LockState, PayloadBatch, RosterWrite, SizedNote,
+    StoredEntry, StoredPayload, WriteBatch,
 };
 use hashpact_core::event::{ErasedEntry, FoundHolding, MissingEntry, Prior};
+use hashpact_core::view::kept_line;
 use hashpact_protocol::digest::{LeafHash, LogId, NodeHash, leaf_hash, node_hash};
 use hashpact_protocol::leaf::is_overtaking;
 use hashpact_protocol::merkle::{Frontier, HashReader, consistency_proof, inclusion_proof, right_cover};
@@ -248,10 +249,9 @@ impl Disk {
         for ((log, number), entries) in &self.branches {
             let start = self.facts.branches[&(*log, *number)].start;
             for (index, entry) in (start..).zip(entries) {
-                let state = entry.payload.state();
-                if state == PayloadState::Present && ids.contains(&leaf_hash(&entry.leaf)) {
+                if ids.contains(&leaf_hash(&entry.leaf)) {
                     let (at, leaf) = (EntryRef { log: *log, index }, entry.leaf.clone());
-                    found.push(FoundSubject { at, leaf, state, is_kept_beside: true });
+                    found.push(FoundSubject { at, leaf, state: entry.payload.state() });
                 }
             }
         }
@@ -260,7 +260,7 @@ impl Disk {
 
     fn found(&self, at: EntryRef) -> FoundSubject {
         let entry = &self.logs[&at.log].entries[at.index as usize];
-        FoundSubject { at, leaf: entry.leaf.clone(), state: entry.payload.state(), is_kept_beside: false }
+        FoundSubject { at, leaf: entry.leaf.clone(), state: entry.payload.state() }
     }
 
     /// Entries whose payload is sealed or gone, as a start finds them.
@@ -278,12 +278,16 @@ impl Disk {
 
     pub(crate) fn erase(&mut self, batch: &EraseBatch) -> Vec<ErasedEntry> {
         let mut changed = Vec::new();
-        let taken = |entry: &StoredEntry| {
-            let id = leaf_hash(&entry.leaf);
-            batch.steps.iter().any(|(subject, step)| *subject == id && *step != EraseStep::Restore)
-        };
-        for entry in self.branches.values_mut().flatten().filter(|entry| taken(entry)) {
-            entry.payload = StoredPayload::Erased;
+        for ((log, number), entries) in &mut self.branches {
+            let start = self.facts.branches[&(*log, *number)].start;
+            for (index, entry) in (start..).zip(entries) {
+                let id = leaf_hash(&entry.leaf);
+                let step = batch.steps.iter().find(|(subject, _)| *subject == id);
+                let Some(after) = step.and_then(|(_, step)| entry.payload.after(*step)) else { continue };
+                let (before, at) = (entry.payload.state(), EntryRef { log: kept_line(log, *number), index });
+                entry.payload = after;
+                changed.push(ErasedEntry { at, before, entry: entry.clone() });
+            }
         }
         for (id, step) in &batch.steps {
             for at in self.places(id) {

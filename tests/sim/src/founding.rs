@@ -8,8 +8,9 @@ use hashpact_protocol::keys::{PublicKey, SecretKey};
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::record::{Content, Signal, SignalType};
 use hashpact_protocol::roster::{
-    CardNode, Eraser, GovernanceKey, LogEntry, LogPlace, LogStatus, Member as RosterMember, MemberId,
-    MemberStatus, NodeCard, Role, Roster, RosterChain, SignedRoster, assemble, sign_card, sign_roster,
+    CardNode, GovernanceKey, LogEntry, LogStatus, Member as RosterMember, MemberId, MemberStatus, NodeCard,
+    PRIORITY_ENTRIES_PER_DAY_DEFAULT, Role, Roster, RosterChain, SignedRoster, Term, Terms, assemble,
+    sign_card, sign_roster,
 };
 use std::collections::BTreeSet;
 
@@ -77,6 +78,7 @@ impl Founding {
             created_s: Self::NOW_MS / 1_000 - 60,
             expires_s: Self::NOW_MS / 1_000 + 365 * 86_400,
             previous: None,
+            rejected: Vec::new(),
             threshold: 2,
             governance: ["a", "b", "c"]
                 .iter()
@@ -84,15 +86,14 @@ impl Founding {
                 .map(|(name, key)| GovernanceKey { name: (*name).to_owned(), key: key.public() })
                 .collect(),
             taxonomies: vec!["cg-taxonomy/1".to_owned()],
+            hash_sets: Vec::new(),
             retention_s: 35,
             hold_s: 20,
+            features: Vec::new(),
+            groups: Vec::new(),
             members: members.iter().map(roster_member).collect(),
             witnesses: members[..count - rogues].iter().map(|member| member.id.clone()).collect(),
-            erasers: vec![Eraser {
-                member: members[0].id.clone(),
-                from: LogPlace { n: 1, index: 0 },
-                until: None,
-            }],
+            terms: Terms { erasers: vec![Term::from_the_first(members[0].id.clone())], ..Terms::default() },
         };
         let body = roster.encode();
         let before = Frontier::empty();
@@ -187,10 +188,14 @@ fn roster_member(member: &Member) -> RosterMember {
         name: format!("Member {}", member.id),
         status: MemberStatus::Active,
         roles: BTreeSet::from([Role::Contributor]),
+        groups: BTreeSet::new(),
         card_key: member.card_key.public(),
         cosigner_key: Some(member.cosigner_key.public()),
         history_start_s: 0,
         quota_entries_per_day: 1_000_000,
+        priority_entries_per_day: PRIORITY_ENTRIES_PER_DAY_DEFAULT,
+        agreement: None,
+        records_lapse: false,
         logs: vec![LogEntry { n: 1, key: member.log_key.public(), status: LogStatus::Open }],
     }
 }

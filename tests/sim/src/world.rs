@@ -374,7 +374,7 @@ impl World {
             let stored = held.disk.logs.get(&log).map_or(0, |stored| stored.entries.len());
             let counted = if log == held.member.log { signed.min(stored) } else { stored };
             let urgent = held.disk.priority(&log, counted);
-            let author = Author { member: self.founding.author(&log).id.clone(), n: 1, log };
+            let author = Author::new(self.founding.author(&log).id.clone(), 1, log);
             for (index, entry) in &urgent.ahead {
                 view.fold_ahead(&author, *index, &entry.leaf, &entry.payload);
             }
@@ -384,9 +384,16 @@ impl World {
             let member = self.founding.author(log);
             let visible =
                 if *log == held.member.log { signed.min(stored.entries.len()) } else { stored.entries.len() };
-            let author = Author { member: member.id.clone(), n: 1, log: *log };
+            let author = Author::new(member.id.clone(), 1, *log);
             for (index, entry) in (0u64..).zip(&stored.entries[..visible]) {
                 view.fold(&author, index, &entry.leaf, &entry.payload);
+            }
+            let beside = held.disk.branches.range((*log, 0)..=(*log, u8::MAX));
+            for ((_, number), entries) in beside {
+                let start = held.disk.facts.branches[&(*log, *number)].start;
+                for (index, entry) in (start..).zip(entries) {
+                    view.fold(&author.beside(*number), index, &entry.leaf, &entry.payload);
+                }
             }
             if *log != held.member.log {
                 let frontier = stored.frontier_at(stored.entries.len());

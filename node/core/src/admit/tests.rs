@@ -3,7 +3,8 @@
 use super::*;
 use hashpact_protocol::keys::SecretKey;
 use hashpact_protocol::roster::{
-    CardNode, GovernanceKey, LogEntry, LogStatus, Member, MemberStatus, NodeCard, Role, sign_card,
+    CardNode, GovernanceKey, LogEntry, LogStatus, Member, MemberStatus, NodeCard,
+    PRIORITY_ENTRIES_PER_DAY_DEFAULT, Role, Terms, sign_card,
 };
 use std::collections::BTreeSet;
 
@@ -24,10 +25,14 @@ fn member(id: &str, number: u8, status: MemberStatus) -> Member {
         name: id.to_owned(),
         status,
         roles: BTreeSet::from([Role::Contributor]),
+        groups: BTreeSet::new(),
         card_key: secret(number).public(),
         cosigner_key: None,
         history_start_s: 0,
         quota_entries_per_day: 1_000,
+        priority_entries_per_day: PRIORITY_ENTRIES_PER_DAY_DEFAULT,
+        agreement: None,
+        records_lapse: false,
         logs: vec![LogEntry { n: 1, key: secret(50 + number).public(), status: LogStatus::Open }],
     }
 }
@@ -39,14 +44,18 @@ fn roster() -> Roster {
         created_s: NOW_MS / 1_000 - 60,
         expires_s: NOW_MS / 1_000 + 86_400,
         previous: None,
+        rejected: Vec::new(),
         threshold: 1,
         governance: vec![GovernanceKey { name: "a".to_owned(), key: secret(90).public() }],
         taxonomies: vec!["cg-taxonomy/1".to_owned()],
+        hash_sets: Vec::new(),
         retention_s: 90 * 86_400,
         hold_s: 72 * 3_600,
+        features: Vec::new(),
+        groups: Vec::new(),
         members: vec![member("north", 1, MemberStatus::Active), member("south", 2, MemberStatus::Left)],
         witnesses: Vec::new(),
-        erasers: Vec::new(),
+        terms: Terms::default(),
     }
 }
 

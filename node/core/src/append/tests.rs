@@ -117,7 +117,7 @@ impl Ask {
 }
 
 fn identity() -> OwnIdentity {
-    let author = Author { member: member("north"), n: 1, log: LogId::of_origin(ORIGIN) };
+    let author = Author::new(member("north"), 1, LogId::of_origin(ORIGIN));
     OwnIdentity { author, origin: ORIGIN.to_owned(), key: key(), roster_version: 7, other_members: 2 }
 }
 

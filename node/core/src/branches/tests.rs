@@ -143,7 +143,9 @@ fn the_other_history_is_kept_from_where_it_parts() {
         assert_eq!((batch.start, batch.at, batch.entries.len() as u64), (5, start, end - start));
         assert_eq!(batch.frontier, other.frontier(end).hashes());
         assert!(branches.written(request + 2).is_none(), "another's write");
-        assert_eq!(branches.written(request + 1), Some(log()));
+        let kept = branches.written(request + 1).expect("ours");
+        assert_eq!((kept.log, kept.number), (log(), 0));
+        assert!(kept.entries.iter().map(|(index, _)| *index).eq(start..end));
     }
     assert!(ask(&mut branches, 7).is_none(), "it is whole");
     let [first, second] = branches.state(log(), &known, 20).branches;

@@ -21,8 +21,6 @@ pub struct FoundSubject {
     pub leaf: Vec<u8>,
     /// What stands beside it.
     pub state: PayloadState,
-    /// Whether it is kept in another history of a forked log, and not in the one that is followed.
-    pub is_kept_beside: bool,
 }
 
 /// What stands beside a leaf, without the payload itself.

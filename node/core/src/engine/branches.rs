@@ -1,10 +1,11 @@
 //! Fetches and keeps what the followed tree lacks of both histories of a forked log.
 
 use super::{Engine, ReadFor};
-use crate::branches::Brought;
+use crate::branches::{Brought, Kept};
 use crate::effect::{Effect, HeldBranch, RequestId, WriteId};
 use crate::event::{Channel, Peer, SendFailure};
 use crate::follow::Barred;
+use crate::view::{Author, View};
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LogId, Root};
 use hashpact_protocol::merkle::Frontier;
@@ -19,6 +20,7 @@ impl Engine {
         let Some((_, key)) = self.log_of(&origin) else { return };
         if let Ok(signed) = SignedCheckpoint::verify(&held.note.note, &origin, &key) {
             self.branches.load(log, number, held, &signed);
+            self.contest(log);
         }
     }
 
@@ -119,10 +121,27 @@ impl Engine {
 
     /// A part of another history is on disk; `false` if the write is another's.
     pub(super) fn branch_written(&mut self, write: WriteId, now_ms: u64) -> bool {
-        let Some(log) = self.branches.written(write) else { return false };
+        let Some(Kept { log, number, entries }) = self.branches.written(write) else { return false };
+        if let Some(author) = self.author_of(&log) {
+            // What is to be thought of the history comes before its entries.
+            self.contest(log);
+            self.fold(&author.beside(number), &entries, View::fold, now_ms);
+        }
         self.show_branches(log);
         self.ask_branches(now_ms);
         true
+    }
+
+    /// Who writes a log, or the log of a history that is kept under this name.
+    pub(super) fn author_of(&self, line: &LogId) -> Option<Author> {
+        if let Some((log, number)) = self.branches.named(line) {
+            return Some(self.author_of(&log)?.beside(number));
+        }
+        let own = self.own.author();
+        if *line == own.log {
+            return Some(own.clone());
+        }
+        self.logs.get(line).map(|log| log.author().clone())
     }
 
     pub(super) fn show_branches(&mut self, log: LogId) {

@@ -65,7 +65,9 @@ impl Engine {
         let (mut seen, mut subjects) = (Vec::new(), Vec::new());
         for (index, entry) in entries {
             let state = entry.payload.state();
-            self.erasing.count(None, state);
+            if !author.is_beside() {
+                self.erasing.count(None, state);
+            }
             if matches!(state, PayloadState::Erased | PayloadState::Held) {
                 // It was to be sealed, and came as erased meanwhile.
                 self.erasing.forget(&leaf_hash(&entry.leaf));
@@ -108,10 +110,6 @@ impl Engine {
                 Withdrawal::Retracted { .. } | Withdrawal::Expired { .. } => None,
             });
             match (order, subject.state) {
-                // Nobody's record here, so it waits for nothing.
-                (Some(by), PayloadState::Present) if subject.is_kept_beside => {
-                    steps.push((id, EraseStep::Seal { by }));
-                }
                 (Some(by), PayloadState::Present | PayloadState::NotHere) => {
                     steps.push((id, EraseStep::Seal { by }));
                     self.erasing.schedule(id, author, &self.view);
@@ -146,20 +144,22 @@ impl Engine {
         self.erase(steps, true);
     }
 
-    /// A log's orders lapse, or come back, with what is known about its fork.
-    pub(super) fn reconsider_orders(&mut self, log: LogId) {
-        let subjects: Vec<RecordId> = self.view.orders().subjects_from(log, 0).collect();
+    /// Orders of a history of a log lapse, or come back, with what is known about its fork.
+    pub(super) fn reconsider_orders(&mut self, line: LogId) {
+        let subjects: Vec<RecordId> = self.view.orders().subjects_from(line, 0).collect();
         self.find_subjects(&subjects);
     }
 
     /// Something else stands beside these entries now.
     pub(super) fn erased(&mut self, changed: &[ErasedEntry]) {
         let mut changes = Vec::new();
-        let mut logs = BTreeSet::new();
+        let mut logs: Vec<Author> = Vec::new();
         for ErasedEntry { at, before, entry } in changed {
             let Some(author) = self.author_of(&at.log) else { continue };
             let state = entry.payload.state();
-            self.erasing.count(Some(*before), state);
+            if !author.is_beside() {
+                self.erasing.count(Some(*before), state);
+            }
             if let Some(log) = self.logs.get_mut(&at.log) {
                 log.note_erased(at.index, *before, state);
             }
@@ -167,21 +167,15 @@ impl Engine {
                 self.erasing.forget(&leaf_hash(&entry.leaf));
             }
             changes.extend(self.view.replace(&author, at.index, &entry.leaf, &entry.payload));
-            logs.insert(at.log);
+            if !logs.contains(&author) {
+                logs.push(author);
+            }
         }
         self.out.view(changes);
-        for log in logs {
-            self.tell_folded(log);
+        for author in logs {
+            self.tell_folded(&author);
         }
         self.tell_erasures();
-    }
-
-    fn author_of(&self, log: &LogId) -> Option<Author> {
-        let own = self.own.author();
-        if *log == own.log {
-            return Some(own.clone());
-        }
-        self.logs.get(log).map(|log| log.author().clone())
     }
 
     fn tell_erasures(&mut self) {

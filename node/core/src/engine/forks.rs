@@ -8,7 +8,7 @@ use crate::follow::Heard;
 use crate::forks::{Probe, Search, Step, leads_to, pair};
 use crate::limits::{SUSPECTS_PER_CHUNK_MAX, SUSPICIONS_MAX, TREE_READS_MAX};
 use crate::stop::StopReason;
-use crate::view::Contested;
+use crate::view::{Author, Contested};
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LogId, Root};
 use hashpact_protocol::evidence::{Evidence, VerifiedEvidence};
@@ -352,27 +352,58 @@ impl Engine {
         Some(Contested { from: from.max(floor), counts })
     }
 
-    /// Whether a quorum cosigned the note of the branch that is not held here.
+    /// Whether the branch that is not held here is settled.
     fn is_overruled(&self, log: &LogId, evidence: &VerifiedEvidence) -> bool {
         let Some(followed) = self.logs.get(log) else { return false };
-        let witnesses = self.roster.current().witness_keys(&followed.author().member);
         [evidence.first(), evidence.second()].into_iter().any(|note| {
             let ours = match followed.held_note() {
                 Some((held, root)) if held.size == note.size() => root == note.root(),
                 _ => followed.known_root(note.size()) == Some(note.root()),
             };
-            let cosigned = count(note.note(), &witnesses, u64::MAX).1.len();
-            !ours && quorum(witnesses.len()).is_some_and(|needed| cosigned >= needed)
+            !ours && self.settles(log, note)
         })
     }
 
-    pub(super) fn contest(&mut self, log: LogId) {
-        if let Some(contested) = self.contested(&log) {
-            let changes = self.view.contest(log, contested);
-            self.reconsider_orders(log);
-            self.out.view(changes);
-            self.show_fork(log);
+    /// Whether a quorum cosigned this note of a log, or the roster closed the log with it.
+    fn settles(&self, log: &LogId, note: &SignedCheckpoint) -> bool {
+        let Some(author) = self.author_of(log) else { return false };
+        let witnesses = self.roster.current().witness_keys(&author.member);
+        let cosigned = count(note.note(), &witnesses, u64::MAX).1.len();
+        quorum(witnesses.len()).is_some_and(|needed| cosigned >= needed)
+            || self.pin(log) == Some((note.size(), note.root()))
+    }
+
+    /// The same as [`Self::contested`] for a history that is kept beside ours and ends in `head`: all of it from where the
+    /// two part, unless its own note settles it. If ours is settled beyond that place, or the other note of the
+    /// evidence is, it does not count.
+    fn contested_beside(&self, log: &LogId, head: (u64, Root)) -> Option<Contested> {
+        let evidence = self.forks.evidence(log)?;
+        let from = evidence.diverges_at()?;
+        let is_settled = |is_own: bool| {
+            let notes = [evidence.first(), evidence.second()].into_iter();
+            let mut notes = notes.filter(|note| ((note.size(), note.root()) == head) == is_own);
+            notes.any(|note| self.settles(log, note))
+        };
+        if is_settled(true) {
+            return Some(Contested { from: from.max(head.0), counts: true });
         }
+        let ours = self.contested(log).map_or(from, |ours| ours.from);
+        Some(Contested { from, counts: ours == from && !is_settled(false) })
+    }
+
+    pub(super) fn contest(&mut self, log: LogId) {
+        let (Some(author), Some(contested)) = (self.author_of(&log), self.contested(&log)) else { return };
+        let kept = self.branches.heads(&log).into_iter();
+        let kept = kept
+            .filter_map(|(number, head)| Some((author.beside(number), self.contested_beside(&log, head)?)));
+        let kept: Vec<(Author, Contested)> = kept.collect();
+        for (author, contested) in std::iter::once((author, contested)).chain(kept) {
+            let changes = self.view.contest(&author, contested);
+            self.reconsider_orders(author.line);
+            self.note_changes(&changes);
+            self.out.view(changes);
+        }
+        self.show_fork(log);
     }
 
     pub(super) fn show_fork(&mut self, log: LogId) {

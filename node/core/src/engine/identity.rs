@@ -61,7 +61,7 @@ pub(super) fn own_identity(
     let (n, is_open) = own_place(id, &key.public(), roster, locked)?;
     let origin = roster.origin(id, n);
     let identity = OwnIdentity {
-        author: Author { member: id.clone(), n, log: LogId::of_origin(&origin) },
+        author: Author::new(id.clone(), n, LogId::of_origin(&origin)),
         origin,
         key,
         roster_version: roster.version,
@@ -87,7 +87,7 @@ pub(super) fn followed(
                 payloads_missing: 0,
             });
             FollowedStart {
-                author: Author { member: log.member.clone(), n: log.n, log: log.log_id },
+                author: Author::new(log.member.clone(), log.n, log.log_id),
                 origin: log.origin,
                 key: *log.key,
                 closed: match log.status {

@@ -30,7 +30,7 @@ impl Barred<'_> {
         let retention_ms = self.view.orders().rules().retention_ms;
         self.view.withdrawals(&id, author).find_map(|withdrawal| match withdrawal {
             Withdrawal::Ordered { by, .. } => Some(StoredPayload::ErasedBy { by }),
-            Withdrawal::Retracted { by, time_ms } => {
+            Withdrawal::Retracted { by, time_ms, .. } => {
                 let is_over = time_ms.saturating_add(retention_ms) <= self.now_ms;
                 (says_erased && is_over).then_some(StoredPayload::ErasedBy { by })
             }

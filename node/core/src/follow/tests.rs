@@ -125,11 +125,7 @@ impl Bench {
     fn starting(closed: Option<Closure>, payloads_missing: u64) -> Self {
         let mut out = Out::default();
         let start = FollowedStart {
-            author: Author {
-                member: MemberId::parse("north").expect("valid"),
-                n: 1,
-                log: LogId::of_origin(ORIGIN),
-            },
+            author: Author::new(MemberId::parse("north").expect("valid"), 1, LogId::of_origin(ORIGIN)),
             origin: ORIGIN.to_owned(),
             key: key().public(),
             closed,

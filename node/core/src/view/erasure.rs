@@ -8,7 +8,7 @@ use super::record::{Gone, Standing, Status, StatusReason};
 use super::statement::About;
 use super::{Author, KnownRecord, Order, Orders, Read, View, read_stored};
 use crate::effect::{EntryRef, StoredPayload, ViewChange};
-use hashpact_protocol::digest::{RecordId, leaf_hash};
+use hashpact_protocol::digest::{LogId, RecordId, leaf_hash};
 use hashpact_protocol::leaf::{EntryLeaf, Kind, Leaf, read_leaf};
 use hashpact_protocol::record::{Content, Payload, Record, SubjectRef};
 use hashpact_protocol::roster::MemberId;
@@ -31,6 +31,8 @@ pub enum Withdrawal {
         by: EntryRef,
         /// Its claimed time.
         time_ms: u64,
+        /// Whether it may still be disowned: its author signed two histories.
+        is_contested: bool,
     },
     /// The author's retraction.
     Retracted {
@@ -38,6 +40,8 @@ pub enum Withdrawal {
         by: EntryRef,
         /// Its claimed time.
         time_ms: u64,
+        /// Whether it may still be disowned.
+        is_contested: bool,
     },
     /// The record's own expiry.
     Expired {
@@ -60,10 +64,17 @@ impl View {
         author: &'a MemberId,
     ) -> impl Iterator<Item = Withdrawal> + 'a {
         let ordered = self.orders.counting(id, author, &self.contested);
-        let ordered = ordered.map(|order| Withdrawal::Ordered { by: order.entry, time_ms: order.time_ms });
+        let ordered = ordered.map(|order| Withdrawal::Ordered {
+            by: order.entry,
+            time_ms: order.time_ms,
+            is_contested: self.is_contested(order.line, &order.entry),
+        });
         let retracted = self.about.get(id).and_then(|about| about.retracted_by(author));
-        let retracted =
-            retracted.map(|entry| Withdrawal::Retracted { by: entry.place(), time_ms: entry.time_ms });
+        let retracted = retracted.map(|entry| Withdrawal::Retracted {
+            by: entry.place(),
+            time_ms: entry.time_ms,
+            is_contested: self.is_contested(entry.line, &entry.place()),
+        });
         let expires_s = self.records.find(id).and_then(|record| self.expiries.get(&record.number).copied());
         let expired = expires_s.map(|expires_s| expires_s.saturating_mul(1_000));
         let expired = expired.filter(|time_ms| *time_ms <= self.expired_until_ms);
@@ -86,10 +97,11 @@ impl View {
         self.orders.entries().chain(self.about.values().flat_map(About::retracting_entries))
     }
 
-    /// Whether an order that counts may still be disowned: its author signed two histories.
-    #[must_use]
-    pub fn is_contested(&self, entry: &EntryRef) -> bool {
-        self.contested.get(&entry.log).is_some_and(|contested| entry.index >= contested.from)
+    fn is_contested(&self, line: LogId, entry: &EntryRef) -> bool {
+        match self.contested.get(&line) {
+            Some(contested) => entry.index >= contested.from,
+            None => line != entry.log,
+        }
     }
 
     pub(super) fn fold_erasure(
@@ -143,7 +155,7 @@ impl View {
         let gone = gone(payload);
         let number = self.records.find(&id).map(|record| record.number);
         let was_counted = number.map(|number| !matches!(self.blank.get(&number), Some(Blank::Gone(_))));
-        let counts = self.counts.entry(author.log).or_default();
+        let counts = self.counts.entry(author.line).or_default();
         match (was_counted, gone.is_none()) {
             (Some(true), false) => {
                 counts.records = counts.records.saturating_sub(1);

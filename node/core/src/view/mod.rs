@@ -13,6 +13,9 @@
 //! (log number, index) counts; an author's opinion of its own record does not count; an opinion whose
 //! payload names another subject than its leaf is void and never masks an earlier valid one.
 //!
+//! Of a forked log both histories are folded (SPEC §3.6), each under a name of its own ([`Author::line`]): what is in one
+//! of them only is contested.
+//!
 //! Which signals are searched by distance is one rule ([`reach()`]) for index and answers alike.
 //!
 //! Not here: which matches a member acts on ([`crate::policy`]) and the search index itself.
@@ -41,7 +44,7 @@ pub use record::{
 
 use crate::effect::{IndexChange, StoredPayload, ViewChange};
 use erasure::Blank;
-use hashpact_protocol::digest::{LeafHash, LogId, RecordId, leaf_hash};
+use hashpact_protocol::digest::{LeafHash, LogId, RecordId, leaf_hash, sha256, tags};
 use hashpact_protocol::leaf::{EntryLeaf, Kind, Leaf, check_commitment, marked_kind, read_leaf, unpad};
 use hashpact_protocol::record::{Content, Payload, Record, SubjectRef, read_payload};
 use hashpact_protocol::roster::MemberId;
@@ -59,6 +62,36 @@ pub struct Author {
     pub n: u32,
     /// The log.
     pub log: LogId,
+    /// Which history of the log: the log's own id for the one that is followed, a name for one that is kept
+    /// beside it. Two entries at one index of a log differ in this.
+    pub line: LogId,
+}
+
+impl Author {
+    /// Of the followed history of a log.
+    #[must_use]
+    pub const fn new(member: MemberId, n: u32, log: LogId) -> Self {
+        Self { member, n, log, line: log }
+    }
+
+    /// The same member and log, in the history that is kept under this number (SPEC §3.6).
+    #[must_use]
+    pub fn beside(&self, number: u8) -> Self {
+        Self { line: kept_line(&self.log, number), ..self.clone() }
+    }
+
+    /// Whether this is a history that is kept beside the followed one.
+    #[must_use]
+    pub fn is_beside(&self) -> bool {
+        self.line != self.log
+    }
+}
+
+/// The name of the history of a log that is kept under this number. It is this node's own: another may keep the same
+/// history under another number, or follow it.
+#[must_use]
+pub fn kept_line(log: &LogId, number: u8) -> LogId {
+    LogId::new(sha256(&[tags::KEPT_LINE, log.as_bytes(), &[number]]))
 }
 
 /// Counts of entries folded, by what became of them.
@@ -96,6 +129,7 @@ pub struct View {
     expiring: BTreeSet<(u64, u64)>,
     expired_until_ms: u64,
     counts: BTreeMap<LogId, FoldCounts>,
+    /// By history.
     contested: BTreeMap<LogId, Contested>,
     receipts: Receipts,
     orders: Orders,
@@ -103,7 +137,7 @@ pub struct View {
     blank: BTreeMap<u64, Blank>,
 }
 
-/// From where on entries of a log are contested, and whether they count at all.
+/// From where on entries of a history are contested, and whether they count at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Contested {
     /// Leaf index of the first.
@@ -211,9 +245,9 @@ impl View {
         leaf: &[u8],
         payload: &StoredPayload,
     ) -> Vec<ViewChange> {
-        let before = self.counts(&author.log);
+        let before = self.counts(&author.line);
         let changes = self.fold(author, index, leaf, payload);
-        self.counts.insert(author.log, before);
+        self.counts.insert(author.line, before);
         changes
     }
 
@@ -235,7 +269,7 @@ impl View {
             // Its payload was lost from the disk after it had been folded, and is back.
             return Vec::new();
         }
-        let counted = field(self.counts.entry(author.log).or_default());
+        let counted = field(self.counts.entry(author.line).or_default());
         *counted = counted.saturating_sub(1);
         self.fold(author, index, leaf, payload)
     }
@@ -251,7 +285,7 @@ impl View {
     ) -> Vec<ViewChange> {
         let is_lost = self.records.find(&leaf_hash(leaf)).is_none()
             && read_record(author, index, leaf, payload, self.expired_until_ms).is_some();
-        let counts = self.counts.entry(author.log).or_default();
+        let counts = self.counts.entry(author.line).or_default();
         if !is_lost || counts.void == 0 {
             return Vec::new();
         }
@@ -269,28 +303,28 @@ impl View {
         for key in due {
             self.expiring.remove(&key);
             let Some(record) = self.records.get(key.1) else { continue };
-            let contested = self.contested.get(&record.author.log).copied();
+            let contested = self.contested_of(record.author);
             let before = self.standing_when(&record, contested, before_ms);
             changes.extend(self.change(&record, &before));
         }
         self.blanked(changes)
     }
 
-    /// Makes the entries of a log contested from an index on, in place of what was contested before. Reads
-    /// every record of the log once: forks are rare.
-    pub fn contest(&mut self, log: LogId, contested: Contested) -> Vec<ViewChange> {
-        let held = self.contested.get(&log).copied();
+    /// Makes the entries of one history of a log contested from an index on, in place of what was contested before.
+    /// Reads every record of it once: forks are rare.
+    pub fn contest(&mut self, author: &Author, contested: Contested) -> Vec<ViewChange> {
+        let (line, held) = (author.line, self.contested_of(author));
         if held == Some(contested) {
             return Vec::new();
         }
         let from = held.map_or(contested.from, |held| held.from.min(contested.from));
         // The orders of the log have another weight from now on, so how their subjects stood is asked before.
-        let ordered = self.orders.subjects_from(log, from).filter_map(|id| self.records.find(&id));
+        let ordered = self.orders.subjects_from(line, from).filter_map(|id| self.records.find(&id));
         let ordered: BTreeMap<u64, Standing> =
             ordered.map(|record| (record.number, self.standing(&record))).collect();
-        self.contested.insert(log, contested);
-        let of_log = self.records.of_log(log, from).filter(|record| !ordered.contains_key(&record.number));
-        let changes = of_log.filter_map(|record| {
+        self.contested.insert(line, contested);
+        let of_line = self.records.of_line(line, from).filter(|record| !ordered.contains_key(&record.number));
+        let changes = of_line.filter_map(|record| {
             let before = self.standing_when(&record, held, self.expired_until_ms);
             self.change(&record, &before)
         });
@@ -301,8 +335,15 @@ impl View {
         self.blanked(changes)
     }
 
+    /// From where on a history is contested: one that is kept beside another is from its beginning, until it is said
+    /// otherwise.
+    fn contested_of(&self, author: &Author) -> Option<Contested> {
+        let is_beside = author.is_beside().then_some(Contested { from: 0, counts: true });
+        self.contested.get(&author.line).copied().or(is_beside)
+    }
+
     fn count(&mut self, author: &Author, field: impl Fn(&mut FoldCounts) -> &mut u64) -> Vec<ViewChange> {
-        *field(self.counts.entry(author.log).or_default()) += 1;
+        *field(self.counts.entry(author.line).or_default()) += 1;
         Vec::new()
     }
 
@@ -310,6 +351,10 @@ impl View {
         match record {
             Record::Content(content) => {
                 self.count(author, |counts| &mut counts.records);
+                // One leaf may stand in both histories of a forked log: it is one record.
+                if author.is_beside() && self.records.find(&id).is_some() {
+                    return Vec::new();
+                }
                 vec![self.state(author, id, leaf, content, None)]
             }
             Record::Opinion(opinion) => {
@@ -317,11 +362,15 @@ impl View {
                     return self.count(author, |counts| &mut counts.void);
                 };
                 self.count(author, |counts| &mut counts.statements);
-                let entry = OpinionEntry { n: author.n, index: leaf.index, time_ms: leaf.time_ms, opinion };
+                let entry =
+                    OpinionEntry { n: author.n, index: leaf.index, id, time_ms: leaf.time_ms, opinion };
                 self.say(subject, |about| about.opine(&author.member, entry))
             }
             Record::Receipt(receipt) => {
-                self.receipts.fold(author, leaf, &receipt);
+                // Who signs two histories states nothing about others that one could build on.
+                if !author.is_beside() {
+                    self.receipts.fold(author, leaf, &receipt);
+                }
                 self.count(author, |counts| &mut counts.statements)
             }
             // Both act from their leaves, which are folded elsewhere.
@@ -380,7 +429,9 @@ impl View {
         let entry = RetractionEntry {
             n: author.n,
             log: author.log,
+            line: author.line,
             index: leaf.index,
+            id: leaf_hash(bytes),
             time_ms: leaf.time_ms,
             stated,
         };
@@ -411,7 +462,7 @@ impl View {
     }
 
     fn standing(&self, record: &Known<'_>) -> Standing {
-        let contested = self.contested.get(&record.author.log).copied();
+        let contested = self.contested_of(record.author);
         self.standing_when(record, contested, self.expired_until_ms)
     }
 

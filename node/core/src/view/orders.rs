@@ -11,7 +11,7 @@ use super::{Author, Contested};
 use crate::effect::EntryRef;
 use hashpact_protocol::digest::{LogId, RecordId};
 use hashpact_protocol::record::Erasure;
-use hashpact_protocol::roster::{Eraser, HOLD_DEFAULT_S, LogPlace, MemberId, RETENTION_DEFAULT_S, Roster};
+use hashpact_protocol::roster::{HOLD_DEFAULT_S, LogPlace, MemberId, RETENTION_DEFAULT_S, Roster, Term};
 use std::collections::BTreeMap;
 
 /// What a roster says about destroying payloads.
@@ -21,7 +21,7 @@ pub struct ErasureRules {
     pub hold_ms: u64,
     /// How long payloads of retracted and expired records are kept, in milliseconds.
     pub retention_ms: u64,
-    pub(super) erasers: Vec<Eraser>,
+    pub(super) erasers: Vec<Term>,
 }
 
 impl Default for ErasureRules {
@@ -39,7 +39,7 @@ impl From<&Roster> for ErasureRules {
         Self {
             hold_ms: roster.hold_s.saturating_mul(1_000),
             retention_ms: roster.retention_s.saturating_mul(1_000),
-            erasers: roster.erasers.clone(),
+            erasers: roster.terms.erasers.clone(),
         }
     }
 }
@@ -60,6 +60,8 @@ pub struct Order {
     pub time_ms: u64,
     /// Where it stands.
     pub entry: EntryRef,
+    /// In which history of that log.
+    pub(super) line: LogId,
     /// Who gave it.
     pub member: MemberId,
     /// Whether it counts for everybody's payloads.
@@ -99,9 +101,9 @@ impl Orders {
         let by_authority = self.rules.is_authority(&author.member, author.n, index);
         let entry = EntryRef { log: author.log, index };
         let list = self.by_subject.entry(subject).or_default();
-        let order = Order { time_ms, entry, member: author.member.clone(), by_authority, stated };
-        let rival =
-            list.iter_mut().find(|held| held.entry.log == author.log && held.by_authority == by_authority);
+        let (line, member) = (author.line, author.member.clone());
+        let order = Order { time_ms, entry, line, member, by_authority, stated };
+        let rival = list.iter_mut().find(|held| held.line == line && held.by_authority == by_authority);
         match rival {
             Some(held) if held.entry.index >= index => *held = order,
             Some(_) => {}
@@ -117,13 +119,11 @@ impl Orders {
         author: &'a MemberId,
         contested: &'a BTreeMap<LogId, Contested>,
     ) -> impl Iterator<Item = &'a Order> {
-        let is_disowned = |entry: &EntryRef| {
-            contested.get(&entry.log).is_some_and(|from| !from.counts && entry.index >= from.from)
+        let is_disowned = |order: &Order| {
+            contested.get(&order.line).is_some_and(|from| !from.counts && order.entry.index >= from.from)
         };
         let orders = self.by_subject.get(subject).into_iter().flatten();
-        orders.filter(move |order| {
-            (order.by_authority || order.member == *author) && !is_disowned(&order.entry)
-        })
+        orders.filter(move |order| (order.by_authority || order.member == *author) && !is_disowned(order))
     }
 
     /// The order that is shown of those that count: an authority's, which always seals, before the author's own.
@@ -153,9 +153,9 @@ impl Orders {
         self.by_subject.values().flatten().map(|order| order.entry)
     }
 
-    /// What orders of a log from an index on are about.
-    pub fn subjects_from(&self, log: LogId, index: u64) -> impl Iterator<Item = RecordId> {
-        let concerned = move |order: &Order| order.entry.log == log && order.entry.index >= index;
+    /// What orders of a history of a log from an index on are about.
+    pub fn subjects_from(&self, line: LogId, index: u64) -> impl Iterator<Item = RecordId> {
+        let concerned = move |order: &Order| order.line == line && order.entry.index >= index;
         self.by_subject.iter().filter(move |(_, list)| list.iter().any(concerned)).map(|(id, _)| *id)
     }
 }

@@ -1,6 +1,6 @@
 //! Which records there are: their ids by place and their places by id, in about fifty bytes each.
 //!
-//! Ids stand in columns, one for each block of leaf indexes of a log; nothing else is kept of a record
+//! Ids stand in columns, one for each block of leaf indexes of a history of a log; nothing else is kept of a record
 //! that nobody has said anything about. Its signals and labels went to the look-ups when it was stated.
 
 use super::Author;
@@ -20,6 +20,7 @@ pub(super) struct Records {
     /// By block number, then by offset; each as long as its last record needs.
     columns: Vec<Vec<RecordId>>,
     ids: Ids,
+    /// By history.
     authors: BTreeMap<LogId, Author>,
 }
 
@@ -51,11 +52,11 @@ impl Records {
 
     /// Adds the record at a place; its number.
     pub(super) fn insert(&mut self, author: &Author, index: u64, id: RecordId) -> u64 {
-        let number = self.numbers.assign(author.log, index);
+        let number = self.numbers.assign(author.line, index);
         let (block, offset) = Numbers::split(number);
         if self.columns.len() <= block {
             self.columns.resize_with(block + 1, Vec::new);
-            self.authors.entry(author.log).or_insert_with(|| author.clone());
+            self.authors.entry(author.line).or_insert_with(|| author.clone());
         }
         if let Some(column) = self.columns.get_mut(block) {
             if column.len() <= offset {
@@ -79,8 +80,8 @@ impl Records {
     /// The record with this number.
     pub(super) fn get(&self, number: u64) -> Option<Known<'_>> {
         let id = self.id(number)?;
-        let (log, index) = self.numbers.place(number)?;
-        Some(Known { number, id, author: self.authors.get(&log)?, index })
+        let (line, index) = self.numbers.place(number)?;
+        Some(Known { number, id, author: self.authors.get(&line)?, index })
     }
 
     fn id(&self, number: u64) -> Option<RecordId> {
@@ -88,15 +89,15 @@ impl Records {
         self.columns.get(block)?.get(offset).copied().filter(|id| *id != ABSENT)
     }
 
-    /// All records in the order of (log, leaf index).
+    /// All records in the order of (history, leaf index).
     pub(super) fn iter(&self) -> impl Iterator<Item = Known<'_>> {
         self.from(Block::of(LogId::new([0; 32]), 0))
     }
 
-    /// The records of one log from a leaf index on.
-    pub(super) fn of_log(&self, log: LogId, from: u64) -> impl Iterator<Item = Known<'_>> {
-        self.from(Block::of(log, from))
-            .take_while(move |record| record.author.log == log)
+    /// The records of one history of a log from a leaf index on.
+    pub(super) fn of_line(&self, line: LogId, from: u64) -> impl Iterator<Item = Known<'_>> {
+        self.from(Block::of(line, from))
+            .take_while(move |record| record.author.line == line)
             .filter(move |record| record.index >= from)
     }
 

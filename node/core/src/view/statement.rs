@@ -5,7 +5,7 @@ use super::record::{Standing, Statement, Status, StatusReason};
 use crate::effect::EntryRef;
 use crate::limits::STATEMENTS_PER_MEMBER_MAX;
 use crate::policy::asks_for_labels_only;
-use hashpact_protocol::digest::LogId;
+use hashpact_protocol::digest::{LeafHash, LogId};
 use hashpact_protocol::record::{Opinion, OpinionValue, Reason, Retraction, SubjectRef};
 use hashpact_protocol::roster::MemberId;
 use std::collections::BTreeMap;
@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 pub(super) struct OpinionEntry {
     pub(super) n: u32,
     pub(super) index: u64,
+    /// Its leaf hash: two histories of a forked log may state something at one index.
+    pub(super) id: LeafHash,
     pub(super) time_ms: u64,
     pub(super) opinion: Opinion,
 }
@@ -22,19 +24,32 @@ pub(super) struct OpinionEntry {
 pub(super) struct RetractionEntry {
     pub(super) n: u32,
     pub(super) log: LogId,
+    pub(super) line: LogId,
     pub(super) index: u64,
+    /// Its leaf hash.
+    pub(super) id: LeafHash,
     pub(super) time_ms: u64,
     /// The reason, when the payload is here and fits its leaf; the leaf alone acts.
     pub(super) stated: Option<Retraction>,
 }
 
+impl OpinionEntry {
+    fn rank(&self) -> (u32, u64, LeafHash) {
+        (self.n, self.index, self.id)
+    }
+}
+
 impl RetractionEntry {
+    fn rank(&self) -> (u32, u64, LeafHash) {
+        (self.n, self.index, self.id)
+    }
+
     pub(super) fn place(&self) -> EntryRef {
         EntryRef { log: self.log, index: self.index }
     }
 }
 
-/// Statements by member, each list ordered by (log number, index).
+/// Statements by member, each list ordered by (log number, index, leaf hash).
 #[derive(Debug, Default)]
 pub(super) struct About {
     opinions: BTreeMap<MemberId, Vec<OpinionEntry>>,
@@ -44,8 +59,10 @@ pub(super) struct About {
 impl About {
     pub(super) fn opine(&mut self, member: &MemberId, entry: OpinionEntry) {
         let list = self.opinions.entry(member.clone()).or_default();
-        let at = list.partition_point(|held| (held.n, held.index) < (entry.n, entry.index));
-        list.insert(at, entry);
+        let at = list.partition_point(|held| held.rank() < entry.rank());
+        if list.get(at).is_none_or(|held| held.id != entry.id) {
+            list.insert(at, entry);
+        }
         // The oldest can only matter if all newer ones are void; a member that writes this many void
         // opinions about one record loses the oldest.
         if list.len() > STATEMENTS_PER_MEMBER_MAX {
@@ -55,10 +72,10 @@ impl About {
 
     pub(super) fn retract(&mut self, member: &MemberId, entry: RetractionEntry) {
         let list = self.retractions.entry(member.clone()).or_default();
-        let at = list.partition_point(|held| (held.n, held.index) < (entry.n, entry.index));
+        let at = list.partition_point(|held| held.rank() < entry.rank());
         // Its payload came after its leaf: the same retraction, which now has a reason.
-        if let Some(held) = list.get_mut(at).filter(|held| (held.n, held.index) == (entry.n, entry.index)) {
-            held.stated = entry.stated;
+        if let Some(held) = list.get_mut(at).filter(|held| held.id == entry.id) {
+            held.stated = entry.stated.or(held.stated.take());
             return;
         }
         list.insert(at, entry);

@@ -7,10 +7,11 @@ use hashpact_protocol::record::{
     Content, Erasure, ErasureBasis, ErasureReason, Opinion, OpinionValue, Reason, Retraction,
     RetractionReason, Signal, SignalType, SubjectRef,
 };
-use hashpact_protocol::roster::{Eraser, LogPlace};
+use hashpact_protocol::roster::Term;
 use proptest::prelude::*;
 
 mod ahead;
+mod beside;
 
 const NOW_MS: u64 = 1_800_000_000_000;
 
@@ -24,7 +25,7 @@ struct Script {
 fn author(number: u8) -> Author {
     let member = MemberId::parse(&format!("member-{number}")).expect("valid");
     let log = LogId::of_origin(&format!("test-0000000000000000/{member}/1"));
-    Author { member, n: 1, log }
+    Author::new(member, 1, log)
 }
 
 impl Script {
@@ -78,8 +79,7 @@ fn empty() -> View {
 }
 
 fn rules() -> ErasureRules {
-    let first = LogPlace { n: 1, index: 0 };
-    let term = Eraser { member: author(0).member, from: first, until: None };
+    let term = Term::from_the_first(author(0).member);
     ErasureRules { erasers: vec![term], ..ErasureRules::default() }
 }
 
@@ -397,17 +397,17 @@ fn a_fork_contests_what_follows_it_and_nothing_else() {
     };
     let contested = |from, counts| Contested { from, counts };
     use Status::{Active, Contested as C, Disowned, Retracted};
-    let changes = view.contest(author(1).log, contested(1, true));
+    let changes = view.contest(&author(1), contested(1, true));
     assert_eq!(statuses(&view), [Active, C, C, Retracted, Active]);
     // They still match: the index keeps them.
     assert!(changes.len() == 2 && changes.iter().all(|change| change.index == IndexChange::Keep));
     assert!(changes.iter().all(|change| change.record.stands()));
-    assert!(view.contest(author(1).log, contested(1, true)).is_empty(), "told twice");
+    assert!(view.contest(&author(1), contested(1, true)).is_empty(), "told twice");
     // Witnesses vouch for more of it: what they settled is as before.
-    assert_eq!(view.contest(author(1).log, contested(2, true)).len(), 2);
+    assert_eq!(view.contest(&author(1), contested(2, true)).len(), 2);
     assert_eq!(statuses(&view), [Active, Active, C, Retracted, Active]);
     // They vouched for the other branch: ours does not count from where it parts.
-    let changes = view.contest(author(1).log, contested(0, false));
+    let changes = view.contest(&author(1), contested(0, false));
     assert_eq!(statuses(&view), [Disowned, Disowned, Disowned, Retracted, Active]);
     assert!(changes.iter().all(|change| change.index == IndexChange::Remove));
 }
@@ -421,12 +421,12 @@ proptest! {
         let script = script(&choices);
         let contested = Contested { from, counts };
         let mut after = script.in_order();
-        after.contest(author(1).log, contested);
+        after.contest(&author(1), contested);
         let mut meanwhile = empty();
         for (position, (author_of, index, leaf, payload)) in script.entries.iter().enumerate() {
             if position == at.min(script.entries.len() - 1) {
-                meanwhile.contest(author(1).log, Contested { from: from + 1, counts: true });
-                meanwhile.contest(author(1).log, contested);
+                meanwhile.contest(&author(1), Contested { from: from + 1, counts: true });
+                meanwhile.contest(&author(1), contested);
             }
             meanwhile.fold(author_of, *index, leaf, payload);
         }
@@ -481,7 +481,7 @@ fn a_destroyed_payload_shows_as_erased_and_an_order_that_lapses_gives_the_record
 
     // The fork is settled against the branch that the order is on.
     let mut view = script.in_order();
-    view.contest(owner.log, Contested { from: 1, counts: false });
+    view.contest(&owner, Contested { from: 1, counts: false });
     assert_eq!(view.withdrawals(&id, &owner.member).count(), 0);
     let changes = view.replace(&owner, index, &leaf, &payload);
     assert_eq!(changes.last().map(|change| change.index), Some(IndexChange::Add));

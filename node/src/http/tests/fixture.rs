@@ -31,8 +31,9 @@ use hashpact_protocol::leaf::{LeafHeader, seal};
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::record::Record;
 use hashpact_protocol::roster::{
-    CardNode, Eraser, GovernanceKey, LogEntry, LogPlace, LogStatus, Member, MemberId, MemberStatus, NodeCard,
-    Role, Roster, RosterChain, assemble, sign_card, sign_roster,
+    CardNode, GovernanceKey, LogEntry, LogStatus, Member, MemberId, MemberStatus, NodeCard,
+    PRIORITY_ENTRIES_PER_DAY_DEFAULT, Role, Roster, RosterChain, Term, Terms, assemble, sign_card,
+    sign_roster,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -41,8 +42,8 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 use tower::ServiceExt as _;
 
-pub(super) const NOW_MS: u64 = 1_800_000_000_000;
-pub(super) const CONSORTIUM: &str = "test-0011223344556677";
+pub(crate) const NOW_MS: u64 = 1_800_000_000_000;
+pub(crate) const CONSORTIUM: &str = "test-0011223344556677";
 const MEMBERS: [&str; 3] = ["east", "north", "south"];
 
 /// How the node under test differs from the usual one.
@@ -123,16 +124,20 @@ fn key(number: u8) -> SecretKey {
     SecretKey::from_seed([number; 32])
 }
 
-fn chain() -> RosterChain {
+pub(crate) fn chain() -> RosterChain {
     let member = |(number, id): (usize, &&str)| Member {
         id: MemberId::parse(id).expect("valid"),
         name: format!("Member {id}"),
         status: MemberStatus::Active,
         roles: BTreeSet::from([Role::Contributor]),
+        groups: BTreeSet::new(),
         card_key: key(10 + number as u8).public(),
         cosigner_key: None,
         history_start_s: 0,
         quota_entries_per_day: 1_000_000,
+        priority_entries_per_day: PRIORITY_ENTRIES_PER_DAY_DEFAULT,
+        agreement: None,
+        records_lapse: false,
         logs: vec![LogEntry { n: 1, key: log_key(id).public(), status: LogStatus::Open }],
     };
     let roster = Roster {
@@ -141,14 +146,22 @@ fn chain() -> RosterChain {
         created_s: NOW_MS / 1_000 - 60,
         expires_s: NOW_MS / 1_000 + 365 * 86_400,
         previous: None,
+        rejected: Vec::new(),
         threshold: 1,
         governance: vec![GovernanceKey { name: "root".to_owned(), key: key(90).public() }],
         taxonomies: vec!["cg-taxonomy/1".to_owned()],
+        hash_sets: Vec::new(),
         retention_s: 90 * 86_400,
         hold_s: 72 * 3_600,
+        features: Vec::new(),
+        groups: Vec::new(),
         members: MEMBERS.iter().enumerate().map(member).collect(),
         witnesses: Vec::new(),
-        erasers: Vec::new(),
+        // East is an erasure authority.
+        terms: Terms {
+            erasers: vec![Term::from_the_first(MemberId::parse("east").expect("valid"))],
+            ..Terms::default()
+        },
     };
     let (body, before) = (roster.encode(), Frontier::empty());
     let signature = sign_roster(&body, &before, "root", &key(90)).expect("a canonical body");
@@ -161,7 +174,7 @@ fn hold(store: &Store, view: &mut View, lookup: &Lookup, stated: Stated) -> BTre
     let mut held = BTreeMap::new();
     for (member, entries) in stated.logs {
         let mut frontier = Frontier::empty();
-        let author = Author { member: MemberId::parse(member).expect("valid"), n: 1, log: log(member) };
+        let author = Author::new(MemberId::parse(member).expect("valid"), 1, log(member));
         for (index, entry) in (0..).zip(&entries) {
             frontier.append(leaf_hash(&entry.leaf));
             lookup.apply(&view.fold(&author, index, &entry.leaf, &entry.payload));
@@ -305,11 +318,7 @@ impl Fixture {
             FloodLimits { contributions_per_hour: options.flood, withdrawals_per_hour: options.flood };
         let lists = Lists::open(files, Arc::clone(&lookup), &chain, limits).expect("an empty folder");
         let lists = Arc::new(lists);
-        // East is an erasure authority.
-        let first = LogPlace { n: 1, index: 0 };
-        let east = Eraser { member: MemberId::parse("east").expect("valid"), from: first, until: None };
-        let rules = ErasureRules { erasers: vec![east], ..ErasureRules::default() };
-        let mut view = View::under(rules, NOW_MS, [0; 16]);
+        let mut view = View::under(ErasureRules::from(chain.current()), NOW_MS, [0; 16]);
         let held = hold(&store, &mut view, &lookup, stated);
         let (engine, first) = open_engine(chain.clone(), view, held);
         let (submit, submissions) = mpsc::channel(SUBMISSIONS_QUEUED_MAX);

@@ -16,7 +16,7 @@ const MEMBERS: [&str; 2] = ["north", "south"];
 fn author(by: usize) -> Author {
     let member = MemberId::parse(MEMBERS[by]).expect("valid");
     let log = LogId::of_origin(&format!("test-0000000000000000/{member}/1"));
-    Author { member, n: 1, log }
+    Author::new(member, 1, log)
 }
 
 /// What members stated, log by log, and a database with some of it.
@@ -118,6 +118,7 @@ impl World {
                 author: author(by),
                 size: sizes[by],
                 priority: self.priority(by, sizes[by]),
+                kept: Vec::new(),
             })
             .collect()
     }
@@ -385,7 +386,12 @@ fn a_snapshot_never_names_a_number_whose_block_it_does_not_list() {
     const COUNT: u64 = 600;
     let dir = tempfile::tempdir().expect("temporary folder");
     let place = SnapshotPlace::new(dir.path().join("index.snapshot"), &author(0).member, author(0).log, 1);
-    let logs = [LogExtent { author: author(0), size: u64::MAX, priority: HeldPriority::default() }];
+    let logs = [LogExtent {
+        author: author(0),
+        size: u64::MAX,
+        priority: HeldPriority::default(),
+        kept: Vec::new(),
+    }];
     let near = |at: u64| {
         let mut near = [0x35; 32];
         near[..8].copy_from_slice(&at.to_be_bytes());

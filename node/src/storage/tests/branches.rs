@@ -5,7 +5,11 @@ use super::{TestLog, fresh};
 use crate::storage::branches::{HEADS, LEAVES, PAYLOADS, entry_key};
 use crate::storage::{Store, StoreError, facts, payloads};
 use crate::vault::Vault;
-use hashpact_core::effect::{BranchBatch, EntryRef, EraseBatch, EraseStep, StoredEntry, StoredPayload};
+use hashpact_core::effect::{
+    BranchBatch, EntryRef, EraseBatch, EraseStep, PayloadState, StoredEntry, StoredPayload,
+};
+use hashpact_core::event::ErasedEntry;
+use hashpact_core::view::kept_line;
 use hashpact_protocol::digest::{NodeHash, leaf_hash};
 use hashpact_protocol::evidence::Evidence;
 use hashpact_protocol::limits::BRANCH_ENTRIES_MAX;
@@ -212,13 +216,13 @@ fn fsck_finds_what_was_changed_in_a_kept_history() {
 }
 
 #[test]
-fn an_order_destroys_a_payload_in_a_kept_history_at_once_and_no_other() {
+fn an_order_seals_and_destroys_a_payload_in_a_kept_history_and_no_other() {
     let sound = forked();
     let (_, entries) = other();
     let ids = [leaf_hash(&entries[305].leaf), leaf_hash(&sound.north.entry(4).leaf), leaf_hash(b"no leaf")];
     let found = sound.store.find_subjects(&ids).expect("readable");
-    let places: Vec<_> = found.iter().map(|found| (found.at.index, found.is_kept_beside)).collect();
-    assert_eq!(places, [(305, true), (4, false)]);
+    let places: Vec<_> = found.iter().map(|found| (found.at.index, found.state)).collect();
+    assert_eq!(places, [(305, PayloadState::Present), (4, PayloadState::Present)]);
     let by = EntryRef { log: sound.north.log, index: 9 };
     let steps = ids.map(|id| (id, EraseStep::Restore)).to_vec();
     let empty = tempfile::tempdir().expect("temporary folder");
@@ -226,8 +230,17 @@ fn an_order_destroys_a_payload_in_a_kept_history_at_once_and_no_other() {
     sound.store.erase(&EraseBatch { id: 1, steps }, &vault).expect("nothing to give back");
     assert_eq!(sound.store.find_subjects(&ids).expect("readable"), found, "finding destroys nothing");
     let steps = vec![(ids[0], EraseStep::Seal { by })];
-    let changed = sound.store.erase(&EraseBatch { id: 2, steps }, &vault).expect("destroyed");
-    assert!(changed.is_empty(), "what is followed is as before");
+    let changed = sound.store.erase(&EraseBatch { id: 2, steps }, &vault).expect("sealed");
+    let line = kept_line(&sound.north.log, 0);
+    let told = |changed: &[ErasedEntry]| -> Vec<_> {
+        changed.iter().map(|entry| (entry.at, entry.before, entry.entry.payload.state())).collect()
+    };
+    let at = EntryRef { log: line, index: 305 };
+    assert_eq!(told(&changed), [(at, PayloadState::Present, PayloadState::Sealed)]);
+    assert!(!sound.store.is_purge_due().expect("readable"), "it waits for its hold");
+    let steps = vec![(ids[0], EraseStep::Destroy { by: Some(by) })];
+    let changed = sound.store.erase(&EraseBatch { id: 3, steps }, &vault).expect("destroyed");
+    assert_eq!(told(&changed), [(at, PayloadState::Sealed, PayloadState::Erased)]);
     assert!(sound.store.is_purge_due().expect("readable"), "it is still in the files");
     assert!(sound.store.purge(|| true).expect("purged"));
     assert!(!sound.store.is_purge_due().expect("readable"));
@@ -241,7 +254,7 @@ fn an_order_destroys_a_payload_in_a_kept_history_at_once_and_no_other() {
             std::ops::ControlFlow::Continue(())
         })
         .expect("readable");
-    assert_eq!(gone, [(SHARED + 2, StoredPayload::NotHere), (305, StoredPayload::Erased)]);
+    assert_eq!(gone, [(SHARED + 2, StoredPayload::NotHere), (305, StoredPayload::ErasedBy { by })]);
     check(&sound.fsck(), &[]);
     let followed = sound.store.entry(&sound.north.log, 4).expect("readable").expect("stored");
     assert!(matches!(followed.payload, StoredPayload::Present { .. }), "what is followed waits for its hold");

@@ -19,7 +19,7 @@ use hashpact_node::tokens::{Scope, Tokens};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::leaf::Kind;
 use hashpact_protocol::record::{Content, Signal, SignalType};
-use hashpact_protocol::roster::{MemberId, Roster};
+use hashpact_protocol::roster::{MemberId, Roster, Terms};
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::sync::Arc;
@@ -68,7 +68,7 @@ pub(crate) async fn run(data: Data) -> Result<()> {
 
 fn fill(lookup: &Lookup, data: Data) -> Result<()> {
     let log = LogId::of_origin(&format!("{CONSORTIUM}/bench/1"));
-    let author = Author { member: MemberId::parse("bench")?, n: 1, log };
+    let author = Author::new(MemberId::parse("bench")?, 1, log);
     let mut changes = Vec::with_capacity(CHANGES_AT_ONCE);
     for first in (0..data.count).step_by(SIGNALS_PER_RECORD as usize) {
         let signals = (first..data.count.min(first + SIGNALS_PER_RECORD))
@@ -101,13 +101,17 @@ fn roster() -> Roster {
         created_s: 0,
         expires_s: u64::from(u32::MAX),
         previous: None,
+        rejected: Vec::new(),
         threshold: 1,
         governance: Vec::new(),
         taxonomies: Vec::new(),
+        hash_sets: Vec::new(),
         retention_s: 90 * 86_400,
         hold_s: 72 * 3_600,
+        features: Vec::new(),
+        groups: Vec::new(),
         members: Vec::new(),
         witnesses: Vec::new(),
-        erasers: Vec::new(),
+        terms: Terms::default(),
     }
 }

@@ -22,7 +22,7 @@ pub(crate) fn origin(log: u64) -> String {
 /// Whose it is.
 pub(crate) fn author(log: u64) -> Author {
     let member = MemberId::parse(&format!("member-{log}")).expect("valid");
-    Author { member, n: 1, log: LogId::of_origin(&origin(log)) }
+    Author::new(member, 1, LogId::of_origin(&origin(log)))
 }
 
 /// The entry at a place.

@@ -6,7 +6,7 @@ use crate::founding::{Founding, Member};
 use crate::outside;
 use crate::poison::Poison;
 use crate::rogue::Rogue;
-use hashpact_core::effect::StoredPayload;
+use hashpact_core::effect::{StoredEntry, StoredPayload};
 use hashpact_core::view::Status;
 use hashpact_protocol::checkpoint::Checkpoint;
 use hashpact_protocol::cosignature::verify_cosignature;
@@ -15,7 +15,8 @@ use hashpact_protocol::evidence::Evidence;
 use hashpact_protocol::leaf::{EntryLeaf, Kind, read_leaf};
 use hashpact_protocol::note::Note;
 use hashpact_protocol::note::{NoteAlgorithm, NoteKey};
-use hashpact_protocol::roster::RosterChain;
+use hashpact_protocol::record::{Payload, Record, read_padded};
+use hashpact_protocol::roster::{RosterChain, quorum};
 use hashpact_protocol::wire::{CosignAnswer, Response};
 use hashpact_protocol::witness::AddCheckpoint;
 use std::collections::{BTreeMap, BTreeSet};
@@ -286,19 +287,21 @@ impl World {
             // What an erasure authority sealed says that first.
             for record in of_rogue.filter(|record| !record.is_blank()) {
                 let is_contested = matches!(record.status(), Status::Contested | Status::Disowned);
-                assert_eq!(is_contested, record.index >= from, "entry {} of {from}", record.index);
+                if !record.author.is_beside() {
+                    assert_eq!(is_contested, record.index >= from, "entry {} of {from}", record.index);
+                }
                 contested += u64::from(is_contested);
                 assert!(rogue.leaf(0, record.index).is_some() || rogue.leaf(1, record.index).is_some());
             }
         }
         self.report.forks += 1;
         self.report.contested += contested;
-        self.check_branches();
+        self.check_branches(shared);
     }
 
-    /// Every honest member has both histories of its evidence as far as any honest member has them, and none of what
-    /// it keeps beside the followed one was folded.
-    fn check_branches(&mut self) {
+    /// Every honest member has both histories of its evidence as far as any honest member has them, and finds what both
+    /// state.
+    fn check_branches(&mut self, shared: u64) {
         let member = &self.nodes[self.nodes.len() - 1].member;
         let all: Vec<StoredLog> =
             self.honest().iter().flat_map(|node| node.disk.histories(&member.log)).collect();
@@ -316,14 +319,41 @@ impl World {
                 check_said(node, member, size, &root, is_here);
             }
             kept += disk.branches.values().map(|entries| entries.len() as u64).sum::<u64>();
-            let followed = &histories[0];
             let engine = node.engine.as_ref().expect("all nodes run at the end");
             for record in engine.view().records().filter(|record| record.author.log == member.log) {
-                assert_eq!(followed.leaf(record.index), Some(record.id), "folded at {id}");
+                let mut histories = histories.iter();
+                assert!(histories.any(|history| history.leaf(record.index) == Some(record.id)), "{id}");
+            }
+            let witnesses = self.founding.chain.current().witness_keys(&member.id).len();
+            for (key, entries) in &disk.branches {
+                let held = &disk.facts.branches[key];
+                let signed = Note::parse(&held.note.note).expect("it was verified").signatures.len() - 1;
+                let is_settled = quorum(witnesses).is_some_and(|needed| signed >= needed);
+                for (index, entry) in (held.start..).zip(entries) {
+                    check_found(node, index, entry, is_settled || index < shared);
+                }
             }
         }
         self.report.kept += kept;
     }
+}
+
+/// A record that is kept beside the followed history is in the view, and does not count for sure unless both histories
+/// have it or witnesses settled it.
+fn check_found(node: &Node, index: u64, entry: &StoredEntry, may_count: bool) {
+    let StoredPayload::Present { padded, .. } = &entry.payload else { return };
+    let EntryLeaf::Known(leaf) = read_leaf(&entry.leaf, &named_log(&entry.leaf), index) else { return };
+    if !matches!(read_padded(&leaf, padded), Payload::Record(Record::Content(_))) {
+        return;
+    }
+    let engine = node.engine.as_ref().expect("all nodes run at the end");
+    let record = engine.view().record(&leaf_hash(&entry.leaf)).expect("both histories are folded");
+    assert!(may_count || record.status() != Status::Active, "entry {index} at {}", node.member.id);
+}
+
+/// The log that a leaf says it is of.
+fn named_log(leaf: &[u8]) -> LogId {
+    LogId::new(leaf[32..64].try_into().expect("a leaf of 136 bytes"))
 }
 
 /// What the engine says of a history that is kept is what is on disk.

@@ -130,7 +130,7 @@ impl Bench {
     /// Folds another author's or our own record, as if it had become visible.
     fn known(&mut self, author: &str, index: u64, record: &Record, subject: Option<LeafHash>) -> LeafHash {
         let origin = format!("test-0000000000000000/{author}/1");
-        let author = Author { member: member(author), n: 1, log: LogId::of_origin(&origin) };
+        let author = Author::new(member(author), 1, LogId::of_origin(&origin));
         let header = LeafHeader {
             kind: record.kind(),
             priority: false,

@@ -41,7 +41,7 @@ fn statement(author: &AuthorLog, member: &str, at: u64, index: u64, erases: bool
     };
     let sealed = seal(header, &record, [5; 32]).expect("valid");
     let payload = StoredPayload::Present { salt: sealed.salt, padded: sealed.padded };
-    let by = Author { member: MemberId::parse(member).expect("valid"), n: 2, log };
+    let by = Author::new(MemberId::parse(member).expect("valid"), 2, log);
     (by, StoredEntry { leaf: sealed.leaf_bytes.to_vec(), payload })
 }
 

@@ -53,11 +53,7 @@ fn what_is_held_on_another_branch_than_the_closure_freezes_the_log() {
     let author = AuthorLog::of(4);
     let mut out = Out::default();
     let start = FollowedStart {
-        author: Author {
-            member: MemberId::parse("north").expect("valid"),
-            n: 1,
-            log: LogId::of_origin(ORIGIN),
-        },
+        author: Author::new(MemberId::parse("north").expect("valid"), 1, LogId::of_origin(ORIGIN)),
         origin: ORIGIN.to_owned(),
         key: key().public(),
         closed: Some(Closure { size: 4, root: AuthorLog::of(3).tree(3).root() }),
