@@ -13,9 +13,11 @@ use hashpact_protocol::record::{
     RetractionReason, Review, Signal, SignalType, SubjectRef,
 };
 use hashpact_protocol::roster::MemberId;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-const NOW_MS: u64 = 1_800_000_000_000;
+/// Long ago: what this process's clock says must not matter.
+const NOW_MS: u64 = 1_700_000_000_000;
 const BLOCK: &str = "name = \"confirmed\"\noutcome = \"block\"\nreview_min = \"dual\"\ndisagree_max = 0\n";
 
 /// Two members' logs, and what a node makes of them over its restarts.
@@ -25,6 +27,7 @@ struct World {
     view: View,
     feed: Arc<Feed>,
     entries: Vec<(Author, u64, StoredEntry)>,
+    counts: BTreeMap<String, u64>,
     keep: u64,
     now_ms: u64,
     local: Local,
@@ -62,8 +65,8 @@ impl World {
         let local = local(lists, &[]);
         let (lookup, view) = replay(&[], NOW_MS, &local, flood);
         let feed = Feed::begin(Arc::clone(&lookup), Arc::clone(&store), keep).expect("begun");
-        let (entries, now_ms) = (Vec::new(), NOW_MS);
-        Self { store, lookup, view, feed, entries, keep, now_ms, local, flood, _dir: dir }
+        let (entries, counts, now_ms) = (Vec::new(), BTreeMap::new(), NOW_MS);
+        Self { store, lookup, view, feed, entries, counts, keep, now_ms, local, flood, _dir: dir }
     }
 
     /// Another process over the same database, `later_ms` later.
@@ -77,7 +80,9 @@ impl World {
 
     fn enter(&mut self, by: &str, record: &Record, subject: Option<RecordId>) -> (RecordId, SubjectRef) {
         let author = author(by);
-        let index = self.entries.iter().filter(|(held, ..)| *held == author).count() as u64;
+        let count = self.counts.entry(by.to_owned()).or_default();
+        let index = *count;
+        *count += 1;
         let header = LeafHeader {
             kind: record.kind(),
             priority: false,
@@ -343,13 +348,13 @@ fn a_flood_and_what_is_decided_about_it_are_told() {
     for value in 0..4 {
         stated.push(world.state("south", &Record::Content(content(value)), None));
     }
-    // The fourth makes it a flood, and is judged when it is one.
-    let rows: Vec<String> = world.rows(1, 7).iter().map(told).collect();
+    let rows: Vec<String> = world.rows(1, 8).iter().map(told).collect();
     assert_eq!(rows[..3], ["new > active: none > block by confirmed"; 3].map(str::to_owned));
-    assert_eq!(
-        rows.iter().filter(|row| row.contains("because flood contributions.south")).count(),
-        4 - usize::from(rows.len() < 8)
-    );
+    for row in &rows[4..] {
+        let expected =
+            "active > active: block by confirmed > review by confirmed because flood contributions.south";
+        assert!(row.starts_with(expected), "{row}");
+    }
     let flood = world.lookup.floods().pop().expect("found").id;
     let next = world.progress().next;
     assert!(world.lookup.decide_flood(&flood, Decision::Accepted));
@@ -362,6 +367,45 @@ fn a_flood_and_what_is_decided_about_it_are_told() {
     let next = world.progress().next;
     assert!(world.lookup.decide_flood(&flood, Decision::Rejected));
     assert!(world.rows(next, 4).iter().all(|row| told(row).contains("block by confirmed > none")));
+}
+
+#[test]
+fn a_second_source_is_told_of_the_first_one() {
+    let list = "name = \"two\"\noutcome = \"block\"\nreview_min = \"dual\"\nsources_min = 2\n";
+    let mut world = World::new(1_000, &[list]);
+    world.state("south", &Record::Content(content(1)), None);
+    let (second, place) = world.state("east", &Record::Content(content(1)), None);
+    world.state("east", &retraction(place), Some(second));
+    let rows: Vec<String> = world.rows(1, 5).iter().map(told).collect();
+    let because = format!("because record {second}");
+    assert_eq!(
+        rows,
+        [
+            "new > active: none > review by built-in".to_owned(),
+            "new > active: none > block by two".to_owned(),
+            format!("active > active: review by built-in > block by two {because}"),
+            "active > retracted: block by two > none".to_owned(),
+            format!("active > active: block by two > review by built-in {because}"),
+        ]
+    );
+}
+
+#[test]
+fn what_members_call_benign_is_told_of_every_record_with_the_signal() {
+    let mut world = World::new(1_000, &["name = \"dual\"\noutcome = \"block\"\nreview_min = \"dual\"\n"]);
+    let (first, place) = world.state("south", &Record::Content(content(1)), None);
+    world.state("south", &Record::Content(content(1)), None);
+    world.state("north", &disagree(place), Some(first));
+    world.state("east", &disagree(place), Some(first));
+    let rows: Vec<String> = world.rows(1, 5).iter().map(told).collect();
+    assert_eq!(
+        rows[2..],
+        [
+            "active > disputed: block by dual > block by dual".to_owned(),
+            "disputed > disputed: block by dual > review by dual".to_owned(),
+            format!("active > active: block by dual > review by dual because record {first}"),
+        ]
+    );
 }
 
 #[test]
