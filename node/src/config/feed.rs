@@ -166,6 +166,16 @@ mod tests {
     }
 
     #[test]
+    fn the_webhook_of_the_manual_is_one() {
+        let manual = include_str!("../../FEED.md");
+        let text =
+            manual.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block");
+        let text = format!("member = \"acme\"\ndata_dir = \"data\"\n{text}");
+        let config = crate::config::Config::parse(&text, Path::new("base")).expect("valid");
+        assert_eq!(config.webhooks.len(), 1);
+    }
+
+    #[test]
     fn what_is_wrong_with_a_webhook_is_told_without_its_secrets() {
         assert_eq!(hook(|_| {}).expect("valid").secret_file, Path::new("base/secret"));
         for url in ["http://127.0.0.1:8/x", "http://[::1]/", "http://localhost:1/", "https://a.example"] {

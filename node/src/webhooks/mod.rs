@@ -103,7 +103,10 @@ impl Hook {
             let letter = match self.next_letter(service).await {
                 Ok(letter) => letter,
                 Err(error) => {
-                    if !matches!(error, ServiceError::Loading | ServiceError::Stopping) {
+                    if !matches!(
+                        error,
+                        ServiceError::Loading | ServiceError::Stopping | ServiceError::Restored
+                    ) {
                         error!(hook = self.config.name, %error, "a webhook cannot read the changes");
                     }
                     tokio::time::sleep(TROUBLE_PAUSE).await;
@@ -126,6 +129,8 @@ impl Hook {
 
     /// Reads on; waits for a change. Without any that the filters let through, only the place moves.
     async fn next_letter(&self, service: &Service) -> Result<Letter, ServiceError> {
+        // A node that came from a backup shows nothing before it knows of erasures since.
+        service.check_shows_payloads()?;
         let progress = *service.feed_progress()?.borrow();
         let at = self.state().at;
         let Some(at) = at else { return Ok(Letter { changes: Vec::new(), until: progress.end() }) };
