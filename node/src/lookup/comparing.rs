@@ -130,7 +130,8 @@ impl Lookup {
         }
         let compare = |number: u64| {
             let record = rows.get(number)?;
-            let (own, standing) = (Own::row(&record), rows.standing(number).unwrap_or(&Standing::UNDISPUTED));
+            let (own, undisputed) = (Own::row(&record), Standing::UNDISPUTED);
+            let standing = rows.standing(number).unwrap_or(&undisputed);
             let flooded = floods.of(number, &own.line, own.index, standing.status);
             let judgement = Judgement {
                 before: judges.own(&rows, &own, standing, flooded, Some(&earlier)),
