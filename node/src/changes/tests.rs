@@ -185,6 +185,8 @@ fn a_record_is_followed_from_its_statement_to_its_erasure() {
     world.state("north", &Record::Opinion(unsure), Some(id));
     world.state("north", &disagree(place), Some(id));
     let (other, other_place) = world.state("south", &Record::Content(content(2)), None);
+    // What is sealed before it is judged cannot be judged any more.
+    world.rows(1, 3);
     world.state("south", &retraction(place), Some(id));
     let erasure = Erasure::new(other_place, ErasureReason::Error, ErasureBasis::Own);
     world.state("south", &Record::Erasure(erasure), Some(other));
@@ -375,6 +377,8 @@ fn a_second_source_is_told_of_the_first_one() {
     let mut world = World::new(1_000, &[list]);
     world.state("south", &Record::Content(content(1)), None);
     let (second, place) = world.state("east", &Record::Content(content(1)), None);
+    // Each is judged by what is so when it is judged.
+    world.rows(1, 3);
     world.state("east", &retraction(place), Some(second));
     let rows: Vec<String> = world.rows(1, 5).iter().map(told).collect();
     let because = format!("because record {second}");
@@ -395,7 +399,9 @@ fn what_members_call_benign_is_told_of_every_record_with_the_signal() {
     let mut world = World::new(1_000, &["name = \"dual\"\noutcome = \"block\"\nreview_min = \"dual\"\n"]);
     let (first, place) = world.state("south", &Record::Content(content(1)), None);
     world.state("south", &Record::Content(content(1)), None);
+    world.rows(1, 2);
     world.state("north", &disagree(place), Some(first));
+    world.rows(1, 3);
     world.state("east", &disagree(place), Some(first));
     let rows: Vec<String> = world.rows(1, 5).iter().map(told).collect();
     assert_eq!(

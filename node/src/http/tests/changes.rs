@@ -54,7 +54,7 @@ async fn a_record_is_told_of_with_what_it_states_until_it_is_sealed() {
     assert_eq!(change["outcome"], outcome);
     assert_eq!(
         change["lists"],
-        json!([{ "list": "built-in", "version": 0, "before": null, "after": "review" }])
+        json!([{ "list": "built-in", "version": 1, "before": null, "after": "review" }])
     );
     let after = told[1]["cursor"].as_str().expect("a cursor");
     node.post(&format!("/v1/records/{first}/retraction"), &json!({ "reason": "error" })).await.ok();
