@@ -10,9 +10,10 @@
 use std::time::Duration;
 
 use hashpact_protocol::api::{
-    Ack, ContributeRequest, ErasureRequest, ErrorBody, LogsResponse, MatchRequest, MatchResponse,
-    MembersResponse, NewRecord, OpinionRequest, Receipt, Receipts, RecordJson, RecordsPage, RecordsQuery,
-    RetractionRequest, StatusResponse,
+    Ack, ContributeRequest, ErasureRequest, ErrorBody, IncidentReceipt, IncidentRequest, IncidentsResponse,
+    LogsResponse, MatchRequest, MatchResponse, MembersResponse, NewRecord, OpinionRequest, Receipt, Receipts,
+    RecordJson, RecordsPage, RecordsQuery, RetractionRequest, RulingRequest, RulingsResponse, StatusResponse,
+    SuspensionRequest, SuspensionsResponse,
 };
 use hashpact_protocol::digest::RecordId;
 use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
@@ -22,6 +23,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::ClientError;
 use crate::retry::{self, Failure, Repeat};
+use crate::tls::TlsOptions;
 
 /// The largest answer that is read, in bytes. A full match call with every match shown stays below.
 pub const ANSWER_MAX_BYTES: u64 = 512 * 1024 * 1024;
@@ -54,6 +56,18 @@ impl Client {
     /// # Errors
     /// The address is no HTTP address, or the token cannot stand in a header. Nothing is sent yet.
     pub fn new<'t>(base_url: &str, token: impl Into<Option<&'t str>>) -> Result<Client, ClientError> {
+        Self::with_tls(base_url, token, &TlsOptions::default())
+    }
+
+    /// The same, with what is special about the TLS of this node.
+    ///
+    /// # Errors
+    /// As [`Client::new`], and [`ClientError::Tls`].
+    pub fn with_tls<'t>(
+        base_url: &str,
+        token: impl Into<Option<&'t str>>,
+        tls: &TlsOptions,
+    ) -> Result<Client, ClientError> {
         let wrong =
             |reason: &str| ClientError::Address { url: base_url.to_owned(), reason: reason.to_owned() };
         let mut base = Url::parse(base_url).map_err(|error| wrong(&error.to_string()))?;
@@ -88,7 +102,7 @@ impl Client {
             // A proxy set in the environment must not see queries that were meant for this machine.
             builder = builder.no_proxy();
         }
-        let http = builder.build().map_err(|error| wrong(&chain(&error)))?;
+        let http = tls.apply(builder)?.build().map_err(|error| wrong(&chain(&error)))?;
         Ok(Client { http, base, authorization })
     }
 
@@ -183,6 +197,63 @@ impl Client {
         self.statement(&format!("v1/records/{id}/erasure"), erasure).await
     }
 
+    /// States another record in the place of one of this member's own. Not repeated after a broken connection.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn supersede(&self, id: &RecordId, record: &NewRecord) -> Result<Receipt, ClientError> {
+        self.statement(&format!("v1/records/{id}/supersede"), record).await
+    }
+
+    /// States what this member, as a panellist, holds of signals. Not repeated after a broken connection.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn rule(&self, ruling: &RulingRequest) -> Result<Vec<Receipt>, ClientError> {
+        let receipts: Receipts = self.statement("v1/rulings", ruling).await?;
+        Ok(receipts.receipts)
+    }
+
+    /// What the review panel holds of signals.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn rulings(&self) -> Result<RulingsResponse, ClientError> {
+        self.get(&self.url("v1/rulings")).await
+    }
+
+    /// Votes about the suspension of a member. Not repeated after a broken connection.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn vote(&self, vote: &SuspensionRequest) -> Result<Receipt, ClientError> {
+        self.statement("v1/suspensions", vote).await
+    }
+
+    /// Every suspension that ever began.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn suspensions(&self) -> Result<SuspensionsResponse, ClientError> {
+        self.get(&self.url("v1/suspensions")).await
+    }
+
+    /// Declares or closes an incident. Not repeated after a broken connection.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn incident(&self, incident: &IncidentRequest) -> Result<IncidentReceipt, ClientError> {
+        self.statement("v1/incidents", incident).await
+    }
+
+    /// Every incident that was declared.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn incidents(&self) -> Result<IncidentsResponse, ClientError> {
+        self.get(&self.url("v1/incidents")).await
+    }
+
     /// A page of what stands; the cursor of the query says where it begins.
     ///
     /// # Errors
@@ -220,8 +291,12 @@ impl Client {
         self.json(self.request(Method::GET, url), url, Repeat::Safe).await
     }
 
-    /// An opinion or a retraction: no idempotency key, so never repeated when it may have arrived.
-    async fn statement<B: Serialize>(&self, path: &str, body: &B) -> Result<Receipt, ClientError> {
+    /// An opinion or a retraction, say: no idempotency key, so never repeated when it may have arrived.
+    async fn statement<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, ClientError> {
         let url = self.url(path);
         self.json(self.request(Method::POST, &url).json(body), &url, Repeat::Unsafe).await
     }

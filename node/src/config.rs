@@ -5,10 +5,15 @@
 //! Secrets are never in this file: keys and token hashes live under `data_dir` with their own
 //! permission checks.
 
+mod access;
 mod feed;
 
-pub use feed::{RawChanges, RawWebhook, WebhookConfig};
+pub use access::{ClientCertificates, RawKeys, RawSigner, RawTls, TlsFiles};
+pub use feed::{RawChanges, RawWebhook, STATUSES, WebhookConfig};
 
+use access::{check_keys, check_tls};
+
+use crate::keystore::KeyAccess;
 use crate::network::{AddressRole, check_address};
 use hashpact_core::policy::FloodLimits;
 use hashpact_protocol::roster::MemberId;
@@ -27,6 +32,9 @@ const SCRUB_INTERVAL_MAX_S: u64 = 366 * 86_400;
 const RECEIPT_INTERVAL_MAX_S: u64 = 366 * 86_400;
 /// Most entries an hour that a member may be allowed whatever it did before: more than a node can fold.
 const FLOOD_MAX_PER_HOUR: u64 = 1_000_000_000;
+
+/// Folder of keys, below the data folder.
+const KEYS_DIR: &str = "keys";
 
 /// The file as written.
 #[derive(Debug, Clone, Deserialize)]
@@ -51,6 +59,9 @@ pub struct RawConfig {
     /// Statements that this node makes by itself.
     #[serde(default)]
     pub receipts: RawReceipts,
+    /// Where keys come from.
+    #[serde(default)]
+    pub keys: RawKeys,
     /// What is a flood.
     #[serde(default)]
     pub quarantine: RawQuarantine,
@@ -109,6 +120,8 @@ pub struct RawHttp {
     pub connections_max: usize,
     /// Longest time for one request, in milliseconds.
     pub timeout_ms: u64,
+    /// Certificate and key; without them the API speaks plain HTTP.
+    pub tls: Option<RawTls>,
 }
 
 impl Default for RawHttp {
@@ -121,6 +134,7 @@ impl Default for RawHttp {
             bulk_max: 4,
             connections_max: 512,
             timeout_ms: 30_000,
+            tls: None,
         }
     }
 }
@@ -227,12 +241,16 @@ pub struct Config {
     pub http_listen: SocketAddr,
     /// `[http]`
     pub http: RawHttp,
+    /// Checked `[http.tls]`
+    pub tls: Option<TlsFiles>,
     /// `[index]`
     pub index: RawIndex,
     /// `[scrub]`
     pub scrub: RawScrub,
     /// `[receipts]`
     pub receipts: RawReceipts,
+    /// Checked `[keys]`, and the folder of keys.
+    pub keys: KeyAccess,
     /// `[quarantine]`
     pub quarantine: FloodLimits,
     /// `[changes]`
@@ -308,11 +326,13 @@ impl Config {
         let http_listen: SocketAddr = raw.http.listen.parse().map_err(|_| {
             value("http.listen", &raw.http.listen, "must be an address and port, like 127.0.0.1:7410")
         })?;
-        if !http_listen.ip().is_loopback() && !raw.http.allow_remote {
+        let tls = raw.http.tls.as_ref().map(|tls| check_tls(tls, base)).transpose()?;
+        if !http_listen.ip().is_loopback() && !raw.http.allow_remote && tls.is_none() {
             return Err(value(
                 "http.listen",
                 &raw.http.listen,
-                "is not a loopback address; set http.allow_remote = true if other machines must reach the API",
+                "is not a loopback address: set [http.tls], or http.allow_remote = true if other machines must reach the API and something \
+                 in front of it encrypts",
             ));
         }
         for (field, given, max) in [
@@ -373,9 +393,11 @@ impl Config {
             network: raw.network,
             http_listen,
             http: raw.http,
+            tls,
             index: raw.index,
             scrub: raw.scrub,
             receipts: raw.receipts,
+            keys: check_keys(&raw.keys, base, &base.join(&raw.data_dir))?,
             quarantine: FloodLimits {
                 contributions_per_hour: raw.quarantine.contributions_per_hour,
                 withdrawals_per_hour: raw.quarantine.withdrawals_per_hour,
@@ -395,7 +417,7 @@ impl Config {
     /// Folder of the secret keys.
     #[must_use]
     pub fn keys_dir(&self) -> PathBuf {
-        self.data_dir.join("keys")
+        self.data_dir.join(KEYS_DIR)
     }
 
     /// Folder of the database.
@@ -420,6 +442,18 @@ impl Config {
     #[must_use]
     pub fn roster_file(&self) -> PathBuf {
         self.data_dir.join("roster")
+    }
+
+    /// Rivals of adopted roster versions: what governance signed beside them.
+    #[must_use]
+    pub fn rivals_file(&self) -> PathBuf {
+        self.data_dir.join("rivals")
+    }
+
+    /// What this node's member might have at the last start.
+    #[must_use]
+    pub fn entitled_file(&self) -> PathBuf {
+        self.data_dir.join("entitled")
     }
 
     /// What people decided about this node's log: recoveries, overrides, rosters.
@@ -493,6 +527,7 @@ mod tests {
         assert_eq!(format!("{:?}", sample.index), format!("{:?}", bare.index));
         assert_eq!(format!("{:?}", sample.scrub), format!("{:?}", bare.scrub));
         assert_eq!(format!("{:?}", sample.receipts), format!("{:?}", bare.receipts));
+        assert_eq!(format!("{:?}", sample.keys), format!("{:?}", bare.keys).replace("base/", "./"));
         assert_eq!(sample.quarantine, bare.quarantine);
         assert_eq!(format!("{:?}", sample.log), format!("{:?}", bare.log));
     }
@@ -504,6 +539,31 @@ mod tests {
             ("member = \"Acme\"\ndata_dir = \"d\"", "member = \"Acme\""),
             ("data_dir = \"d\"", "missing field `member`"),
             ("member = \"acme\"\ndata_dir = \"d\"\n[http]\nlisten = \"0.0.0.0:1\"", "allow_remote"),
+            (
+                "member = \"acme\"\ndata_dir = \"d\"\n[keys.signer]\ncommand = [\"x\"]",
+                "missing field `roles`",
+            ),
+            (
+                "member = \"acme\"\ndata_dir = \"d\"\n[keys.signer]\ncommand = []\nroles = [\"log\"]",
+                "keys.signer.command = \"[]\": must name a program",
+            ),
+            (
+                "member = \"acme\"\ndata_dir = \"d\"\n[keys.signer]\ncommand = [\"x\"]\nroles = [\"peer\"]",
+                "keys.signer.roles = \"peer\": must be log, card or cosigner",
+            ),
+            (
+                "member = \"acme\"\ndata_dir = \"d\"\n[keys.signer]\ncommand = [\"x\"]\nroles = []",
+                "must name at least one",
+            ),
+            (
+                "member = \"acme\"\ndata_dir = \"d\"\n[keys.signer]\ncommand = [\"x\"]\nroles = [\"log\"]\ntimeout_ms = 9",
+                "keys.signer.timeout_ms = \"9\": must be 10 to 60000",
+            ),
+            ("member = \"acme\"\ndata_dir = \"d\"\n[http.tls]\ncertificate = \"c\"", "missing field `key`"),
+            (
+                "member = \"acme\"\ndata_dir = \"d\"\n[http.tls]\ncertificate = \"c\"\nkey = \"k\"\nclient_certificates = \"optional\"",
+                "http.tls.client_certificates = \"optional\": needs http.tls.client_ca",
+            ),
             ("member = \"acme\"\ndata_dir = \"d\"\n[http]\nlisten = \"here\"", "http.listen = \"here\""),
             ("member = \"acme\"\ndata_dir = \"d\"\n[http]\nrequests_max = 0", "http.requests_max"),
             ("member = \"acme\"\ndata_dir = \"d\"\n[http]\nbulk_max = 65", "must be 1 to 64"),
@@ -537,5 +597,10 @@ mod tests {
         let config =
             check("member = \"acme\"\ndata_dir = \"d\"\n[http]\nlisten = \"0.0.0.0:1\"\nallow_remote = true");
         assert!(config.is_ok());
+        let config = check(
+            "member = \"acme\"\ndata_dir = \"d\"\n[http]\nlisten = \"0.0.0.0:1\"\n[http.tls]\ncertificate = \"c\"\nkey = \"/k\"",
+        );
+        let tls = config.expect("what is encrypted may be reached").tls.expect("files");
+        assert_eq!((tls.certificate, tls.key), (PathBuf::from("base/c"), PathBuf::from("/k")));
     }
 }

@@ -8,11 +8,13 @@
 //! The node accepts no media on any interface: there is no request, message or file of ours with a
 //! field that could hold any.
 
+pub mod alarms;
 pub mod backup;
 pub mod changes;
 pub mod cli;
 pub mod config;
 pub mod driver;
+mod entitled;
 mod eraser;
 pub mod export;
 pub mod host;

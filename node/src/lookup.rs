@@ -34,7 +34,7 @@ pub use comparing::{Compared, TooMany};
 pub use keeper::{SnapshotForgetter, SnapshotKeeper, SnapshotTimes};
 pub use local::{Local, NegativeList};
 pub use matching::{Near, NearRecord, Question};
-pub use news::{News, NewsQueue, RecordNews, Taken};
+pub use news::{FeedNews, NewsQueue, RecordNews, Taken};
 pub use outcomes::{Judgement, OwnOutcomes};
 pub use proof::Contradiction;
 pub use report::ReportAsk;
@@ -44,13 +44,17 @@ pub use standings::Standings;
 use hashpact_core::effect::{
     CosignedHead, ErasureCounts, ForkedLog, IndexChange, LogBranches, PublishedHead, ViewChange,
 };
-use hashpact_core::health::{Completeness, Health};
-use hashpact_core::view::{Block, FoldCounts, Numbers, RecordView, Standing, StatedHolding};
+use hashpact_core::health::{Completeness, Health, RosterHealth};
+use hashpact_core::view::{
+    Block, FoldCounts, IncidentState, KnownRecord, News, Numbers, RecordView, Ruled, Standing, StatedHolding,
+    Suspension,
+};
 use hashpact_index::{IndexStats, MatchIndex};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId, hex_encode, sha256};
-use hashpact_protocol::record::{SignalType, Vocabulary as _};
+use hashpact_protocol::record::{Signal, SignalType, Vocabulary as _};
 use hashpact_protocol::roster::MemberId;
+use judging::equals;
 use local::FloodState;
 use progress::Progress;
 use proof::index_changes;
@@ -104,6 +108,8 @@ struct State {
     local_name: Arc<str>,
     progress: Progress,
     erasures: ErasureCounts,
+    suspensions: Vec<Suspension>,
+    incidents: Vec<IncidentState>,
 }
 
 /// What a listing asks for.
@@ -160,6 +166,7 @@ impl Lookup {
                     append_blocked: Some("loading"),
                     from_backup: false,
                     peers: Vec::new(),
+                    roster: RosterHealth::default(),
                 },
                 loaded: false,
                 heads: BTreeMap::new(),
@@ -172,6 +179,8 @@ impl Lookup {
                 local_name: "".into(),
                 progress: Progress::default(),
                 erasures: ErasureCounts::default(),
+                suspensions: Vec::new(),
+                incidents: Vec::new(),
             }),
             roster_version: AtomicU64::new(roster_version),
         }
@@ -196,7 +205,9 @@ impl Lookup {
                     // Of what is sealed now, only this knows what it stated.
                     let stated = || rows.get(number).map(|record| Box::new(rows.view(&record).stated));
                     let stated = if is_sealed { stated() } else { None };
-                    news.extend(RecordNews::of(number, before, &change.record, stated));
+                    let standing = rows.ruled(number, change.record.standing.clone());
+                    let known = KnownRecord { standing, ..change.record.clone() };
+                    news.extend(RecordNews::of(number, before, &known, stated));
                 }
                 if is_sealed {
                     floods.blanked(number);
@@ -223,6 +234,45 @@ impl Lookup {
             queue.put_records(news);
         }
         self.find_floods();
+    }
+
+    /// Takes other verdicts on signals, suspensions and incidents.
+    pub fn hear(&self, news: News) {
+        let News { rulings, suspensions, incidents } = news;
+        for change in rulings {
+            let signal = change.signal.clone();
+            let before = self.standings_with(&signal);
+            write(&self.rows).rule(change);
+            let numbers = equals(&self.source().index, std::slice::from_ref(&signal));
+            let mut rows = write(&self.rows);
+            numbers.into_iter().for_each(|number| rows.judge(number));
+            self.tell_ruled(&rows, before);
+        }
+        let mut state = write(&self.state);
+        if let Some(suspensions) = suspensions {
+            state.suspensions = suspensions;
+        }
+        if let Some(incidents) = incidents {
+            state.incidents = incidents;
+        }
+    }
+
+    /// The panel's verdicts on signals, ascending.
+    #[must_use]
+    pub fn rulings(&self) -> Vec<(Signal, Ruled)> {
+        read(&self.rows).rulings().map(|(signal, ruled)| (signal.clone(), ruled.clone())).collect()
+    }
+
+    /// All suspensions, in the order in which they began.
+    #[must_use]
+    pub fn suspensions(&self) -> Vec<Suspension> {
+        read(&self.state).suspensions.clone()
+    }
+
+    /// All incidents that were declared.
+    #[must_use]
+    pub fn incidents(&self) -> Vec<IncidentState> {
+        read(&self.state).incidents.clone()
     }
 
     /// Serves from a snapshot's index until [`Self::confirm_index`].

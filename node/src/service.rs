@@ -15,15 +15,15 @@ use crate::webhooks::Hook;
 use hashpact_core::effect::{
     BranchState, CosignedHead, LockState, LogBranches, PublishedHead, Receipts, SubmitError,
 };
+use hashpact_core::entitled::{GroupError, group_for};
 use hashpact_core::event::{Ack, Draft};
 use hashpact_core::view::{RecordView, StatusReason};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId};
-use hashpact_protocol::keys::SecretKey;
 use hashpact_protocol::limits::TIME_MS_MAX;
 use hashpact_protocol::merkle::TileId;
 use hashpact_protocol::record::{ErasureBasis, SignalType, Vocabulary as _};
-use hashpact_protocol::roster::{LogRef, LogStatus, Roster, RosterChain, faults_tolerated, quorum};
+use hashpact_protocol::roster::{LogRef, LogStatus, MemberId, Roster, RosterChain, faults_tolerated, quorum};
 use hashpact_protocol::wire::CosignAnswer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -34,8 +34,10 @@ mod audit;
 pub(crate) mod backup;
 mod changes;
 mod entry;
+mod governance;
 mod lists;
 mod matching;
+mod operations;
 mod proof;
 mod receipts;
 mod roster_log;
@@ -43,6 +45,7 @@ mod roster_log;
 pub use audit::{AuditRequest, AuditStream};
 pub use changes::ChangesPage;
 pub use matching::{BulkState, MatchAsk};
+pub use operations::Operations;
 pub use roster_log::RosterLog;
 
 /// Submissions waiting for the loop.
@@ -52,6 +55,8 @@ pub const SUBMISSIONS_QUEUED_MAX: usize = 256;
 pub struct Submission {
     /// What to state.
     pub drafts: Vec<Draft>,
+    /// The group that may have the payloads; 0 for everybody.
+    pub group: u32,
     /// The idempotency key, bound to its caller.
     pub key: Option<[u8; 32]>,
     /// Digest of what is asked.
@@ -106,6 +111,8 @@ struct Inner {
     backup_asks: OnceLock<mpsc::Sender<BackupAsk>>,
     /// Set if the scrub is switched on.
     scrub: OnceLock<Arc<Shown>>,
+    /// Set once the configuration is known.
+    operations: OnceLock<Operations>,
     /// Set before anybody can ask.
     lists: OnceLock<Arc<Lists>>,
     /// Set when the logs are replayed.
@@ -177,6 +184,7 @@ impl Service {
         let log_names = identity.roster.logs().map(|log| (log.log_id, log.origin)).collect();
         let matching = matching::Matching::default();
         let (cosign_asks, backup_asks, scrub) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        let operations = OnceLock::new();
         let holder = RwLock::default();
         let (roster, log_names) = (RwLock::new(identity.roster.clone()), RwLock::new(log_names));
         let inner = Inner {
@@ -185,6 +193,7 @@ impl Service {
             cosign_asks,
             backup_asks,
             scrub,
+            operations,
             lists: OnceLock::new(),
             feed: OnceLock::new(),
             hooks: OnceLock::new(),
@@ -209,8 +218,13 @@ impl Service {
         }
         let mut holder = write(&self.inner.holder);
         if let Some(before) = holder.take() {
-            let card = SecretKey::from_seed(*before.card.seed());
-            *holder = Some(Arc::new(Holder { chain: chain.clone(), member: before.member.clone(), card }));
+            let card = before.card.clone();
+            *holder = Some(Arc::new(Holder {
+                chain: chain.clone(),
+                member: before.member.clone(),
+                card,
+                journal: before.journal.clone(),
+            }));
         }
     }
 
@@ -221,12 +235,13 @@ impl Service {
     pub async fn submit(
         &self,
         drafts: Vec<Draft>,
+        group: u32,
         key: Option<[u8; 32]>,
         digest: [u8; 32],
         ack: Ack,
     ) -> Result<Receipts, SubmitError> {
         let (answer, answered) = oneshot::channel();
-        let submission = Submission { drafts, key, digest, ack, answer };
+        let submission = Submission { drafts, group, key, digest, ack, answer };
         self.inner.submissions.try_send(submission).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 SubmitError::Busy { queued: SUBMISSIONS_QUEUED_MAX, max: SUBMISSIONS_QUEUED_MAX }
@@ -234,6 +249,17 @@ impl Service {
             mpsc::error::TrySendError::Closed(_) => SubmitError::Stopping,
         })?;
         answered.await.unwrap_or(Err(SubmitError::Stopping))
+    }
+
+    /// The number of the group that a caller wants to write in; everybody's without a name.
+    ///
+    /// # Errors
+    /// There is none of this name, or this member is not in it.
+    pub fn group_for(&self, word: Option<&str>) -> Result<u32, GroupError> {
+        let roster = self.roster();
+        let member = MemberId::parse(&self.inner.identity.member);
+        let not_in = || GroupError::NotIn(word.unwrap_or_default().to_owned());
+        group_for(&roster, &member.map_err(|_| not_in())?, word, None)
     }
 
     /// The requests to cosign that callers make from now on; for the loop, once.
@@ -395,6 +421,8 @@ impl Service {
     #[must_use]
     pub fn metrics_text(&self) -> String {
         self.inner.note_feed();
+        let failures = self.inner.operations.get().map_or(0, Operations::signer_failures);
+        self.inner.metrics.note_operations(&self.inner.facts(), failures);
         self.inner.metrics.encode(&self.inner.lookup)
     }
 
@@ -517,10 +545,14 @@ impl Inner {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             roster: roster.version,
             roster_expired: crate::driver::now_ms() / 1_000 >= roster.expires_s,
+            roster_expires: Some(api::time::rfc3339(roster.expires_s.saturating_mul(1_000))),
+            roster_rivals: health.roster.rivals.iter().map(rival_shown).collect(),
+            roster_newer: health.roster.newer_claimed,
             view: self.lookup.as_of().view,
             ready: self.lookup.is_loaded(),
             complete,
             reason,
+            alarms: self.alarms(),
             uptime_s: self.identity.started.elapsed().as_secs(),
             appending: health.append_blocked.is_none(),
             append_blocked: health.append_blocked.map(str::to_owned),
@@ -592,6 +624,23 @@ fn reason_text(reason: &StatusReason) -> String {
             let why = reason.map_or(String::new(), |reason| format!(": {}", reason.name()));
             format!("retracted by {member} on {}{why}", api::time::rfc3339(*time_ms))
         }
+        StatusReason::SupersededBy { member, time_ms, record, entry: _ } => {
+            format!("superseded by {member} on {}: see {record}", api::time::rfc3339(*time_ms))
+        }
+        StatusReason::SuspendedBy { votes, members, until_ms, roster_version } => format!(
+            "its author is suspended by {votes} of {members} members until {}, under roster version {roster_version}",
+            api::time::rfc3339(*until_ms)
+        ),
+        StatusReason::RuledBy { ruled } => {
+            let names: Vec<&str> = ruled.panellists.iter().map(|member| member.as_str()).collect();
+            format!(
+                "ruled {} by {} of the review panel on {}: {}",
+                ruled.verdict.name(),
+                names.len(),
+                api::time::rfc3339(ruled.time_ms),
+                names.join(", ")
+            )
+        }
         StatusReason::DisagreedBy { members } => {
             let names: Vec<&str> = members.iter().map(|member| member.as_str()).collect();
             format!("{} disagree: {}", members.len(), names.join(", "))
@@ -604,6 +653,10 @@ fn reason_text(reason: &StatusReason) -> String {
         StatusReason::ExpiredAt { time_ms } => format!("expired on {}", api::time::rfc3339(*time_ms)),
         other => format!("{other:?}"),
     }
+}
+
+fn rival_shown(rival: &hashpact_protocol::roster::Rejected) -> String {
+    format!("{} {}", rival.version, rival.digest)
 }
 
 /// What is held of both histories of a forked log.

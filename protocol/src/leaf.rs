@@ -55,7 +55,7 @@ pub enum Kind {
     Opinion = 6,
     /// The author takes an entry back.
     Retraction = 7,
-    /// The author replaces an entry.
+    /// The author replaces an entry by this one.
     Supersede = 8,
     /// An order to destroy a payload.
     Erasure = 9,
@@ -139,7 +139,13 @@ impl Kind {
     /// whether or not anybody holds it. Otherwise members with and without the payload would disagree.
     #[must_use]
     pub const fn acts_from_leaf(self) -> bool {
-        matches!(self, Self::Retraction | Self::Erasure)
+        matches!(self, Self::Retraction | Self::Supersede | Self::Erasure)
+    }
+
+    /// Whether an entry of this kind is a record of media: what others are about, and look-ups find.
+    #[must_use]
+    pub const fn states_media(self) -> bool {
+        matches!(self, Self::Content | Self::Supersede)
     }
 
     /// Whether entries of this kind may overtake a backlog when their leaf asks for it.
@@ -151,7 +157,10 @@ impl Kind {
     /// Whether the payload of an entry of this kind may be erased.
     #[must_use]
     pub const fn payload_can_be_erased(self) -> bool {
-        matches!(self, Self::Content | Self::Model | Self::Dataset | Self::Service | Self::Ttp)
+        matches!(
+            self,
+            Self::Content | Self::Model | Self::Dataset | Self::Service | Self::Ttp | Self::Supersede
+        )
     }
 }
 

@@ -17,6 +17,7 @@ pub mod codec;
 pub mod cosignature;
 pub mod digest;
 pub mod evidence;
+pub mod journal;
 pub mod keys;
 pub mod leaf;
 pub mod limits;

@@ -44,6 +44,14 @@ pub const TOKEN_MAX_BYTES: usize = 64;
 pub const RECEIPT_LOGS_MAX: usize = 256;
 /// Runs of missing payloads in one receipt, over all its logs.
 pub const RECEIPT_GAPS_MAX: usize = 1024;
+/// Reports of one record to hotlines and authorities.
+pub const REPORTS_PER_RECORD_MAX: usize = 16;
+/// Classes of other schemes that one record names.
+pub const CLASSES_PER_RECORD_MAX: usize = 16;
+/// Longest version and class of another scheme.
+pub const CLASS_ID_MAX_BYTES: usize = 32;
+/// Bytes of the id of a content incident.
+pub const INCIDENT_ID_BYTES: usize = 16;
 /// Largest quality of a signal; quality runs from 0 to this.
 pub const QUALITY_MAX: u8 = 100;
 /// Latest `expires` that a record may state: the last second of the year 9999.
@@ -105,6 +113,8 @@ pub const BUNDLE_MEMBER_MAX_BYTES: usize =
 pub const BUNDLE_ROSTERS_MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Uncompressed bytes of one block of a compressed audit bundle.
 pub const BUNDLE_BLOCK_MAX_BYTES: usize = 256 * 1024;
+/// Bytes of one part of the holder's journal in an audit bundle.
+pub const BUNDLE_JOURNAL_PART_MAX_BYTES: usize = 1024 * 1024;
 /// Lines of one list of digests in an audit bundle.
 pub const BUNDLE_DIGESTS_PER_LIST_MAX: usize = 65_536;
 
@@ -141,9 +151,15 @@ const _: () = {
     assert!(PAYLOAD_PADDED_MAX_BYTES.is_power_of_two());
     assert!(PAYLOAD_PADDED_MIN_BYTES > PAYLOAD_LENGTH_PREFIX_BYTES);
     assert!(PAYLOAD_PADDED_MIN_BYTES < PAYLOAD_PADDED_MAX_BYTES);
-    // The largest legal content record fits a payload: 64 of the widest signal with their heads,
-    // and two kilobytes for subject, labels, source and unknown fields.
-    assert!(SIGNALS_PER_RECORD_MAX * (UNKNOWN_SIGNAL_MAX_BYTES + 16) + 2048 <= PAYLOAD_CBOR_MAX_BYTES);
+    // The largest legal content record fits a payload: 64 of the widest signal with their heads, reports and
+    // classes, and two kilobytes for subject, labels, source, what else there is of one width, and unknown fields.
+    assert!(
+        SIGNALS_PER_RECORD_MAX * (UNKNOWN_SIGNAL_MAX_BYTES + 16)
+            + REPORTS_PER_RECORD_MAX * 16
+            + CLASSES_PER_RECORD_MAX * (2 * (CLASS_ID_MAX_BYTES + 2) + 10)
+            + 2048
+            <= PAYLOAD_CBOR_MAX_BYTES
+    );
     assert!(UNKNOWN_SIGNAL_MAX_BYTES >= 144);
     // So does the largest receipt: per log two digests with their heads, a size and a list, per gap two integers.
     assert!(RECEIPT_LOGS_MAX * (2 * 34 + 9 + 4) + RECEIPT_GAPS_MAX * 18 + 1024 <= PAYLOAD_CBOR_MAX_BYTES);

@@ -247,6 +247,28 @@ fn record_errors_name_record_field_and_rule() {
             "records[0].expires: expected an RFC 3339 time such as 2026-01-31T12:00:00Z",
         ),
         (&record(r#""expires":"2027-01-01T00:00:00.5Z""#), "records[0].expires: expected whole seconds"),
+        (
+            &record(r#""expires":"1970-01-01T00:00:00Z""#),
+            "records[0].expires: expiry 0 s, expected 1..=253402300799",
+        ),
+        (
+            &record(r#""handling":{"hash_set":"CG CSAM"}"#),
+            "records[0].handling.hash_set: a token has only the characters a-z 0-9 . _ - (byte 0 is another)",
+        ),
+        (
+            &record(r#""handling":{"reported_to":[{"to":"ncmec","month":"2026-11","raw":7}]}"#),
+            "records[0].handling.reported_to[0].raw: raw label values can be shown, not stated",
+        ),
+        (
+            &record(
+                r#""handling":{"classes":[{"scheme":"iwf","version":"1","class":"a"},{"scheme":"iwf","version":"1","class":"a"}]}"#,
+            ),
+            "records[0].handling.classes: the same one stands there twice",
+        ),
+        (
+            &record(r#""expires":"2027-01-01T00:00:00Z","handling":{"valid_from":"2027-01-01T00:00:00Z"}"#),
+            "records[0].handling.valid_from: valid from 1798761600 s, which is not before the expiry 1798761600 s",
+        ),
     ];
     for (json, expected) in cases {
         assert_eq!(record_error(json), *expected, "{json}");

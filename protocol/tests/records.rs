@@ -9,9 +9,11 @@ use hashpact_protocol::codec::{Int, Value, decode_map, encode_map};
 use hashpact_protocol::digest::{LeafHash, LogId, PayloadCommitment};
 use hashpact_protocol::leaf::{Kind, Leaf};
 use hashpact_protocol::record::{
-    Activity, AgeBand, AgeGroup, Content, Date, ErasureBasis, ErasureReason, Evidence, EvidenceSet, Label,
-    LabelWord, Labels, Likeness, OpinionValue, Origin, Payload, Realism, Reason, Record, RetractionReason,
-    Review, Signal, SignalType, Source, Tlp, Token, UnknownFields, Vocabulary, read_payload,
+    Activity, AgeBand, AgeGroup, ClosingReason, Content, Date, ErasureBasis, ErasureReason, Evidence,
+    EvidenceSet, Handling, IncidentClass, IncidentId, IncidentStep, Label, LabelWord, Labels, Likeness,
+    Month, OpinionValue, Origin, OtherClass, Payload, Realism, Reason, Record, Report, ReportedTo,
+    RetractionReason, Review, RulingReason, Scheme, Signal, SignalType, Source, SuspensionReason, Tlp, Token,
+    UnknownFields, Verdict, Vocabulary, VoteWord, read_payload,
 };
 use hex_vectors::vectors;
 use proptest::collection::{btree_map, vec};
@@ -90,6 +92,15 @@ fn vocabularies_are_tables_without_doubles() {
     check_label::<RetractionReason>();
     check_label::<ErasureReason>();
     check_label::<ErasureBasis>();
+    check_label::<ReportedTo>();
+    check_label::<Scheme>();
+    check_label::<RulingReason>();
+    check_label::<SuspensionReason>();
+    check_label::<IncidentClass>();
+    check_label::<ClosingReason>();
+    check_vocabulary::<Verdict>();
+    check_vocabulary::<VoteWord>();
+    check_vocabulary::<IncidentStep>();
     check_vocabulary::<Evidence>();
     check_vocabulary::<OpinionValue>();
 }
@@ -175,13 +186,29 @@ fn any_source() -> impl Strategy<Value = Source> {
     )
 }
 
+fn any_handling() -> impl Strategy<Value = Option<Box<Handling>>> {
+    let report = (any_label(), 0..96_360u64)
+        .prop_map(|(to, months)| Report { to, month: Month::from_months(months).expect("month") });
+    let class = (any_label(), "[a-z0-9._-]{1,32}", "[a-z0-9._-]{1,32}")
+        .prop_map(|(scheme, version, class)| OtherClass::new(scheme, &version, &class).expect("ids"));
+    let times = (option::of(1..=253_402_300_799u64), option::of(1..1_000u64));
+    let parts = (option::of(any_token()), vec(report, 0..4), times, option::of(any::<[u8; 16]>()));
+    (parts, vec(class, 0..4)).prop_filter_map("twice", |((hash_set, reports, times, incident), classes)| {
+        let (preserved_until_s, valid_from_s) = times;
+        let incident = incident.map(IncidentId::new);
+        let handling = Handling { hash_set, reports, preserved_until_s, valid_from_s, incident, classes };
+        handling.boxed().ok()
+    })
+}
+
 fn any_content() -> impl Strategy<Value = Content> {
     let parts = (vec(any_signal(), 1..20), any_labels(), any_label(), option::of(any_source()));
-    (parts, option::of(1..=253_402_300_799u64), any_unknown(5)).prop_filter_map(
+    let expires_s = option::of(1_000..=253_402_300_799u64);
+    (parts, expires_s, any_handling(), any_unknown(13)).prop_filter_map(
         "signals twice",
-        |((signals, labels, review, source), expires_s, unknown)| {
+        |((signals, labels, review, source), expires_s, handling, unknown)| {
             let content = Content::new(signals).ok()?;
-            Some(Content { labels, review, source, expires_s, unknown, ..content })
+            Some(Content { labels, review, source, expires_s, handling, unknown, ..content })
         },
     )
 }
@@ -243,7 +270,7 @@ proptest! {
     }
 
     #[test]
-    fn unknown_odd_keys_survive(unknown in any_unknown(5)) {
+    fn unknown_odd_keys_survive(unknown in any_unknown(13)) {
         let mut content = Content::new(vec![Signal::new(SignalType::Md5, &[1; 16], None).expect("signal")])
             .expect("content");
         content.unknown = unknown.clone();

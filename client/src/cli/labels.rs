@@ -3,8 +3,8 @@
 //! Every word is of a controlled vocabulary and checked before anything is hashed or sent.
 
 use clap::builder::PossibleValuesParser;
-use hashpact_client::list::Defaults;
-use hashpact_protocol::api::{LabelsJson, NewRecord, SourceJson};
+use hashpact_client::list::{Defaults, csv};
+use hashpact_protocol::api::{HandlingJson, LabelsJson, NewRecord, SourceJson};
 use hashpact_protocol::record::{
     Activity, AgeBand, AgeGroup, Evidence, Likeness, Origin, Realism, Review, Tlp, Vocabulary,
 };
@@ -57,6 +57,27 @@ pub(crate) struct LabelArgs {
     /// The day of its statement, YYYY-MM-DD
     #[arg(long, value_name = "DATE", requires = "source_org")]
     source_date: Option<String>,
+    /// When the statement stops counting, such as 2030-01-31T00:00:00Z
+    #[arg(long, value_name = "TIME")]
+    expires: Option<String>,
+    /// Since when it is true; delays nothing
+    #[arg(long, value_name = "TIME")]
+    valid_from: Option<String>,
+    /// Until when your member preserves what it is about
+    #[arg(long, value_name = "TIME")]
+    preserved_until: Option<String>,
+    /// Hash set to put it in, one that the roster registers
+    #[arg(long, value_name = "NAME")]
+    hash_set: Option<String>,
+    /// Report that your member made, such as ncmec:2026-11; repeat for several
+    #[arg(long, value_name = "TO:YYYY-MM")]
+    reported_to: Vec<String>,
+    /// Content incident that it belongs to, 32 hex digits
+    #[arg(long, value_name = "ID")]
+    incident: Option<String>,
+    /// What another scheme calls it, such as jurisdiction:2021:de.184b-1; repeat for several
+    #[arg(long, value_name = "SCHEME:VERSION:CLASS")]
+    other_class: Vec<String>,
 }
 
 impl LabelArgs {
@@ -86,7 +107,31 @@ impl LabelArgs {
         if let Some(source) = &source {
             source.to_source().map_err(|error| anyhow::anyhow!("source {error}"))?;
         }
-        Ok(Defaults { labels, review: self.review.clone(), source })
+        let handling = self.handling()?;
+        let expires = self.expires.clone();
+        let stated =
+            NewRecord { expires: expires.clone(), handling: handling.clone(), ..NewRecord::default() };
+        stated.expiry_and_handling()?;
+        Ok(Defaults { labels, review: self.review.clone(), source, expires, handling })
+    }
+}
+
+impl LabelArgs {
+    fn handling(&self) -> anyhow::Result<HandlingJson> {
+        let mut handling = HandlingJson {
+            hash_set: self.hash_set.clone(),
+            preserved_until: self.preserved_until.clone(),
+            valid_from: self.valid_from.clone(),
+            incident: self.incident.clone(),
+            ..HandlingJson::default()
+        };
+        for report in &self.reported_to {
+            handling.reported_to.extend(csv::read_reports(report)?);
+        }
+        for class in &self.other_class {
+            handling.classes.extend(csv::read_classes(class)?);
+        }
+        Ok(handling)
     }
 }
 
@@ -119,10 +164,42 @@ pub(crate) fn statement(defaults: &Defaults) -> String {
         let parts = [Some(source.organisation), source.list, source.id, source.date];
         parts.into_iter().flatten().collect::<Vec<_>>().join(" / ")
     });
-    format!(
+    let mut statement = format!(
         "labels: {}; review: {}; tlp: {}; source: {source}",
         in_words(&record.labels),
         record.review.as_deref().unwrap_or("unreviewed"),
         record.labels.tlp.as_deref().unwrap_or("amber+strict"),
-    )
+    );
+    for (name, value) in handling_in_words(&record.handling) {
+        statement.push_str(&format!("; {name}: {value}"));
+    }
+    if let Some(expires) = &record.expires {
+        statement.push_str(&format!("; expires: {expires}"));
+    }
+    statement
+}
+
+/// Hash set, reports and the like for a person: name and value of each that is stated.
+pub(crate) fn handling_in_words(handling: &HandlingJson) -> Vec<(&'static str, String)> {
+    let newer = |word: &str, raw: Option<u64>| {
+        raw.map_or(word.to_owned(), |code| format!("number {code} of a newer version"))
+    };
+    let reports = handling.reported_to.iter();
+    let reports = reports.map(|report| format!("{} {}", newer(&report.to, report.raw), report.month));
+    let classes = handling.classes.iter();
+    let classes = classes
+        .map(|class| format!("{} {}: {}", newer(&class.scheme, class.raw), class.version, class.class));
+    let one = |name, value: &Option<String>| value.clone().map(|value| (name, value));
+    let several = |name, values: Vec<String>| (!values.is_empty()).then(|| (name, values.join(", ")));
+    [
+        one("hash set", &handling.hash_set),
+        several("reported to", reports.collect()),
+        one("preserved", &handling.preserved_until),
+        one("valid from", &handling.valid_from),
+        one("incident", &handling.incident),
+        several("classes", classes.collect()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -16,11 +16,13 @@ mod export;
 mod hash;
 mod hashing;
 mod import;
+mod incident;
 mod inputs;
 mod labels;
 mod lists;
 mod r#match;
 mod members;
+mod models;
 mod opinion;
 mod output;
 mod progress;
@@ -28,7 +30,10 @@ mod queries;
 mod record;
 mod report;
 mod retract;
+mod rule;
 mod status;
+mod supersede;
+mod suspend;
 mod verify;
 mod watch;
 
@@ -71,6 +76,9 @@ pub(crate) struct Global {
 enum Command {
     /// Compute the signals of files; sends nothing
     Hash(hash::Args),
+    /// Fingerprint and compare generative models; sends nothing
+    #[command(subcommand)]
+    Models(models::Command),
     /// Ask the node whether files, or the signals of a list, are known
     Match(r#match::Args),
     /// State the signals of files, with labels, as records of your member
@@ -83,8 +91,21 @@ enum Command {
     Opinion(opinion::Args),
     /// Withdraw a record of your member, for good
     Retract(retract::Args),
+    /// State a record of your member anew, in the place of the old one
+    Supersede(supersede::Args),
     /// Order the erasure of a record's payload
     Erase(erase::Args),
+    /// State what your member, as a panellist, holds of signals
+    Rule(rule::Args),
+    /// Show what the review panel holds of signals
+    Rulings,
+    /// Vote to suspend a member, or to end that
+    Suspend(suspend::Args),
+    /// Show who was suspended, by whom, and until when
+    Suspensions,
+    /// Declare, close and show content incidents
+    #[command(subcommand)]
+    Incident(incident::Command),
     /// Show a record and who said what about it
     Record(record::Args),
     /// Verify the provenance proof of a record, offline
@@ -139,6 +160,7 @@ async fn dispatch(cli: Cli, output: Output) -> anyhow::Result<Outcome> {
     let node = &cli.global.node;
     match cli.command {
         Command::Hash(args) => hash::run(&args, output),
+        Command::Models(command) => models::run(&command, output),
         Command::Match(args) => r#match::run(&args, &node.client(output)?, output).await,
         Command::Contribute(args) => contribute::run(&args, node, output).await,
         Command::Import(args) => import::run(&args, node, output).await,
@@ -146,6 +168,12 @@ async fn dispatch(cli: Cli, output: Output) -> anyhow::Result<Outcome> {
         Command::Opinion(args) => opinion::run(&args, &node.client(output)?, output).await,
         Command::Retract(args) => retract::run(&args, &node.client(output)?, output).await,
         Command::Erase(args) => erase::run(&args, &node.client(output)?, output).await,
+        Command::Supersede(args) => supersede::run(&args, &node.client(output)?, output).await,
+        Command::Rule(args) => rule::run(&args, &node.client(output)?, output).await,
+        Command::Rulings => rule::list(&node.client(output)?, output).await,
+        Command::Suspend(args) => suspend::run(&args, &node.client(output)?, output).await,
+        Command::Suspensions => suspend::list(&node.client(output)?, output).await,
+        Command::Incident(command) => incident::run(&command, &node.client(output)?, output).await,
         Command::Record(args) => record::run(&args, &node.client(output)?, output).await,
         Command::Verify(args) => verify::run(&args, node, output).await,
         Command::Audit(command) => audit::run(&command, node, output).await,

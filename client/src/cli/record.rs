@@ -1,7 +1,7 @@
 //! `hashpact record`: one record, and who said what about it.
 
 use hashpact_client::Client;
-use hashpact_protocol::api::RecordJson;
+use hashpact_protocol::api::{CrosswalkJson, RecordJson};
 use hashpact_protocol::digest::RecordId;
 
 use super::exit::Outcome;
@@ -64,9 +64,24 @@ fn lines(record: &RecordJson) -> Vec<String> {
     if let Some(expires) = &record.expires {
         field("expires", expires);
     }
+    for (name, value) in labels::handling_in_words(&record.handling) {
+        field(name, &value);
+    }
+    if let Some(crosswalk) = &record.crosswalk {
+        field("elsewhere", &elsewhere(crosswalk));
+    }
     signals(record, &mut field);
     opinions(record, &mut field);
     lines
+}
+
+/// What other schemes call it.
+fn elsewhere(crosswalk: &CrosswalkJson) -> String {
+    let ncmec = crosswalk.ncmec_classification.as_ref().map(|word| format!("NCMEC {word}"));
+    let annotations = &crosswalk.cybertip_annotations;
+    let cybertip = (!annotations.is_empty()).then(|| format!("CyberTip {}", annotations.join(" + ")));
+    let arachnid = crosswalk.arachnid_class.as_ref().map(|word| format!("Arachnid {word}"));
+    [ncmec, cybertip, arachnid].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn signals(record: &RecordJson, field: &mut impl FnMut(&str, &str)) {
@@ -75,7 +90,7 @@ fn signals(record: &RecordJson, field: &mut impl FnMut(&str, &str)) {
         let name = if at == 0 { "signals" } else { "" };
         field(name, &format!("{:<8} {}{quality}", signal.signal_type, signal.value));
     }
-    if record.signals.is_empty() && record.kind == "content" {
+    if record.signals.is_empty() && matches!(record.kind.as_str(), "content" | "supersede") {
         let why = match record.status.as_str() {
             "sealed" => "sealed: shown to nobody, and destroyed when the hold is over",
             "erased" => "destroyed",

@@ -19,6 +19,18 @@ pub(crate) async fn run(client: &Client, output: Output) -> anyhow::Result<Outco
     Ok(if status.complete { Outcome::Done } else { Outcome::Incomplete })
 }
 
+/// When the roster expires, and whether a newer one is held back.
+fn expiry(status: &StatusResponse) -> String {
+    let expires = status.roster_expires.as_ref().filter(|_| !status.roster_expired);
+    let expires = expires.map_or(String::new(), |time| format!(", expires {time}"));
+    match status.roster_newer {
+        Some(newer) => {
+            format!("{expires}; a member holds version {newer}, which was not given to this node yet")
+        }
+        None => expires,
+    }
+}
+
 fn show(status: &StatusResponse, output: Output) {
     let yes = |word: bool| if word { "yes" } else { "NO" };
     let expired = if status.roster_expired { " (EXPIRED: look-ups and retractions go on)" } else { "" };
@@ -36,7 +48,7 @@ fn show(status: &StatusResponse, output: Output) {
     };
     let fields = [
         ("node of", format!("{} in {}", status.member, status.consortium)),
-        ("roster", format!("version {}{expired}", status.roster)),
+        ("roster", format!("version {}{expired}{}", status.roster, expiry(status))),
         ("program", format!("{}, up {}", status.version, duration(status.uptime_s))),
         ("ready", yes(status.ready).to_owned()),
         ("complete", complete),
@@ -52,6 +64,9 @@ fn show(status: &StatusResponse, output: Output) {
     for problem in status.scrub.iter().flat_map(|scrub| &scrub.problems) {
         output.line(&format!("{:<10} DAMAGED: {}", "", printable(problem)));
     }
+    for alarm in &status.alarms {
+        output.line(&format!("ALARM {}: {}", printable(&alarm.name), printable(&alarm.message)));
+    }
     if status.quarantine_waiting > 0 {
         let floods = grouped(status.quarantine_waiting);
         output.line(&format!("{:<10} {floods} WAIT FOR A DECISION: hashpact quarantine show", "floods"));
@@ -61,6 +76,9 @@ fn show(status: &StatusResponse, output: Output) {
     }
     if !status.muted.is_empty() {
         output.line(&format!("{:<10} {}", "muted", printable(&status.muted.join(", "))));
+    }
+    for rival in &status.roster_rivals {
+        output.line(&format!("roster     RIVAL: governance signed another version {}", printable(rival)));
     }
     if status.restored {
         output.line("restored from a backup: no payloads are shown before the node has caught up");

@@ -222,6 +222,32 @@ fn lines(proven: &ProvenRecord, origin_given: bool) -> Vec<String> {
 fn payload_lines(payload: &Payload) -> Vec<String> {
     match payload {
         Payload::Record(Record::Content(content)) => content_lines(content),
+        Payload::Record(Record::Supersede(content)) => {
+            let old =
+                content.subject.map(|old| format!("in the place of entry {} of log {}", old.index, old.log));
+            old.into_iter().chain(content_lines(content)).collect()
+        }
+        Payload::Record(Record::Ruling(ruling)) => vec![format!(
+            "ruling {} ({}) on {} {}",
+            ruling.verdict.name(),
+            ruling.reason.get().name(),
+            ruling.signal().kind().name(),
+            hex_encode(ruling.signal().value())
+        )],
+        Payload::Record(Record::Suspension(vote)) => vec![format!(
+            "vote to {} {} under roster version {} ({})",
+            vote.vote.word().name(),
+            vote.member,
+            vote.roster_version,
+            vote.reason.get().name()
+        )],
+        Payload::Record(Record::Incident(incident)) => vec![format!(
+            "incident {} {} (class {}, closing {})",
+            incident.id,
+            incident.step.name(),
+            incident.class.get().name(),
+            incident.closing.get().name()
+        )],
         Payload::Record(Record::Opinion(opinion)) => vec![format!(
             "opinion {} ({}) on entry {} of log {}",
             opinion.opinion.name(),

@@ -5,18 +5,21 @@
 //! several values separated by `;`. `quality` belongs to the PDQ value, or holds one number for
 //! each of them in the same order. `evidence` is separated by `;` as well. All other columns hold
 //! one word: the labels, `review`, `source_org`, `source_list`, `source_id`, `source_date`,
-//! `expires`. An empty cell says nothing; the word `undetermined` says undetermined.
+//! `expires`, `valid_from`, `preserved_until`, `hash_set`, `incident`; `reported_to` holds `TO:YYYY-MM` and `classes`
+//! `SCHEME:VERSION:CLASS`, several separated by `;`. An empty cell says nothing; the word `undetermined` says
+//! undetermined.
 //!
-//! What [`header_line`] and [`row`] write is read back as the same record (a property test says so).
+//! What [`header_line`] and [`row`] write is read back as the same record (a property test says so), but for the
+//! reports and the preservation, which are the author's and not written.
 
-use hashpact_protocol::api::{NewRecord, NewSignal, RecordJson, SourceJson};
+use hashpact_protocol::api::{NewRecord, NewSignal, OtherClassJson, RecordJson, ReportJson, SourceJson};
 use hashpact_protocol::record::SignalType;
 use thiserror::Error;
 
 use super::{LineError, cells, content_record};
 
 /// The columns, in the order in which they are written.
-const COLUMNS: [(&str, Column); 22] = [
+const COLUMNS: [(&str, Column); 28] = [
     ("type", Column::Type),
     ("value", Column::Value),
     ("pdq", Column::Signal(SignalType::Pdq)),
@@ -39,6 +42,12 @@ const COLUMNS: [(&str, Column); 22] = [
     ("source_id", Column::SourceId),
     ("source_date", Column::SourceDate),
     ("expires", Column::Expires),
+    ("valid_from", Column::ValidFrom),
+    ("preserved_until", Column::PreservedUntil),
+    ("hash_set", Column::HashSet),
+    ("reported_to", Column::ReportedTo),
+    ("incident", Column::Incident),
+    ("classes", Column::Classes),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +70,12 @@ enum Column {
     SourceId,
     SourceDate,
     Expires,
+    ValidFrom,
+    PreservedUntil,
+    HashSet,
+    ReportedTo,
+    Incident,
+    Classes,
     Ignored,
 }
 
@@ -150,7 +165,7 @@ impl Columns {
         for (column, cell) in self.columns.iter().zip(&cells) {
             let word = cells::read_cell(cell);
             if !word.is_empty() {
-                row.take(*column, word, &mut record);
+                row.take(*column, word, &mut record)?;
             }
         }
         row.finish(record)
@@ -167,7 +182,7 @@ struct Row<'l> {
 }
 
 impl<'l> Row<'l> {
-    fn take(&mut self, column: Column, word: &'l str, record: &mut NewRecord) {
+    fn take(&mut self, column: Column, word: &'l str, record: &mut NewRecord) -> Result<(), LineError> {
         let owned = || Some(word.to_owned());
         match column {
             Column::Type => self.kind = Some(word),
@@ -194,8 +209,15 @@ impl<'l> Row<'l> {
             Column::SourceId => self.source.id = owned(),
             Column::SourceDate => self.source.date = owned(),
             Column::Expires => record.expires = owned(),
+            Column::ValidFrom => record.handling.valid_from = owned(),
+            Column::PreservedUntil => record.handling.preserved_until = owned(),
+            Column::HashSet => record.handling.hash_set = owned(),
+            Column::Incident => record.handling.incident = owned(),
+            Column::ReportedTo => record.handling.reported_to = read_reports(word)?,
+            Column::Classes => record.handling.classes = read_classes(word)?,
             Column::Ignored => {}
         }
+        Ok(())
     }
 
     fn finish(self, mut record: NewRecord) -> Result<NewRecord, LineError> {
@@ -220,6 +242,34 @@ impl<'l> Row<'l> {
     }
 }
 
+/// Reads reports, `TO:YYYY-MM`, separated by `;`.
+///
+/// # Errors
+/// A part of another form; the words in it are checked by the caller.
+pub fn read_reports(cell: &str) -> Result<Vec<ReportJson>, LineError> {
+    let wrong = LineError::Parts { column: "reported_to", form: "TO:YYYY-MM" };
+    let report = |part: &str| {
+        let (to, month) = part.trim().split_once(':')?;
+        Some(ReportJson { to: to.to_owned(), month: month.to_owned(), raw: None })
+    };
+    cell.split(';').map(report).collect::<Option<_>>().ok_or(wrong)
+}
+
+/// Reads classes of other schemes, `SCHEME:VERSION:CLASS`, separated by `;`.
+///
+/// # Errors
+/// A part of another form; the words in it are checked by the caller.
+pub fn read_classes(cell: &str) -> Result<Vec<OtherClassJson>, LineError> {
+    let wrong = LineError::Parts { column: "classes", form: "SCHEME:VERSION:CLASS" };
+    let class = |part: &str| {
+        let (scheme, rest) = part.trim().split_once(':')?;
+        let (version, class) = rest.split_once(':')?;
+        let [scheme, version, class] = [scheme, version, class].map(str::to_owned);
+        Some(OtherClassJson { scheme, version, class, raw: None })
+    };
+    cell.split(';').map(class).collect::<Option<_>>().ok_or(wrong)
+}
+
 /// Gives each PDQ value its quality.
 fn set_qualities(signals: &mut [NewSignal], cell: &str) -> Result<(), LineError> {
     let mut values: Vec<&mut NewSignal> =
@@ -241,10 +291,12 @@ fn set_qualities(signals: &mut [NewSignal], cell: &str) -> Result<(), LineError>
     Ok(())
 }
 
-/// The columns that are written: all but `type` and `value`.
+/// The columns that are written: all but `type` and `value`, and what an author did itself.
 fn written() -> impl Iterator<Item = (&'static str, Column)> {
-    let typed = |column: &Column| matches!(column, Column::Type | Column::Value);
-    COLUMNS.into_iter().filter(move |(_, column)| !typed(column))
+    let is_left_out = |column: &Column| {
+        matches!(column, Column::Type | Column::Value | Column::ReportedTo | Column::PreservedUntil)
+    };
+    COLUMNS.into_iter().filter(move |(_, column)| !is_left_out(column))
 }
 
 /// The header of a list as [`row`] writes it.
@@ -263,7 +315,9 @@ pub fn header_line() -> String {
 pub fn row(record: &RecordJson) -> Result<String, NotWritable> {
     let labels = record.labels.clone().unwrap_or_default();
     let known = |signal: &NewSignal| SignalType::parse(&signal.signal_type).is_some();
-    if !labels.raw.is_empty() || !record.signals.iter().all(known) {
+    let handling = &record.handling;
+    let is_raw = !labels.raw.is_empty() || handling.classes.iter().any(|class| class.raw.is_some());
+    if is_raw || !record.signals.iter().all(known) {
         return Err(NotWritable { record: record.record.clone() });
     }
     let author = SourceJson { organisation: record.member.clone(), ..SourceJson::default() };
@@ -291,7 +345,13 @@ pub fn row(record: &RecordJson) -> Result<String, NotWritable> {
             Column::SourceId => one(&source.id),
             Column::SourceDate => one(&source.date),
             Column::Expires => one(&record.expires),
-            Column::Type | Column::Value | Column::Ignored => unreachable!("not among the written columns"),
+            Column::ValidFrom => one(&handling.valid_from),
+            Column::HashSet => one(&handling.hash_set),
+            Column::Incident => one(&handling.incident),
+            Column::Classes => classes(&handling.classes),
+            Column::Type | Column::Value | Column::PreservedUntil | Column::ReportedTo | Column::Ignored => {
+                unreachable!("not among the written columns")
+            }
         };
         if !cells::is_writable(&cell) {
             return Err(NotWritable { record: record.record.clone() });
@@ -312,6 +372,11 @@ pub struct NotWritable {
 fn joined(signals: &[NewSignal], kind: SignalType, part: impl Fn(&NewSignal) -> String) -> String {
     let of_kind = signals.iter().filter(|signal| signal.signal_type == kind.name());
     of_kind.map(part).collect::<Vec<_>>().join(";")
+}
+
+fn classes(classes: &[OtherClassJson]) -> String {
+    let parts = classes.iter().map(|class| format!("{}:{}:{}", class.scheme, class.version, class.class));
+    parts.collect::<Vec<_>>().join(";")
 }
 
 /// The qualities of the PDQ values, in their order; empty when none has one.

@@ -5,10 +5,11 @@
 //! without a source gets its author as the source, so that passing it on does not look like a second,
 //! independent statement.
 
-use hashpact_protocol::api::{NewRecord, NewSignal, RecordJson, SourceJson};
+use hashpact_protocol::api::{HandlingJson, NewRecord, NewSignal, RecordJson, SourceJson};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::genmeta::GenMetaJson;
 use super::{LineError, Parsed, content_record, shortened};
 
 /// What `hashpact hash --json` prints for one file.
@@ -19,6 +20,9 @@ pub struct HashedFile {
     pub file: String,
     /// Its signals; PDQ first when it is a picture.
     pub signals: Vec<HashedSignal>,
+    /// What a picture file says about its making. Not part of the record that would be stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub genmeta: Option<Box<GenMetaJson>>,
     /// Why there are no signals, or none of the picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -65,12 +69,12 @@ impl HashedFile {
     }
 }
 
-/// The record that passes an exported one on.
+/// The record that passes an exported one on: without the reports and the preservation, which are its author's.
 ///
 /// # Errors
 /// It is not content, or it does not stand.
 pub fn restated(exported: RecordJson) -> Result<NewRecord, LineError> {
-    if exported.kind != "content" {
+    if !matches!(exported.kind.as_str(), "content" | "supersede") {
         return Err(LineError::Kind { kind: shortened(&exported.kind) });
     }
     if !matches!(exported.status.as_str(), "active" | "disputed" | "contested") {
@@ -79,12 +83,13 @@ pub fn restated(exported: RecordJson) -> Result<NewRecord, LineError> {
     let source =
         exported.source.unwrap_or(SourceJson { organisation: exported.member, ..SourceJson::default() });
     Ok(NewRecord {
-        kind: exported.kind,
+        kind: "content".to_owned(),
         signals: exported.signals,
         labels: exported.labels.unwrap_or_default(),
         review: exported.review,
         source: Some(source),
         expires: exported.expires,
+        handling: HandlingJson { reported_to: Vec::new(), preserved_until: None, ..exported.handling },
     })
 }
 

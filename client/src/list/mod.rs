@@ -3,7 +3,7 @@
 //! Three formats, read line by line with bounded memory, and written by `hashpact export`:
 //!
 //! * **CSV** with a header (`csv`): one record a line, either `type,value` or a column for each
-//!   signal type; more columns for quality, labels, review, source and expiry.
+//!   signal type; more columns for quality, labels, review, source, expiry and handling.
 //! * **JSON lines** (`jsonl`): objects of the HTTP API (`NewRecord`), objects that `export` writes,
 //!   or objects that `hashpact hash --json` prints.
 //! * **`TYPE VALUE` lines** (`tx`) as the `threatexchange` command prints them with
@@ -16,13 +16,14 @@
 
 pub mod cells;
 pub mod csv;
+pub mod genmeta;
 pub mod jsonl;
 pub mod lines;
 pub mod tx;
 
 use std::io::{self, BufRead};
 
-use hashpact_protocol::api::{FieldError, LabelsJson, NewRecord, NewSignal, SourceJson};
+use hashpact_protocol::api::{FieldError, HandlingJson, LabelsJson, NewRecord, NewSignal, SourceJson};
 use hashpact_protocol::record::Content;
 use thiserror::Error;
 
@@ -74,6 +75,10 @@ pub struct Defaults {
     pub review: Option<String>,
     /// Source.
     pub source: Option<SourceJson>,
+    /// Expiry.
+    pub expires: Option<String>,
+    /// Hash set, reports, incident and the like.
+    pub handling: HandlingJson,
 }
 
 impl Defaults {
@@ -98,6 +103,18 @@ impl Defaults {
         fill(&mut record.review, &self.review);
         if record.source.is_none() {
             record.source.clone_from(&self.source);
+        }
+        fill(&mut record.expires, &self.expires);
+        let (handling, defaults) = (&mut record.handling, &self.handling);
+        fill(&mut handling.hash_set, &defaults.hash_set);
+        fill(&mut handling.preserved_until, &defaults.preserved_until);
+        fill(&mut handling.valid_from, &defaults.valid_from);
+        fill(&mut handling.incident, &defaults.incident);
+        if handling.reported_to.is_empty() {
+            handling.reported_to.clone_from(&defaults.reported_to);
+        }
+        if handling.classes.is_empty() {
+            handling.classes.clone_from(&defaults.classes);
         }
     }
 }
@@ -164,6 +181,14 @@ pub enum LineError {
         qualities: usize,
         /// PDQ values in the cell.
         values: usize,
+    },
+    /// A cell of parts that are separated by `:`, of which some are missing or too many.
+    #[error("{column}: expected {form}, several separated by ';'")]
+    Parts {
+        /// The column.
+        column: &'static str,
+        /// What each part looks like.
+        form: &'static str,
     },
     /// A quality without a PDQ value.
     #[error("quality given, but there is no PDQ value that it could be about")]

@@ -1,7 +1,8 @@
 use hashpact_protocol::api::RecordJson;
 use hashpact_protocol::record::{
-    Activity, AgeBand, AgeGroup, Date, Evidence, Label, Labels, Likeness, Origin, Realism, Review, Signal,
-    SignalType, Source, Tlp, Token, Vocabulary,
+    Activity, AgeBand, AgeGroup, Date, Evidence, Handling, IncidentId, Label, Labels, Likeness, Month,
+    Origin, OtherClass, Realism, ReportedTo, Review, Scheme, Signal, SignalType, Source, Tlp, Token,
+    Vocabulary,
 };
 use proptest::prelude::*;
 
@@ -77,6 +78,7 @@ fn defaults_fill_what_is_silent_and_nothing_else() {
         labels: LabelsJson { origin: Some("generated".into()), ..LabelsJson::default() },
         review: Some("single".into()),
         source: Some(SourceJson { organisation: "own-desk".into(), ..SourceJson::default() }),
+        ..Defaults::default()
     };
     let options = ReadOptions { defaults, ..ReadOptions::default() };
     let text = format!("md5,origin,review,source_org\n{MD5},,,\n{MD5},undetermined,dual,iwf\n");
@@ -88,6 +90,37 @@ fn defaults_fill_what_is_silent_and_nothing_else() {
     assert_eq!(items[1].content.labels.origin, Label::Known(Origin::Undetermined));
     assert_eq!(items[1].content.review, Label::Known(Review::Dual));
     assert_eq!(items[1].content.source.as_ref().unwrap().organisation.as_str(), "iwf");
+}
+
+#[test]
+fn handling_in_columns() {
+    let items = good(&format!(
+        "md5,hash_set,reported_to,preserved_until,valid_from,incident,classes\n\
+         {MD5},cg-csam,ncmec:2026-11; iwf:2026-10,2027-01-01T00:00:00Z,2026-10-01T00:00:00Z,{MD5},iwf:2:a\n"
+    ));
+    let handling = items[0].content.handling.as_ref().expect("stated");
+    assert_eq!(handling.hash_set.as_ref().map(Token::as_str), Some("cg-csam"));
+    let reports: Vec<_> = handling.reports.iter().map(|report| (report.to.get(), report.month)).collect();
+    let month = |text| Month::parse(text).unwrap();
+    assert_eq!(reports, [(ReportedTo::Ncmec, month("2026-11")), (ReportedTo::Iwf, month("2026-10"))]);
+    assert_eq!(handling.incident.map(|id| id.to_string()).as_deref(), Some(MD5));
+    assert_eq!(handling.classes.len(), 1);
+    check_bad(
+        &format!(
+            "md5,reported_to,classes,incident\n{MD5},ncmec,,\n{MD5},ncmec:2026-13,,\n{MD5},fbi:2026-01,,\n\
+             {MD5},iwf:2026-01;iwf:2026-01,,\n{MD5},,iwf:2,\n{MD5},,iwf:2:a b,\n{MD5},,,wave\n"
+        ),
+        &[
+            "2: reported_to: expected TO:YYYY-MM, several separated by ';'",
+            "3: handling.reported_to[0].month: expected a month as YYYY-MM, from 1970-01 to 9999-12",
+            "4: handling.reported_to[0].to: unknown value \"fbi\", expected one of: other, ncmec, iwf, c3p, \
+             inhope_hotline, law_enforcement, national_authority",
+            "5: handling.reported_to: the same one stands there twice",
+            "6: classes: expected SCHEME:VERSION:CLASS, several separated by ';'",
+            "7: handling.classes[0].class: a token has only the characters a-z 0-9 . _ - (byte 1 is another)",
+            "8: handling.incident: an incident id has 32 lower-case hex digits: expected 16 bytes in hexadecimal, found 2",
+        ],
+    );
 }
 
 #[test]
@@ -225,7 +258,7 @@ fn bad_json_lines_are_told_apart() {
             "1: not a record in JSON: EOF while parsing an object at line 1 column 17",
             "2: signals: must not be empty",
             "3: kind: unknown value \"model\", expected one of: content",
-            "4: not a record in JSON: unknown field `url`, expected one of `kind`, `signals`, `labels`, `review`, `source`, `expires`",
+            "4: not a record in JSON: unknown field `url`, expected one of `kind`, `signals`, `labels`, `review`, `source`, `expires`, `handling`",
             "5: this file was not hashed: No such file",
             "6: a record of kind \"opinion\" cannot be imported, only content",
             "7: the record is retracted; only records that stand are imported",
@@ -278,20 +311,37 @@ fn source() -> impl Strategy<Value = Option<Source>> {
     })
 }
 
+/// What may be passed on.
+fn handling() -> impl Strategy<Value = Option<Box<Handling>>> {
+    let id = "[a-z0-9._-]{1,32}";
+    let class = (proptest::sample::select(Scheme::all().collect::<Vec<_>>()), id, id)
+        .prop_map(|(scheme, version, class)| OtherClass::new(scheme, &version, &class).unwrap());
+    let option =
+        (proptest::option::of(id), proptest::option::of(any::<[u8; 16]>()), proptest::option::of(1u64..100));
+    (option, proptest::collection::vec(class, 0..3)).prop_filter_map(
+        "twice",
+        |((hash_set, incident, valid_from_s), classes)| {
+            let hash_set = hash_set.map(|text| Token::new(&text).unwrap());
+            let incident = incident.map(IncidentId::new);
+            Handling { hash_set, incident, valid_from_s, classes, ..Handling::default() }.boxed().ok()
+        },
+    )
+}
+
 fn content() -> impl Strategy<Value = Content> {
     let first =
         (label::<Origin>(), label::<Realism>(), label::<Activity>(), label::<AgeGroup>(), label::<AgeBand>());
     let second = (label::<Likeness>(), label::<Tlp>(), label::<Review>());
     let evidence = proptest::sample::subsequence(Evidence::all().collect::<Vec<_>>(), 0..=6);
-    let expires = proptest::option::of(0u64..4_000_000_000);
-    (signals(), first, second, evidence, source(), expires).prop_map(
-        |(signals, first, second, evidence, source, expires_s)| {
+    let times = proptest::option::of(100u64..4_000_000_000);
+    (signals(), first, second, evidence, source(), (times, handling())).prop_map(
+        |(signals, first, second, evidence, source, (expires_s, handling))| {
             let (origin, realism, activity, age_group, age_band) = first;
             let (likeness, tlp, review) = second;
             let mut labels =
                 Labels { origin, realism, activity, age_group, age_band, likeness, tlp, ..Labels::default() };
             evidence.into_iter().for_each(|word| labels.evidence.insert(word));
-            Content { labels, review, source, expires_s, ..Content::new(signals).unwrap() }
+            Content { labels, review, source, expires_s, handling, ..Content::new(signals).unwrap() }
         },
     )
 }

@@ -6,6 +6,7 @@ mod audit;
 mod command;
 mod fake_node;
 mod http;
+mod models;
 mod packed;
 mod proofs;
 mod resume;

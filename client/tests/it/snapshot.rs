@@ -23,6 +23,9 @@ fn help_texts() {
         "watch",
         "status",
         "members",
+        "models",
+        "models fingerprint",
+        "models compare",
         "completions",
     ];
     let mut text = String::new();

@@ -9,9 +9,10 @@ use hashpact_protocol::digest::{LeafHash, LogId, RecordId};
 use hashpact_protocol::keys::PublicKey;
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::record::{
-    Content, ErasureBasis, ErasureReason, Gap, OpinionValue, Reason, RetractionReason,
+    Content, ErasureBasis, ErasureReason, Gap, Incident, OpinionValue, Reason, RetractionReason,
+    RulingReason, Signal, SuspensionReason, Verdict, Vote,
 };
-use hashpact_protocol::roster::SignedRoster;
+use hashpact_protocol::roster::{MemberId, SignedRoster};
 use hashpact_protocol::wire::{ConsistencyAnswer, Request, Response};
 use std::collections::BTreeSet;
 
@@ -201,6 +202,8 @@ pub struct Submit {
     pub request: u64,
     /// What to state, in order.
     pub drafts: Vec<Draft>,
+    /// The group that may have the payloads; 0 for everybody.
+    pub group: u32,
     /// One fresh random salt per draft; as many as drafts.
     pub salts: Vec<[u8; 32]>,
     /// The caller's idempotency key, already bound to the caller, if one was given.
@@ -271,4 +274,33 @@ pub enum Draft {
         /// On whose demand.
         basis: ErasureBasis,
     },
+    /// Another statement in the place of a record of our own.
+    Supersession {
+        /// The record.
+        subject: RecordId,
+        /// What is stated instead.
+        content: Content,
+    },
+    /// What we, as a panellist, hold of a signal.
+    Ruling {
+        /// The record that gave rise to it.
+        subject: Option<RecordId>,
+        /// The signal.
+        signal: Signal,
+        /// What is held of it.
+        verdict: Verdict,
+        /// What that rests on.
+        reason: RulingReason,
+    },
+    /// A vote about the suspension of another member, under the roster that we hold.
+    Vote {
+        /// The member.
+        member: MemberId,
+        /// What is voted for.
+        vote: Vote,
+        /// Why.
+        reason: SuspensionReason,
+    },
+    /// An incident is declared or closed.
+    Incident(Incident),
 }

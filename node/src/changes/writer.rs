@@ -3,7 +3,7 @@
 use super::telling::{cause, difference, marker, marker_of, row_of_compared, row_of_news};
 use super::{FeedProgress, new_epoch};
 use crate::driver::now_ms;
-use crate::lookup::{Compared, Local, Lookup, News, NewsQueue, RecordNews, Taken, TooMany};
+use crate::lookup::{Compared, FeedNews, Local, Lookup, NewsQueue, RecordNews, Taken, TooMany};
 use crate::storage::{CauseRow, ChangeRow, Store};
 use hashpact_core::policy::{Decision, Flood};
 use std::sync::Arc;
@@ -46,10 +46,10 @@ impl Writer {
     pub(super) fn run(mut self) -> Self {
         loop {
             match self.queue.take() {
-                Taken::News(News::Records(records)) => self.records(&records),
-                Taken::News(News::Local(local)) => self.local(*local),
-                Taken::News(News::Flood { flood, before }) => self.flood(&flood, before),
-                Taken::News(News::Withheld { added, removed }) => self.withheld(&added, &removed),
+                Taken::News(FeedNews::Records(records)) => self.records(&records),
+                Taken::News(FeedNews::Local(local)) => self.local(*local),
+                Taken::News(FeedNews::Flood { flood, before }) => self.flood(&flood, before),
+                Taken::News(FeedNews::Withheld { added, removed }) => self.withheld(&added, &removed),
                 Taken::Dropped => self.add(vec![marker("overflow", None)]),
                 Taken::Ended => return self,
             }

@@ -10,7 +10,7 @@ use crate::driver::{Driver, Parts, now_ms};
 use crate::export::Holder;
 use crate::host::Host;
 use crate::http::HttpThreads;
-use crate::keystore::KeyStore;
+use crate::keystore::NodeKeys;
 use crate::lists::{DecisionFiles, Lists};
 use crate::lookup::replay::{IndexOrigin, Replayed, replay};
 use crate::lookup::snapshot::SnapshotPlace;
@@ -20,16 +20,16 @@ use crate::network::{Network, NetworkConfig, NetworkEvent, NetworkHandle, Networ
 use crate::restored::Restored;
 use crate::rosters::RosterFile;
 use crate::scrub::{Scrub, ScrubAsk, ScrubPace, ScrubParts, Shown};
-use crate::service::{Identity, SUBMISSIONS_QUEUED_MAX, Service, Submission};
+use crate::service::{Identity, Operations, SUBMISSIONS_QUEUED_MAX, Service, Submission};
 use crate::storage::{LockFile, Store};
-use crate::tokens::Tokens;
+use crate::tokens::LiveTokens;
 use crate::vault::Vault;
 use anyhow::Context as _;
 use hashpact_core::effect::LockState;
 use hashpact_core::engine::HeldLog;
-use hashpact_core::health::{Completeness, Health};
+use hashpact_core::health::{Completeness, Health, RosterHealth};
 use hashpact_core::recover::OwnDisk;
-use hashpact_core::view::{Author, ErasureRules};
+use hashpact_core::view::{Author, Rules};
 use hashpact_core::{Engine, EngineConfig, Opening, StopReason};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::keys::{PublicKey, SecretKey};
@@ -37,7 +37,7 @@ use hashpact_protocol::leaf::{EntryLeaf, read_leaf};
 use hashpact_protocol::limits::NODE_CARD_LIFETIME_MAX_S;
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::roster::{
-    CardNode, LogStatus, NodeCard, Roster, RosterChain, SignedRoster, VerifiedCard, sign_card,
+    CardNode, LogStatus, NodeCard, Roster, RosterChain, SignedRoster, VerifiedCard, sign_card_by,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -95,26 +95,38 @@ pub async fn run(
 ) -> Result<(), StartError> {
     info!(member.id = %config.member, data_dir = %config.data_dir.display(), http = %config.http_listen,
         listen = ?config.network.listen, peers = ?config.network.peers, "starting");
-    let keys = KeyStore::open(&config.keys_dir()).context("keys (was `init` run?)")?;
-    let tokens = Tokens::load(&config.tokens_file()).map_err(anyhow::Error::from)?;
+    let keys = config.keys.open().context("keys (was `init` run?)")?;
+    let tokens = Arc::new(LiveTokens::open(&config.tokens_file()).map_err(anyhow::Error::from)?);
+    tokio::spawn(LiveTokens::watch(Arc::downgrade(&tokens)));
     let hooks = crate::webhooks::open(&config.webhooks, &config.data_dir)?;
-    let (chain, _) = super::init::load_roster(&config.roster_file(), None)?;
+    let chain = RosterFile::of(&config).load().context("the roster (was `init --roster` run?)")?;
     let store = Arc::new(super::database::open(&config).context("database (was `init --roster` run?)")?);
     let restored = Restored::find(&config.restored_file()).context("the mark of a restored data folder")?;
     let lock = open_lock(&config, chain.current(), restored.as_ref())?;
     let lock_state = lock.state().clone();
+    let wanted =
+        crate::entitled::want_again(&store, &config.entitled_file(), chain.current(), &config.member)?;
+    if wanted > 0 {
+        info!(payloads = wanted, "the roster lets this member have payloads that were withheld before");
+    }
     let card = node_card(&config, &keys, chain.current())?;
     let host = Host::find(config.host_file());
 
     let (lookup, metrics) = (new_lookup(&chain, restored.is_some()), Arc::new(Metrics::default()));
     let (service, submissions) = new_service(&config, &chain, &lookup, &store, &metrics);
+    service.set_operations(Operations::new(&config, Arc::clone(&tokens), check_journal(&config)));
     let lists = open_lists(&config, &chain, &lookup)?;
     service.set_lists(Arc::clone(&lists));
     let threads = HttpThreads::start().context("threads for HTTP")?;
     let bound = threads.spawn(bind(config.clone(), service.clone(), tokens, listening));
     let server = bound.await.context("binding the API")??;
     let log_keys = chain.current().logs().map(|log| (log.log_id, *log.key)).collect();
-    service.set_holder(Holder { chain: chain.clone(), member: config.member.clone(), card: keys.card });
+    service.set_holder(Holder {
+        chain: chain.clone(),
+        member: config.member.clone(),
+        card: keys.card,
+        journal: config.journal_file(),
+    });
     let (http_stop, http_stopped) = watch::channel(false);
     let http = threads.spawn(server.serve(http_stopped));
 
@@ -171,7 +183,7 @@ pub async fn run(
         scrub_told: scrub.as_ref().map(Scrub::told),
         restored,
         host,
-        rosters: RosterFile { path: config.roster_file(), journal: config.journal_file() },
+        rosters: RosterFile::of(&config),
         roster_files,
         adopted,
         vault: Vault::of(&config.data_dir, &config.keys_dir()),
@@ -192,12 +204,25 @@ pub async fn run(
     Ok(outcome?)
 }
 
+/// Looks whether the journal is whole; gives what is wrong with it. A node with a broken one answers and replicates.
+fn check_journal(config: &Config) -> Option<String> {
+    let fault = crate::journal::check(&config.journal_file()).err()?;
+    tracing::error!(%fault, "look what was done at this node; `hashpact-node journal restart` puts the journal aside");
+    Some(fault.to_string())
+}
+
 /// What look-ups read; of a node that came from a backup they read nothing before the loop has begun.
 fn new_lookup(chain: &RosterChain, from_backup: bool) -> Arc<Lookup> {
     let lookup = Lookup::new(chain.version());
     if from_backup {
         let (completeness, append_blocked) = (Completeness::Starting, Some("loading"));
-        lookup.set_health(Health { completeness, append_blocked, from_backup, peers: Vec::new() });
+        lookup.set_health(Health {
+            completeness,
+            append_blocked,
+            from_backup,
+            peers: Vec::new(),
+            roster: RosterHealth::default(),
+        });
     }
     Arc::new(lookup)
 }
@@ -223,7 +248,7 @@ async fn keep_floods(lists: Arc<Lists>, store: Arc<Store>) {
 /// Looks from now on whether the operator installs a roster.
 fn watch_rosters(config: &Config) -> mpsc::Receiver<Vec<SignedRoster>> {
     let (tell, told) = mpsc::channel(1);
-    tokio::spawn(crate::rosters::watch(config.roster_file(), tell));
+    tokio::spawn(crate::rosters::watch(RosterFile::of(config), tell));
     told
 }
 
@@ -261,7 +286,7 @@ fn new_service(
 async fn bind(
     config: Config,
     service: Service,
-    tokens: Tokens,
+    tokens: Arc<LiveTokens>,
     listening: Option<oneshot::Sender<SocketAddr>>,
 ) -> anyhow::Result<crate::http::Server> {
     if tokens.is_empty() {
@@ -341,7 +366,12 @@ fn doubts(
     };
     anyhow::ensure!(!reason.trim().is_empty(), "--override-doubt needs a reason");
     let details = serde_json::json!({ "reason": reason, "machine_changed": has_changed, "restored": restored.is_some() });
-    crate::journal::record(&config.journal_file(), "override-doubt", &details)?;
+    crate::journal::record(
+        &config.journal_file(),
+        &crate::journal::Actor::of_command(),
+        "override-doubt",
+        &details,
+    )?;
     Ok(false)
 }
 
@@ -441,7 +471,7 @@ fn open_engine(
     let logs = extents(store, roster.current(), &lock)?;
     let counted: BTreeMap<LogId, u64> = logs.iter().map(|extent| (extent.author.log, extent.size)).collect();
     let priority = logs.iter().map(|extent| (extent.author.log, extent.priority.clone())).collect();
-    let rules = ErasureRules::from(roster.current());
+    let rules = Rules::from(roster.current());
     let Replayed { view, entries, origin } = replay(store, lookup, &logs, place, &rules).context(
         "the logs cannot be read: run `hashpact-node fsck` to see what is damaged; damage of other members' logs is left behind \
          by `hashpact-node repair` and comes back from them",
@@ -510,7 +540,7 @@ fn last_time_ms(store: &Store, log: &LogId, size: u64) -> anyhow::Result<u64> {
 
 /// The signed card that tells others where this node is; renewed when addresses changed or time runs
 /// out.
-fn node_card(config: &Config, keys: &KeyStore, roster: &Roster) -> anyhow::Result<Vec<u8>> {
+fn node_card(config: &Config, keys: &NodeKeys, roster: &Roster) -> anyhow::Result<Vec<u8>> {
     let path = config.card_file();
     let now_s = now_ms() / 1_000;
     let nodes = vec![CardNode { peer_key: keys.peer.public(), addresses: config.advertised().to_vec() }];
@@ -531,7 +561,17 @@ fn node_card(config: &Config, keys: &KeyStore, roster: &Roster) -> anyhow::Resul
         expires_s: now_s + NODE_CARD_LIFETIME_MAX_S - 3_600,
         nodes,
     };
-    let bytes = sign_card(&card, &keys.card);
+    let bytes = match sign_card_by(&card, &keys.card) {
+        Ok(bytes) => bytes,
+        // An old card tells others where this node is until it expires; one without any is found by those that it dials.
+        Err(error) => {
+            let held = std::fs::read(&path).ok();
+            let valid = held.filter(|bytes| VerifiedCard::verify(bytes, roster, now_s).is_ok());
+            let valid = valid.with_context(|| format!("a new node card is needed: {error}"))?;
+            tracing::error!(%error, "the node card could not be renewed; the one before goes on");
+            return Ok(valid);
+        }
+    };
     std::fs::write(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(bytes)
 }

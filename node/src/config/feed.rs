@@ -14,9 +14,21 @@ const WEBHOOKS_MAX: usize = 16;
 /// Longest time before a delivery is given up, in seconds: a year.
 const GIVE_UP_MAX_S: u64 = 366 * 86_400;
 const GIVE_UP_DEFAULT_S: u64 = 86_400;
-/// What a webhook can be asked for.
-const STATUSES: [&str; 9] =
-    ["active", "disputed", "contested", "disowned", "retracted", "expired", "sealed", "erased", "held"];
+/// Every status that a record can have.
+pub const STATUSES: [&str; 12] = [
+    "active",
+    "disputed",
+    "contested",
+    "disowned",
+    "retracted",
+    "superseded",
+    "suspended",
+    "ruled",
+    "expired",
+    "sealed",
+    "erased",
+    "held",
+];
 
 /// `[changes]`
 #[derive(Debug, Clone, Deserialize)]

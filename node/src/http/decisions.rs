@@ -34,7 +34,8 @@ pub(super) async fn mute(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<MutesResponse>, ApiError> {
-    let (caller, by) = api.allow_named(&headers, &[Scope::Admin])?;
+    let caller = api.allow(&headers, &[Scope::Admin])?;
+    let by = caller.actor();
     let check = |request: MuteRequest| check_reason(&request.reason).map(|()| request).map_err(Into::into);
     let (request, _body) = read_json(&api, &caller, &headers, body, STATEMENT_MAX_BYTES, check).await?;
     let own = api.service.member().to_owned();
@@ -51,7 +52,7 @@ pub(super) async fn unmute(
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
-    let (_, by) = api.allow_named(&headers, &[Scope::Admin])?;
+    let by = api.allow(&headers, &[Scope::Admin])?.actor();
     let member = read_path(path)?;
     api.service.decide(move |lists| lists.unmute(&member, &by)).await??;
     Ok(StatusCode::NO_CONTENT)
@@ -78,7 +79,8 @@ pub(super) async fn put_negatives(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<NegativesResponse>, ApiError> {
-    let (caller, by) = api.allow_named(&headers, &[Scope::Admin])?;
+    let caller = api.allow(&headers, &[Scope::Admin])?;
+    let by = caller.actor();
     let name = read_path(path)?;
     let check = |request: NegativesRequest| request.check().map(|_| request).map_err(Into::into);
     let (request, _body) = read_json(&api, &caller, &headers, body, BODY_MAX_BYTES, check).await?;
@@ -94,7 +96,7 @@ pub(super) async fn delete_negatives(
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
-    let (_, by) = api.allow_named(&headers, &[Scope::Admin])?;
+    let by = api.allow(&headers, &[Scope::Admin])?.actor();
     let name = read_path(path)?;
     api.service.decide(move |lists| lists.delete_negatives(&name, &by)).await??;
     Ok(StatusCode::NO_CONTENT)
@@ -144,7 +146,8 @@ async fn decide(
     body: Body,
     decision: Decision,
 ) -> Result<Json<FloodJson>, ApiError> {
-    let (caller, by) = api.allow_named(headers, &[Scope::Admin])?;
+    let caller = api.allow(headers, &[Scope::Admin])?;
+    let by = caller.actor();
     let id = read_path(path)?;
     let check =
         |request: DecisionRequest| check_reason(&request.reason).map(|()| request.reason).map_err(Into::into);

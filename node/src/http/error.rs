@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use hashpact_core::effect::SubmitError;
+use hashpact_core::entitled::GroupError;
 use hashpact_protocol::api::{CHANGES_GONE, CHANGES_SNAPSHOT, FieldError};
 
 /// An error answer. The request's id is filled in by the outermost layer.
@@ -22,11 +23,13 @@ pub struct ApiError {
     pub message: String,
     /// Seconds after which to try again.
     pub retry_after_s: Option<u32>,
+    /// Whether the caller sent a token that this node does not know.
+    pub is_unknown_token: bool,
 }
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), retry_after_s: None }
+        Self { status, code, message: message.into(), retry_after_s: None, is_unknown_token: false }
     }
 
     pub(super) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
@@ -76,6 +79,10 @@ impl From<ServiceError> for ApiError {
                 tracing::error!(%cause, "a read from the database failed; run fsck");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "storage", "the database could not be read")
             }
+            ServiceError::Heads(HeadsError::Journal(cause)) => {
+                tracing::error!(%cause, "the journal of administrative actions cannot be read");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "storage", "the journal could not be read")
+            }
             ServiceError::Heads(HeadsError::Beyond { .. }) => {
                 Self::new(StatusCode::CONFLICT, "not_held", message)
             }
@@ -105,6 +112,16 @@ impl From<ServiceError> for ApiError {
     }
 }
 
+impl From<GroupError> for ApiError {
+    fn from(error: GroupError) -> Self {
+        let (status, code) = match error {
+            GroupError::NotIn(_) => (StatusCode::FORBIDDEN, "not_in_group"),
+            _ => (StatusCode::BAD_REQUEST, "unknown_group"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
 impl From<SubmitError> for ApiError {
     fn from(error: SubmitError) -> Self {
         use StatusCode as S;
@@ -122,6 +139,13 @@ impl From<SubmitError> for ApiError {
             SubmitError::AlreadyRetracted(_) => Self::new(S::CONFLICT, "already_retracted", message),
             SubmitError::MayNotErase { .. } => Self::new(S::FORBIDDEN, "may_not_erase", message),
             SubmitError::AlreadyErased(..) => Self::new(S::CONFLICT, "already_erased", message),
+            SubmitError::AlreadySuperseded(..) => Self::new(S::CONFLICT, "already_superseded", message),
+            SubmitError::MayNotRule => Self::new(S::FORBIDDEN, "may_not_rule", message),
+            SubmitError::MayNotDeclare => Self::new(S::FORBIDDEN, "may_not_declare", message),
+            SubmitError::UnknownMember(_) => Self::new(S::NOT_FOUND, "unknown_member", message),
+            SubmitError::OwnSuspension => Self::new(S::CONFLICT, "own_suspension", message),
+            SubmitError::UnknownIncident(_) => Self::new(S::NOT_FOUND, "unknown_incident", message),
+            SubmitError::IncidentIs(..) => Self::new(S::CONFLICT, "incident_state", message),
             SubmitError::NotYetReplicated { .. } => {
                 Self::later(S::GATEWAY_TIMEOUT, "not_yet_replicated", message)
             }

@@ -53,7 +53,8 @@ pub(super) async fn put(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let (caller, by) = api.allow_named(&headers, &[Scope::Admin])?;
+    let caller = api.allow(&headers, &[Scope::Admin])?;
+    let by = caller.actor();
     let name = read_path(path)?;
     let whole = read_whole(&api, &caller, body, LIST_FILE_MAX_BYTES).await?;
     let list = match media_type(&headers).as_str() {
@@ -78,7 +79,7 @@ pub(super) async fn delete(
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
-    let (_, by) = api.allow_named(&headers, &[Scope::Admin])?;
+    let by = api.allow(&headers, &[Scope::Admin])?.actor();
     let (name, if_match) = (read_path(path)?, if_match(&headers)?);
     api.service.decide(move |lists| lists.delete(&name, if_match.as_deref(), &by)).await??;
     Ok(StatusCode::NO_CONTENT)

@@ -27,6 +27,7 @@ pub(super) async fn match_signals(State(api): State<Api>, request: Request) -> R
     let caller = api.allow_payloads(&headers, &[Scope::Lookup])?;
     let read = read_json(&api, &caller, &headers, body, BODY_MAX_BYTES, check).await?;
     let (Checked { queries, ask }, _body) = read;
+    api.count_items(&caller, queries.len())?;
     // A cheap look-up takes less than finding out whether there is room for it, so it always has.
     let bytes = if api.service.is_cheap(&queries, &ask) {
         to_bytes(api.service.match_at_once(queries, &ask)?)?

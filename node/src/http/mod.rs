@@ -15,6 +15,8 @@ mod bulk;
 mod changes;
 mod decisions;
 mod error;
+mod governance;
+mod guard;
 mod lists;
 mod logs;
 mod matching;
@@ -28,15 +30,17 @@ mod stream;
 #[cfg(test)]
 pub(crate) mod tests;
 mod threads;
+mod tls;
 mod witness;
 
 use crate::config::Config;
 use crate::service::Service;
-use crate::tokens::Tokens;
+use crate::tokens::LiveTokens;
 use axum::Router;
 use axum::middleware;
 use axum::routing::{delete, get, post, put};
 use budget::Budget;
+use guard::Guard;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,9 +49,10 @@ use std::time::Duration;
 pub use error::ApiError;
 pub use server::{BindError, Server};
 pub use threads::HttpThreads;
+pub use tls::TlsError;
 
 /// Patterns of all routes, as metrics name them.
-const ENDPOINTS: [&str; 38] = [
+const ENDPOINTS: [&str; 42] = [
     "/v1/match",
     "/v1/match/bulk",
     "/v1/lists",
@@ -69,6 +74,10 @@ const ENDPOINTS: [&str; 38] = [
     "/v1/records/{id}/opinions",
     "/v1/records/{id}/retraction",
     "/v1/records/{id}/erasure",
+    "/v1/records/{id}/supersede",
+    "/v1/rulings",
+    "/v1/suspensions",
+    "/v1/incidents",
     "/v1/members",
     "/v1/logs",
     "/v1/status",
@@ -102,7 +111,9 @@ pub struct Api {
 /// The parts of an [`Api`].
 pub struct Parts {
     service: Service,
-    tokens: Tokens,
+    tokens: Arc<LiveTokens>,
+    /// Addresses that try tokens.
+    guard: Guard,
     /// Reading records, proofs and logs.
     reads: Budget,
     /// Look-ups that are not answered at once.
@@ -121,6 +132,7 @@ pub struct Parts {
     bodies: Budget,
     timeout: Duration,
     checkpoints: PathBuf,
+    journal_file: PathBuf,
     public_logs: bool,
     loopback: bool,
 }
@@ -128,10 +140,11 @@ pub struct Parts {
 impl Api {
     /// Joins service, tokens and the configuration's bounds.
     #[must_use]
-    pub fn new(config: &Config, service: Service, tokens: Tokens) -> Self {
+    pub fn new(config: &Config, service: Service, tokens: Arc<LiveTokens>) -> Self {
         let parts = Parts {
             service,
             tokens,
+            guard: Guard::default(),
             reads: Budget::new("requests that read", config.http.requests_max),
             scans: Budget::new("long look-ups", config.http.requests_max),
             bulk: Budget::new("bulk look-ups", config.http.bulk_max),
@@ -142,6 +155,7 @@ impl Api {
             bodies: Budget::new("bytes of long bodies", body::BODIES_MAX_BYTES),
             timeout: Duration::from_millis(config.http.timeout_ms),
             checkpoints: config.checkpoints_dir(),
+            journal_file: config.journal_file(),
             public_logs: config.http.public_logs,
             loopback: config.http_listen.ip().is_loopback(),
         };
@@ -181,6 +195,10 @@ pub fn router(api: Api) -> Router {
         .route("/v1/records/{id}/opinions", post(records::opine))
         .route("/v1/records/{id}/retraction", post(records::retract))
         .route("/v1/records/{id}/erasure", post(records::erase))
+        .route("/v1/records/{id}/supersede", post(records::supersede))
+        .route("/v1/rulings", post(governance::rule).get(governance::rulings))
+        .route("/v1/suspensions", post(governance::vote).get(governance::suspensions))
+        .route("/v1/incidents", post(governance::declare).get(governance::incidents))
         .route("/v1/members", get(node::members))
         .route("/v1/logs", get(node::logs))
         .route("/v1/status", get(node::status))

@@ -1,11 +1,13 @@
 //! The router without a socket, on a real store and a real engine; only the other members are written
 //! by the test.
 
+mod access;
 mod bulk;
 mod changes;
 mod connections;
 mod description;
 pub(crate) mod fixture;
+mod governance;
 mod lists;
 mod logs;
 mod matching;

@@ -3,6 +3,7 @@
 use super::files::{Because, KeptFlood};
 use super::{Lists, ListsError, NEGATIVES_MAX, negative_list};
 use crate::driver::now_ms;
+use crate::journal::Actor;
 use crate::storage::Store;
 use anyhow::Context as _;
 use hashpact_core::effect::StoredPayload;
@@ -38,7 +39,13 @@ impl Lists {
     ///
     /// # Errors
     /// Why not; nothing was changed.
-    pub fn mute(&self, member: &str, own: &str, reason: &str, by: &str) -> Result<MutesResponse, ListsError> {
+    pub fn mute(
+        &self,
+        member: &str,
+        own: &str,
+        reason: &str,
+        by: &Actor,
+    ) -> Result<MutesResponse, ListsError> {
         if member == own {
             return Err(ListsError::Own(member.to_owned()));
         }
@@ -51,8 +58,8 @@ impl Lists {
             if state.decisions.mutes.contains_key(member) {
                 return Err(ListsError::Muted(member.to_owned()));
             }
-            let details = json!({ "member": member, "reason": reason, "by": by });
-            crate::journal::record(&self.files.journal, "mute-member", &details)?;
+            let details = json!({ "member": member, "reason": reason });
+            crate::journal::record(&self.files.journal, by, "mute-member", &details)?;
             let mut decisions = state.decisions.clone();
             decisions.mutes.insert(member.to_owned(), because(reason, by));
             self.files.write_decisions(&decisions)?;
@@ -66,13 +73,13 @@ impl Lists {
     ///
     /// # Errors
     /// Why not; nothing was changed.
-    pub fn unmute(&self, member: &str, by: &str) -> Result<(), ListsError> {
+    pub fn unmute(&self, member: &str, by: &Actor) -> Result<(), ListsError> {
         let mut state = self.state();
         let mut decisions = state.decisions.clone();
         if decisions.mutes.remove(member).is_none() {
             return Err(ListsError::NotMuted(member.chars().take(32).collect()));
         }
-        crate::journal::record(&self.files.journal, "unmute-member", &json!({ "member": member, "by": by }))?;
+        crate::journal::record(&self.files.journal, by, "unmute-member", &json!({ "member": member }))?;
         self.files.write_decisions(&decisions)?;
         state.decisions = decisions;
         self.tell(&state);
@@ -102,7 +109,7 @@ impl Lists {
         &self,
         name: &str,
         shape: NegativesRequest,
-        by: &str,
+        by: &Actor,
     ) -> Result<NegativesResponse, ListsError> {
         Token::new(name).map_err(|_| ListsError::Name)?;
         let list = negative_list(name, &shape)?;
@@ -112,8 +119,9 @@ impl Lists {
                 return Err(ListsError::TooMany(state.negatives.len(), "negative lists"));
             }
             // The journal tells how many and which, without repeating a hundred thousand signals.
-            let details = json!({ "name": name, "by": by, "signals": list.count, "radius": list.radius, "digest": list.digest });
-            crate::journal::record(&self.files.journal, "put-negatives", &details)?;
+            let details =
+                json!({ "name": name, "signals": list.count, "radius": list.radius, "digest": list.digest });
+            crate::journal::record(&self.files.journal, by, "put-negatives", &details)?;
             self.files.write_negatives(name, &shape)?;
             state.negatives.insert(name.to_owned(), (shape, list));
             self.tell(&state);
@@ -125,12 +133,12 @@ impl Lists {
     ///
     /// # Errors
     /// Why not; nothing was changed.
-    pub fn delete_negatives(&self, name: &str, by: &str) -> Result<(), ListsError> {
+    pub fn delete_negatives(&self, name: &str, by: &Actor) -> Result<(), ListsError> {
         let mut state = self.state();
         if !state.negatives.contains_key(name) {
             return Err(ListsError::NoNegatives(name.chars().take(64).collect()));
         }
-        crate::journal::record(&self.files.journal, "delete-negatives", &json!({ "name": name, "by": by }))?;
+        crate::journal::record(&self.files.journal, by, "delete-negatives", &json!({ "name": name }))?;
         self.files.remove_negatives(name)?;
         state.negatives.remove(name);
         self.tell(&state);
@@ -160,7 +168,7 @@ impl Lists {
         id: &str,
         decision: Decision,
         reason: &str,
-        by: &str,
+        by: &Actor,
     ) -> Result<FloodJson, ListsError> {
         let unknown = || ListsError::NoFlood(id.chars().take(64).collect());
         let parsed = FloodId::parse(id).ok_or_else(unknown)?;
@@ -171,9 +179,9 @@ impl Lists {
         }
         let details = json!({
             "flood": id, "decision": decision.name(), "before": held.decision.name(), "entries": held.count,
-            "reason": reason, "by": by,
+            "reason": reason,
         });
-        crate::journal::record(&self.files.journal, "decide-flood", &details)?;
+        crate::journal::record(&self.files.journal, by, "decide-flood", &details)?;
         let flood = Flood { decision, ..held };
         let because = because(reason, by);
         let mut decisions = state.decisions.clone();
@@ -225,7 +233,9 @@ impl Lists {
                 "a flood waits for a decision: `hashpact quarantine`"
             );
             let details = json!({ "flood": flood.id.to_string(), "entries": flood.count, "norm_per_day": flood.norm_per_day });
-            if let Err(error) = crate::journal::record(&self.files.journal, "found-flood", &details) {
+            if let Err(error) =
+                crate::journal::record(&self.files.journal, &Actor::Node, "found-flood", &details)
+            {
                 error!(%error, "a flood could not be written to the journal");
             }
         }
@@ -244,8 +254,8 @@ impl Lists {
     }
 }
 
-fn because(reason: &str, by: &str) -> Because {
-    Because { reason: reason.to_owned(), time: rfc3339(now_ms()), by: by.to_owned() }
+fn because(reason: &str, by: &Actor) -> Because {
+    Because { reason: reason.to_owned(), time: rfc3339(now_ms()), by: by.to_string() }
 }
 
 fn keep_flood(flood: &Flood, because: Option<Because>) -> KeptFlood {

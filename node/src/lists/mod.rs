@@ -16,6 +16,7 @@ mod text;
 pub use files::DecisionFiles;
 pub use text::{LIST_FILE_MAX_BYTES, TextError, read_json, read_toml};
 
+use crate::journal::Actor;
 use crate::lookup::{Local, Lookup, NegativeList};
 use anyhow::Context as _;
 use files::{Decisions, SeenList, digest};
@@ -193,7 +194,7 @@ impl Lists {
     ///
     /// # Errors
     /// Why not; nothing was changed.
-    pub fn put(&self, list: List, if_match: Option<&str>, by: &str) -> Result<ListState, ListsError> {
+    pub fn put(&self, list: List, if_match: Option<&str>, by: &Actor) -> Result<ListState, ListsError> {
         let mut state = self.state();
         let held = state.lists.get(&list.name).cloned();
         check_version(&list.name, held.as_deref(), if_match, list.version)?;
@@ -203,8 +204,8 @@ impl Lists {
         let last = state.decisions.lists.get(&list.name).map_or(0, |seen| seen.version);
         let list = Arc::new(List { version: last + 1, ..list });
         let seen = SeenList { version: list.version, digest: digest(&list) };
-        let details = json!({ "name": list.name, "version": list.version, "by": by, "list": list.show() });
-        crate::journal::record(&self.files.journal, "put-list", &details)?;
+        let details = json!({ "name": list.name, "version": list.version, "list": list.show() });
+        crate::journal::record(&self.files.journal, by, "put-list", &details)?;
         // The version first: a crash between the two must not give a version away twice.
         let mut decisions = state.decisions.clone();
         decisions.lists.insert(list.name.clone(), seen);
@@ -220,7 +221,7 @@ impl Lists {
     ///
     /// # Errors
     /// Why not; nothing was changed.
-    pub fn delete(&self, name: &str, if_match: Option<&str>, by: &str) -> Result<(), ListsError> {
+    pub fn delete(&self, name: &str, if_match: Option<&str>, by: &Actor) -> Result<(), ListsError> {
         if name == BUILT_IN_LIST {
             return Err(ListsError::BuiltIn);
         }
@@ -229,8 +230,8 @@ impl Lists {
         if let Some(wanted) = if_match {
             check_version(name, Some(&held), Some(wanted), 0)?;
         }
-        let details = json!({ "name": name, "version": held.version, "by": by });
-        crate::journal::record(&self.files.journal, "delete-list", &details)?;
+        let details = json!({ "name": name, "version": held.version });
+        crate::journal::record(&self.files.journal, by, "delete-list", &details)?;
         self.files.remove_list(name)?;
         state.lists.remove(name);
         self.tell(&state);
@@ -315,8 +316,8 @@ fn see(files: &DecisionFiles, decisions: &mut Decisions, list: &mut List) -> any
         return Ok(());
     }
     list.version = last.map_or(0, |seen| seen.version) + 1;
-    let details = json!({ "name": list.name, "version": list.version, "by": "file", "list": list.show() });
-    crate::journal::record(&files.journal, "put-list", &details)?;
+    let details = json!({ "name": list.name, "version": list.version, "list": list.show() });
+    crate::journal::record(&files.journal, &Actor::Node, "put-list", &details)?;
     decisions.lists.insert(list.name.clone(), SeenList { version: list.version, digest });
     files.write_list(list)
 }

@@ -130,8 +130,9 @@ impl Lookup {
         }
         let compare = |number: u64| {
             let record = rows.get(number)?;
-            let (own, undisputed) = (Own::row(&record), Standing::UNDISPUTED);
+            let (own, undisputed) = (Own::row(&rows, &record), Standing::UNDISPUTED);
             let standing = rows.standing(number).unwrap_or(&undisputed);
+            let standing = &rows.ruled(number, standing.clone());
             let flooded = floods.of(number, &own.line, own.index, standing.status);
             let judgement = Judgement {
                 before: judges.own(&rows, &own, standing, flooded, Some(&earlier)),
@@ -159,7 +160,8 @@ impl Lookup {
             for number in numbers.by_ref().take(NUMBERS_PER_LOCK) {
                 let Some(record) = rows.get(number) else { continue };
                 let standing = rows.standing(number).cloned().unwrap_or(Standing::UNDISPUTED);
-                let judgement = judge(&rows, &floods, &Own::row(&record), &standing, [then, now]);
+                let standing = rows.ruled(number, standing);
+                let judgement = judge(&rows, &floods, &Own::row(&rows, &record), &standing, [then, now]);
                 if judgement.is_other() {
                     found.push(Compared { id: record.id(), status: standing.status, judgement });
                 }

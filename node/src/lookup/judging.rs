@@ -16,7 +16,7 @@ use hashpact_index::MatchIndex;
 use hashpact_protocol::api;
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::limits::MATCHES_PER_ITEM_MAX;
-use hashpact_protocol::record::{Signal, SignalType, Vocabulary as _};
+use hashpact_protocol::record::{IncidentId, Signal, SignalType, Vocabulary as _};
 use hashpact_protocol::roster::MemberId;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -70,6 +70,8 @@ pub(super) struct Known<'a> {
     pub(super) review: hashpact_protocol::record::Label<hashpact_protocol::record::Review>,
     pub(super) standing: Option<&'a Standing>,
     pub(super) stated_ms: u64,
+    pub(super) hash_set: Option<&'a str>,
+    pub(super) incident: Option<IncidentId>,
 }
 
 impl<'a> Judges<'a> {
@@ -103,7 +105,7 @@ impl<'a> Judges<'a> {
         }
         let near = self.local_negative(item);
         match self.restored.clone() {
-            None => self.judge_rows(near, hits),
+            None => self.judge_rows(item, near, hits),
             Some(restored) => self.judge_read(&restored, item, near, &hits),
         }
     }
@@ -123,13 +125,16 @@ impl<'a> Judges<'a> {
     }
 
     /// Judges hits by rows, which are complete.
-    fn judge_rows(&self, near: Option<Negative<'_>>, hits: Hits) -> Judged {
+    fn judge_rows(&self, item: Item<'_>, near: Option<Negative<'_>>, hits: Hits) -> Judged {
         let (rows, floods) = (read(self.rows), read(self.floods));
         let mut judged = Judged::default();
         let (mut counted, mut others) = (Vec::new(), Vec::new());
         for (number, hit) in hits {
             let counts = |record: &Held<'_>| record.status().stands() || floods.withholds(number);
             let Some(record) = rows.get(number).filter(counts) else { continue };
+            // What the panel cleared is passed over.
+            let part = rows.in_part(&record);
+            let Some(hit) = part.map_or(Some(hit), |part| item.hit(&part, self.radius)) else { continue };
             let facts = self.row_facts(&rows, &floods, &record, near);
             let way = hit.best();
             let sources = || self.carried(&rows, || signals_of(record.signals(), way.2), way.2).sources;
@@ -175,6 +180,8 @@ impl<'a> Judges<'a> {
             review: record.description.review,
             standing: rows.standing(record.number),
             stated_ms: record.time_ms(),
+            hash_set: record.description.hash_set(),
+            incident: record.description.incident(),
         };
         let flooded = floods.of(record.number, &record.author.line, record.index, record.status());
         let said =
@@ -199,8 +206,8 @@ impl<'a> Judges<'a> {
             review: known.review,
             opinions: known.standing.map_or_else(Opinions::default, opinions),
             stated_ms: known.stated_ms,
-            hash_sets: &[],
-            incident: None,
+            hash_set: known.hash_set,
+            incident: known.incident,
             flooded,
             negative: near.or_else(|| said().map(|count| Negative::Members { count })),
         }
@@ -249,6 +256,7 @@ impl<'a> Judges<'a> {
 
     fn view_facts<'f>(&self, record: &'f RecordView, near: Option<Negative<'f>>) -> Facts<'f> {
         let RecordView { known: record_known, stated } = record;
+        let handling = stated.content.handling.as_deref();
         let known = Known {
             member: &record_known.author.member,
             status: record_known.status(),
@@ -256,6 +264,8 @@ impl<'a> Judges<'a> {
             review: stated.content.review,
             standing: Some(&record_known.standing),
             stated_ms: stated.time_ms,
+            hash_set: handling.and_then(|handling| Some(handling.hash_set.as_ref()?.as_str())),
+            incident: handling.and_then(|handling| handling.incident),
         };
         let flooded =
             read(self.floods).of(u64::MAX, &record_known.author.line, record_known.index, known.status);
@@ -276,7 +286,9 @@ impl<'a> Judges<'a> {
                     unread.push((records.len(), *number, rows.numbers().place(*number)));
                 }
                 let row = row.filter(|record| record.status().stands());
-                records.push(row.map(|record| Arc::new(rows.view(&record))));
+                // What the panel cleared is passed over.
+                let view = |record: Held<'_>| rows.in_part(&record).unwrap_or_else(|| rows.view(&record));
+                records.push(row.map(|record| Arc::new(view(record))));
             }
         }
         // Never under the lock: this reads the disk.

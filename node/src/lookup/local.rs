@@ -3,7 +3,7 @@
 //! Lists, mutes and negative lists come from [`crate::lists`]; what is a flood is found here, because every change of
 //! what stands passes by. None of it is in the index: a changed list takes effect with the next look-up.
 
-use super::news::News;
+use super::news::FeedNews;
 use super::rows::Rows;
 use super::{Lookup, read, write};
 use hashpact_core::effect::ViewChange;
@@ -146,14 +146,14 @@ impl FloodState {
 
     /// Looks for floods among what was noted, and brings the index beside the main one to what is withheld now. What
     /// this means for records that were known before.
-    fn settle(&mut self, rows: &Rows) -> Vec<News> {
+    fn settle(&mut self, rows: &Rows) -> Vec<FeedNews> {
         let found = self.floods.settle();
         if found.is_empty() && !self.changed {
             return Vec::new();
         }
         let contributions = found.iter().filter(|id| id.kind == FloodKind::Contributions);
-        let mut news: Vec<News> = contributions
-            .filter_map(|id| Some(News::Flood { flood: self.floods.get(id)?.clone(), before: None }))
+        let mut news: Vec<FeedNews> = contributions
+            .filter_map(|id| Some(FeedNews::Flood { flood: self.floods.get(id)?.clone(), before: None }))
             .collect();
         self.news.extend(found);
         self.changed = false;
@@ -166,7 +166,7 @@ impl FloodState {
         let mut added: Vec<u64> = wanted.difference(&self.withheld).copied().collect();
         let removed: Vec<u64> = self.withheld.difference(&wanted).copied().collect();
         if !added.is_empty() || !removed.is_empty() {
-            news.push(News::Withheld { added: added.clone(), removed });
+            news.push(FeedNews::Withheld { added: added.clone(), removed });
         }
         if !self.withheld.is_subset(&wanted) {
             // Built anew: this is rare, and a value that is let go must leave no trace.
@@ -193,7 +193,7 @@ impl Lookup {
         write(&self.state).local_name = Arc::clone(&local.name);
         let mut held = write(&self.local);
         *held = local.clone();
-        self.tell([News::Local(Box::new(local))]);
+        self.tell([FeedNews::Local(Box::new(local))]);
     }
 
     /// What the operator decided.
@@ -281,7 +281,7 @@ impl Lookup {
         let known = state.floods.decide(id, decision);
         state.changed = true;
         let flood = state.floods.get(id).filter(|flood| flood.id.kind == FloodKind::Contributions);
-        self.tell(flood.map(|flood| News::Flood { flood: flood.clone(), before }));
+        self.tell(flood.map(|flood| FeedNews::Flood { flood: flood.clone(), before }));
         self.settle(&mut state, &rows);
         known
     }

@@ -4,9 +4,13 @@
 //! that something was. What stands in the queue is in memory only; the signals of a record that is being sealed go through
 //! it and no further.
 
+use super::judging::equals;
 use super::local::Local;
+use super::read;
+use super::rows::Rows;
 use hashpact_core::policy::{Decision, Flood};
 use hashpact_core::view::{KnownRecord, Standing, Stated};
+use hashpact_protocol::record::Signal;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -14,7 +18,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 pub(crate) const RECORDS_QUEUED_MAX: usize = 65_536;
 
 /// One thing that changed.
-pub enum News {
+pub enum FeedNews {
     /// Records.
     Records(Vec<RecordNews>),
     /// What the operator decided, or what the roster says about members.
@@ -70,7 +74,7 @@ pub struct NewsQueue {
 
 #[derive(Default)]
 struct Waiting {
-    news: VecDeque<News>,
+    news: VecDeque<FeedNews>,
     records: usize,
     /// Whether anything was dropped that the taker was not told of.
     dropped: bool,
@@ -80,7 +84,7 @@ struct Waiting {
 /// What was taken.
 pub enum Taken {
     /// The next thing.
-    News(News),
+    News(FeedNews),
     /// Everything before was taken, and something after it was dropped.
     Dropped,
     /// Everything was taken, and nothing comes any more.
@@ -99,13 +103,13 @@ impl NewsQueue {
             state.dropped = true;
         } else {
             state.records += records.len();
-            state.news.push_back(News::Records(records));
+            state.news.push_back(FeedNews::Records(records));
         }
         self.arrived.notify_one();
     }
 
     /// Puts anything else: what an operator does is never dropped.
-    pub(super) fn put(&self, news: News) {
+    pub(super) fn put(&self, news: FeedNews) {
         self.state().news.push_back(news);
         self.arrived.notify_one();
     }
@@ -116,7 +120,7 @@ impl NewsQueue {
         let mut state = self.state();
         loop {
             if let Some(news) = state.news.pop_front() {
-                if let News::Records(records) = &news {
+                if let FeedNews::Records(records) = &news {
                     state.records -= records.len();
                 }
                 return Taken::News(news);
@@ -154,7 +158,29 @@ impl super::Lookup {
         let _ = self.news.set(queue);
     }
 
-    pub(super) fn tell(&self, news: impl IntoIterator<Item = News>) {
+    /// How the records stand that carry a signal, for [`Self::tell_ruled`]; nothing if nobody is told.
+    pub(super) fn standings_with(&self, signal: &Signal) -> Vec<(u64, Standing)> {
+        if self.news.get().is_none() {
+            return Vec::new();
+        }
+        let numbers = equals(&self.source().index, std::slice::from_ref(signal));
+        let rows = read(&self.rows);
+        let standing = |number: u64| Some((number, rows.view(&rows.get(number)?).known.standing));
+        numbers.into_iter().filter_map(standing).collect()
+    }
+
+    /// Tells of records that stand otherwise than before.
+    pub(super) fn tell_ruled(&self, rows: &Rows, before: Vec<(u64, Standing)>) {
+        let news = |(number, before): (u64, Standing)| {
+            let known = rows.view(&rows.get(number)?).known;
+            RecordNews::of(number, Some(before), &known, None)
+        };
+        if let Some(queue) = self.news.get() {
+            queue.put_records(before.into_iter().filter_map(news).collect());
+        }
+    }
+
+    pub(super) fn tell(&self, news: impl IntoIterator<Item = FeedNews>) {
         if let Some(queue) = self.news.get() {
             news.into_iter().for_each(|news| queue.put(news));
         }
@@ -179,7 +205,7 @@ mod tests {
 
     fn taken(queue: &NewsQueue) -> usize {
         match queue.take() {
-            Taken::News(News::Records(records)) => records.len(),
+            Taken::News(FeedNews::Records(records)) => records.len(),
             _ => panic!("records were expected"),
         }
     }
@@ -190,10 +216,10 @@ mod tests {
         queue.put_records(records(RECORDS_QUEUED_MAX));
         queue.put_records(records(1));
         queue.put_records(records(1));
-        queue.put(News::Withheld { added: vec![1], removed: Vec::new() });
+        queue.put(FeedNews::Withheld { added: vec![1], removed: Vec::new() });
         assert_eq!(taken(&queue), RECORDS_QUEUED_MAX);
         queue.put_records(records(1));
-        assert!(matches!(queue.take(), Taken::News(News::Withheld { .. })));
+        assert!(matches!(queue.take(), Taken::News(FeedNews::Withheld { .. })));
         assert!(matches!(queue.take(), Taken::Dropped), "also what came before this was told");
         queue.put_records(records(3));
         queue.end();

@@ -13,7 +13,7 @@ use hashpact_core::policy::{
 };
 use hashpact_core::view::{KnownRecord, Standing, Stated};
 use hashpact_protocol::digest::LogId;
-use hashpact_protocol::record::{Label, Review, Signal};
+use hashpact_protocol::record::{IncidentId, Label, Review, Signal};
 use hashpact_protocol::roster::MemberId;
 use std::sync::Arc;
 
@@ -55,10 +55,14 @@ pub(super) struct Own<'a> {
     pub(super) review: Label<Review>,
     pub(super) stated_ms: u64,
     pub(super) signals: Vec<Signal>,
+    pub(super) hash_set: Option<&'a str>,
+    pub(super) incident: Option<IncidentId>,
 }
 
 impl<'a> Own<'a> {
-    pub(super) fn row(record: &Held<'a>) -> Self {
+    pub(super) fn row(rows: &'a Rows, record: &Held<'a>) -> Self {
+        // What the panel cleared does not match.
+        let in_part = rows.in_part(record).map(|part| part.stated.content.signals);
         Self {
             number: record.number,
             member: &record.author.member,
@@ -67,11 +71,14 @@ impl<'a> Own<'a> {
             labels: HarmLabels::from(record.description.labels()),
             review: record.description.review,
             stated_ms: record.time_ms(),
-            signals: record.signals().collect(),
+            signals: in_part.unwrap_or_else(|| record.signals().collect()),
+            hash_set: record.description.hash_set(),
+            incident: record.description.incident(),
         }
     }
 
-    fn stated(number: u64, known: &'a KnownRecord, stated: &Stated) -> Self {
+    fn stated(number: u64, known: &'a KnownRecord, stated: &'a Stated) -> Self {
+        let handling = stated.content.handling.as_deref();
         Self {
             number,
             member: &known.author.member,
@@ -81,6 +88,8 @@ impl<'a> Own<'a> {
             review: stated.content.review,
             stated_ms: stated.time_ms,
             signals: stated.content.signals.clone(),
+            hash_set: handling.and_then(|handling| Some(handling.hash_set.as_ref()?.as_str())),
+            incident: handling.and_then(|handling| handling.incident),
         }
     }
 }
@@ -106,6 +115,8 @@ impl Judges<'_> {
             review: own.review,
             standing: Some(standing),
             stated_ms: own.stated_ms,
+            hash_set: own.hash_set,
+            incident: own.incident,
         };
         let way = |signal: &Signal| Way { signal: signal.kind(), distance: 0, quality: signal.quality() };
         let ways: Vec<Way> = own.signals.iter().map(way).collect();
@@ -157,7 +168,7 @@ impl Judges<'_> {
         let row = rows.get(news.number);
         let own = match (&news.stated, &row) {
             (Some(stated), _) => Own::stated(news.number, &news.known, stated),
-            (None, Some(record)) => Own::row(record),
+            (None, Some(record)) => Own::row(rows, record),
             (None, None) => {
                 return Judgement { before: OwnOutcomes::default(), after: OwnOutcomes::default() };
             }

@@ -1,14 +1,16 @@
 //! What a record states, in few bytes, and back without a loss.
 //!
-//! Two parts. What many records have in common (kind, labels, review, organisation and list) is kept once and
-//! called by a number ([`Descriptions`]). What is a record's own stands in bytes:
+//! Two parts. What many records have in common (kind, labels, review, organisation and list, hash set, incident and
+//! other classes) is kept once and called by a number ([`Descriptions`]). What is a record's own stands in bytes:
 //!
 //! ```text
-//!  0  1  flags: bit 0 = expires, 1 = subject, 2 = id of the source, 3 = date of the source
+//!  0  1  flags: bit 0 = expires, 1 = subject, 2 = id of the source, 3 = date of the source,
+//!        4 = preserved until, 5 = valid from, 6 = reports
 //!  1  1  signals        2  1  signals of unknown types
 //!  …     signals: type 1, quality 1 (255 = not stated), value as wide as its type
 //!  …     signals of unknown types: type 8, quality 1, length 2, value
 //!  …     expires, seconds 8; subject: log id 32, leaf index 8; source: length 1, id; days 4
+//!  …     preserved until, seconds 8; valid from, seconds 8; reports: number 1, each to 8, month 4
 //! ```
 //!
 //! Big-endian. The bytes live as long as the process and are written and read here only, so what cannot be
@@ -17,9 +19,10 @@
 use hashpact_core::view::Stated;
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::leaf::Kind;
+use hashpact_protocol::record::IncidentId;
 use hashpact_protocol::record::{
-    Content, Date, Label, Labels, Review, Signal, SignalType, Source, SubjectRef, Token, UnknownFields,
-    UnknownSignal,
+    Content, Date, Handling, Label, Labels, Month, Report, Review, Signal, SignalType, Source, SubjectRef,
+    Token, UnknownFields, UnknownSignal,
 };
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -28,6 +31,9 @@ const HAS_EXPIRY: u8 = 1;
 const HAS_SUBJECT: u8 = 2;
 const HAS_SOURCE_ID: u8 = 4;
 const HAS_SOURCE_DATE: u8 = 8;
+const HAS_PRESERVED: u8 = 16;
+const HAS_VALID_FROM: u8 = 32;
+const HAS_REPORTS: u8 = 64;
 const NO_QUALITY: u8 = u8::MAX;
 
 /// What many records have in common.
@@ -39,18 +45,43 @@ pub(super) struct Description {
     pub(super) review: Label<Review>,
     /// Without id and date.
     source: Option<Source>,
+    /// Hash set, incident and classes; nothing else of it.
+    handling: Option<Box<Handling>>,
     unknown: UnknownFields,
+}
+
+/// The part of what is known beside the labels that many records have in common.
+fn common(handling: Option<&Handling>) -> Option<Box<Handling>> {
+    let Handling { hash_set, incident, classes, .. } = handling?;
+    let common = Handling {
+        hash_set: hash_set.clone(),
+        incident: *incident,
+        classes: classes.clone(),
+        ..Handling::default()
+    };
+    (common != Handling::default()).then(|| Box::new(common))
 }
 
 impl Description {
     fn of(stated: &Stated) -> Self {
-        let Content { labels, review, source, unknown, .. } = &stated.content;
+        let Content { labels, review, source, handling, unknown, .. } = &stated.content;
         let source = source.as_ref().map(|source| Source { id: None, date: None, ..source.clone() });
-        Self { kind: stated.kind, labels: labels.clone(), review: *review, source, unknown: unknown.clone() }
+        Self {
+            kind: stated.kind,
+            labels: labels.clone(),
+            review: *review,
+            source,
+            handling: common(handling.as_deref()),
+            unknown: unknown.clone(),
+        }
     }
 
     fn is_of(&self, stated: &Stated) -> bool {
-        let Content { labels, review, source, unknown, .. } = &stated.content;
+        let Content { labels, review, source, handling, unknown, .. } = &stated.content;
+        let is_same_handling = match (&self.handling, handling) {
+            (None, None) => true,
+            (held, stated) => *held == common(stated.as_deref()),
+        };
         let is_same_source = match (&self.source, source) {
             (Some(held), Some(source)) => {
                 held.organisation == source.organisation
@@ -63,6 +94,7 @@ impl Description {
         self.kind == stated.kind
             && self.review == *review
             && is_same_source
+            && is_same_handling
             && self.labels == *labels
             && self.unknown == *unknown
     }
@@ -70,6 +102,16 @@ impl Description {
     /// Its labels.
     pub(super) fn labels(&self) -> &Labels {
         &self.labels
+    }
+
+    /// Hash set that its author put it into.
+    pub(super) fn hash_set(&self) -> Option<&str> {
+        Some(self.handling.as_ref()?.hash_set.as_ref()?.as_str())
+    }
+
+    /// Incident that it belongs to.
+    pub(super) fn incident(&self) -> Option<IncidentId> {
+        self.handling.as_ref()?.incident
     }
 
     /// The organisation that stated it originally, if the author names one.
@@ -94,9 +136,12 @@ impl Descriptions {
         if self.all.get(self.last as usize).is_some_and(|held| held.is_of(stated)) {
             return self.last;
         }
-        let Content { labels, review, source, .. } = &stated.content;
+        let Content { labels, review, source, handling, .. } = &stated.content;
         let source = source.as_ref().map(|source| (&source.organisation, &source.list));
-        let numbers = self.by_hash.entry(self.hasher.hash_one((labels, review, source))).or_default();
+        let handling = handling.as_deref().map(|held| (&held.hash_set, held.incident, &held.classes));
+        let handling = handling.filter(|held| *held != (&None, None, &Vec::new()));
+        let numbers =
+            self.by_hash.entry(self.hasher.hash_one((labels, review, source, handling))).or_default();
         let all = &mut self.all;
         let known = numbers.iter().copied().find(|number| all[*number as usize].is_of(stated));
         self.last = known.unwrap_or_else(|| {
@@ -118,12 +163,19 @@ impl Descriptions {
 pub(super) fn pack(content: &Content, out: &mut Vec<u8>) {
     let source_id = content.source.as_ref().and_then(|source| source.id.as_ref());
     let source_date = content.source.as_ref().and_then(|source| source.date);
+    let handling = content.handling.as_deref();
+    let preserved_until_s = handling.and_then(|handling| handling.preserved_until_s);
+    let valid_from_s = handling.and_then(|handling| handling.valid_from_s);
+    let reports = handling.map_or(&[] as &[Report], |handling| &handling.reports);
     let flag = |is_there, flag| if is_there { flag } else { 0 };
     out.push(
         flag(content.expires_s.is_some(), HAS_EXPIRY)
             | flag(content.subject.is_some(), HAS_SUBJECT)
             | flag(source_id.is_some(), HAS_SOURCE_ID)
-            | flag(source_date.is_some(), HAS_SOURCE_DATE),
+            | flag(source_date.is_some(), HAS_SOURCE_DATE)
+            | flag(preserved_until_s.is_some(), HAS_PRESERVED)
+            | flag(valid_from_s.is_some(), HAS_VALID_FROM)
+            | flag(!reports.is_empty(), HAS_REPORTS),
     );
     // A record has at most 64 of both, a token at most 64 bytes, an unknown value 256: see the protocol.
     out.push(u8::try_from(content.signals.len()).expect("bounded"));
@@ -152,6 +204,16 @@ pub(super) fn pack(content: &Content, out: &mut Vec<u8>) {
     if let Some(date) = source_date {
         out.extend(u32::try_from(date.days()).expect("before the year 10000").to_be_bytes());
     }
+    for time_s in [preserved_until_s, valid_from_s].into_iter().flatten() {
+        out.extend(time_s.to_be_bytes());
+    }
+    if !reports.is_empty() {
+        out.push(u8::try_from(reports.len()).expect("bounded"));
+        for report in reports {
+            out.extend(report.to.code().to_be_bytes());
+            out.extend(report.month.months().to_be_bytes());
+        }
+    }
 }
 
 /// The signals in packed bytes.
@@ -175,6 +237,16 @@ pub(super) fn unpack(packed: &[u8], description: &Description, time_ms: u64) -> 
         source.id = (flags & HAS_SOURCE_ID != 0).then(|| reader.token());
         source.date = (flags & HAS_SOURCE_DATE != 0).then(|| reader.date());
     }
+    let mut handling = description.handling.clone();
+    if flags & (HAS_PRESERVED | HAS_VALID_FROM | HAS_REPORTS) != 0 {
+        let handling = handling.get_or_insert_default();
+        handling.preserved_until_s = (flags & HAS_PRESERVED != 0).then(|| u64::from_be_bytes(reader.take()));
+        handling.valid_from_s = (flags & HAS_VALID_FROM != 0).then(|| u64::from_be_bytes(reader.take()));
+        if flags & HAS_REPORTS != 0 {
+            let [count] = reader.take();
+            handling.reports = (0..count).map(|_| reader.report()).collect();
+        }
+    }
     let Description { kind, labels, review, unknown, .. } = description;
     let content = Content {
         subject,
@@ -184,6 +256,7 @@ pub(super) fn unpack(packed: &[u8], description: &Description, time_ms: u64) -> 
         review: *review,
         source,
         expires_s,
+        handling,
         unknown: unknown.clone(),
     };
     Stated { kind: *kind, time_ms, content }
@@ -225,6 +298,11 @@ impl Reader<'_> {
         Token::new(text).expect(OWN)
     }
 
+    fn report(&mut self) -> Report {
+        let to = Label::from_code(u64::from_be_bytes(self.take()));
+        Report { to, month: Month::from_months(u32::from_be_bytes(self.take()).into()).expect(OWN) }
+    }
+
     fn date(&mut self) -> Date {
         Date::from_days(u32::from_be_bytes(self.take()).into()).expect(OWN)
     }
@@ -237,7 +315,9 @@ fn stated(quality: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hashpact_protocol::record::{Activity, EvidenceSet, Origin, Tlp};
+    use hashpact_protocol::record::{
+        Activity, EvidenceSet, IncidentId, Origin, OtherClass, ReportedTo, Scheme, Tlp,
+    };
     use proptest::prelude::*;
 
     fn signal() -> impl Strategy<Value = Signal> {
@@ -255,6 +335,29 @@ mod tests {
             .prop_map(|(organisation, list, id, date)| Source { list, id, date, ..Source::new(organisation) })
     }
 
+    fn handling() -> impl Strategy<Value = Option<Box<Handling>>> {
+        let times = (prop::option::of(1..9_u64), prop::option::of(1..9_u64));
+        let parts = (prop::option::of(any::<[u8; 16]>()), prop::option::of("[a-z]{1,3}"), times);
+        let lists =
+            (prop::collection::vec((0..9_u64, 0..99_u64), 0..3), prop::collection::vec("[a-z]{1,3}", 0..3));
+        (parts, lists).prop_filter_map("twice", |((incident, hash_set, times), (reports, classes))| {
+            let report = |(to, month)| Report {
+                to: Label::<ReportedTo>::from_code(to),
+                month: Month::from_months(month).expect("a month"),
+            };
+            let class = |class: String| OtherClass::new(Scheme::Iwf, "1", &class).expect("an id");
+            let handling = Handling {
+                hash_set: hash_set.map(|text| Token::new(&text).expect("valid")),
+                reports: reports.into_iter().map(report).collect(),
+                preserved_until_s: times.0,
+                valid_from_s: times.1,
+                incident: incident.map(IncidentId::new),
+                classes: classes.into_iter().map(class).collect(),
+            };
+            handling.boxed().ok()
+        })
+    }
+
     prop_compose! {
         fn content()(
             signals in prop::collection::vec(signal(), 0..4),
@@ -262,7 +365,7 @@ mod tests {
             subject in prop::option::of((any::<[u8; 32]>(), any::<u64>())),
             (labels, review) in (any::<[u8; 3]>(), 0..9_u64),
             source in prop::option::of(source()),
-            expires_s in prop::option::of(any::<u64>()),
+            (expires_s, handling) in (prop::option::of(any::<u64>()), handling()),
             unknown in prop::collection::btree_map(any::<u64>(), any::<u64>().prop_map(hashpact_protocol::codec::Int::Unsigned), 0..2),
         ) -> Content {
             let unknown_signals = unknown_signals.into_iter()
@@ -276,7 +379,7 @@ mod tests {
             };
             let subject = subject.map(|(log, index)| SubjectRef { log: LogId::new(log), index });
             let review = Label::from_code(review);
-            Content { subject, signals, unknown_signals, labels, review, source, expires_s, unknown }
+            Content { subject, signals, unknown_signals, labels, review, source, expires_s, handling, unknown }
         }
     }
 

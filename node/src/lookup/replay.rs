@@ -4,13 +4,14 @@
 //!
 //! 1. the leaves beyond the snapshot's positions are read for retractions and erasures, then matches are
 //!    answered;
-//! 2. all retractions and erasures are folded, those ahead of a log's end as well;
+//! 2. all that withdraws records is folded, and what is said about signals, members and incidents, those ahead of a
+//!    log's end as well;
 //! 3. entries beyond the positions are folded and applied: what was stated last is found next;
 //! 4. the rest is folded, and what is kept beside forked logs. Its additions are in the index already; what does not stand is taken out;
 //! 5. the index is compared with all records that stand, and rebuilt if it is another.
 //!
-//! Without one, all entries are beyond the positions, and the index grows with the replay. Retractions and erasures
-//! come first in any case, so that no record matches for a moment that was withdrawn long ago; the view
+//! Without one, all entries are beyond the positions, and the index grows with the replay. What withdraws
+//! comes first in any case, so that no record matches for a moment that was withdrawn long ago; the view
 //! does not mind the order.
 
 use super::restored::{KeptExtent, LogExtent, Restored, for_each_leaf};
@@ -22,9 +23,10 @@ use crate::driver::now_ms;
 use crate::storage::Store;
 use anyhow::Context as _;
 use hashpact_core::effect::{StoredEntry, ViewChange};
-use hashpact_core::view::{Author, ErasureRules, Numbers, View, withdrawn_record};
+use hashpact_core::view::{Author, Numbers, Rules, View, comes_first};
 use hashpact_index::{MatchIndex, SnapshotError};
 use hashpact_protocol::digest::LogId;
+use hashpact_protocol::leaf::{Kind, marked_kind};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -94,7 +96,7 @@ pub fn replay(
     lookup: &Lookup,
     logs: &[LogExtent],
     place: &SnapshotPlace,
-    rules: &ErasureRules,
+    rules: &Rules,
 ) -> anyhow::Result<Replayed> {
     let opened = match place.open(logs) {
         Ok((index, tag)) => Ok(serve(store, lookup, logs, index, tag, rules)?),
@@ -130,12 +132,13 @@ pub(super) fn serve(
     logs: &[LogExtent],
     index: MatchIndex,
     tag: Tag,
-    rules: &ErasureRules,
+    rules: &Rules,
 ) -> anyhow::Result<Serving> {
     let entries = tag.entries();
     let Tag { positions, blocks, .. } = tag;
     let numbers = Numbers::from_blocks(blocks).expect("a tag is decoded with good blocks only");
-    let restored = Restored::new(Arc::clone(store), logs, positions.clone(), rules).context("retractions")?;
+    let restored =
+        Restored::new(Arc::clone(store), logs, positions.clone(), &rules.erasure).context("retractions")?;
     let index = Arc::new(index);
     lookup.restore(Arc::clone(&index), numbers, restored);
     info!(entries, "matches are answered from the index snapshot while the logs are replayed");
@@ -151,21 +154,28 @@ fn fold_all(
     lookup: &Lookup,
     logs: &[LogExtent],
     positions: &BTreeMap<LogId, u64>,
-    rules: &ErasureRules,
+    rules: &Rules,
 ) -> anyhow::Result<View> {
     let position =
         |extent: &LogExtent| positions.get(&extent.author.log).copied().unwrap_or(0).min(extent.size);
     let mut view = View::under(rules.clone(), now_ms(), table_key());
+    let mut superseding = Vec::new();
     for extent in logs {
-        fold_retractions(store, lookup, &mut view, extent)?;
+        superseding.push((extent, fold_first(store, lookup, &mut view, extent)?));
         fold_kept(store, lookup, &mut view, extent, true)?;
     }
+    for (LogExtent { author, .. }, indexes) in superseding.into_iter().rev() {
+        // The last ones first: what they supersede never shows.
+        fold_each(store, lookup, &mut view, author, indexes.into_iter().rev())?;
+    }
+    lookup.hear(view.take_news());
     let beyond = logs.iter().map(|extent| (extent, position(extent)..extent.size));
     let known = logs.iter().map(|extent| (extent, 0..position(extent)));
     fold(store, lookup, &mut view, beyond.chain(known).collect())?;
     for extent in logs {
         fold_kept(store, lookup, &mut view, extent, false)?;
     }
+    lookup.hear(view.take_news());
     for LogExtent { author, priority, .. } in logs {
         lookup.set_folded(author.log, view.counts(&author.log), priority.ahead.len() as u64);
         lookup.set_receipts(author.member.clone(), view.receipts_of(&author.member).cloned().collect());
@@ -173,23 +183,37 @@ fn fold_all(
     Ok(view)
 }
 
-fn fold_retractions(
+/// Folds what comes first of a log, but for the supersessions: where these stand.
+fn fold_first(
     store: &Store,
     lookup: &Lookup,
     view: &mut View,
     LogExtent { author, size, priority, .. }: &LogExtent,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<u64>> {
     for (index, entry) in &priority.ahead {
         lookup.apply(&view.fold_ahead(author, *index, &entry.leaf, &entry.payload));
     }
-    let mut found = Vec::new();
+    let (mut found, mut superseding) = (Vec::new(), Vec::new());
     for_each_leaf(store, &author.log, 0, *size, |index, leaf| {
-        if withdrawn_record(author, index, leaf).is_some() {
+        if marked_kind(leaf) == Some(Kind::Supersede) {
+            superseding.push(index);
+        } else if comes_first(leaf) {
             found.push(index);
         }
     })
     .context("replay; run fsck")?;
-    for index in found {
+    fold_each(store, lookup, view, author, found.into_iter())?;
+    Ok(superseding)
+}
+
+fn fold_each(
+    store: &Store,
+    lookup: &Lookup,
+    view: &mut View,
+    author: &Author,
+    indexes: impl Iterator<Item = u64>,
+) -> anyhow::Result<()> {
+    for index in indexes {
         let entry = store.entry(&author.log, index).context("replay")?.context("an entry is gone")?;
         lookup.apply(&view.fold(author, index, &entry.leaf, &entry.payload));
     }
@@ -209,7 +233,7 @@ fn fold_kept(
         let mut changes = Vec::new();
         let entries = store.branch_entries(&author.log, *number, (*start, *end));
         for (index, entry) in (*start..).zip(&entries.context("a kept history; run fsck")?) {
-            if withdrawn_record(&author, index, &entry.leaf).is_some() == withdraws {
+            if comes_first(&entry.leaf) == withdraws {
                 changes.extend(view.fold(&author, index, &entry.leaf, &entry.payload));
             }
         }
@@ -225,7 +249,7 @@ struct Run<'a> {
     entries: Vec<StoredEntry>,
 }
 
-/// Folds all but the retractions of these ranges, in this order. Reading, folding and applying go on side by side.
+/// Folds all but what comes first of these ranges, in this order. Reading, folding and applying go on side by side.
 fn fold(
     store: &Store,
     lookup: &Lookup,
@@ -240,7 +264,7 @@ fn fold(
         for Run { author, start, entries } in runs {
             let mut changes = Vec::with_capacity(entries.len());
             for (index, entry) in (start..).zip(&entries) {
-                if withdrawn_record(author, index, &entry.leaf).is_none() {
+                if !comes_first(&entry.leaf) {
                     changes.extend(view.fold(author, index, &entry.leaf, &entry.payload));
                 }
             }

@@ -8,11 +8,12 @@ use super::packed::{self, Description, Descriptions};
 use hashpact_core::effect::ViewChange;
 use hashpact_core::policy::Benign;
 use hashpact_core::view::{
-    Author, BLOCK_ENTRIES, Block, Ids, KnownRecord, Numbers, RecordView, Standing, Stated, Status,
+    Author, BLOCK_ENTRIES, Block, Ids, KnownRecord, Numbers, RecordView, Ruled, RulingChange, Standing,
+    Stated, Status,
 };
 use hashpact_protocol::digest::{LogId, RecordId};
 use hashpact_protocol::record::{Content, Signal, SignalType};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, RandomState};
 
 /// Stands where a block has no record. No entry's leaf hash is this.
@@ -32,6 +33,10 @@ pub(super) struct Rows {
     standings: BTreeMap<u64, Standing>,
     /// Signals that members call benign.
     benign: Benign,
+    /// What the panel holds of signals.
+    rulings: BTreeMap<Signal, Ruled>,
+    /// Numbers of records of which some signal is cleared: they match by the others only.
+    cleared: BTreeSet<u64>,
     count: usize,
     /// What is being packed.
     scratch: Vec<u8>,
@@ -110,6 +115,8 @@ impl Rows {
             descriptions: Descriptions::default(),
             standings: BTreeMap::new(),
             benign: Benign::default(),
+            rulings: BTreeMap::new(),
+            cleared: BTreeSet::new(),
             count: 0,
             scratch: Vec::new(),
         }
@@ -147,7 +154,11 @@ impl Rows {
             self.get(number).map_or_else(Vec::new, |held| held.signals().collect())
         });
         self.benign = benign;
-        Put { number, before: is_known.then(|| before.unwrap_or(Standing::UNDISPUTED)) }
+        if !self.rulings.is_empty() {
+            self.judge(number);
+        }
+        let before = is_known.then(|| before.unwrap_or(Standing::UNDISPUTED));
+        Put { number, before: before.map(|before| self.ruled(number, before)) }
     }
 
     /// Signals that members call benign.
@@ -158,6 +169,61 @@ impl Rows {
     /// How a record stands that is not simply active.
     pub(super) fn standing(&self, number: u64) -> Option<&Standing> {
         self.standings.get(&number)
+    }
+
+    /// Takes the panel's verdict on a signal. Records that carry it are judged anew by [`Self::judge`].
+    pub(super) fn rule(&mut self, RulingChange { signal, ruled }: RulingChange) {
+        match ruled {
+            Some(ruled) => self.rulings.insert(signal, ruled),
+            None => self.rulings.remove(&signal),
+        };
+    }
+
+    /// The panel's verdicts.
+    pub(super) fn rulings(&self) -> impl Iterator<Item = (&Signal, &Ruled)> {
+        self.rulings.iter()
+    }
+
+    /// Takes up what the panel holds of a record's signals.
+    pub(super) fn judge(&mut self, number: u64) {
+        let Some(record) = self.get(number) else { return };
+        let verdicts: Vec<Option<Ruled>> =
+            record.signals().map(|signal| self.rulings.get(&signal.without_quality()).cloned()).collect();
+        let status = self.standings.get(&number).map_or(Status::Active, |standing| standing.status);
+        let standing = Standing { status, ..Standing::UNDISPUTED };
+        let status = standing.ruled(verdicts.iter().map(Option::as_ref)).status;
+        if verdicts.iter().flatten().any(Ruled::clears) {
+            self.cleared.insert(number);
+        } else {
+            self.cleared.remove(&number);
+        }
+        if let Some(row) = self.row_mut(number) {
+            row.status = status;
+        }
+    }
+
+    /// How a record that stands so stands by what the panel holds of its signals.
+    pub(super) fn ruled(&self, number: u64, standing: Standing) -> Standing {
+        if self.rulings.is_empty() {
+            return standing;
+        }
+        let Some(record) = self.get(number) else { return standing };
+        let verdicts: Vec<Option<&Ruled>> =
+            record.signals().map(|signal| self.rulings.get(&signal.without_quality())).collect();
+        standing.ruled(verdicts)
+    }
+
+    /// A record as it matches, if the panel cleared some of its signals: without these.
+    pub(super) fn in_part(&self, record: &Held<'_>) -> Option<RecordView> {
+        if !self.cleared.contains(&record.number) {
+            return None;
+        }
+        let mut view = self.view(record);
+        view.stated.content.signals.retain(|signal| {
+            let ruled = self.rulings.get(&signal.clone().without_quality());
+            !ruled.is_some_and(Ruled::clears)
+        });
+        Some(view)
     }
 
     /// Forgets what a record states: its payload is sealed or gone.
@@ -220,6 +286,7 @@ impl Rows {
     /// Everything about a record.
     pub(super) fn view(&self, record: &Held<'_>) -> RecordView {
         let standing = self.standings.get(&record.number).cloned().unwrap_or(Standing::UNDISPUTED);
+        let standing = self.ruled(record.number, standing);
         RecordView {
             known: KnownRecord {
                 id: record.row.id,

@@ -73,7 +73,6 @@ pub use heads::{ORIGIN_MAX_BYTES, StoredHead};
 pub use lock::{LOCK_FILE_BYTES, LockError, LockFile};
 pub use meta::{Identity, SCHEMA_VERSION};
 pub use payloads::PayloadRef;
-pub use read::hidden;
 pub use wal::TornTail;
 
 use hashpact_core::effect::PublishedHead;

@@ -114,6 +114,9 @@ pub enum FieldRule {
     /// A time with a fraction of a second where whole seconds are kept.
     #[error("expected whole seconds")]
     WholeSeconds,
+    /// A list that holds one of its elements again.
+    #[error("the same one stands there twice")]
+    Twice,
     /// A rule of records.
     #[error("{0}")]
     Record(#[from] RecordError),

@@ -21,6 +21,8 @@ mod changes;
 mod decisions;
 mod field;
 pub mod frames;
+mod governance;
+mod handling;
 mod labels;
 mod lists;
 mod matching;
@@ -46,6 +48,12 @@ pub use decisions::{
     REASON_MAX_BYTES, check_reason,
 };
 pub use field::{FieldError, FieldRule};
+pub use governance::{
+    IncidentJson, IncidentReceipt, IncidentRequest, IncidentStepJson, IncidentsResponse, PlaceJson,
+    RulingJson, RulingRequest, RulingSignal, RulingsResponse, SuspensionJson, SuspensionRequest,
+    SuspensionsResponse,
+};
+pub use handling::{CrosswalkJson, HandlingJson, OtherClassJson, ReportJson};
 pub use labels::LabelsJson;
 pub use lists::{
     AppliedRule, ChangedOutcome, DryRunRequest, DryRunResponse, LIST_FILE_TYPE, ListExplanation, ListJson,
@@ -56,8 +64,8 @@ pub use matching::{
     QuerySignal,
 };
 pub use node::{
-    BackupResponse, BranchStatus, CatchUp, CosignedStatus, ErasureStatus, ErrorBody, ErrorDetail,
-    EvidenceJson, EvidenceResponse, HoldingStatus, LogJson, LogStatus, LogsResponse, MemberJson,
+    AlarmStatus, BackupResponse, BranchStatus, CatchUp, CosignedStatus, ErasureStatus, ErrorBody,
+    ErrorDetail, EvidenceJson, EvidenceResponse, HoldingStatus, LogJson, LogStatus, LogsResponse, MemberJson,
     MembersResponse, PeerStatus, ReadyResponse, ReceiptStatus, ScrubPlace, ScrubStatus, StatusResponse,
 };
 pub use records::{

@@ -7,12 +7,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::field::{FieldError, FieldRule, showable, vocabulary};
+use super::handling::{CrosswalkJson, HandlingJson, time_s};
 use super::labels::LabelsJson;
 use super::matching::{OpinionCounts, check_count, parse_signal};
 use super::time;
 use crate::digest::hex_encode;
 use crate::limits::{RECORDS_PER_CALL_MAX, SIGNALS_PER_RECORD_MAX};
-use crate::record::{Content, Date, Label, RecordError, Review, Signal, Source, Token, Vocabulary};
+use crate::record::{Content, Date, Handling, Label, RecordError, Review, Signal, Source, Token, Vocabulary};
 
 /// `POST /v1/records`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,9 @@ pub struct ContributeQuery {
     /// `local` (default) or `replicated:K`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ack: Option<String>,
+    /// Name of a group of the roster: only its members receive what the records say. Everybody without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
 }
 
 /// A record to be stated. This version states `content`.
@@ -54,6 +58,9 @@ pub struct NewRecord {
     /// When the statement stops counting, RFC 3339, whole seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
+    /// Hash set, reports, incident and the like.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub handling: HandlingJson,
 }
 
 /// A signal to be stated.
@@ -200,6 +207,12 @@ pub struct RecordJson {
     /// When the statement stops counting, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
+    /// Hash set, reports, incident and the like.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub handling: HandlingJson,
+    /// What other schemes call it, as far as its labels say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crosswalk: Option<CrosswalkJson>,
     /// Latest opinions of other members, counted.
     #[serde(default)]
     pub opinions: OpinionCounts,
@@ -272,10 +285,27 @@ impl NewRecord {
         if let Some(source) = &self.source {
             content.source = Some(source.to_source().map_err(|error| error.within("source"))?);
         }
-        if let Some(text) = &self.expires {
-            content.expires_s = Some(expires_s(text)?);
-        }
+        (content.expires_s, content.handling) = self.expiry_and_handling()?;
         Ok(content)
+    }
+}
+
+impl NewRecord {
+    /// Checks when the record expires, in seconds since 1970, and its handling.
+    ///
+    /// # Errors
+    /// The first field of these that breaks a rule.
+    pub fn expiry_and_handling(&self) -> Result<(Option<u64>, Option<Box<Handling>>), FieldError> {
+        let expires_s = self.expires.as_deref().map(|text| time_s("expires", text)).transpose()?;
+        let handling = self.handling.to_handling().map_err(|error| error.within("handling"))?;
+        let valid_from_s = handling.as_ref().and_then(|handling| handling.valid_from_s);
+        match (valid_from_s, expires_s) {
+            (Some(from), Some(expires)) if from >= expires => {
+                let rule = RecordError::ValidityOrder { from, expires };
+                Err(FieldError::new("handling.valid_from", rule.into()))
+            }
+            _ => Ok((expires_s, handling)),
+        }
     }
 }
 
@@ -289,6 +319,7 @@ impl From<&Content> for NewRecord {
             review: Some(content.review.get().name().to_owned()),
             source: content.source.as_ref().map(SourceJson::from),
             expires: content.expires_s.map(time::rfc3339_seconds),
+            handling: content.handling.as_deref().map(HandlingJson::restated).unwrap_or_default(),
         }
     }
 }
@@ -314,6 +345,8 @@ impl RecordJson {
             review: Some(content.review.get().name().to_owned()),
             source: content.source.as_ref().map(SourceJson::from),
             expires: content.expires_s.map(time::rfc3339_seconds),
+            handling: content.handling.as_deref().map(HandlingJson::from).unwrap_or_default(),
+            crosswalk: CrosswalkJson::of(&content.labels),
             ..self
         }
     }
@@ -355,10 +388,6 @@ fn signal_json(signal: &Signal) -> SignalJson {
     }
 }
 
-fn expires_s(text: &str) -> Result<u64, FieldError> {
-    let ms = time::parse_rfc3339(text).map_err(|rule| FieldError::new("expires", rule.into()))?;
-    if ms % 1000 != 0 {
-        return Err(FieldError::new("expires", FieldRule::WholeSeconds));
-    }
-    Ok(ms / 1000)
+fn is_nothing(handling: &HandlingJson) -> bool {
+    *handling == HandlingJson::default()
 }

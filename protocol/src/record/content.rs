@@ -1,4 +1,4 @@
-//! `content`: the signals and labels of one piece of media.
+//! `content`, and `supersede`: the signals and labels of one piece of media.
 //!
 //! Signals are an array of [type, value] or [type, value, quality], strictly ascending by type and
 //! then value, so that there is one order and no duplicate. An array rather than a map by type,
@@ -7,6 +7,7 @@
 //! SPEC §7.5.
 
 use super::error::{RecordError, SchemaError};
+use super::handling::{self, Handling};
 use super::labels::Labels;
 use super::schema::{KEY_SUBJECT, MapReader, MapWriter, Schema, SubjectRef, UnknownFields, find_foreign_key};
 use super::signal::{Signal, SignalType, UnknownSignal};
@@ -27,6 +28,18 @@ const KEY_EXPIRES: u64 = 3;
 const KEY_LABELS: u64 = 4;
 const KEY_SOURCE: u64 = 6;
 
+/// Keys that a reader must understand.
+const KEYS_EVEN: [u64; 8] = [
+    KEY_SUBJECT,
+    KEY_SIGNALS,
+    KEY_LABELS,
+    KEY_SOURCE,
+    handling::KEY_HASH_SET,
+    handling::KEY_REPORTS,
+    handling::KEY_INCIDENT,
+    handling::KEY_CLASSES,
+];
+
 /// One piece of media, by its fingerprints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
@@ -44,6 +57,8 @@ pub struct Content {
     pub source: Option<Source>,
     /// When the statement stops counting, seconds since 1970 UTC.
     pub expires_s: Option<u64>,
+    /// Hash set, reports, incident and the like; absent when nothing of it is stated ([`Handling::boxed`]).
+    pub handling: Option<Box<Handling>>,
     /// Fields of a newer version that may be ignored.
     pub unknown: UnknownFields,
 }
@@ -91,6 +106,7 @@ impl Content {
             review: Label::default(),
             source: None,
             expires_s: None,
+            handling: None,
             unknown: UnknownFields::new(),
         }
     }
@@ -108,7 +124,7 @@ impl Schema for Content {
             Some(Value::Map(inner)) => find(inner),
             _ => None,
         };
-        find_foreign_key(MAP, fields, &[KEY_SUBJECT, KEY_SIGNALS, KEY_LABELS, KEY_SOURCE])
+        find_foreign_key(MAP, fields, &KEYS_EVEN)
             .or_else(|| within(KEY_LABELS, Labels::find_foreign))
             .or_else(|| within(KEY_SOURCE, Source::find_foreign))
     }
@@ -125,8 +141,9 @@ impl Schema for Content {
         }
         let labels = map.fields(KEY_LABELS)?.map(Labels::read).transpose()?.unwrap_or_default();
         let source = map.fields(KEY_SOURCE)?.map(Source::read).transpose()?;
+        let handling = Handling::read(&mut map, expires_s)?;
         let unknown = map.finish()?;
-        Ok(Self { subject, signals, unknown_signals, labels, review, source, expires_s, unknown })
+        Ok(Self { subject, signals, unknown_signals, labels, review, source, expires_s, handling, unknown })
     }
 
     fn to_fields(&self) -> Fields {
@@ -137,6 +154,9 @@ impl Schema for Content {
         map.put_some(KEY_EXPIRES, self.expires_s.map(Value::unsigned));
         map.put_fields(KEY_LABELS, self.labels.to_fields());
         map.put_some(KEY_SOURCE, self.source.as_ref().map(|source| Value::Map(source.to_fields())));
+        if let Some(handling) = &self.handling {
+            handling.write(&mut map);
+        }
         map.finish()
     }
 }
@@ -156,6 +176,7 @@ impl Content {
             review: Label::default(),
             source: None,
             expires_s: None,
+            handling: None,
             unknown: UnknownFields::new(),
         };
         let mut cursor = Cursor::new(cbor);

@@ -2,11 +2,15 @@
 
 use super::signal::SignalType;
 use crate::api::time::TimeError;
+use crate::digest::HexError;
+use crate::leaf::Kind;
 use crate::limits::{
-    QUALITY_MAX, RECEIPT_GAPS_MAX, RECEIPT_LOGS_MAX, SIGNALS_PER_RECORD_MAX, TIME_S_MAX, TOKEN_MAX_BYTES,
+    CLASS_ID_MAX_BYTES, CLASSES_PER_RECORD_MAX, INCIDENT_ID_BYTES, QUALITY_MAX, RECEIPT_GAPS_MAX,
+    RECEIPT_LOGS_MAX, REPORTS_PER_RECORD_MAX, SIGNALS_PER_RECORD_MAX, TIME_S_MAX, TOKEN_MAX_BYTES,
     UNKNOWN_FIELDS_MAX,
 };
 use crate::merkle::TREE_SIZE_MAX;
+use crate::roster::MemberIdError;
 
 /// A value that cannot be part of any record. Never repeats the value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -89,6 +93,89 @@ pub enum RecordError {
     ExpiryRange {
         /// Seconds since 1970.
         got: u64,
+    },
+    /// A day of another form than `YYYY-MM`, or a month after the year 9999.
+    #[error("expected a month as YYYY-MM, from 1970-01 to 9999-12")]
+    Month,
+    /// A validity that begins when it is over.
+    #[error("valid from {from} s, which is not before the expiry {expires} s")]
+    ValidityOrder {
+        /// When it begins, seconds since 1970.
+        from: u64,
+        /// When it is over.
+        expires: u64,
+    },
+    /// No report, or too many.
+    #[error("{got} reports, expected 1..={REPORTS_PER_RECORD_MAX}")]
+    ReportCount {
+        /// Reports given.
+        got: usize,
+    },
+    /// A report that is not [to, month] with a month before the year 10000.
+    #[error("report {nth}: expected [to, month]")]
+    ReportShape {
+        /// Which one, counted from 0.
+        nth: usize,
+    },
+    /// Reports out of order, or one twice.
+    #[error("report {nth} is not after the one before it in (to, month) order")]
+    ReportOrder {
+        /// Which one, counted from 0.
+        nth: usize,
+    },
+    /// No class, or too many.
+    #[error("{got} classes, expected 1..={CLASSES_PER_RECORD_MAX}")]
+    ClassCount {
+        /// Classes given.
+        got: usize,
+    },
+    /// A class that is not [scheme, version, class].
+    #[error("class {nth}: expected [scheme, version, class]")]
+    ClassShape {
+        /// Which one, counted from 0.
+        nth: usize,
+    },
+    /// Classes out of order, or one twice.
+    #[error("class {nth} is not after the one before it in (scheme, version, class) order")]
+    ClassOrder {
+        /// Which one, counted from 0.
+        nth: usize,
+    },
+    /// A version or class of another scheme that is longer than such ids are.
+    #[error("class id of {got} bytes, at most {CLASS_ID_MAX_BYTES} are allowed")]
+    ClassIdLength {
+        /// Bytes given.
+        got: usize,
+    },
+    /// A text that is no incident id.
+    #[error("an incident id has 32 lower-case hex digits: {0}")]
+    IncidentId(HexError),
+    /// An incident id of another width.
+    #[error("incident id of {got} bytes, expected {INCIDENT_ID_BYTES}")]
+    IncidentIdBytes {
+        /// Bytes given.
+        got: usize,
+    },
+    /// A declaration that says why the incident was closed.
+    #[error("a declaration says why the incident was closed")]
+    ClosingOfDeclaration,
+    /// A closure that says what sort of incident it is.
+    #[error("a closure says what sort of incident it is")]
+    ClassOfClosure,
+    /// A text that is no member id.
+    #[error("{0}")]
+    Member(MemberIdError),
+    /// There is no roster version 0.
+    #[error("roster versions count from 1")]
+    RosterVersion,
+    /// A vote that ends a suspension and names a place from which it holds.
+    #[error("a withdrawal names no place")]
+    PlaceOfWithdrawal,
+    /// An entry about another one, of a kind that is about none.
+    #[error("entries of kind {kind} have no subject")]
+    SubjectNotAllowed {
+        /// The kind.
+        kind: Kind,
     },
     /// A receipt about another entry.
     #[error("a receipt has no subject")]

@@ -15,28 +15,38 @@
 //! SPEC §7.
 
 mod content;
+mod crosswalk;
 mod erasure;
 mod error;
+mod handling;
+mod incident;
 mod labels;
 mod opinion;
 mod receipt;
 mod retraction;
+mod ruling;
 mod schema;
 mod signal;
 mod source;
+mod suspension;
 mod taxonomy;
 mod vocabulary;
 
 pub use content::Content;
+pub use crosswalk::Crosswalk;
 pub use erasure::{Erasure, ErasureBasis, ErasureReason};
 pub use error::{RecordError, SchemaError};
+pub use handling::{Handling, Month, OtherClass, Report, ReportedTo, Scheme};
+pub use incident::{ClosingReason, Incident, IncidentClass, IncidentId, IncidentStep};
 pub use labels::{EvidenceSet, Labels};
 pub use opinion::{Opinion, OpinionValue, Reason};
 pub use receipt::{Gap, Holding, Receipt};
 pub use retraction::{Retraction, RetractionReason};
+pub use ruling::{Ruling, RulingReason, Verdict};
 pub use schema::{SubjectRef, UnknownFields};
 pub use signal::{Signal, SignalType, UnknownSignal};
 pub use source::{Date, Source, Token};
+pub use suspension::{Suspension, SuspensionReason, Vote, VoteWord};
 pub use taxonomy::{Activity, AgeBand, AgeGroup, Evidence, Likeness, Origin, Realism, Review, Tlp};
 pub use vocabulary::{Label, LabelWord, Vocabulary};
 
@@ -61,6 +71,14 @@ pub enum Record {
     Receipt(Receipt),
     /// An order to destroy a payload.
     Erasure(Erasure),
+    /// One piece of media, in the place of a former record about it.
+    Supersede(Content),
+    /// A content incident is declared, or closed.
+    Incident(Incident),
+    /// What a panellist holds of a signal.
+    Ruling(Ruling),
+    /// A vote about the suspension of a member.
+    Suspension(Suspension),
 }
 
 impl Record {
@@ -73,6 +91,10 @@ impl Record {
             Self::Retraction(_) => Kind::Retraction,
             Self::Receipt(_) => Kind::Receipt,
             Self::Erasure(_) => Kind::Erasure,
+            Self::Supersede(_) => Kind::Supersede,
+            Self::Incident(_) => Kind::Incident,
+            Self::Ruling(_) => Kind::Ruling,
+            Self::Suspension(_) => Kind::Suspension,
         }
     }
 
@@ -80,10 +102,11 @@ impl Record {
     #[must_use]
     pub const fn subject(&self) -> Option<SubjectRef> {
         match self {
-            Self::Content(content) => content.subject,
+            Self::Content(content) | Self::Supersede(content) => content.subject,
             Self::Opinion(opinion) => Some(opinion.subject),
             Self::Retraction(retraction) => Some(retraction.subject),
-            Self::Receipt(_) => None,
+            Self::Ruling(ruling) => ruling.subject,
+            Self::Receipt(_) | Self::Incident(_) | Self::Suspension(_) => None,
             Self::Erasure(erasure) => Some(erasure.subject),
         }
     }
@@ -92,11 +115,14 @@ impl Record {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let fields = match self {
-            Self::Content(content) => content.to_fields(),
+            Self::Content(content) | Self::Supersede(content) => content.to_fields(),
             Self::Opinion(opinion) => opinion.to_fields(),
             Self::Retraction(retraction) => retraction.to_fields(),
             Self::Receipt(receipt) => receipt.to_fields(),
             Self::Erasure(erasure) => erasure.to_fields(),
+            Self::Incident(incident) => incident.to_fields(),
+            Self::Ruling(ruling) => ruling.to_fields(),
+            Self::Suspension(suspension) => suspension.to_fields(),
         };
         encode_map(&fields)
     }
@@ -140,6 +166,10 @@ fn read_any(leaf: &Leaf, cbor: &[u8]) -> Payload {
         Kind::Retraction => read(leaf, fields, Record::Retraction),
         Kind::Receipt => read(leaf, fields, Record::Receipt),
         Kind::Erasure => read(leaf, fields, Record::Erasure),
+        Kind::Supersede => read(leaf, fields, Record::Supersede),
+        Kind::Incident => read(leaf, fields, Record::Incident),
+        Kind::Ruling => read(leaf, fields, Record::Ruling),
+        Kind::Suspension => read(leaf, fields, Record::Suspension),
         kind => Payload::Opaque(OpaqueReason::KindNotRead { kind }),
     }
 }

@@ -77,7 +77,8 @@ impl MapReader {
         Self { map, fields }
     }
 
-    fn mistyped(&self, key: u64, expected: &'static str) -> SchemaError {
+    /// The error that `key` holds no such value.
+    pub(super) fn mistyped(&self, key: u64, expected: &'static str) -> SchemaError {
         SchemaError::Type { map: self.map, key, expected }
     }
 
@@ -116,6 +117,24 @@ impl MapReader {
             Some(Value::Text(text)) => Ok(Some(text)),
             Some(_) => Err(self.mistyped(key, "text")),
         }
+    }
+
+    pub(super) fn bytes(&mut self, key: u64) -> Result<Option<Vec<u8>>, SchemaError> {
+        match self.fields.remove(&key) {
+            None => Ok(None),
+            Some(Value::Bytes(bytes)) => Ok(Some(bytes)),
+            Some(_) => Err(self.mistyped(key, "byte string")),
+        }
+    }
+
+    /// Whether one of these keys is there.
+    pub(super) fn holds_any(&self, keys: &[u64]) -> bool {
+        keys.iter().any(|key| self.fields.contains_key(key))
+    }
+
+    /// A value of any type.
+    pub(super) fn value(&mut self, key: u64) -> Option<Value> {
+        self.fields.remove(&key)
     }
 
     pub(super) fn array(&mut self, key: u64) -> Result<Option<Vec<Value>>, SchemaError> {

@@ -157,6 +157,12 @@ impl Signal {
         self.quality
     }
 
+    /// The same without its quality, which is no part of what a signal is.
+    #[must_use]
+    pub fn without_quality(self) -> Self {
+        Self { quality: None, ..self }
+    }
+
     /// Whether type and value are equal, whatever the quality: what a record may hold only once.
     #[must_use]
     pub fn same_value(&self, other: &Self) -> bool {

@@ -46,7 +46,7 @@ impl Token {
         &self.0
     }
 
-    fn to_value(&self) -> Value {
+    pub(super) fn to_value(&self) -> Value {
         Value::Text(self.0.clone())
     }
 }
@@ -161,7 +161,7 @@ impl Source {
     }
 }
 
-fn read_token(map: &mut MapReader, key: u64) -> Result<Option<Token>, SchemaError> {
+pub(super) fn read_token(map: &mut MapReader, key: u64) -> Result<Option<Token>, SchemaError> {
     let Some(text) = map.text(key)? else {
         return Ok(None);
     };

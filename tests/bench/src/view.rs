@@ -117,7 +117,7 @@ fn start(report: Report, records: u64) -> Result<()> {
     for (name, is_first) in [("replay_without_snapshot", true), ("replay_with_snapshot", false)] {
         let lookup = Lookup::new(1);
         let started = Instant::now();
-        let replayed = replay(&store, &lookup, &logs, &place, &hashpact_core::view::ErasureRules::default())?;
+        let replayed = replay(&store, &lookup, &logs, &place, &hashpact_core::view::Rules::default())?;
         let took = started.elapsed();
         ensure!(lookup.records_count() as f64 == total, "not every entry became a record");
         ensure!(replayed.origin.rebuilt().is_some() == is_first, "{:?}", replayed.origin);

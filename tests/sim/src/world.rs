@@ -8,7 +8,7 @@ use hashpact_core::effect::{HeldFacts, PublishedHead, Timer};
 use hashpact_core::engine::HeldLog;
 use hashpact_core::event::{Ack, Draft, FoundHolding, MissingEntry, Peer, SendFailure, Submit};
 use hashpact_core::recover::OwnDisk;
-use hashpact_core::view::{Author, ErasureRules, Status, View};
+use hashpact_core::view::{Author, Rules, Status, View};
 use hashpact_core::{Engine, Event, Opening, StopReason};
 use hashpact_protocol::digest::{LeafHash, LogId, RecordId};
 use hashpact_protocol::record::{ErasureBasis, ErasureReason, OpinionValue, RetractionReason};
@@ -317,7 +317,7 @@ impl World {
         let request = self.sequence;
         self.promises.insert(request, Promise { node, drafts: drafts.len() });
         let prior = self.nodes[node].disk.prior(&self.nodes[node].member.log, &key);
-        let submit = Submit { request, drafts, salts, key: Some(key), digest, prior, ack };
+        let submit = Submit { request, drafts, group: 0, salts, key: Some(key), digest, prior, ack };
         self.stated.insert(node, stated);
         self.step(node, Event::Submit(submit));
     }
@@ -366,7 +366,7 @@ impl World {
         let lock = held.disk.lock.clone();
         let signed = lock.as_ref().map_or(0, |lock| lock.size) as usize;
         let reached = own.entries.len() >= signed;
-        let rules = ErasureRules::from(self.founding.chain.current());
+        let rules = Rules::from(self.founding.chain.current());
         let mut view = View::under(rules, now_ms, [0; 16]);
         let mut others = BTreeMap::new();
         let mut priority = BTreeMap::new();

@@ -2,23 +2,31 @@
 
 use crate::effect::SubmitError;
 use crate::event::Draft;
-use crate::view::{Author, KnownRecord, Status, View};
+use crate::view::{Author, KnownRecord, Status, StatusReason, View};
 use hashpact_protocol::digest::{LeafHash, RecordId};
 use hashpact_protocol::leaf::pad_payload;
-use hashpact_protocol::record::{Erasure, Opinion, Record, Retraction, SubjectRef};
+use hashpact_protocol::record::{
+    Content, Erasure, Incident, IncidentStep, Opinion, Record, Retraction, Ruling, SubjectRef, Suspension,
+};
 
 /// A record ready to be sealed at whatever index it gets.
 pub(super) struct Statement {
     pub(super) record: Record,
     pub(super) subject: Option<LeafHash>,
     pub(super) priority: bool,
+    pub(super) group: u32,
 }
 
 /// Checks every draft; the first that fails refuses them all.
-pub(super) fn resolve(drafts: Vec<Draft>, own: &Author, view: &View) -> Result<Vec<Statement>, SubmitError> {
+pub(super) fn resolve(
+    drafts: Vec<Draft>,
+    group: u32,
+    own: &Author,
+    view: &View,
+) -> Result<Vec<Statement>, SubmitError> {
     let mut statements = Vec::with_capacity(drafts.len());
     for (position, draft) in drafts.into_iter().enumerate() {
-        let statement = resolve_one(draft, own, view)?;
+        let statement = Statement { group, ..resolve_one(draft, own, view)? };
         pad_payload(&statement.record.encode())
             .map_err(|error| SubmitError::Payload { position, detail: error.to_string() })?;
         statements.push(statement);
@@ -29,7 +37,7 @@ pub(super) fn resolve(drafts: Vec<Draft>, own: &Author, view: &View) -> Result<V
 fn resolve_one(draft: Draft, own: &Author, view: &View) -> Result<Statement, SubmitError> {
     match draft {
         Draft::Content(content) => {
-            Ok(Statement { record: Record::Content(content), subject: None, priority: false })
+            Ok(Statement { record: Record::Content(content), subject: None, priority: false, group: 0 })
         }
         Draft::Opinion { subject, opinion, reason } => {
             let record = find(&subject, view)?;
@@ -37,7 +45,12 @@ fn resolve_one(draft: Draft, own: &Author, view: &View) -> Result<Statement, Sub
                 return Err(SubmitError::OwnRecord(subject));
             }
             let opinion = Opinion::new(place(&record), opinion, reason.unwrap_or_default());
-            Ok(Statement { record: Record::Opinion(opinion), subject: Some(subject), priority: false })
+            Ok(Statement {
+                record: Record::Opinion(opinion),
+                subject: Some(subject),
+                priority: false,
+                group: 0,
+            })
         }
         Draft::Retraction { subject, reason } => {
             let record = find(&subject, view)?;
@@ -51,7 +64,12 @@ fn resolve_one(draft: Draft, own: &Author, view: &View) -> Result<Statement, Sub
                 return Err(SubmitError::AlreadyRetracted(subject));
             }
             let retraction = Retraction::new(place(&record), reason);
-            Ok(Statement { record: Record::Retraction(retraction), subject: Some(subject), priority: true })
+            Ok(Statement {
+                record: Record::Retraction(retraction),
+                subject: Some(subject),
+                priority: true,
+                group: 0,
+            })
         }
         Draft::Erasure { subject, reason, basis } => {
             let record = find(&subject, view)?;
@@ -66,7 +84,73 @@ fn resolve_one(draft: Draft, own: &Author, view: &View) -> Result<Statement, Sub
                 return Err(SubmitError::AlreadyErased(subject, record.status().name()));
             }
             let erasure = Erasure::new(place(&record), reason, basis);
-            Ok(Statement { record: Record::Erasure(erasure), subject: Some(subject), priority: true })
+            Ok(Statement {
+                record: Record::Erasure(erasure),
+                subject: Some(subject),
+                priority: true,
+                group: 0,
+            })
+        }
+        Draft::Supersession { subject, content } => supersede(subject, content, own, view),
+        Draft::Ruling { subject, signal, verdict, reason } => {
+            // As with erasures: a term that covers the log from here on covers the place that the entry gets.
+            if !view.rules().is_panellist(&own.member, own.n, u64::MAX) {
+                return Err(SubmitError::MayNotRule);
+            }
+            let ruling = Ruling::new(&signal, verdict, reason);
+            let ruling = match &subject {
+                Some(subject) => ruling.about(place(&find(subject, view)?)),
+                None => ruling,
+            };
+            Ok(Statement { record: Record::Ruling(ruling), subject, priority: true })
+        }
+        Draft::Vote { member, vote, reason } => {
+            if member == own.member {
+                return Err(SubmitError::OwnSuspension);
+            }
+            if !view.rules().members().contains(&member) {
+                return Err(SubmitError::UnknownMember(member.to_string()));
+            }
+            let vote = Suspension::new(member, view.rules().version(), vote, reason);
+            Ok(Statement { record: Record::Suspension(vote), subject: None, priority: true })
+        }
+        Draft::Incident(incident) => declare(incident, own, view),
+    }
+}
+
+fn supersede(
+    subject: RecordId,
+    content: Content,
+    own: &Author,
+    view: &View,
+) -> Result<Statement, SubmitError> {
+    let record = find(&subject, view)?;
+    if record.author.member != own.member {
+        return Err(SubmitError::NotAuthor { record: subject, author: record.author.member.to_string() });
+    }
+    match &record.standing.reason {
+        Some(StatusReason::SupersededBy { record, .. }) => {
+            return Err(SubmitError::AlreadySuperseded(subject, *record));
+        }
+        _ if record.status() == Status::Retracted => return Err(SubmitError::AlreadyRetracted(subject)),
+        _ if record.is_blank() => return Err(SubmitError::AlreadyErased(subject, record.status().name())),
+        _ => {}
+    }
+    let content = Content { subject: Some(place(&record)), ..content };
+    Ok(Statement { record: Record::Supersede(content), subject: Some(subject), priority: false })
+}
+
+fn declare(incident: Incident, own: &Author, view: &View) -> Result<Statement, SubmitError> {
+    if !view.rules().may_declare(&own.member, own.n, u64::MAX) {
+        return Err(SubmitError::MayNotDeclare);
+    }
+    let id = incident.id;
+    match (incident.step, view.incident(&id)) {
+        (IncidentStep::Closed, None) => Err(SubmitError::UnknownIncident(id)),
+        (_, Some(held)) if held.closed.is_some() => Err(SubmitError::IncidentIs(id, "closed")),
+        (IncidentStep::Declared, Some(_)) => Err(SubmitError::IncidentIs(id, "declared")),
+        (IncidentStep::Declared, None) | (IncidentStep::Closed, Some(_)) => {
+            Ok(Statement { record: Record::Incident(incident), subject: None, priority: true })
         }
     }
 }

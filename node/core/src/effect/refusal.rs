@@ -1,6 +1,7 @@
 //! Why a local submission was not answered with receipts.
 
 use hashpact_protocol::digest::RecordId;
+use hashpact_protocol::record::IncidentId;
 
 /// Why a submission was not answered with receipts. Unless a variant says otherwise, nothing was
 /// appended.
@@ -73,6 +74,27 @@ pub enum SubmitError {
     /// The payload is sealed or gone already.
     #[error("record {0} is already {1}")]
     AlreadyErased(RecordId, &'static str),
+    /// Its author has stated something else in its place.
+    #[error("record {0} is superseded already, by {1}; supersede that one")]
+    AlreadySuperseded(RecordId, RecordId),
+    /// Only panellists rule.
+    #[error("this member is not on the review panel of the roster")]
+    MayNotRule,
+    /// Only declarers declare and close incidents.
+    #[error("this member is no declarer of incidents in the roster")]
+    MayNotDeclare,
+    /// Nobody to vote about.
+    #[error("{0} is no active member of the consortium")]
+    UnknownMember(String),
+    /// A member does not vote about itself.
+    #[error("a member does not vote about its own suspension")]
+    OwnSuspension,
+    /// There is no such incident.
+    #[error("incident {0} was not declared, as far as this node knows")]
+    UnknownIncident(IncidentId),
+    /// Closing is final, and declaring is done once.
+    #[error("incident {0} is {1} already")]
+    IncidentIs(IncidentId, &'static str),
     /// The payload cannot be encoded within its bounds.
     #[error("record {position} of the call: {detail}")]
     Payload {

@@ -10,6 +10,7 @@ use crate::follow::named_author;
 use crate::limits::FOUND_SUBJECTS_MAX;
 use crate::view::{Author, Status, Withdrawal, withdrawn_record};
 use hashpact_protocol::digest::{LogId, RecordId, leaf_hash};
+use hashpact_protocol::leaf::{Kind, marked_kind};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Engine {
@@ -71,6 +72,9 @@ impl Engine {
             if matches!(state, PayloadState::Erased | PayloadState::Held) {
                 // It was to be sealed, and came as erased meanwhile.
                 self.erasing.forget(&leaf_hash(&entry.leaf));
+            }
+            if marked_kind(&entry.leaf) == Some(Kind::Supersede) {
+                continue;
             }
             let Some(subject) = withdrawn_record(author, *index, &entry.leaf) else { continue };
             seen.push(EntryRef { log: author.log, index: *index });

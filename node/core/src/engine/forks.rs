@@ -400,8 +400,7 @@ impl Engine {
         for (author, contested) in std::iter::once((author, contested)).chain(kept) {
             let changes = self.view.contest(&author, contested);
             self.reconsider_orders(author.line);
-            self.note_changes(&changes);
-            self.out.view(changes);
+            self.take_changes(changes);
         }
         self.show_fork(log);
     }

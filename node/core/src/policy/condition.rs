@@ -296,11 +296,11 @@ impl Conditions {
             }
             Condition::Tlp => is_among(labels.tlp, &self.tlp),
             Condition::HashSet => {
-                self.hash_set.is_empty() || facts.hash_sets.iter().any(|set| self.hash_set.contains(set))
+                self.hash_set.is_empty() || facts.hash_set.is_some_and(|set| self.hash_set.contains(set))
             }
             Condition::Incident => {
                 self.incident.is_empty()
-                    || facts.incident.is_some_and(|incident| self.incident.contains(incident))
+                    || facts.incident.is_some_and(|incident| self.incident.contains(&incident.to_string()))
             }
             Condition::Members => self.members.is_empty() || self.members.contains(facts.member),
             Condition::ExceptMembers => !self.except_members.contains(facts.member),
@@ -387,8 +387,10 @@ fn found(condition: Condition, subject: &Subject<'_>) -> String {
         Condition::Likeness => word(labels.likeness),
         Condition::IndustryClass => labels.industry_class.unwrap_or("none").to_owned(),
         Condition::Tlp => word(labels.tlp),
-        Condition::HashSet => one_of(facts.hash_sets.iter().map(String::as_str)),
-        Condition::Incident => facts.incident.unwrap_or("none").to_owned(),
+        Condition::HashSet => facts.hash_set.unwrap_or("none").to_owned(),
+        Condition::Incident => {
+            facts.incident.map_or_else(|| "none".to_owned(), |incident| incident.to_string())
+        }
         Condition::Members | Condition::ExceptMembers => facts.member.to_string(),
         Condition::Roles => {
             one_of(subject.member().into_iter().flat_map(|member| &member.roles).map(|role| role.name()))

@@ -5,8 +5,8 @@
 
 use crate::view::{Standing, Status};
 use hashpact_protocol::record::{
-    Activity, AgeBand, AgeGroup, Label, Labels, Likeness, Opinion, OpinionValue, Realism, Reason, Review,
-    SignalType, Tlp,
+    Activity, AgeBand, AgeGroup, IncidentId, Label, Labels, Likeness, Opinion, OpinionValue, Realism, Reason,
+    Review, SignalType, Tlp,
 };
 use hashpact_protocol::roster::{MemberId, Role};
 use std::collections::{BTreeMap, BTreeSet};
@@ -112,10 +112,10 @@ pub struct Facts<'a> {
     pub opinions: Opinions,
     /// When it was stated: the author's claim, in milliseconds.
     pub stated_ms: u64,
-    /// Registered sets that the author put it into.
-    pub hash_sets: &'a [String],
+    /// Registered set that the author put it into.
+    pub hash_set: Option<&'a str>,
     /// Incident that it belongs to.
-    pub incident: Option<&'a str>,
+    pub incident: Option<IncidentId>,
     /// Whether it is part of a flood.
     pub flooded: Option<Flooded>,
     /// Whether members or this node call the signal that was found benign.

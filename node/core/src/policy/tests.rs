@@ -6,7 +6,7 @@ mod properties;
 
 use super::*;
 use crate::view::{Standing, Statement, Status};
-use hashpact_protocol::record::{Label, Labels, OpinionValue, Reason, Review, SignalType};
+use hashpact_protocol::record::{IncidentId, Label, Labels, OpinionValue, Reason, Review, SignalType};
 use hashpact_protocol::roster::{MemberId, Role};
 use std::collections::BTreeMap;
 
@@ -41,8 +41,8 @@ struct Stated {
     review: Label<Review>,
     statements: BTreeMap<MemberId, Statement>,
     age_hours: u64,
-    hash_sets: Vec<String>,
-    incident: Option<String>,
+    hash_set: Option<String>,
+    incident: Option<IncidentId>,
     flooded: Option<Flooded>,
     negative: Option<Negative<'static>>,
     sources: u32,
@@ -57,7 +57,7 @@ impl Default for Stated {
             review: Review::Dual.into(),
             statements: BTreeMap::new(),
             age_hours: 48,
-            hash_sets: Vec::new(),
+            hash_set: None,
             incident: None,
             flooded: None,
             negative: None,
@@ -85,8 +85,8 @@ impl Stated {
             review: self.review,
             opinions: Opinions::of(&standing, members),
             stated_ms: NOW_MS - self.age_hours * 3_600_000,
-            hash_sets: &self.hash_sets,
-            incident: self.incident.as_deref(),
+            hash_set: self.hash_set.as_deref(),
+            incident: self.incident,
             flooded: self.flooded,
             negative: self.negative,
         }

@@ -9,7 +9,7 @@ use super::statement::About;
 use super::{Author, KnownRecord, Order, Orders, Read, View, read_stored};
 use crate::effect::{EntryRef, StoredPayload, ViewChange};
 use hashpact_protocol::digest::{LogId, RecordId, leaf_hash};
-use hashpact_protocol::leaf::{EntryLeaf, Kind, Leaf, read_leaf};
+use hashpact_protocol::leaf::{EntryLeaf, Leaf, read_leaf};
 use hashpact_protocol::record::{Content, Payload, Record, SubjectRef};
 use hashpact_protocol::roster::MemberId;
 
@@ -67,9 +67,10 @@ impl View {
         let ordered = ordered.map(|order| Withdrawal::Ordered {
             by: order.entry,
             time_ms: order.time_ms,
-            is_contested: self.is_contested(order.line, &order.entry),
+            is_contested: self.is_contested(order.line, &order.entry)
+                || self.weights().suspension(&order.member, order.place()).is_some(),
         });
-        let retracted = self.about.get(id).and_then(|about| about.retracted_by(author));
+        let retracted = self.about.get(id).and_then(|about| about.retracted_by(author, &self.weights()));
         let retracted = retracted.map(|entry| Withdrawal::Retracted {
             by: entry.place(),
             time_ms: entry.time_ms,
@@ -128,7 +129,7 @@ impl View {
         leaf: &Leaf,
         payload: &StoredPayload,
     ) -> Vec<ViewChange> {
-        let Some(gone) = gone(payload).filter(|_| leaf.kind == Kind::Content) else { return Vec::new() };
+        let Some(gone) = gone(payload).filter(|_| leaf.kind.states_media()) else { return Vec::new() };
         vec![self.state(author, id, leaf, Content::empty(), Some(Blank::Gone(gone)))]
     }
 
@@ -142,12 +143,12 @@ impl View {
         payload: &StoredPayload,
     ) -> Vec<ViewChange> {
         let EntryLeaf::Known(known) = read_leaf(leaf, &author.log, index) else { return Vec::new() };
-        if known.kind != Kind::Content {
+        if !known.kind.states_media() {
             return Vec::new();
         }
         let id = leaf_hash(leaf);
         let content = match read_stored(&known, leaf, payload) {
-            Read::Payload(Payload::Record(Record::Content(content))) => content,
+            Read::Payload(Payload::Record(Record::Content(content) | Record::Supersede(content))) => content,
             Read::Absent => Content::empty(),
             Read::Payload(_) | Read::Damaged => return Vec::new(),
         };

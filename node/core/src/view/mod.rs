@@ -8,7 +8,7 @@
 //! What a record states (its signals and labels) leaves with the change that its first fold makes
 //! ([`ViewChange::stated`]) and is not kept here: a node holds tens of millions of records.
 //!
-//! Rules (DESIGN: Kinds, Matching; `SPEC.md` §7): a retraction counts only from the record's author,
+//! Rules (DESIGN: Kinds, Matching; `SPEC.md` §7): a retraction or supersession counts only from the record's author,
 //! acts from the leaf alone and is final; of a member's opinions about one record the latest by
 //! (log number, index) counts; an author's opinion of its own record does not count; an opinion whose
 //! payload names another subject than its leaf is void and never masks an earlier valid one.
@@ -21,19 +21,27 @@
 //! Not here: which matches a member acts on ([`crate::policy`]) and the search index itself.
 
 mod erasure;
+mod governance;
 mod ids;
+mod incidents;
 mod numbers;
 mod orders;
 mod reach;
 mod receipts;
 mod record;
 mod records;
+mod rules;
+mod rulings;
+mod said;
 mod statement;
+mod suspensions;
 #[cfg(test)]
 mod tests;
 
 pub use erasure::Withdrawal;
+pub use governance::News;
 pub use ids::Ids;
+pub use incidents::{IncidentState, Step};
 pub use numbers::{BLOCK_ENTRIES, Block, Numbers};
 pub use orders::{ErasureRules, Order, Orders};
 pub use reach::{PDQ_ONES_MAX, PDQ_ONES_MIN, PDQ_QUALITY_MIN, Reach, reach};
@@ -42,16 +50,24 @@ pub use record::{
     Gone, KnownRecord, OpinionCounts, RecordView, Standing, Stated, Statement, Status, StatusReason,
 };
 
+pub use rules::Rules;
+pub use rulings::{Ruled, RulingChange};
+pub use suspensions::{SUSPENSION_MS, Suspension};
+
 use crate::effect::{IndexChange, StoredPayload, ViewChange};
 use erasure::Blank;
 use hashpact_protocol::digest::{LeafHash, LogId, RecordId, leaf_hash, sha256, tags};
 use hashpact_protocol::leaf::{EntryLeaf, Kind, Leaf, check_commitment, marked_kind, read_leaf, unpad};
-use hashpact_protocol::record::{Content, Payload, Record, SubjectRef, read_payload};
-use hashpact_protocol::roster::MemberId;
+use hashpact_protocol::record::{Content, Payload, Record, Signal, SubjectRef, read_payload};
+use hashpact_protocol::roster::{LogPlace, MemberId};
+use incidents::Incidents;
 use receipts::Receipts;
 use records::{Known, Records};
+use rulings::Rulings;
+use said::{Said, Weights};
 use statement::{About, OpinionEntry, RetractionEntry, Subject};
 use std::collections::{BTreeMap, BTreeSet};
+use suspensions::Suspensions;
 
 /// Where an entry stands and who wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +115,7 @@ pub fn kept_line(log: &LogId, number: u8) -> LogId {
 pub struct FoldCounts {
     /// Records (content).
     pub records: u64,
-    /// Opinions, retractions and receipts.
+    /// Opinions, retractions and all other entries that state no media.
     pub statements: u64,
     /// Entries of a version, kind or codec that this node does not read yet.
     pub opaque: u64,
@@ -135,6 +151,13 @@ pub struct View {
     orders: Orders,
     /// By record number: of what nothing may be shown, and look-ups hold nothing any more.
     blank: BTreeMap<u64, Blank>,
+    rules: Rules,
+    /// By number of a record that supersedes: what it takes the place of.
+    replaces: BTreeMap<u64, RecordId>,
+    rulings: Rulings,
+    suspensions: Suspensions,
+    incidents: Incidents,
+    news: News,
 }
 
 /// From where on entries of a history are contested, and whether they count at all.
@@ -168,13 +191,20 @@ impl View {
             receipts: Receipts::default(),
             orders: Orders::default(),
             blank: BTreeMap::new(),
+            rules: Rules::default(),
+            replaces: BTreeMap::new(),
+            rulings: Rulings::default(),
+            suspensions: Suspensions::default(),
+            incidents: Incidents::default(),
+            news: News::default(),
         }
     }
 
-    /// The same, under what a roster says about erasures.
+    /// The same, under what a roster says.
     #[must_use]
-    pub fn under(rules: ErasureRules, now_ms: u64, key: [u8; 16]) -> Self {
-        Self { orders: Orders::new(rules), ..Self::with_key(now_ms, key) }
+    pub fn under(rules: impl Into<Rules>, now_ms: u64, key: [u8; 16]) -> Self {
+        let rules = rules.into();
+        Self { orders: Orders::new(rules.erasure.clone()), rules, ..Self::with_key(now_ms, key) }
     }
 
     /// Counts of a log's entries by what became of them.
@@ -222,17 +252,31 @@ impl View {
         match known.kind {
             Kind::Retraction => self.fold_retraction(author, &known, leaf, payload),
             Kind::Erasure => self.fold_erasure(author, &known, leaf, payload),
-            _ => match read_stored(&known, leaf, payload) {
-                Read::Payload(Payload::Record(record)) => self.fold_record(author, id, &known, record),
-                Read::Payload(Payload::Opaque(_)) => self.count(author, |counts| &mut counts.opaque),
-                Read::Payload(Payload::Void(_)) | Read::Damaged => {
-                    self.count(author, |counts| &mut counts.void)
-                }
-                Read::Absent => {
-                    self.count(author, |counts| &mut counts.without_payload);
-                    self.fold_gone(author, id, &known, payload)
-                }
-            },
+            Kind::Supersede => {
+                let mut changes = self.fold_supersession(author, id, &known);
+                changes.extend(self.fold_payload(author, id, &known, leaf, payload));
+                changes
+            }
+            _ => self.fold_payload(author, id, &known, leaf, payload),
+        }
+    }
+
+    fn fold_payload(
+        &mut self,
+        author: &Author,
+        id: LeafHash,
+        known: &Leaf,
+        leaf: &[u8],
+        payload: &StoredPayload,
+    ) -> Vec<ViewChange> {
+        match read_stored(known, leaf, payload) {
+            Read::Payload(Payload::Record(record)) => self.fold_record(author, id, known, record),
+            Read::Payload(Payload::Opaque(_)) => self.count(author, |counts| &mut counts.opaque),
+            Read::Payload(Payload::Void(_)) | Read::Damaged => self.count(author, |counts| &mut counts.void),
+            Read::Absent => {
+                self.count(author, |counts| &mut counts.without_payload);
+                self.fold_gone(author, id, known, payload)
+            }
         }
     }
 
@@ -260,7 +304,9 @@ impl View {
         payload: &StoredPayload,
     ) -> Vec<ViewChange> {
         let field: fn(&mut FoldCounts) -> &mut u64 = match read_leaf(leaf, &author.log, index) {
-            EntryLeaf::Known(known) if known.kind.acts_from_leaf() => |counts| &mut counts.statements,
+            EntryLeaf::Known(known) if known.kind.acts_from_leaf() && !known.kind.states_media() => {
+                |counts| &mut counts.statements
+            }
             EntryLeaf::Known(_) => |counts| &mut counts.without_payload,
             // Neither counts, with or without a payload.
             EntryLeaf::Opaque(_) | EntryLeaf::Void(_) => return Vec::new(),
@@ -296,15 +342,18 @@ impl View {
     /// Lets records expire whose time has come.
     pub fn expire(&mut self, now_ms: u64) -> Vec<ViewChange> {
         let before_ms = self.expired_until_ms;
-        self.expired_until_ms = before_ms.max(now_ms);
+        let now_ms = before_ms.max(now_ms);
+        let mut changes = self.suspend(self.suspensions.all().to_vec(), now_ms);
+        let told: BTreeSet<RecordId> = changes.iter().map(|change| change.record.id).collect();
         let is_due = |(expires_s, _): &&(u64, u64)| expires_s.saturating_mul(1_000) <= now_ms;
         let due: Vec<(u64, u64)> = self.expiring.iter().take_while(is_due).copied().collect();
-        let mut changes = Vec::new();
         for key in due {
             self.expiring.remove(&key);
-            let Some(record) = self.records.get(key.1) else { continue };
+            let Some(record) = self.records.get(key.1).filter(|record| !told.contains(&record.id)) else {
+                continue;
+            };
             let contested = self.contested_of(record.author);
-            let before = self.standing_when(&record, contested, before_ms);
+            let before = self.standing_when(&record, contested, &self.weights_at(before_ms));
             changes.extend(self.change(&record, &before));
         }
         self.blanked(changes)
@@ -319,20 +368,32 @@ impl View {
         }
         let from = held.map_or(contested.from, |held| held.from.min(contested.from));
         // The orders of the log have another weight from now on, so how their subjects stood is asked before.
-        let ordered = self.orders.subjects_from(line, from).filter_map(|id| self.records.find(&id));
+        let superseded = self.about.iter().filter(|(_, about)| about.is_superseded_from(line, from));
+        let superseded = superseded.flat_map(|(id, about)| std::iter::once(*id).chain(about.superseding()));
+        let signals = self.rulings.of_member(&author.member);
+        let signals: Vec<(Signal, Option<Ruled>)> =
+            signals.into_iter().map(|signal| (signal.clone(), self.ruled(&signal))).collect();
+        let ordered = self.orders.subjects_from(line, from).chain(superseded);
+        let ordered = ordered.filter_map(|id| self.records.find(&id));
         let ordered: BTreeMap<u64, Standing> =
             ordered.map(|record| (record.number, self.standing(&record))).collect();
         self.contested.insert(line, contested);
         let of_line = self.records.of_line(line, from).filter(|record| !ordered.contains_key(&record.number));
         let changes = of_line.filter_map(|record| {
-            let before = self.standing_when(&record, held, self.expired_until_ms);
+            let before = self.standing_when(&record, held, &self.weights());
             self.change(&record, &before)
         });
         let subjects = ordered.iter();
         let changes = changes
             .chain(subjects.filter_map(|(number, before)| self.change(&self.records.get(*number)?, before)))
             .collect();
-        self.blanked(changes)
+        let mut changes = self.blanked(changes);
+        for (signal, before) in signals {
+            self.tell_ruling(signal, &before);
+        }
+        // Votes of the history weigh otherwise, too.
+        changes.extend(self.decide());
+        changes
     }
 
     /// From where on a history is contested: one that is kept beside another is from its beginning, until it is said
@@ -349,7 +410,7 @@ impl View {
 
     fn fold_record(&mut self, author: &Author, id: LeafHash, leaf: &Leaf, record: Record) -> Vec<ViewChange> {
         match record {
-            Record::Content(content) => {
+            Record::Content(content) | Record::Supersede(content) => {
                 self.count(author, |counts| &mut counts.records);
                 // One leaf may stand in both histories of a forked log: it is one record.
                 if author.is_beside() && self.records.find(&id).is_some() {
@@ -373,6 +434,18 @@ impl View {
                 }
                 self.count(author, |counts| &mut counts.statements)
             }
+            Record::Ruling(ruling) => {
+                self.fold_ruling(author, leaf, id, &ruling);
+                self.count(author, |counts| &mut counts.statements)
+            }
+            Record::Incident(incident) => {
+                self.fold_incident(author, leaf, id, &incident);
+                self.count(author, |counts| &mut counts.statements)
+            }
+            Record::Suspension(vote) => {
+                self.count(author, |counts| &mut counts.statements);
+                self.fold_vote(author, leaf, id, &vote)
+            }
             // Both act from their leaves, which are folded elsewhere.
             Record::Retraction(_) | Record::Erasure(_) => self.count(author, |counts| &mut counts.void),
         }
@@ -388,6 +461,9 @@ impl View {
         blank: Option<Blank>,
     ) -> ViewChange {
         let number = self.records.insert(author, leaf.index, id);
+        if let Some(subject) = leaf.subject.filter(|_| leaf.kind == Kind::Supersede) {
+            self.replaces.insert(number, subject);
+        }
         match (blank, content.expires_s) {
             (Some(blank), _) => {
                 self.blank.insert(number, blank);
@@ -409,6 +485,24 @@ impl View {
         let index = if known.stands() { IndexChange::Add } else { IndexChange::Keep };
         let stated = Stated { kind: leaf.kind, time_ms: leaf.time_ms, content };
         ViewChange { record: known, stated: Some(Box::new(stated)), index }
+    }
+
+    /// A supersession acts from the leaf alone; what it states instead is a record like any other.
+    fn fold_supersession(&mut self, author: &Author, id: RecordId, leaf: &Leaf) -> Vec<ViewChange> {
+        let Some(subject) = leaf.subject else { return Vec::new() };
+        let about = self.about.entry(subject).or_default();
+        let rivals: Vec<RecordId> = about.superseding_by(&author.member).collect();
+        let concerned = rivals.into_iter().chain([subject]).filter_map(|id| self.records.find(&id));
+        let before: Vec<(u64, Standing)> =
+            concerned.map(|record| (record.number, self.standing(&record))).collect();
+        let said = Said::new(author, leaf, id);
+        self.about.entry(subject).or_default().supersede(&author.member, said);
+        let changes = before.iter().filter_map(|(number, before)| {
+            let record = self.records.get(*number)?;
+            self.change(&record, before)
+        });
+        let changes = changes.collect();
+        self.blanked(changes)
     }
 
     /// A retraction acts from the leaf alone, whatever its payload says: members that have the payload
@@ -463,24 +557,56 @@ impl View {
 
     fn standing(&self, record: &Known<'_>) -> Standing {
         let contested = self.contested_of(record.author);
-        self.standing_when(record, contested, self.expired_until_ms)
+        self.standing_when(record, contested, &self.weights())
     }
 
-    /// How a record stands if so much of its log is contested and it is `now_ms`.
-    fn standing_when(&self, record: &Known<'_>, contested: Option<Contested>, now_ms: u64) -> Standing {
+    /// How a record stands if so much of its log is contested and entries weigh so.
+    fn standing_when(
+        &self,
+        record: &Known<'_>,
+        contested: Option<Contested>,
+        weights: &Weights<'_>,
+    ) -> Standing {
+        let about = self.about.get(&record.id);
         let subject = Subject {
             member: &record.author.member,
             place: record.place(),
             expires_s: self.expiries.get(&record.number).copied(),
             contested: contested.filter(|contested| record.index >= contested.from),
+            superseded: self.superseded(record, about, weights),
+            suspended: Self::suspended_reason(weights, record.author, record.index),
         };
-        let mut standing = match self.about.get(&record.id) {
-            Some(about) => about.standing(&subject, now_ms),
-            None => subject.standing(now_ms),
+        let mut standing = match about {
+            Some(about) => about.standing(&subject, weights),
+            None => subject.standing(weights.now_ms),
         };
         let order = self.orders.deciding(&record.id, &record.author.member, &self.contested);
         standing.apply_order(self.blank.get(&record.number), order, &record.place());
         standing
+    }
+
+    /// The supersession by its author that took the place of a record: one of it, or a later one of what it takes the
+    /// place of itself.
+    fn superseded(
+        &self,
+        record: &Known<'_>,
+        about: Option<&About>,
+        weights: &Weights<'_>,
+    ) -> Option<StatusReason> {
+        let member = &record.author.member;
+        let own = about.and_then(|about| about.superseded_by(member, weights));
+        let found = own.or_else(|| {
+            let subject = self.replaces.get(&record.number)?;
+            let rival = self.about.get(subject)?.superseded_by(member, weights)?;
+            let place = LogPlace { n: record.author.n, index: record.index };
+            (rival.rank() > (place, record.id)).then_some(rival)
+        })?;
+        Some(StatusReason::SupersededBy {
+            member: member.clone(),
+            time_ms: found.time_ms,
+            entry: found.entry(),
+            record: found.id,
+        })
     }
 
     /// What is to be told about a record that stood like this `before`.
@@ -498,8 +624,8 @@ impl View {
     }
 }
 
-/// The record that this entry withdraws, if it is a retraction or an erasure by its form. Whether it counts
-/// is decided by the fold: the record's own author can withdraw it, and an erasure authority.
+/// The record that this entry withdraws, if it is a retraction, a supersession or an erasure by its form. Whether it
+/// counts is decided by the fold: the record's own author can withdraw it, and an erasure authority.
 ///
 /// Such entries may be folded ahead of all others. A record that is withdrawn then never stands for a
 /// moment while a view is built, because the fold does not mind the order.
@@ -514,6 +640,15 @@ pub fn withdrawn_record(author: &Author, index: u64, leaf: &[u8]) -> Option<Reco
     }
 }
 
+/// Whether entries with this leaf are folded ahead of others when a view is built: what withdraws records, and what is
+/// said about signals, members and incidents, so that nothing shows for a moment that does not stand.
+#[must_use]
+pub fn comes_first(leaf: &[u8]) -> bool {
+    marked_kind(leaf).is_some_and(|kind| {
+        kind.acts_from_leaf() || matches!(kind, Kind::Ruling | Kind::Suspension | Kind::Incident)
+    })
+}
+
 /// The record that one entry states, as it stands as long as nobody has said anything about it:
 /// active, or expired at `now_ms`. `None` for every other entry and where the payload is not here.
 #[must_use]
@@ -525,10 +660,11 @@ pub fn read_record(
     now_ms: u64,
 ) -> Option<RecordView> {
     let EntryLeaf::Known(known_leaf) = read_leaf(leaf, &author.log, index) else { return None };
-    if known_leaf.kind.acts_from_leaf() || !matches!(payload, StoredPayload::Present { .. }) {
+    if !known_leaf.kind.states_media() || !matches!(payload, StoredPayload::Present { .. }) {
         return None;
     }
-    let Read::Payload(Payload::Record(Record::Content(content))) = read_stored(&known_leaf, leaf, payload)
+    let Read::Payload(Payload::Record(Record::Content(content) | Record::Supersede(content))) =
+        read_stored(&known_leaf, leaf, payload)
     else {
         return None;
     };
@@ -537,6 +673,8 @@ pub fn read_record(
         place: SubjectRef { log: author.log, index },
         expires_s: content.expires_s,
         contested: None,
+        superseded: None,
+        suspended: None,
     };
     let standing = subject.standing(now_ms);
     let known = KnownRecord { id: leaf_hash(leaf), author: author.clone(), index, standing };

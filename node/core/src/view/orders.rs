@@ -60,6 +60,8 @@ pub struct Order {
     pub time_ms: u64,
     /// Where it stands.
     pub entry: EntryRef,
+    /// Number of that log.
+    n: u32,
     /// In which history of that log.
     pub(super) line: LogId,
     /// Who gave it.
@@ -68,6 +70,13 @@ pub struct Order {
     pub by_authority: bool,
     /// Reason and basis, when its payload is here and can be read; the leaf alone acts.
     pub stated: Option<Erasure>,
+}
+
+impl Order {
+    /// Its place in the logs of whoever gave it.
+    pub(super) const fn place(&self) -> LogPlace {
+        LogPlace { n: self.n, index: self.entry.index }
+    }
 }
 
 /// All orders, by what they are about.
@@ -102,7 +111,7 @@ impl Orders {
         let entry = EntryRef { log: author.log, index };
         let list = self.by_subject.entry(subject).or_default();
         let (line, member) = (author.line, author.member.clone());
-        let order = Order { time_ms, entry, line, member, by_authority, stated };
+        let order = Order { time_ms, entry, n: author.n, line, member, by_authority, stated };
         let rival = list.iter_mut().find(|held| held.line == line && held.by_authority == by_authority);
         match rival {
             Some(held) if held.entry.index >= index => *held = order,

@@ -1,6 +1,7 @@
 //! One record as it currently stands, with who said what about it.
 
 use super::Author;
+use super::rulings::Ruled;
 use crate::effect::EntryRef;
 use hashpact_protocol::digest::RecordId;
 use hashpact_protocol::leaf::Kind;
@@ -24,6 +25,12 @@ pub enum Status {
     Disowned,
     /// Withdrawn by its author; final.
     Retracted,
+    /// Its author stated something else in its place; final.
+    Superseded,
+    /// Its author is suspended, from before it on.
+    Suspended,
+    /// The review panel holds all of its signals to be benign, or of adults.
+    Ruled,
     /// Its own expiry has passed.
     Expired,
     /// An erasure order counts, and its hold is not over: neither served nor matched nor shown.
@@ -56,6 +63,9 @@ impl Status {
             Self::Contested => "contested",
             Self::Disowned => "disowned",
             Self::Retracted => "retracted",
+            Self::Superseded => "superseded",
+            Self::Suspended => "suspended",
+            Self::Ruled => "ruled",
             Self::Expired => "expired",
             Self::Sealed => "sealed",
             Self::Erased => "erased",
@@ -91,6 +101,33 @@ pub enum StatusReason {
         reason: Option<ErasureReason>,
         /// On whose demand, when its payload is here.
         basis: Option<ErasureBasis>,
+    },
+    /// Its author stated something else in its place.
+    SupersededBy {
+        /// The author.
+        member: MemberId,
+        /// Claimed time.
+        time_ms: u64,
+        /// The supersession.
+        entry: EntryRef,
+        /// The same by its id: the record that stands in its place, or stood.
+        record: RecordId,
+    },
+    /// Members voted to suspend its author.
+    SuspendedBy {
+        /// How many.
+        votes: usize,
+        /// Of how many.
+        members: usize,
+        /// When that ends.
+        until_ms: u64,
+        /// The roster version that it is for.
+        roster_version: u64,
+    },
+    /// The review panel ruled on its signals.
+    RuledBy {
+        /// The ruling on the first of them that decided.
+        ruled: Box<Ruled>,
     },
     /// Members disagree.
     DisagreedBy {

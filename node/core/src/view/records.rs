@@ -8,6 +8,7 @@ use super::ids::Ids;
 use super::numbers::{Block, Numbers};
 use hashpact_protocol::digest::{LogId, RecordId};
 use hashpact_protocol::record::SubjectRef;
+use hashpact_protocol::roster::{LogPlace, MemberId};
 use std::collections::BTreeMap;
 
 /// Stands where a block has no record. No entry's leaf hash is this.
@@ -99,6 +100,15 @@ impl Records {
         self.from(Block::of(line, from))
             .take_while(move |record| record.author.line == line)
             .filter(move |record| record.index >= from)
+    }
+
+    /// The records of one member at or after a place in its logs, of every history.
+    pub(super) fn of_member(&self, member: &MemberId, from: LogPlace) -> impl Iterator<Item = Known<'_>> {
+        let authors =
+            self.authors.values().filter(move |author| author.member == *member && author.n >= from.n);
+        authors.flat_map(move |author| {
+            self.of_line(author.line, if author.n == from.n { from.index } else { 0 })
+        })
     }
 
     fn from(&self, first: Block) -> impl Iterator<Item = Known<'_>> {

@@ -2,12 +2,13 @@
 
 use super::Contested;
 use super::record::{Standing, Statement, Status, StatusReason};
+use super::said::{Said, Weights, insert};
 use crate::effect::EntryRef;
 use crate::limits::STATEMENTS_PER_MEMBER_MAX;
 use crate::policy::asks_for_labels_only;
-use hashpact_protocol::digest::{LeafHash, LogId};
+use hashpact_protocol::digest::{LeafHash, LogId, RecordId};
 use hashpact_protocol::record::{Opinion, OpinionValue, Reason, Retraction, SubjectRef};
-use hashpact_protocol::roster::MemberId;
+use hashpact_protocol::roster::{LogPlace, MemberId};
 use std::collections::BTreeMap;
 
 #[derive(Debug, Clone)]
@@ -34,12 +35,20 @@ pub(super) struct RetractionEntry {
 }
 
 impl OpinionEntry {
+    const fn log_place(&self) -> LogPlace {
+        LogPlace { n: self.n, index: self.index }
+    }
+
     fn rank(&self) -> (u32, u64, LeafHash) {
         (self.n, self.index, self.id)
     }
 }
 
 impl RetractionEntry {
+    const fn log_place(&self) -> LogPlace {
+        LogPlace { n: self.n, index: self.index }
+    }
+
     fn rank(&self) -> (u32, u64, LeafHash) {
         (self.n, self.index, self.id)
     }
@@ -54,9 +63,43 @@ impl RetractionEntry {
 pub(super) struct About {
     opinions: BTreeMap<MemberId, Vec<OpinionEntry>>,
     retractions: BTreeMap<MemberId, Vec<RetractionEntry>>,
+    supersessions: BTreeMap<MemberId, Vec<Said>>,
 }
 
 impl About {
+    pub(super) fn supersede(&mut self, member: &MemberId, said: Said) {
+        let list = self.supersessions.entry(member.clone()).or_default();
+        insert(list, said, |said| said, STATEMENTS_PER_MEMBER_MAX);
+    }
+
+    /// The supersession by the author that counts: the highest.
+    pub(super) fn superseded_by(&self, author: &MemberId, weights: &Weights<'_>) -> Option<&Said> {
+        self.supersessions.get(author)?.iter().rev().find(|said| weights.counts(author, said))
+    }
+
+    /// The records by which a member supersedes it.
+    pub(super) fn superseding_by(&self, member: &MemberId) -> impl Iterator<Item = RecordId> {
+        self.supersessions.get(member).into_iter().flatten().map(|said| said.id)
+    }
+
+    /// The records by which anybody supersedes it.
+    pub(super) fn superseding(&self) -> impl Iterator<Item = RecordId> {
+        self.supersessions.values().flatten().map(|said| said.id)
+    }
+
+    /// Whether a history of a log supersedes it at or after an index.
+    pub(super) fn is_superseded_from(&self, line: LogId, index: u64) -> bool {
+        self.supersessions.values().flatten().any(|said| said.line == line && said.place.index >= index)
+    }
+
+    /// Whether a member says something about it at or after a place, erasure orders aside.
+    pub(super) fn has_from(&self, member: &MemberId, from: LogPlace) -> bool {
+        let opined = self.opinions.get(member).into_iter().flatten().map(OpinionEntry::log_place);
+        let retracted = self.retractions.get(member).into_iter().flatten().map(RetractionEntry::log_place);
+        let superseded = self.supersessions.get(member).into_iter().flatten().map(|said| said.place);
+        opined.chain(retracted).chain(superseded).any(|place| place >= from)
+    }
+
     pub(super) fn opine(&mut self, member: &MemberId, entry: OpinionEntry) {
         let list = self.opinions.entry(member.clone()).or_default();
         let at = list.partition_point(|held| held.rank() < entry.rank());
@@ -84,8 +127,9 @@ impl About {
     }
 
     /// The first retraction by the author.
-    pub(super) fn retracted_by(&self, author: &MemberId) -> Option<&RetractionEntry> {
-        self.retractions.get(author).and_then(|list| list.first())
+    pub(super) fn retracted_by(&self, author: &MemberId, weights: &Weights<'_>) -> Option<&RetractionEntry> {
+        let mut list = self.retractions.get(author)?.iter();
+        list.find(|entry| weights.suspension(author, entry.log_place()).is_none())
     }
 
     /// Where retractions stand.
@@ -94,13 +138,16 @@ impl About {
     }
 
     /// How a record stands about which this was said.
-    pub(super) fn standing(&self, subject: &Subject<'_>, now_ms: u64) -> Standing {
+    pub(super) fn standing(&self, subject: &Subject<'_>, weights: &Weights<'_>) -> Standing {
         let statements: BTreeMap<MemberId, Statement> = self
             .opinions
             .iter()
             .filter(|(member, _)| *member != subject.member)
             .filter_map(|(member, list)| {
-                let mut valid = list.iter().rev().filter(|entry| entry.opinion.subject == subject.place);
+                let mut valid = list.iter().rev().filter(|entry| {
+                    entry.opinion.subject == subject.place
+                        && weights.suspension(member, entry.log_place()).is_none()
+                });
                 let latest = valid.next()?;
                 let mut before = valid.skip_while(|entry| asks_for_labels_only(&entry.opinion));
                 let statement = Statement {
@@ -113,14 +160,18 @@ impl About {
             })
             .collect();
         let (status, reason) = self
-            .withdrawn(subject)
-            .or_else(|| subject.lapsed(now_ms))
+            .withdrawn(subject, weights)
+            .or_else(|| subject.lapsed(weights.now_ms))
             .unwrap_or_else(|| disputed(&statements));
         Standing { status, reason, statements }
     }
 
-    fn withdrawn(&self, subject: &Subject<'_>) -> Option<(Status, Option<StatusReason>)> {
-        let entry = self.retracted_by(subject.member)?;
+    fn withdrawn(
+        &self,
+        subject: &Subject<'_>,
+        weights: &Weights<'_>,
+    ) -> Option<(Status, Option<StatusReason>)> {
+        let entry = self.retracted_by(subject.member, weights)?;
         let stated = entry.stated.as_ref().filter(|stated| stated.subject == subject.place);
         let reason = StatusReason::RetractedBy {
             member: subject.member.clone(),
@@ -140,6 +191,10 @@ pub(super) struct Subject<'a> {
     pub(super) expires_s: Option<u64>,
     /// From where on its log is contested, if the record is among what is.
     pub(super) contested: Option<Contested>,
+    /// By what its author took its place.
+    pub(super) superseded: Option<StatusReason>,
+    /// How its author is suspended.
+    pub(super) suspended: Option<StatusReason>,
 }
 
 impl Subject<'_> {
@@ -152,13 +207,22 @@ impl Subject<'_> {
     }
 
     fn lapsed(&self, now_ms: u64) -> Option<(Status, Option<StatusReason>)> {
+        if let Some(reason) = &self.superseded {
+            return Some((Status::Superseded, Some(reason.clone())));
+        }
         let expires_ms = self.expires_s.map(|expires_s| expires_s.saturating_mul(1_000));
         if let Some(time_ms) = expires_ms.filter(|expires_ms| *expires_ms <= now_ms) {
             return Some((Status::Expired, Some(StatusReason::ExpiredAt { time_ms })));
         }
-        let Contested { from, counts } = self.contested?;
-        let status = if counts { Status::Contested } else { Status::Disowned };
-        Some((status, Some(StatusReason::ForkedFrom { index: from })))
+        let suspended = self.suspended.as_ref();
+        let suspended = suspended.map(|reason| (Status::Suspended, Some(reason.clone())));
+        let Some(Contested { from, counts }) = self.contested else { return suspended };
+        let forked = Some(StatusReason::ForkedFrom { index: from });
+        if counts {
+            suspended.or(Some((Status::Contested, forked)))
+        } else {
+            Some((Status::Disowned, forked))
+        }
     }
 }
 

@@ -7,11 +7,12 @@ use hashpact_protocol::record::{
     Content, Erasure, ErasureBasis, ErasureReason, Opinion, OpinionValue, Reason, Retraction,
     RetractionReason, Signal, SignalType, SubjectRef,
 };
-use hashpact_protocol::roster::Term;
+use hashpact_protocol::roster::{PanelTerm, Term};
 use proptest::prelude::*;
 
 mod ahead;
 mod beside;
+mod governance;
 
 const NOW_MS: u64 = 1_800_000_000_000;
 
@@ -73,14 +74,21 @@ impl Script {
     }
 }
 
-/// A view under rules by which the first member is an erasure authority.
+/// A view under rules by which the first member is an erasure authority and declares incidents, the others are the panel,
+/// and all four are members.
 fn empty() -> View {
     View::under(rules(), NOW_MS, [0; 16])
 }
 
-fn rules() -> ErasureRules {
-    let term = Term::from_the_first(author(0).member);
-    ErasureRules { erasers: vec![term], ..ErasureRules::default() }
+fn rules() -> Rules {
+    let term = |by: u8| Term::from_the_first(author(by).member);
+    Rules {
+        erasure: ErasureRules { erasers: vec![term(0)], ..ErasureRules::default() },
+        panel: (1..4).map(|by| PanelTerm { needed: 2, term: term(by) }).collect(),
+        declarers: vec![term(0)],
+        members: (0..4).map(|by| author(by).member).collect(),
+        version: 1,
+    }
 }
 
 fn erasure(place: SubjectRef) -> Record {
@@ -102,7 +110,8 @@ fn script(choices: &[(u8, u8, u8)]) -> Script {
             records.push((by, id, place));
             continue;
         };
-        match action % 8 {
+        match action % 14 {
+            8..14 => governance::act(&mut script, (by, action % 14, *pick), (owner, id, place), &mut records),
             0 => {
                 let expires_s = (pick % 3 == 0).then_some(NOW_MS / 1_000 - 1);
                 let (id, place) = script.content(by, *pick, expires_s);
@@ -199,7 +208,9 @@ proptest! {
         let script = script(&choices);
         let mut order: Vec<usize> = (0..script.entries.len()).collect();
         order.sort_by_key(|at| keys[*at]);
-        prop_assert_eq!(standing(&script.in_order()), standing(&script.fold(&order)));
+        let (whole, other) = (script.in_order(), script.fold(&order));
+        prop_assert_eq!(standing(&whole), standing(&other));
+        governance::assert_same(&whole, &other);
     }
 
     #[test]
@@ -316,14 +327,15 @@ proptest! {
         choices in prop::collection::vec(any::<(u8, u8, u8)>(), 1..40),
     ) {
         let script = script(&choices);
-        let withdraws = |at: &usize| {
-            let (author, index, leaf, _) = &script.entries[*at];
-            withdrawn_record(author, *index, leaf).is_some()
-        };
-        let (first, rest): (Vec<usize>, Vec<usize>) = (0..script.entries.len()).partition(withdraws);
+        let leaf = |at: &usize| script.entries[*at].2.as_slice();
+        let (first, rest): (Vec<usize>, Vec<usize>) =
+            (0..script.entries.len()).partition(|at| comes_first(leaf(at)));
+        // As a start does: the last supersessions first.
+        let (superseding, first): (Vec<usize>, Vec<usize>) =
+            first.into_iter().partition(|at| marked_kind(leaf(at)) == Some(Kind::Supersede));
         let whole = script.in_order();
         let mut view = empty();
-        for at in first.iter().chain(&rest) {
+        for at in first.iter().chain(superseding.iter().rev()).chain(&rest) {
             let (author, index, leaf, payload) = &script.entries[*at];
             for change in view.fold(author, *index, leaf, payload) {
                 let last = whole.record(&change.record.id).expect("known");

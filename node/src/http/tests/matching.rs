@@ -2,7 +2,7 @@
 
 use super::*;
 use fixture::{CONSORTIUM, Stated};
-use hashpact_core::health::{Completeness, Health};
+use hashpact_core::health::{Completeness, Health, RosterHealth};
 use hashpact_protocol::digest::RecordId;
 use hashpact_protocol::record::{
     Content, Label, Opinion, OpinionValue, Origin, Reason, Record, Retraction, RetractionReason, Review,
@@ -254,6 +254,7 @@ async fn a_node_that_cannot_know_says_so_and_why() {
             append_blocked: None,
             from_backup: false,
             peers: Vec::new(),
+            roster: RosterHealth::default(),
         });
         let answer = node.post("/v1/match", &body).await.ok();
         assert_eq!((&answer["complete"], &answer["results"][0]["total"]), (&json!(false), &json!(3)));

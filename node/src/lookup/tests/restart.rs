@@ -28,8 +28,8 @@ struct World {
     records: Vec<(usize, RecordId, SubjectRef)>,
 }
 
-fn rules() -> hashpact_core::view::ErasureRules {
-    hashpact_core::view::ErasureRules::default()
+fn rules() -> hashpact_core::view::Rules {
+    hashpact_core::view::Rules::default()
 }
 
 impl World {

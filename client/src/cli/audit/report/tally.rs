@@ -101,15 +101,20 @@ impl Visitor for Tally {
             _ => None,
         };
         match leaf.kind {
-            Kind::Content | Kind::Model | Kind::Dataset | Kind::Service | Kind::Ttp => {
-                self.activity(member, leaf.time_ms).contributed += 1;
+            Kind::Content | Kind::Model | Kind::Dataset | Kind::Service | Kind::Ttp | Kind::Supersede => {
+                let activity = self.activity(member, leaf.time_ms);
+                match leaf.kind {
+                    Kind::Supersede => activity.corrected += 1,
+                    _ => activity.contributed += 1,
+                }
                 self.records.insert(short(&entry.id), Stated { member });
                 match payload {
-                    Some(Payload::Record(Record::Content(content))) => self.content(member, content),
+                    Some(Payload::Record(Record::Content(content) | Record::Supersede(content))) => {
+                        self.content(member, content);
+                    }
                     _ => self.summary.unread += 1,
                 }
             }
-            Kind::Supersede => self.activity(member, leaf.time_ms).corrected += 1,
             _ => self.statement(member, leaf, payload),
         }
     }

@@ -30,8 +30,8 @@ fn each_condition_narrows() {
             age_group: AgeGroup::Pubescent.into(),
             ..Labels::default()
         },
-        hash_sets: vec!["cg-csam".to_owned()],
-        incident: Some("case-1".to_owned()),
+        hash_set: Some("cg-csam".to_owned()),
+        incident: Some(IncidentId::new([1; 16])),
         sources: 2,
         ..Stated::default()
     }
@@ -52,8 +52,8 @@ fn each_condition_narrows() {
         ("another review", Conditions { review: [Review::Single].into(), ..none() }, false),
         ("set", Conditions { hash_set: ["cg-csam".to_owned()].into(), ..none() }, true),
         ("another set", Conditions { hash_set: ["x".to_owned()].into(), ..none() }, false),
-        ("incident", Conditions { incident: ["case-1".to_owned()].into(), ..none() }, true),
-        ("another incident", Conditions { incident: ["case-2".to_owned()].into(), ..none() }, false),
+        ("incident", Conditions { incident: ["01".repeat(16)].into(), ..none() }, true),
+        ("another incident", Conditions { incident: ["02".repeat(16)].into(), ..none() }, false),
         ("not this member", Conditions { except_members: [member("old")].into(), ..none() }, false),
         ("role", Conditions { roles: [Role::Contributor].into(), ..none() }, true),
         ("another role", Conditions { roles: [Role::Hotline, Role::Auditor].into(), ..none() }, false),
