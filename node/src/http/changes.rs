@@ -18,12 +18,15 @@ use hashpact_protocol::api::{
     CHANGES_PAGE_MAX, CHANGES_SNAPSHOT, CHANGES_WAIT_MAX_S, ChangeJson, ChangesQuery, ChangesSnapshot,
     ErrorBody,
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Media type of server-sent events.
 const EVENTS_TYPE: &str = "text/event-stream";
 /// How long an event stream may be silent: proxies close what looks dead.
 const BEAT: Duration = Duration::from_secs(15);
+/// How long an event stream lasts: a token that was taken back or has expired must not read on. Readers come back by themselves,
+/// behind the last event.
+const STREAM_TIME: Duration = Duration::from_secs(3_600);
 /// Changes that an event stream sends at once.
 const EVENTS_TOGETHER_MAX: usize = 200;
 
@@ -114,13 +117,21 @@ fn lines(page: &ChangesPage) -> Response {
 struct Following {
     service: Service,
     after: ChangeCursor,
+    until: Instant,
     has_begun: bool,
     has_ended: bool,
     _slot: Slot,
 }
 
 fn events(service: Service, after: ChangeCursor, slot: Slot) -> Response {
-    let following = Following { service, after, has_begun: false, has_ended: false, _slot: slot };
+    let following = Following {
+        service,
+        after,
+        until: Instant::now() + STREAM_TIME,
+        has_begun: false,
+        has_ended: false,
+        _slot: slot,
+    };
     let stream = futures::stream::unfold(following, |mut following| async move {
         let piece = following.next().await?;
         Some((Ok::<Bytes, std::io::Error>(piece.into()), following))
@@ -130,9 +141,10 @@ fn events(service: Service, after: ChangeCursor, slot: Slot) -> Response {
 }
 
 impl Following {
-    /// The next piece of the stream; none when the node stops or one cannot go on.
+    /// The next piece of the stream; none when the node stops, one cannot go on, or its time is over.
     async fn next(&mut self) -> Option<Vec<u8>> {
-        if self.has_ended || self.service.feed_progress().ok()?.borrow().ended {
+        if self.has_ended || Instant::now() >= self.until || self.service.feed_progress().ok()?.borrow().ended
+        {
             return None;
         }
         if !std::mem::replace(&mut self.has_begun, true) {
