@@ -10,6 +10,7 @@
 
 pub mod alarms;
 pub mod backup;
+pub mod changes;
 pub mod cli;
 pub mod config;
 pub mod driver;
@@ -32,3 +33,4 @@ pub mod storage;
 pub mod telemetry;
 pub mod tokens;
 pub mod vault;
+pub mod webhooks;

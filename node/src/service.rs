@@ -4,12 +4,14 @@
 //! Reads go to [`Lookup`] and to published entries of the store on blocking threads; nothing beyond a
 //! log's published size can be read here, whatever the database already holds.
 
+use crate::changes::{Feed, FeedError};
 use crate::export::{HeadsError, Holder, OtherBeginning};
 use crate::lists::Lists;
 use crate::lookup::{Cursor, Lookup, RecordsFilter, opinions};
 use crate::metrics::Metrics;
 use crate::scrub::Shown;
 use crate::storage::{Store, StoreError};
+use crate::webhooks::Hook;
 use hashpact_core::effect::{
     BranchState, CosignedHead, LockState, LogBranches, PublishedHead, Receipts, SubmitError,
 };
@@ -30,6 +32,7 @@ use tokio::sync::{mpsc, oneshot};
 
 mod audit;
 pub(crate) mod backup;
+mod changes;
 mod entry;
 mod governance;
 mod lists;
@@ -40,6 +43,7 @@ mod receipts;
 mod roster_log;
 
 pub use audit::{AuditRequest, AuditStream};
+pub use changes::ChangesPage;
 pub use matching::{BulkState, MatchAsk};
 pub use operations::Operations;
 pub use roster_log::RosterLog;
@@ -111,6 +115,9 @@ struct Inner {
     operations: OnceLock<Operations>,
     /// Set before anybody can ask.
     lists: OnceLock<Arc<Lists>>,
+    /// Set when the logs are replayed.
+    feed: OnceLock<Arc<Feed>>,
+    hooks: OnceLock<Vec<Arc<Hook>>>,
     lookup: Arc<Lookup>,
     store: Arc<Store>,
     metrics: Arc<Metrics>,
@@ -156,6 +163,12 @@ pub enum ServiceError {
     /// A list that this node does not have.
     #[error("there is no list {0:?} at this node")]
     UnknownList(String),
+    /// Not a cursor of the feed of changes.
+    #[error("after: not a cursor of this feed; expected one, \"oldest\" or \"now\"")]
+    Cursor,
+    /// The feed of changes cannot go on from a cursor.
+    #[error("{0}")]
+    Feed(FeedError),
 }
 
 impl Service {
@@ -182,6 +195,8 @@ impl Service {
             scrub,
             operations,
             lists: OnceLock::new(),
+            feed: OnceLock::new(),
+            hooks: OnceLock::new(),
             lookup,
             store,
             metrics,
@@ -405,6 +420,7 @@ impl Service {
     /// Metrics in OpenMetrics text.
     #[must_use]
     pub fn metrics_text(&self) -> String {
+        self.inner.note_feed();
         let failures = self.inner.operations.get().map_or(0, Operations::signer_failures);
         self.inner.metrics.note_operations(&self.inner.facts(), failures);
         self.inner.metrics.encode(&self.inner.lookup)
@@ -546,6 +562,8 @@ impl Inner {
             erasures: self.erasures(),
             quarantine_waiting: self.lookup.floods_waiting() as u64,
             muted: self.muted(),
+            changes: self.feed_status(),
+            webhooks: self.hook_status(),
             logs: roster
                 .logs()
                 .filter(|log| *log.status != LogStatus::Spare)

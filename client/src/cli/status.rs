@@ -3,7 +3,7 @@
 use hashpact_client::Client;
 use hashpact_protocol::api::{
     BranchStatus, CatchUp, ErasureStatus, HoldingStatus, LogStatus, ReceiptStatus, ScrubStatus,
-    StatusResponse,
+    StatusResponse, WebhookStatus,
 };
 
 use super::exit::Outcome;
@@ -71,6 +71,9 @@ fn show(status: &StatusResponse, output: Output) {
         let floods = grouped(status.quarantine_waiting);
         output.line(&format!("{:<10} {floods} WAIT FOR A DECISION: hashpact quarantine show", "floods"));
     }
+    for hook in status.webhooks.iter().filter(|hook| hook.failing_since.is_some() || hook.dead_letters > 0) {
+        output.line(&format!("{:<10} {}", "webhook", printable(&webhook(hook))));
+    }
     if !status.muted.is_empty() {
         output.line(&format!("{:<10} {}", "muted", printable(&status.muted.join(", "))));
     }
@@ -122,6 +125,24 @@ fn show(status: &StatusResponse, output: Output) {
         })
         .collect();
     output.table(&["peer", "connection", "last message", "refused"], &peers);
+}
+
+/// A webhook that is not well.
+fn webhook(hook: &WebhookStatus) -> String {
+    let failing = match (&hook.failing_since, &hook.last_error) {
+        (Some(since), Some(error)) => format!(
+            "NOTHING ACCEPTED since {since}: {error}; {} changes behind, {} attempts",
+            grouped(hook.behind),
+            grouped(u64::from(hook.attempts))
+        ),
+        _ => "accepts again".to_owned(),
+    };
+    match hook.dead_letters {
+        0 => format!("{}: {failing}", hook.name),
+        dead => {
+            format!("{}: {failing}; {} GIVEN UP: data/webhooks/{}.dead", hook.name, grouped(dead), hook.name)
+        }
+    }
 }
 
 /// What counts already of a log that is behind.

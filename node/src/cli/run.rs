@@ -4,6 +4,7 @@
 //! it are answered with `complete: false` and the reason, not with a refused connection; with an index
 //! snapshot they are answered with matches from the first second on.
 
+use crate::changes::Feed;
 use crate::config::Config;
 use crate::driver::{Driver, Parts, now_ms};
 use crate::export::Holder;
@@ -97,6 +98,7 @@ pub async fn run(
     let keys = config.keys.open().context("keys (was `init` run?)")?;
     let tokens = Arc::new(LiveTokens::open(&config.tokens_file()).map_err(anyhow::Error::from)?);
     tokio::spawn(LiveTokens::watch(Arc::downgrade(&tokens)));
+    let hooks = crate::webhooks::open(&config.webhooks, &config.data_dir)?;
     let chain = RosterFile::of(&config).load().context("the roster (was `init --roster` run?)")?;
     let store = Arc::new(super::database::open(&config).context("database (was `init --roster` run?)")?);
     let restored = Restored::find(&config.restored_file()).context("the mark of a restored data folder")?;
@@ -143,13 +145,21 @@ pub async fn run(
             is_doubtful: doubts(&config, host.as_ref(), restored.as_ref(), &options)?,
             receipt_interval_ms: config.receipts.interval_s.saturating_mul(1_000),
         };
-        tokio::task::spawn_blocking(move || open_engine(&store, &lookup, &place, chain, lock_state, seeds))
-            .await
-            .context("replay")?
+        let keep = config.changes.keep;
+        tokio::task::spawn_blocking(move || {
+            let opened = open_engine(&store, &lookup, &place, chain, lock_state, seeds)?;
+            // Before the loop changes anything.
+            let feed = Feed::begin(lookup, store, keep)?;
+            Ok::<_, StartError>((opened, feed))
+        })
+        .await
+        .context("replay")?
     };
-    let Opened { engine, effects, origin } = opened.inspect_err(|_| {
+    let (Opened { engine, effects, origin }, feed) = opened.inspect_err(|_| {
         let _ = http_stop.send(true);
     })?;
+    service.set_feed(Arc::clone(&feed));
+    crate::webhooks::start(hooks, &service, &http_stop.subscribe());
     // Database and lock file agree: what a power cut left unfinished is of no use to anybody now.
     store.forget_torn_tails().context("what was cut off the write-ahead log")?;
     let (roster_files, adopted) = (watch_rosters(&config), adopter(&service, &lookup, &place));
@@ -182,7 +192,9 @@ pub async fn run(
     let outcome = driver.context("storage thread")?.run(effects, shutdown).await;
     // It waits for nobody now but itself: a step ends within a fraction of a second.
     tokio::task::block_in_place(|| drop(scrub));
-    if outcome.is_ok() {
+    let is_clean = outcome.is_ok();
+    let _ = tokio::task::spawn_blocking(move || feed.finish(is_clean)).await;
+    if is_clean {
         // The loop has ended: what is written now is what the next start finds.
         let _ = tokio::task::spawn_blocking(move || keeper.finish()).await;
     }

@@ -4,6 +4,7 @@ use super::access::Caller;
 use super::body::{BODY_MAX_BYTES, RECORD_MAX_BYTES, STATEMENT_MAX_BYTES, read_json};
 use super::request::{read_path, read_query};
 use super::{Api, ApiError};
+use crate::config::STATUSES;
 use crate::lookup::{Cursor, RecordsFilter};
 use crate::service::ServiceError;
 use crate::tokens::Scope;
@@ -30,21 +31,6 @@ const IDEMPOTENCY: &[u8] = b"hashpact/idempotency/v1\0";
 const SUBMISSION: &[u8] = b"hashpact/submission/v1\0";
 /// Records on a page when the caller does not say.
 const PAGE_DEFAULT: u32 = 100;
-/// What a listing can be asked for.
-const STATUSES: [&str; 12] = [
-    "active",
-    "disputed",
-    "contested",
-    "disowned",
-    "retracted",
-    "superseded",
-    "suspended",
-    "ruled",
-    "expired",
-    "sealed",
-    "erased",
-    "held",
-];
 /// Most records on a page.
 const PAGE_MAX: u32 = 1_000;
 

@@ -3,6 +3,7 @@
 
 mod access;
 mod bulk;
+mod changes;
 mod connections;
 mod description;
 pub(crate) mod fixture;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::changes::{FeedStatus, WebhookStatus};
 use serde::{Deserialize, Serialize};
 
 /// `GET /v1/members`: the members of the newest roster this node holds.
@@ -126,6 +127,12 @@ pub struct StatusResponse {
     /// Members that are muted here.
     #[serde(default)]
     pub muted: Vec<String>,
+    /// The feed of changes; absent while the logs are read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<FeedStatus>,
+    /// Webhooks of the configuration.
+    #[serde(default)]
+    pub webhooks: Vec<WebhookStatus>,
     /// Seconds since the process started.
     pub uptime_s: u64,
     /// Every log followed, the own one included.

@@ -182,6 +182,11 @@ impl Members {
         self.by_id.get(member)
     }
 
+    /// All of them, by id.
+    pub fn iter(&self) -> impl Iterator<Item = (&MemberId, &MemberFacts)> {
+        self.by_id.iter()
+    }
+
     /// Takes what is known about a member.
     pub fn insert(&mut self, member: MemberId, facts: MemberFacts) {
         self.by_id.insert(member, facts);

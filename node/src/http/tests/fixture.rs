@@ -1,6 +1,7 @@
 //! Member *north* with its store, engine and router, and what members *south* and *east* have stated.
 
 use super::{Answer, request};
+use crate::changes::Feed;
 use crate::config::Config;
 use crate::driver::now_ms;
 use crate::export::Holder;
@@ -71,6 +72,8 @@ pub(super) struct Fixture {
     pub(super) lookup: Arc<Lookup>,
     pub(super) lists: Arc<Lists>,
     pub(super) store: Arc<Store>,
+    /// Present if the logs count as replayed.
+    pub(super) feed: Option<Arc<Feed>>,
     tokens: BTreeMap<Scope, String>,
     /// What the router takes for the tokens.
     pub(super) live: Arc<LiveTokens>,
@@ -359,9 +362,12 @@ impl Fixture {
             roster: RosterHealth::default(),
         };
         lookup.set_health(complete);
-        if options.loaded {
+        let feed = options.loaded.then(|| {
             lookup.set_loaded();
-        }
+            let feed = Feed::begin(Arc::clone(&lookup), Arc::clone(&kept), 1_000).expect("begun");
+            service.set_feed(Arc::clone(&feed));
+            feed
+        });
 
         let path = dir.path().join("tokens");
         let scopes = [Scope::Lookup, Scope::Contribute, Scope::Audit, Scope::Admin];
@@ -380,7 +386,7 @@ impl Fixture {
         } else {
             Some(submissions)
         };
-        Self { router, lookup, lists, store: kept, tokens: tokens.into(), live, submissions, dir }
+        Self { router, lookup, lists, store: kept, feed, tokens: tokens.into(), live, submissions, dir }
     }
 
     pub(super) fn new() -> Self {
