@@ -222,7 +222,8 @@ pub(super) async fn supersede(
         Ok(vec![Draft::Supersession { subject, content: request.to_record()? }])
     };
     let (drafts, whole) = read_json(&api, &caller, &headers, body, RECORD_MAX_BYTES, check).await?;
-    let statement = Statement { operation: "supersede", subject: Some(subject), group: 0, body: &whole.bytes };
+    let statement =
+        Statement { operation: "supersede", subject: Some(subject), group: 0, body: &whole.bytes };
     single(submit(&api, &headers, &caller, drafts, &statement, Ack::Local).await?)
 }
 

@@ -36,7 +36,12 @@ pub(in crate::cli) fn install(config: &Config, file: &Path) -> Result<()> {
     let details = serde_json::json!({
         "from": held.version(), "to": given.version(), "root": given.root().to_hex(),
     });
-    crate::journal::record(&config.journal_file(), &crate::journal::Actor::of_command(), "install-roster", &details)?;
+    crate::journal::record(
+        &config.journal_file(),
+        &crate::journal::Actor::of_command(),
+        "install-roster",
+        &details,
+    )?;
     write_whole(&config.roster_file(), &bytes)?;
     println!(
         "installed version {}, root {}; a running node adopts it within seconds",
