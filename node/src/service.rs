@@ -256,7 +256,7 @@ impl Service {
     /// # Errors
     /// There is none of this name, or this member is not in it.
     pub fn group_for(&self, word: Option<&str>) -> Result<u32, GroupError> {
-        let roster = self.roster();
+        let roster = self.inner.roster();
         let member = MemberId::parse(&self.inner.identity.member);
         let not_in = || GroupError::NotIn(word.unwrap_or_default().to_owned());
         group_for(&roster, &member.map_err(|_| not_in())?, word, None)

@@ -7,7 +7,7 @@
 use super::data::{Data, SIGNALS_PER_RECORD, record_id};
 use anyhow::{Context as _, Result};
 use hashpact_core::effect::{IndexChange, ViewChange};
-use hashpact_core::health::{Completeness, Health};
+use hashpact_core::health::{Completeness, Health, RosterHealth};
 use hashpact_core::view::{Author, KnownRecord, Standing, Stated};
 use hashpact_node::config::Config;
 use hashpact_node::driver::now_ms;
@@ -44,6 +44,7 @@ pub(crate) async fn run(data: Data) -> Result<()> {
         append_blocked: None,
         from_backup: false,
         peers: Vec::new(),
+        roster: RosterHealth::default(),
     });
     lookup.set_loaded();
 
