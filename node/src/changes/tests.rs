@@ -346,10 +346,12 @@ fn a_flood_and_what_is_decided_about_it_are_told() {
     let mut world = World::new(1_000, &[BLOCK]);
     world.flood = 3;
     world.restart(true, 0);
-    let mut stated = Vec::new();
-    for value in 0..4 {
-        stated.push(world.state("south", &Record::Content(content(value)), None));
+    for value in 0..3 {
+        world.state("south", &Record::Content(content(value)), None);
     }
+    // Each is judged by what is so when it is judged: before the fourth makes it a flood.
+    world.rows(1, 3);
+    world.state("south", &Record::Content(content(3)), None);
     let rows: Vec<String> = world.rows(1, 8).iter().map(told).collect();
     assert_eq!(rows[..3], ["new > active: none > block by confirmed"; 3].map(str::to_owned));
     for row in &rows[4..] {
@@ -376,6 +378,7 @@ fn a_second_source_is_told_of_the_first_one() {
     let list = "name = \"two\"\noutcome = \"block\"\nreview_min = \"dual\"\nsources_min = 2\n";
     let mut world = World::new(1_000, &[list]);
     world.state("south", &Record::Content(content(1)), None);
+    world.rows(1, 1);
     let (second, place) = world.state("east", &Record::Content(content(1)), None);
     // Each is judged by what is so when it is judged.
     world.rows(1, 3);
