@@ -13,6 +13,7 @@
 mod audit;
 mod bulk;
 pub mod bundle;
+mod changes;
 mod client;
 mod error;
 pub mod import;
@@ -23,7 +24,8 @@ pub mod retry;
 mod tls;
 
 pub use audit::{Arrived, AuditAnswer, AuditFetch, OTHER_BEGINNING};
+pub use changes::Follower;
 pub use client::{ANSWER_MAX_BYTES, Client, DEFAULT_URL};
 pub use error::ClientError;
-pub use tls::TlsOptions;
 pub use policy::ListText;
+pub use tls::TlsOptions;

@@ -6,8 +6,10 @@
 //! permission checks.
 
 mod access;
+mod feed;
 
 pub use access::{ClientCertificates, RawKeys, RawSigner, RawTls, TlsFiles};
+pub use feed::{RawChanges, RawWebhook, STATUSES, WebhookConfig};
 
 use access::{check_keys, check_tls};
 
@@ -63,6 +65,12 @@ pub struct RawConfig {
     /// What is a flood.
     #[serde(default)]
     pub quarantine: RawQuarantine,
+    /// The feed of changes.
+    #[serde(default)]
+    pub changes: RawChanges,
+    /// Programs that are told of changes.
+    #[serde(default)]
+    pub webhooks: Vec<RawWebhook>,
     /// Logging.
     #[serde(default)]
     pub log: RawLog,
@@ -245,6 +253,10 @@ pub struct Config {
     pub keys: KeyAccess,
     /// `[quarantine]`
     pub quarantine: FloodLimits,
+    /// `[changes]`
+    pub changes: RawChanges,
+    /// `[[webhooks]]`
+    pub webhooks: Vec<WebhookConfig>,
     /// `[log]`
     pub log: RawLog,
 }
@@ -374,6 +386,7 @@ impl Config {
                 check_address(address, role).map_err(|error| value(field, address, &error.to_string()))?;
             }
         }
+        let webhooks = feed::check(&raw.changes, &raw.webhooks, base)?;
         Ok(Self {
             member,
             data_dir: base.join(&raw.data_dir),
@@ -389,6 +402,8 @@ impl Config {
                 contributions_per_hour: raw.quarantine.contributions_per_hour,
                 withdrawals_per_hour: raw.quarantine.withdrawals_per_hour,
             },
+            changes: raw.changes,
+            webhooks,
             log: raw.log,
         })
     }
@@ -427,6 +442,18 @@ impl Config {
     #[must_use]
     pub fn roster_file(&self) -> PathBuf {
         self.data_dir.join("roster")
+    }
+
+    /// Rivals of adopted roster versions: what governance signed beside them.
+    #[must_use]
+    pub fn rivals_file(&self) -> PathBuf {
+        self.data_dir.join("rivals")
+    }
+
+    /// What this node's member might have at the last start.
+    #[must_use]
+    pub fn entitled_file(&self) -> PathBuf {
+        self.data_dir.join("entitled")
     }
 
     /// What people decided about this node's log: recoveries, overrides, rosters.

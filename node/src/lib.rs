@@ -10,9 +10,11 @@
 
 pub mod alarms;
 pub mod backup;
+pub mod changes;
 pub mod cli;
 pub mod config;
 pub mod driver;
+mod entitled;
 mod eraser;
 pub mod export;
 pub mod host;
@@ -31,3 +33,4 @@ pub mod storage;
 pub mod telemetry;
 pub mod tokens;
 pub mod vault;
+pub mod webhooks;

@@ -3,6 +3,10 @@
 //! Labels come from fixed vocabularies (rules, endpoints, outcomes, members of the roster): never a
 //! signal, a query, a key or a caller.
 
+mod feed;
+
+pub use feed::{FeedMetrics, HookLabel};
+
 use crate::alarms::Facts;
 use crate::lookup::Lookup;
 use hashpact_core::effect::PublishedHead;
@@ -215,6 +219,8 @@ pub struct Metrics {
     receipt_lacking: Family<MemberLabel, Gauge>,
     /// The scrub.
     pub scrub: ScrubMetrics,
+    /// The feed of changes and webhooks.
+    pub feed: FeedMetrics,
     peers: Gauge,
     complete: Gauge,
     records: Gauge,
@@ -256,6 +262,7 @@ impl Default for Metrics {
             receipt_time: Family::default(),
             receipt_lacking: Family::default(),
             scrub: ScrubMetrics::default(),
+            feed: FeedMetrics::default(),
             peers: Gauge::default(),
             complete: Gauge::default(),
             records: Gauge::default(),
@@ -293,6 +300,7 @@ impl Default for Metrics {
         metrics.register_receipts(&mut registry);
         metrics.register_index(&mut registry);
         metrics.scrub.register(&mut registry);
+        metrics.feed.register(&mut registry);
         metrics.operations.register(&mut registry);
         Self { registry, ..metrics }
     }

@@ -4,15 +4,18 @@
 //! Reads go to [`Lookup`] and to published entries of the store on blocking threads; nothing beyond a
 //! log's published size can be read here, whatever the database already holds.
 
+use crate::changes::{Feed, FeedError};
 use crate::export::{HeadsError, Holder, OtherBeginning};
 use crate::lists::Lists;
 use crate::lookup::{Cursor, Lookup, RecordsFilter, opinions};
 use crate::metrics::Metrics;
 use crate::scrub::Shown;
 use crate::storage::{Store, StoreError};
+use crate::webhooks::Hook;
 use hashpact_core::effect::{
     BranchState, CosignedHead, LockState, LogBranches, PublishedHead, Receipts, SubmitError,
 };
+use hashpact_core::entitled::{GroupError, group_for};
 use hashpact_core::event::{Ack, Draft};
 use hashpact_core::view::{RecordView, StatusReason};
 use hashpact_protocol::api;
@@ -20,7 +23,7 @@ use hashpact_protocol::digest::{LogId, RecordId};
 use hashpact_protocol::limits::TIME_MS_MAX;
 use hashpact_protocol::merkle::TileId;
 use hashpact_protocol::record::{ErasureBasis, SignalType, Vocabulary as _};
-use hashpact_protocol::roster::{LogRef, LogStatus, Roster, RosterChain, faults_tolerated, quorum};
+use hashpact_protocol::roster::{LogRef, LogStatus, MemberId, Roster, RosterChain, faults_tolerated, quorum};
 use hashpact_protocol::wire::CosignAnswer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -29,6 +32,7 @@ use tokio::sync::{mpsc, oneshot};
 
 mod audit;
 pub(crate) mod backup;
+mod changes;
 mod entry;
 mod governance;
 mod lists;
@@ -39,8 +43,9 @@ mod receipts;
 mod roster_log;
 
 pub use audit::{AuditRequest, AuditStream};
-pub use operations::Operations;
+pub use changes::ChangesPage;
 pub use matching::{BulkState, MatchAsk};
+pub use operations::Operations;
 pub use roster_log::RosterLog;
 
 /// Submissions waiting for the loop.
@@ -50,6 +55,8 @@ pub const SUBMISSIONS_QUEUED_MAX: usize = 256;
 pub struct Submission {
     /// What to state.
     pub drafts: Vec<Draft>,
+    /// The group that may have the payloads; 0 for everybody.
+    pub group: u32,
     /// The idempotency key, bound to its caller.
     pub key: Option<[u8; 32]>,
     /// Digest of what is asked.
@@ -108,6 +115,9 @@ struct Inner {
     operations: OnceLock<Operations>,
     /// Set before anybody can ask.
     lists: OnceLock<Arc<Lists>>,
+    /// Set when the logs are replayed.
+    feed: OnceLock<Arc<Feed>>,
+    hooks: OnceLock<Vec<Arc<Hook>>>,
     lookup: Arc<Lookup>,
     store: Arc<Store>,
     metrics: Arc<Metrics>,
@@ -153,6 +163,12 @@ pub enum ServiceError {
     /// A list that this node does not have.
     #[error("there is no list {0:?} at this node")]
     UnknownList(String),
+    /// Not a cursor of the feed of changes.
+    #[error("after: not a cursor of this feed; expected one, \"oldest\" or \"now\"")]
+    Cursor,
+    /// The feed of changes cannot go on from a cursor.
+    #[error("{0}")]
+    Feed(FeedError),
 }
 
 impl Service {
@@ -179,6 +195,8 @@ impl Service {
             scrub,
             operations,
             lists: OnceLock::new(),
+            feed: OnceLock::new(),
+            hooks: OnceLock::new(),
             lookup,
             store,
             metrics,
@@ -217,12 +235,13 @@ impl Service {
     pub async fn submit(
         &self,
         drafts: Vec<Draft>,
+        group: u32,
         key: Option<[u8; 32]>,
         digest: [u8; 32],
         ack: Ack,
     ) -> Result<Receipts, SubmitError> {
         let (answer, answered) = oneshot::channel();
-        let submission = Submission { drafts, key, digest, ack, answer };
+        let submission = Submission { drafts, group, key, digest, ack, answer };
         self.inner.submissions.try_send(submission).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 SubmitError::Busy { queued: SUBMISSIONS_QUEUED_MAX, max: SUBMISSIONS_QUEUED_MAX }
@@ -230,6 +249,17 @@ impl Service {
             mpsc::error::TrySendError::Closed(_) => SubmitError::Stopping,
         })?;
         answered.await.unwrap_or(Err(SubmitError::Stopping))
+    }
+
+    /// The number of the group that a caller wants to write in; everybody's without a name.
+    ///
+    /// # Errors
+    /// There is none of this name, or this member is not in it.
+    pub fn group_for(&self, word: Option<&str>) -> Result<u32, GroupError> {
+        let roster = self.roster();
+        let member = MemberId::parse(&self.inner.identity.member);
+        let not_in = || GroupError::NotIn(word.unwrap_or_default().to_owned());
+        group_for(&roster, &member.map_err(|_| not_in())?, word, None)
     }
 
     /// The requests to cosign that callers make from now on; for the loop, once.
@@ -390,6 +420,7 @@ impl Service {
     /// Metrics in OpenMetrics text.
     #[must_use]
     pub fn metrics_text(&self) -> String {
+        self.inner.note_feed();
         let failures = self.inner.operations.get().map_or(0, Operations::signer_failures);
         self.inner.metrics.note_operations(&self.inner.facts(), failures);
         self.inner.metrics.encode(&self.inner.lookup)
@@ -514,6 +545,9 @@ impl Inner {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             roster: roster.version,
             roster_expired: crate::driver::now_ms() / 1_000 >= roster.expires_s,
+            roster_expires: Some(api::time::rfc3339(roster.expires_s.saturating_mul(1_000))),
+            roster_rivals: health.roster.rivals.iter().map(rival_shown).collect(),
+            roster_newer: health.roster.newer_claimed,
             view: self.lookup.as_of().view,
             ready: self.lookup.is_loaded(),
             complete,
@@ -528,6 +562,8 @@ impl Inner {
             erasures: self.erasures(),
             quarantine_waiting: self.lookup.floods_waiting() as u64,
             muted: self.muted(),
+            changes: self.feed_status(),
+            webhooks: self.hook_status(),
             logs: roster
                 .logs()
                 .filter(|log| *log.status != LogStatus::Spare)
@@ -617,6 +653,10 @@ fn reason_text(reason: &StatusReason) -> String {
         StatusReason::ExpiredAt { time_ms } => format!("expired on {}", api::time::rfc3339(*time_ms)),
         other => format!("{other:?}"),
     }
+}
+
+fn rival_shown(rival: &hashpact_protocol::roster::Rejected) -> String {
+    format!("{} {}", rival.version, rival.digest)
 }
 
 /// What is held of both histories of a forked log.

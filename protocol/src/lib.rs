@@ -26,5 +26,6 @@ pub mod note;
 pub mod proof;
 pub mod record;
 pub mod roster;
+pub mod webhook;
 pub mod wire;
 pub mod witness;

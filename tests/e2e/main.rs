@@ -14,6 +14,7 @@ mod bad_requests;
 mod bulk;
 mod c2sp;
 mod canary;
+mod changes;
 mod cosign;
 mod crash;
 mod damage;

@@ -35,6 +35,7 @@ mod status;
 mod supersede;
 mod suspend;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -127,6 +128,8 @@ enum Command {
     /// Show what people should look at
     #[command(subcommand)]
     Report(report::Command),
+    /// Follow what changes: records stated, withdrawn, disputed, and what the node makes of them
+    Watch(watch::Args),
     /// Show how the node is
     Status,
     /// Show the members of the consortium, their logs and keys
@@ -179,6 +182,7 @@ async fn dispatch(cli: Cli, output: Output) -> anyhow::Result<Outcome> {
         Command::Negatives(command) => decisions::negatives(&command, &node.client(output)?, output).await,
         Command::Quarantine(command) => decisions::quarantine(&command, &node.client(output)?, output).await,
         Command::Report(command) => report::run(&command, &node.client(output)?, output).await,
+        Command::Watch(args) => watch::run(&args, &node.client(output)?, output).await,
         Command::Status => status::run(&node.client(output)?, output).await,
         Command::Members => members::run(&node.client(output)?, output).await,
         Command::Completions(args) => {

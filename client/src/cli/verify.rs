@@ -223,7 +223,8 @@ fn payload_lines(payload: &Payload) -> Vec<String> {
     match payload {
         Payload::Record(Record::Content(content)) => content_lines(content),
         Payload::Record(Record::Supersede(content)) => {
-            let old = content.subject.map(|old| format!("in the place of entry {} of log {}", old.index, old.log));
+            let old =
+                content.subject.map(|old| format!("in the place of entry {} of log {}", old.index, old.log));
             old.into_iter().chain(content_lines(content)).collect()
         }
         Payload::Record(Record::Ruling(ruling)) => vec![format!(

@@ -11,5 +11,6 @@ mod packed;
 mod proofs;
 mod resume;
 mod snapshot;
+mod watch;
 #[path = "../../../protocol/tests/bundle/world.rs"]
 mod world;

@@ -20,6 +20,7 @@ fn help_texts() {
         "erase",
         "record",
         "verify",
+        "watch",
         "status",
         "members",
         "models",

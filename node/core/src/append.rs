@@ -28,8 +28,8 @@ use hashpact_protocol::leaf::{LeafHeader, seal};
 use hashpact_protocol::limits::RECORDS_PER_CALL_MAX;
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::record::Record;
-use hashpact_protocol::roster::MemberId;
-use std::collections::{BTreeMap, VecDeque};
+use hashpact_protocol::roster::{EVERYBODY, MemberId};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Why nothing is appended while whoever holds the log key does not sign.
 const WAITING_FOR_SIGNER: &str = "the external signer gives no signature";
@@ -48,7 +48,6 @@ pub struct OwnLog {
     origin: String,
     key: Signer,
     roster_version: u64,
-    other_members: usize,
     frontier: Frontier,
     note: Option<SizedNote>,
     /// The last generation given out; the database learns it before the lock does.
@@ -75,14 +74,15 @@ pub struct OwnIdentity {
     pub key: Signer,
     /// The roster version held.
     pub roster_version: u64,
-    /// Number of other active members.
-    pub other_members: usize,
+    /// The other active members, with their groups.
+    pub others: BTreeMap<MemberId, BTreeSet<u32>>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Waiter {
     request: u64,
     ack: Ack,
+    group: u32,
 }
 
 struct Queued {
@@ -142,7 +142,6 @@ impl OwnLog {
             origin: identity.origin,
             key: identity.key,
             roster_version: identity.roster_version,
-            other_members: identity.other_members,
             note: (!lock.note.is_empty()).then(|| SizedNote { size: lock.size, note: lock.note.clone() }),
             generation,
             last_time_ms,
@@ -151,7 +150,7 @@ impl OwnLog {
             queue: VecDeque::new(),
             queued_entries: 0,
             in_flight: None,
-            replicas: Replicas::default(),
+            replicas: Replicas::among(identity.others),
             recent_roots: BTreeMap::from([(signed.size(), signed.root())]),
             frontier: signed,
             lock,
@@ -220,7 +219,7 @@ impl OwnLog {
     /// Number of other active members.
     #[must_use]
     pub(crate) fn other_members(&self) -> usize {
-        self.other_members
+        self.replicas.entitled(EVERYBODY)
     }
 
     /// Why the log takes no entries, if so.
@@ -250,9 +249,9 @@ impl OwnLog {
     }
 
     /// A newer roster is in force.
-    pub(crate) fn enforce(&mut self, roster_version: u64, other_members: usize) {
+    pub(crate) fn enforce(&mut self, roster_version: u64, others: BTreeMap<MemberId, BTreeSet<u32>>) {
         self.roster_version = roster_version;
-        self.other_members = other_members;
+        self.replicas.enforce(others);
     }
 
     /// Takes no entry any more, for this reason.
@@ -289,7 +288,7 @@ impl OwnLog {
 
     fn accept(&mut self, submit: Submit, view: &View, now_ms: u64, out: &mut Out) -> Result<(), SubmitError> {
         self.check_shape(&submit)?;
-        let waiter = Waiter { request: submit.request, ack: submit.ack };
+        let waiter = Waiter { request: submit.request, ack: submit.ack, group: submit.group };
         if self.join_pending(&submit, waiter)? {
             return Ok(());
         }
@@ -323,7 +322,7 @@ impl OwnLog {
         if queued > QUEUED_ENTRIES_MAX {
             return Err(SubmitError::Busy { queued: self.queued_entries, max: QUEUED_ENTRIES_MAX });
         }
-        let statements = draft::resolve(submit.drafts, &self.author, view)?;
+        let statements = draft::resolve(submit.drafts, submit.group, &self.author, view)?;
         self.queued_entries = queued;
         self.queue.push_back(Queued {
             statements,
@@ -343,7 +342,7 @@ impl OwnLog {
         }
         self.queued_entries += 1;
         self.queue.push_back(Queued {
-            statements: vec![Statement { record, subject: None, priority: false }],
+            statements: vec![Statement { record, subject: None, priority: false, group: 0 }],
             salts: vec![salt],
             key: None,
             digest: [0; 32],
@@ -364,9 +363,10 @@ impl OwnLog {
             return Err(SubmitError::Salts { salts: submit.salts.len(), drafts });
         }
         if let Ack::Replicated(asked) = submit.ack
-            && asked as usize > self.other_members
+            && let others = self.replicas.entitled(submit.group)
+            && asked as usize > others
         {
-            return Err(SubmitError::TooFewMembers { asked, others: self.other_members });
+            return Err(SubmitError::TooFewMembers { asked, others });
         }
         Ok(())
     }
@@ -439,7 +439,7 @@ impl OwnLog {
                 roster_version: self.roster_version,
                 log_id: self.author.log,
                 subject: statement.subject,
-                group: 0,
+                group: statement.group,
             };
             match seal(header, &statement.record, *salt) {
                 Ok(sealed) => sealed_entries.push(sealed),
@@ -592,7 +592,7 @@ impl OwnLog {
                 Ack::Local => 0,
                 Ack::Replicated(wanted) => wanted,
             };
-            self.replicas.answer(waiter.request, wanted, receipts, now_ms, out);
+            self.replicas.answer(waiter.request, wanted, waiter.group, receipts, now_ms, out);
         }
     }
 

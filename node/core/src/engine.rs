@@ -23,6 +23,7 @@ use crate::effect::{
     CosignedHead, Effect, HeldFacts, HeldPriority, Receipts, RequestId, SizedNote, StoredEntry,
     StoredPayload, SubmitError, Timer, ViewChange, WriteId,
 };
+use crate::entitled::Mine;
 use crate::erasing::Erasing;
 use crate::event::{Ack, Channel, Event, Peer, Submit};
 use crate::follow::{Barred, FollowedLog, Healing, News};
@@ -150,6 +151,10 @@ pub struct Engine {
     branches: Branches,
     recent: Recent,
     adopting: Option<Adopting>,
+    /// What this member may have of others' payloads.
+    mine: Mine,
+    /// Whether a peer told versions of another history, whose beginning is not known yet.
+    sees_elsewhere: bool,
     cosigner_key: PublicKey,
     receipting: Receipting,
     suspicions: BTreeMap<RequestId, forks::Suspicion>,
@@ -213,7 +218,7 @@ impl Engine {
         let locked = own.lock.as_ref().map(|lock| lock.origin.as_str());
         let (identity, is_open) = own_identity(&config.member, config.log_key, current, locked)?;
         let own_log = identity.author.log;
-        let sole = identity.other_members == 0;
+        let sole = identity.others.is_empty();
         let recovered = recover(&identity.origin, own)?;
         let blocked = match (is_open, sole, config.is_doubtful) {
             (false, ..) => Some(WAITING_FOR_ROSTER),
@@ -232,7 +237,7 @@ impl Engine {
         let hello = Hello {
             consortium: current.consortium.clone(),
             roster_version: roster.version(),
-            roster: Vec::new(),
+            roster: roster::lacking(&roster, roster.version().saturating_sub(1)),
             card: config.card,
         };
         let peers = Peers::new(config.peer, hello);
@@ -242,6 +247,7 @@ impl Engine {
         });
         let collector = Collector::new(current.witness_keys(&config.member));
         let members = authors(current);
+        let mine = Mine::of(current, &config.member);
         let mut engine = Self {
             erasing: Erasing::new(facts.seen),
             members,
@@ -257,6 +263,8 @@ impl Engine {
             branches: Branches::default(),
             recent,
             adopting: None,
+            mine,
+            sees_elsewhere: false,
             cosigner_key,
             receipting: Receipting::new(config.receipt_interval_ms, now_ms),
             suspicions: BTreeMap::new(),
@@ -452,7 +460,7 @@ impl Engine {
             return Err(StopReason::Internal("a write was reported that is not under way"));
         };
         let target = log.target().cloned();
-        let barred = Barred { view: &self.view, members: &self.members, now_ms };
+        let barred = Barred { view: &self.view, members: &self.members, now_ms, mine: &self.mine };
         let Some(followed) = log.written(write, &barred, &mut self.out) else { return Ok(()) };
         let author = log.author().clone();
         if let Some(fault) = followed.fault {
@@ -503,6 +511,10 @@ impl Engine {
         let mut changes = Vec::new();
         for (index, entry) in entries {
             changes.extend(fold(&mut self.view, author, *index, &entry.leaf, &entry.payload));
+        }
+        // A vote may have begun a suspension just now.
+        if entries.iter().any(|(_, entry)| marked_kind(&entry.leaf) == Some(Kind::Suspension)) {
+            changes.extend(self.view.expire(now_ms));
         }
         // When a retraction destroys is counted from its first sight, so that comes first.
         self.note_entries(author, entries, now_ms);
@@ -615,6 +627,7 @@ impl Engine {
             append_blocked: self.own.blocked(),
             from_backup: self.from_backup,
             peers: self.peers.health(),
+            roster: roster::health(&self.roster, self.peers.newest_claimed()),
         };
         if self.health.as_ref() != Some(&health) {
             self.health = Some(health.clone());

@@ -202,6 +202,8 @@ pub struct Submit {
     pub request: u64,
     /// What to state, in order.
     pub drafts: Vec<Draft>,
+    /// The group that may have the payloads; 0 for everybody.
+    pub group: u32,
     /// One fresh random salt per draft; as many as drafts.
     pub salts: Vec<[u8; 32]>,
     /// The caller's idempotency key, already bound to the caller, if one was given.

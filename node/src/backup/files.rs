@@ -18,7 +18,8 @@ pub(super) const DATABASE: &str = "database";
 pub(super) const LOCK: &str = "signed.lock";
 /// Small files of the data folder that go along if they are there.
 /// The journal's head goes before the journal: lines that come in between are then beyond it, and none are lacking.
-pub(super) const BESIDE: [&str; 7] = ["roster", "card", "tokens", "journal.head", "journal", "host", "holds"];
+pub(super) const BESIDE: [&str; 8] =
+    ["roster", "rivals", "card", "tokens", "journal.head", "journal", "host", "holds"];
 /// Folder of encrypted payloads under a legal hold, which goes along as well.
 pub(super) const HELD: &str = "held";
 /// Longest manifest that is read, in bytes: a hundred thousand files and more.

@@ -111,6 +111,11 @@ fn create_log(config: &Config, keys: &NodeKeys, roster: &Path, pin: Option<&str>
     );
     let (chain, bytes) = load_roster(roster, pin.as_ref())?;
     let current = chain.current();
+    ensure!(
+        !chain.is_expired(crate::driver::now_ms() / 1_000),
+        "roster version {} has expired, and an expired roster admits nobody: ask governance for a newer one",
+        current.version
+    );
     let member = current
         .member(&config.member)
         .with_context(|| format!("member {} is not in roster version {}", config.member, current.version))?;

@@ -4,6 +4,7 @@
 //! it are answered with `complete: false` and the reason, not with a refused connection; with an index
 //! snapshot they are answered with matches from the first second on.
 
+use crate::changes::Feed;
 use crate::config::Config;
 use crate::driver::{Driver, Parts, now_ms};
 use crate::export::Holder;
@@ -26,7 +27,7 @@ use crate::vault::Vault;
 use anyhow::Context as _;
 use hashpact_core::effect::LockState;
 use hashpact_core::engine::HeldLog;
-use hashpact_core::health::{Completeness, Health};
+use hashpact_core::health::{Completeness, Health, RosterHealth};
 use hashpact_core::recover::OwnDisk;
 use hashpact_core::view::{Author, Rules};
 use hashpact_core::{Engine, EngineConfig, Opening, StopReason};
@@ -97,11 +98,17 @@ pub async fn run(
     let keys = config.keys.open().context("keys (was `init` run?)")?;
     let tokens = Arc::new(LiveTokens::open(&config.tokens_file()).map_err(anyhow::Error::from)?);
     tokio::spawn(LiveTokens::watch(Arc::downgrade(&tokens)));
-    let (chain, _) = super::init::load_roster(&config.roster_file(), None)?;
+    let hooks = crate::webhooks::open(&config.webhooks, &config.data_dir)?;
+    let chain = RosterFile::of(&config).load().context("the roster (was `init --roster` run?)")?;
     let store = Arc::new(super::database::open(&config).context("database (was `init --roster` run?)")?);
     let restored = Restored::find(&config.restored_file()).context("the mark of a restored data folder")?;
     let lock = open_lock(&config, chain.current(), restored.as_ref())?;
     let lock_state = lock.state().clone();
+    let wanted =
+        crate::entitled::want_again(&store, &config.entitled_file(), chain.current(), &config.member)?;
+    if wanted > 0 {
+        info!(payloads = wanted, "the roster lets this member have payloads that were withheld before");
+    }
     let card = node_card(&config, &keys, chain.current())?;
     let host = Host::find(config.host_file());
 
@@ -138,13 +145,21 @@ pub async fn run(
             is_doubtful: doubts(&config, host.as_ref(), restored.as_ref(), &options)?,
             receipt_interval_ms: config.receipts.interval_s.saturating_mul(1_000),
         };
-        tokio::task::spawn_blocking(move || open_engine(&store, &lookup, &place, chain, lock_state, seeds))
-            .await
-            .context("replay")?
+        let keep = config.changes.keep;
+        tokio::task::spawn_blocking(move || {
+            let opened = open_engine(&store, &lookup, &place, chain, lock_state, seeds)?;
+            // Before the loop changes anything.
+            let feed = Feed::begin(lookup, store, keep)?;
+            Ok::<_, StartError>((opened, feed))
+        })
+        .await
+        .context("replay")?
     };
-    let Opened { engine, effects, origin } = opened.inspect_err(|_| {
+    let (Opened { engine, effects, origin }, feed) = opened.inspect_err(|_| {
         let _ = http_stop.send(true);
     })?;
+    service.set_feed(Arc::clone(&feed));
+    crate::webhooks::start(hooks, &service, &http_stop.subscribe());
     // Database and lock file agree: what a power cut left unfinished is of no use to anybody now.
     store.forget_torn_tails().context("what was cut off the write-ahead log")?;
     let (roster_files, adopted) = (watch_rosters(&config), adopter(&service, &lookup, &place));
@@ -168,7 +183,7 @@ pub async fn run(
         scrub_told: scrub.as_ref().map(Scrub::told),
         restored,
         host,
-        rosters: RosterFile { path: config.roster_file(), journal: config.journal_file() },
+        rosters: RosterFile::of(&config),
         roster_files,
         adopted,
         vault: Vault::of(&config.data_dir, &config.keys_dir()),
@@ -177,7 +192,9 @@ pub async fn run(
     let outcome = driver.context("storage thread")?.run(effects, shutdown).await;
     // It waits for nobody now but itself: a step ends within a fraction of a second.
     tokio::task::block_in_place(|| drop(scrub));
-    if outcome.is_ok() {
+    let is_clean = outcome.is_ok();
+    let _ = tokio::task::spawn_blocking(move || feed.finish(is_clean)).await;
+    if is_clean {
         // The loop has ended: what is written now is what the next start finds.
         let _ = tokio::task::spawn_blocking(move || keeper.finish()).await;
     }
@@ -199,7 +216,13 @@ fn new_lookup(chain: &RosterChain, from_backup: bool) -> Arc<Lookup> {
     let lookup = Lookup::new(chain.version());
     if from_backup {
         let (completeness, append_blocked) = (Completeness::Starting, Some("loading"));
-        lookup.set_health(Health { completeness, append_blocked, from_backup, peers: Vec::new() });
+        lookup.set_health(Health {
+            completeness,
+            append_blocked,
+            from_backup,
+            peers: Vec::new(),
+            roster: RosterHealth::default(),
+        });
     }
     Arc::new(lookup)
 }
@@ -225,7 +248,7 @@ async fn keep_floods(lists: Arc<Lists>, store: Arc<Store>) {
 /// Looks from now on whether the operator installs a roster.
 fn watch_rosters(config: &Config) -> mpsc::Receiver<Vec<SignedRoster>> {
     let (tell, told) = mpsc::channel(1);
-    tokio::spawn(crate::rosters::watch(config.roster_file(), tell));
+    tokio::spawn(crate::rosters::watch(RosterFile::of(config), tell));
     told
 }
 

@@ -2,13 +2,15 @@
 //!
 //! The detailed cause of a fault of ours goes to the log under the same id, never to the caller.
 
+use crate::changes::FeedError;
 use crate::export::HeadsError;
 use crate::service::ServiceError;
 use axum::http::StatusCode;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use hashpact_core::effect::SubmitError;
-use hashpact_protocol::api::FieldError;
+use hashpact_core::entitled::GroupError;
+use hashpact_protocol::api::{CHANGES_GONE, CHANGES_SNAPSHOT, FieldError};
 
 /// An error answer. The request's id is filled in by the outermost layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,8 +99,26 @@ impl From<ServiceError> for ApiError {
             ServiceError::OtherBeginning(_) => {
                 Self::new(StatusCode::PRECONDITION_FAILED, "other_beginning", message)
             }
+            ServiceError::Cursor => Self::bad_request("invalid_field", message),
+            ServiceError::Feed(FeedError::Broken) => {
+                Self::later(StatusCode::SERVICE_UNAVAILABLE, "storage", message)
+            }
+            ServiceError::Feed(_) => {
+                let message = format!("{message}; take a snapshot: GET {CHANGES_SNAPSHOT}");
+                Self::new(StatusCode::GONE, CHANGES_GONE, message)
+            }
             ServiceError::UnknownList(_) => Self::bad_request("unknown_list", message),
         }
+    }
+}
+
+impl From<GroupError> for ApiError {
+    fn from(error: GroupError) -> Self {
+        let (status, code) = match error {
+            GroupError::NotIn(_) => (StatusCode::FORBIDDEN, "not_in_group"),
+            _ => (StatusCode::BAD_REQUEST, "unknown_group"),
+        };
+        Self::new(status, code, error.to_string())
     }
 }
 

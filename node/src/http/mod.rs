@@ -12,6 +12,7 @@ mod audit;
 mod body;
 mod budget;
 mod bulk;
+mod changes;
 mod decisions;
 mod error;
 mod governance;
@@ -51,7 +52,7 @@ pub use threads::HttpThreads;
 pub use tls::TlsError;
 
 /// Patterns of all routes, as metrics name them.
-const ENDPOINTS: [&str; 40] = [
+const ENDPOINTS: [&str; 42] = [
     "/v1/match",
     "/v1/match/bulk",
     "/v1/lists",
@@ -65,6 +66,8 @@ const ENDPOINTS: [&str; 40] = [
     "/v1/quarantine/{id}/accept",
     "/v1/quarantine/{id}/reject",
     "/v1/reports/contradictions",
+    "/v1/changes",
+    "/v1/changes/snapshot",
     "/v1/records",
     "/v1/records/{id}",
     "/v1/records/{id}/proof",
@@ -96,6 +99,8 @@ const ENDPOINTS: [&str; 40] = [
 
 /// Audit bundles that are written at once: each reads all logs.
 const EXPORTS_MAX: usize = 2;
+/// Followers of the feed of changes: each holds a connection and nothing else.
+const FOLLOWERS_MAX: usize = 128;
 
 /// What every handler can reach; cheap to clone, for each request does so.
 #[derive(Clone)]
@@ -117,6 +122,8 @@ pub struct Parts {
     bulk: Budget,
     /// Contributions, opinions, retractions, erasures.
     writes: Budget,
+    /// Followers of the feed of changes.
+    followers: Budget,
     /// Audit bundles being written.
     exports: Budget,
     /// Copies of the database being made.
@@ -142,6 +149,7 @@ impl Api {
             scans: Budget::new("long look-ups", config.http.requests_max),
             bulk: Budget::new("bulk look-ups", config.http.bulk_max),
             writes: Budget::new("requests that write", config.http.requests_max),
+            followers: Budget::new("followers of changes", FOLLOWERS_MAX.min(config.http.connections_max)),
             exports: Budget::new("audit exports", EXPORTS_MAX),
             backups: Budget::new("backups", 1),
             bodies: Budget::new("bytes of long bodies", body::BODIES_MAX_BYTES),
@@ -179,6 +187,8 @@ pub fn router(api: Api) -> Router {
         .route("/v1/quarantine/{id}/accept", post(decisions::accept))
         .route("/v1/quarantine/{id}/reject", post(decisions::reject))
         .route("/v1/reports/contradictions", get(reports::contradictions))
+        .route("/v1/changes", get(changes::follow))
+        .route("/v1/changes/snapshot", get(changes::snapshot))
         .route("/v1/records", post(records::contribute).get(records::list))
         .route("/v1/records/{id}", get(records::show))
         .route("/v1/records/{id}/proof", get(records::proof))

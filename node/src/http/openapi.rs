@@ -28,6 +28,8 @@ use utoipa::{Modify, OpenApi};
         super::decisions::accept,
         super::decisions::reject,
         super::reports::contradictions,
+        super::changes::follow,
+        super::changes::snapshot,
         super::records::contribute,
         super::records::list,
         super::records::show,

@@ -3,9 +3,11 @@
 
 mod access;
 mod bulk;
+mod changes;
 mod connections;
 mod description;
 pub(crate) mod fixture;
+mod governance;
 mod lists;
 mod logs;
 mod matching;

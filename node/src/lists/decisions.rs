@@ -39,7 +39,13 @@ impl Lists {
     ///
     /// # Errors
     /// Why not; nothing was changed.
-    pub fn mute(&self, member: &str, own: &str, reason: &str, by: &Actor) -> Result<MutesResponse, ListsError> {
+    pub fn mute(
+        &self,
+        member: &str,
+        own: &str,
+        reason: &str,
+        by: &Actor,
+    ) -> Result<MutesResponse, ListsError> {
         if member == own {
             return Err(ListsError::Own(member.to_owned()));
         }
@@ -113,7 +119,8 @@ impl Lists {
                 return Err(ListsError::TooMany(state.negatives.len(), "negative lists"));
             }
             // The journal tells how many and which, without repeating a hundred thousand signals.
-            let details = json!({ "name": name, "signals": list.count, "radius": list.radius, "digest": list.digest });
+            let details =
+                json!({ "name": name, "signals": list.count, "radius": list.radius, "digest": list.digest });
             crate::journal::record(&self.files.journal, by, "put-negatives", &details)?;
             self.files.write_negatives(name, &shape)?;
             state.negatives.insert(name.to_owned(), (shape, list));
@@ -226,7 +233,9 @@ impl Lists {
                 "a flood waits for a decision: `hashpact quarantine`"
             );
             let details = json!({ "flood": flood.id.to_string(), "entries": flood.count, "norm_per_day": flood.norm_per_day });
-            if let Err(error) = crate::journal::record(&self.files.journal, &Actor::Node, "found-flood", &details) {
+            if let Err(error) =
+                crate::journal::record(&self.files.journal, &Actor::Node, "found-flood", &details)
+            {
                 error!(%error, "a flood could not be written to the journal");
             }
         }

@@ -292,7 +292,8 @@ fn name(state: &State) -> String {
 /// What the roster says about members, muted or not: roles by its newest version, since when by its first.
 fn members(chain: &RosterChain) -> BTreeMap<MemberId, MemberFacts> {
     let mut members: BTreeMap<MemberId, MemberFacts> = BTreeMap::new();
-    for signed in chain.suffix_from(1) {
+    // All of them: those after none.
+    for signed in chain.suffix_from(0) {
         // Each was verified when it was adopted.
         let Ok(roster) = Roster::parse(&signed.body) else { continue };
         for member in &roster.members {

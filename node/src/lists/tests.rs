@@ -11,6 +11,10 @@ use std::path::Path;
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/lists/messages.txt");
 
+fn ana() -> Actor {
+    Actor::Token("ana".to_owned())
+}
+
 /// Compares with a reviewed file, or writes it.
 pub(crate) fn check_golden(path: &str, now: &str) {
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
@@ -122,7 +126,7 @@ const LOG: &str = "name = \"mine\"\noutcome = \"log\"\n";
 fn versions_grow_and_say_who_changed_what_from_which() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let lists = open(folder.path()).expect("an empty folder");
-    let put = |text: &str, if_match: Option<&str>| lists.put(list(text), if_match, "ana");
+    let put = |text: &str, if_match: Option<&str>| lists.put(list(text), if_match, &ana());
     let first = put(BLOCK, None).expect("a new list");
     assert_eq!((first.list.version, lists.all().len()), (1, 2));
     let blind = put(LOG, None).expect_err("it exists").to_string();
@@ -133,12 +137,12 @@ fn versions_grow_and_say_who_changed_what_from_which() {
     assert!(late.starts_with("list \"mine\" is at version 2"), "{late}");
     assert!(put(&format!("version = 1\n{BLOCK}"), Some(&second.etag)).is_err(), "both must agree");
     assert_eq!(put(BLOCK, Some(&second.etag)).expect("made from it").list.version, 3);
-    assert!(matches!(lists.delete("mine", Some(&second.etag), "ana"), Err(ListsError::Changed { .. })));
-    lists.delete("mine", None, "ana").expect("it is there");
-    assert!(matches!(lists.delete("mine", None, "ana"), Err(ListsError::NoList(_))));
+    assert!(matches!(lists.delete("mine", Some(&second.etag), &ana()), Err(ListsError::Changed { .. })));
+    lists.delete("mine", None, &ana()).expect("it is there");
+    assert!(matches!(lists.delete("mine", None, &ana()), Err(ListsError::NoList(_))));
     assert!(matches!(put(&format!("version = 3\n{BLOCK}"), None), Err(ListsError::NotThere(_))));
     assert_eq!(put(BLOCK, None).expect("new again").list.version, 4, "no version is given away twice");
-    assert!(matches!(lists.delete(BUILT_IN_LIST, None, "ana"), Err(ListsError::BuiltIn)));
+    assert!(matches!(lists.delete(BUILT_IN_LIST, None, &ana()), Err(ListsError::BuiltIn)));
 
     let journal = std::fs::read_to_string(folder.path().join("journal")).expect("a journal");
     let actions: Vec<String> = journal
@@ -160,9 +164,9 @@ fn decisions_survive_a_restart_and_a_changed_file_is_a_new_version() {
     let negatives = NegativesRequest { radius: Some(9), signals: vec![signal] };
     let lists = open(folder.path()).expect("an empty folder");
     assert_eq!(&*lists.lookup.local().name, "", "nothing is decided");
-    lists.put(list(BLOCK), None, "ana").expect("a new list");
-    lists.mute("south", "north", "lies", "ana").expect("a member");
-    lists.put_negatives("logos", negatives, "ana").expect("a list of signals");
+    lists.put(list(BLOCK), None, &ana()).expect("a new list");
+    lists.mute("south", "north", "lies", &ana()).expect("a member");
+    lists.put_negatives("logos", negatives, &ana()).expect("a list of signals");
     let before = lists.lookup.local();
     assert_eq!(before.name.len(), 9, "the view is another one");
 
@@ -201,7 +205,7 @@ fn decisions_survive_a_restart_and_a_changed_file_is_a_new_version() {
 fn a_mute_is_undone_like_it_was_done_and_refused_with_a_reason() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let lists = open(folder.path()).expect("an empty folder");
-    let mute = |member: &str| lists.mute(member, "north", "why", "ana").map_err(|error| error.to_string());
+    let mute = |member: &str| lists.mute(member, "north", "why", &ana()).map_err(|error| error.to_string());
     assert_eq!(
         mute("north").expect_err("own"),
         "member: north is this node's own member, which cannot be muted"
@@ -209,8 +213,8 @@ fn a_mute_is_undone_like_it_was_done_and_refused_with_a_reason() {
     assert_eq!(mute("west").expect_err("unknown"), "member: \"west\" is not in the roster");
     assert_eq!(mute("south").expect("a member").mutes.len(), 1);
     assert_eq!(mute("south").expect_err("again"), "south is muted already");
-    lists.unmute("south", "ana").expect("muted");
-    assert_eq!(lists.unmute("south", "ana").expect_err("again").to_string(), "south is not muted");
+    lists.unmute("south", &ana()).expect("muted");
+    assert_eq!(lists.unmute("south", &ana()).expect_err("again").to_string(), "south is not muted");
     assert!(!lists.lookup.local().policy.members().is_muted(&MemberId::parse("south").expect("valid")));
 }
 
@@ -232,9 +236,9 @@ fn a_flood_is_kept_as_it_was_found() {
         let store = Store::create(&folder.path().join("database"), CONSORTIUM, "north").expect("fresh");
         lists.keep_floods(&store);
         let text = id.to_string();
-        assert!(lists.decide_flood("x", Decision::Accepted, "r", "ana").is_err());
-        lists.decide_flood(&text, Decision::Rejected, "stolen key", "ana").expect("found");
-        let again = lists.decide_flood(&text, Decision::Rejected, "r", "ana").expect_err("decided so");
+        assert!(lists.decide_flood("x", Decision::Accepted, "r", &ana()).is_err());
+        lists.decide_flood(&text, Decision::Rejected, "stolen key", &ana()).expect("found");
+        let again = lists.decide_flood(&text, Decision::Rejected, "r", &ana()).expect_err("decided so");
         assert_eq!(again.to_string(), "flood withdrawals.south.7 is rejected already");
     }
     let lists = open(folder.path()).expect("what was kept");
@@ -250,7 +254,7 @@ fn a_dry_run_changes_nothing() {
     let local = lists.with(Ok(list(BLOCK))).expect("a list");
     assert_eq!(local.policy.list("mine").map(|list| list.outcome), Some(Outcome::Block));
     assert!(lists.get("mine").is_none());
-    lists.put(list(LOG), None, "ana").expect("new");
+    lists.put(list(LOG), None, &ana()).expect("new");
     assert!(lists.with(Err("mine".to_owned())).expect("there").policy.list("mine").is_none());
     assert!(matches!(lists.with(Err("other".to_owned())), Err(ListsError::NoList(_))));
     assert!(matches!(lists.with(Err(BUILT_IN_LIST.to_owned())), Err(ListsError::BuiltIn)));

@@ -47,11 +47,11 @@ pub(super) struct Shown {
 pub(super) struct Judges<'a> {
     rows: &'a RwLock<Rows>,
     floods: &'a RwLock<FloodState>,
-    index: &'a MatchIndex,
+    pub(super) index: &'a MatchIndex,
     /// Present while the index is a snapshot's and not confirmed.
     restored: Option<Arc<Restored>>,
-    local: &'a Local,
-    asked: Asked<'a>,
+    pub(super) local: &'a Local,
+    pub(super) asked: Asked<'a>,
     explain: bool,
     /// Largest PDQ distance that any list asks for.
     pub(super) radius: u16,
@@ -63,15 +63,15 @@ pub(super) struct Judges<'a> {
 }
 
 /// What is known about a record before the lists are asked.
-struct Known<'a> {
-    member: &'a MemberId,
-    status: hashpact_core::view::Status,
-    labels: HarmLabels,
-    review: hashpact_protocol::record::Label<hashpact_protocol::record::Review>,
-    standing: Option<&'a Standing>,
-    stated_ms: u64,
-    hash_set: Option<&'a str>,
-    incident: Option<IncidentId>,
+pub(super) struct Known<'a> {
+    pub(super) member: &'a MemberId,
+    pub(super) status: hashpact_core::view::Status,
+    pub(super) labels: HarmLabels,
+    pub(super) review: hashpact_protocol::record::Label<hashpact_protocol::record::Review>,
+    pub(super) standing: Option<&'a Standing>,
+    pub(super) stated_ms: u64,
+    pub(super) hash_set: Option<&'a str>,
+    pub(super) incident: Option<IncidentId>,
 }
 
 impl<'a> Judges<'a> {
@@ -189,7 +189,7 @@ impl<'a> Judges<'a> {
         self.facts(&known, flooded, near, said)
     }
 
-    fn facts<'f>(
+    pub(super) fn facts<'f>(
         &self,
         known: &Known<'f>,
         flooded: Option<hashpact_core::policy::Flooded>,
@@ -312,7 +312,12 @@ impl<'a> Judges<'a> {
     /// What the records say together that carry one of a record's signals of the matched type, from rows that are
     /// complete. Worked out once a request for all records with the same signals: of a flood of one value every
     /// record is shown.
-    fn carried(&self, rows: &Rows, signals: impl FnOnce() -> Vec<Signal>, kind: SignalType) -> Carried {
+    pub(super) fn carried(
+        &self,
+        rows: &Rows,
+        signals: impl FnOnce() -> Vec<Signal>,
+        kind: SignalType,
+    ) -> Carried {
         let signals = signals();
         let (key, numbers) = (carried_key(&signals, kind), || equals(self.index, &signals));
         if let Some(known) = self.carried.borrow().get(&key) {
@@ -357,7 +362,7 @@ impl<'a> Judges<'a> {
     }
 
     /// Who is muted corroborates nothing.
-    fn unmuted<'s>(
+    pub(super) fn unmuted<'s>(
         &self,
         sources: impl Iterator<Item = (&'s MemberId, &'s str)>,
     ) -> impl Iterator<Item = (&'s MemberId, &'s str)> {
@@ -431,9 +436,9 @@ fn explanation(explained: &Explanation<'_>) -> api::ListExplanation {
 
 /// What the records say together that carry the same signals.
 #[derive(Clone, Copy)]
-struct Carried {
+pub(super) struct Carried {
     first_ms: Option<u64>,
-    sources: u32,
+    pub(super) sources: u32,
 }
 
 /// A signal type, whose values have one width, and a record's values of it.
@@ -443,12 +448,12 @@ fn carried_key(signals: &[Signal], kind: SignalType) -> CarriedKey {
     (kind, signals.iter().flat_map(|signal| signal.value()).copied().collect())
 }
 
-fn signals_of(signals: impl Iterator<Item = Signal>, kind: SignalType) -> Vec<Signal> {
+pub(super) fn signals_of(signals: impl Iterator<Item = Signal>, kind: SignalType) -> Vec<Signal> {
     signals.filter(|signal| signal.kind() == kind).collect()
 }
 
 /// Signals that resemble one another; digests of bytes do not.
-fn perceptual(signals: impl Iterator<Item = Signal>) -> impl Iterator<Item = Signal> {
+pub(super) fn perceptual(signals: impl Iterator<Item = Signal>) -> impl Iterator<Item = Signal> {
     signals.filter(|signal| matches!(signal.kind(), SignalType::Pdq | SignalType::PhotoDna))
 }
 

@@ -3,6 +3,7 @@
 //! Lists, mutes and negative lists come from [`crate::lists`]; what is a flood is found here, because every change of
 //! what stands passes by. None of it is in the index: a changed list takes effect with the next look-up.
 
+use super::news::FeedNews;
 use super::rows::Rows;
 use super::{Lookup, read, write};
 use hashpact_core::effect::ViewChange;
@@ -110,7 +111,6 @@ impl FloodState {
         self.withheld.contains(&number)
     }
 
-
     /// Notes what a change of the view says about its member.
     pub(super) fn note(&mut self, number: u64, change: &ViewChange, now_ms: u64) {
         let known = &change.record;
@@ -144,13 +144,18 @@ impl FloodState {
         self.changed |= self.withheld.contains(&number);
     }
 
-    /// Looks for floods among what was noted, and brings the index beside the main one to what is withheld now.
-    fn settle(&mut self, rows: &Rows) {
-        let news = self.floods.settle();
-        if news.is_empty() && !self.changed {
-            return;
+    /// Looks for floods among what was noted, and brings the index beside the main one to what is withheld now. What
+    /// this means for records that were known before.
+    fn settle(&mut self, rows: &Rows) -> Vec<FeedNews> {
+        let found = self.floods.settle();
+        if found.is_empty() && !self.changed {
+            return Vec::new();
         }
-        self.news.extend(news);
+        let contributions = found.iter().filter(|id| id.kind == FloodKind::Contributions);
+        let mut news: Vec<FeedNews> = contributions
+            .filter_map(|id| Some(FeedNews::Flood { flood: self.floods.get(id)?.clone(), before: None }))
+            .collect();
+        self.news.extend(found);
         self.changed = false;
         let claimed = self.floods.withheld();
         self.sealed.retain(|number, _| claimed.contains(number) && has_status(rows, *number, Status::Sealed));
@@ -159,6 +164,10 @@ impl FloodState {
         let wanted = claimed.into_iter().filter(|number| !self.ordered.contains(number));
         let wanted: BTreeSet<u64> = wanted.filter(is_kept).collect();
         let mut added: Vec<u64> = wanted.difference(&self.withheld).copied().collect();
+        let removed: Vec<u64> = self.withheld.difference(&wanted).copied().collect();
+        if !added.is_empty() || !removed.is_empty() {
+            news.push(FeedNews::Withheld { added: added.clone(), removed });
+        }
         if !self.withheld.is_subset(&wanted) {
             // Built anew: this is rare, and a value that is let go must leave no trace.
             self.index = Arc::default();
@@ -170,6 +179,7 @@ impl FloodState {
             self.index.apply(signals.iter().map(|signal| insertion(signal, number)));
         }
         self.withheld = wanted;
+        news
     }
 }
 
@@ -181,7 +191,9 @@ impl Lookup {
     /// Takes what the operator decided, for all look-ups from now on.
     pub fn set_local(&self, local: Local) {
         write(&self.state).local_name = Arc::clone(&local.name);
-        *write(&self.local) = local;
+        let mut held = write(&self.local);
+        *held = local.clone();
+        self.tell([FeedNews::Local(Box::new(local))]);
     }
 
     /// What the operator decided.
@@ -205,7 +217,8 @@ impl Lookup {
     }
 
     fn settle(&self, floods: &mut FloodState, rows: &Rows) {
-        floods.settle(rows);
+        let news = floods.settle(rows);
+        self.tell(news);
         self.withholds.store(!floods.withheld.is_empty(), Ordering::Release);
     }
 
@@ -264,8 +277,11 @@ impl Lookup {
     pub fn decide_flood(&self, id: &FloodId, decision: Decision) -> bool {
         let rows = read(&self.rows);
         let mut state = write(&self.floods);
+        let before = state.floods.get(id).map(|flood| flood.decision);
         let known = state.floods.decide(id, decision);
         state.changed = true;
+        let flood = state.floods.get(id).filter(|flood| flood.id.kind == FloodKind::Contributions);
+        self.tell(flood.map(|flood| FeedNews::Flood { flood: flood.clone(), before }));
         self.settle(&mut state, &rows);
         known
     }

@@ -211,7 +211,12 @@ impl Lookup {
         .collect()
     }
 
-    fn judges<'a>(&'a self, source: &'a Source, local: &'a Local, question: &Question<'a>) -> Judges<'a> {
+    pub(super) fn judges<'a>(
+        &'a self,
+        source: &'a Source,
+        local: &'a Local,
+        question: &Question<'a>,
+    ) -> Judges<'a> {
         let asked = question.asked(crate::driver::now_ms());
         let restored: Option<Arc<Restored>> = source.restored.clone();
         Judges::new(self, (&source.index, restored), local, asked, question.explain)

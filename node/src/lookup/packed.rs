@@ -19,7 +19,7 @@
 use hashpact_core::view::Stated;
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::leaf::Kind;
-use hashpact_protocol::record::{IncidentId};
+use hashpact_protocol::record::IncidentId;
 use hashpact_protocol::record::{
     Content, Date, Handling, Label, Labels, Month, Report, Review, Signal, SignalType, Source, SubjectRef,
     Token, UnknownFields, UnknownSignal,

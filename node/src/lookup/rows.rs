@@ -70,6 +70,14 @@ const NO_ROW: Row =
 // Ten million rows are kept.
 const _: () = assert!(size_of::<Row>() == 48);
 
+/// What taking a record came to.
+pub(super) struct Put {
+    /// Its number.
+    pub(super) number: u64,
+    /// How it stood before; none if it was not known.
+    pub(super) before: Option<Standing>,
+}
+
 /// One record among the rows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Held<'a> {
@@ -124,23 +132,22 @@ impl Rows {
         self.numbers.assign(log, index);
     }
 
-    /// Takes a record as it now stands; its number.
-    pub(super) fn put(&mut self, ViewChange { record, stated, .. }: &ViewChange) -> u64 {
+    /// Takes a record as it now stands.
+    pub(super) fn put(&mut self, ViewChange { record, stated, .. }: &ViewChange) -> Put {
         let number = self.numbers.assign(record.author.line, record.index);
+        let is_known = self.row_mut(number).is_some_and(|row| row.id != ABSENT);
         if let Some(stated) = stated {
             self.insert(number, record, stated);
         }
         if let Some(row) = self.row_mut(number) {
             row.status = record.status();
         }
-        if record.standing == Standing::UNDISPUTED {
+        let before = if record.standing == Standing::UNDISPUTED {
             // Most records never had another standing.
-            if !self.standings.is_empty() {
-                self.standings.remove(&number);
-            }
+            if self.standings.is_empty() { None } else { self.standings.remove(&number) }
         } else {
-            self.standings.insert(number, record.standing.clone());
-        }
+            self.standings.insert(number, record.standing.clone())
+        };
         // By the row's own signals: a record may have been stated long before anybody spoke about it.
         let mut benign = std::mem::take(&mut self.benign);
         benign.note(number, &record.standing, || {
@@ -150,7 +157,8 @@ impl Rows {
         if !self.rulings.is_empty() {
             self.judge(number);
         }
-        number
+        let before = is_known.then(|| before.unwrap_or(Standing::UNDISPUTED));
+        Put { number, before: before.map(|before| self.ruled(number, before)) }
     }
 
     /// Signals that members call benign.
@@ -192,6 +200,17 @@ impl Rows {
         if let Some(row) = self.row_mut(number) {
             row.status = status;
         }
+    }
+
+    /// How a record that stands so stands by what the panel holds of its signals.
+    pub(super) fn ruled(&self, number: u64, standing: Standing) -> Standing {
+        if self.rulings.is_empty() {
+            return standing;
+        }
+        let Some(record) = self.get(number) else { return standing };
+        let verdicts: Vec<Option<&Ruled>> =
+            record.signals().map(|signal| self.rulings.get(&signal.without_quality())).collect();
+        standing.ruled(verdicts)
     }
 
     /// A record as it matches, if the panel cleared some of its signals: without these.
@@ -266,12 +285,8 @@ impl Rows {
 
     /// Everything about a record.
     pub(super) fn view(&self, record: &Held<'_>) -> RecordView {
-        let mut standing = self.standings.get(&record.number).cloned().unwrap_or(Standing::UNDISPUTED);
-        if !self.rulings.is_empty() {
-            let verdicts: Vec<Option<&Ruled>> =
-                record.signals().map(|signal| self.rulings.get(&signal.without_quality())).collect();
-            standing = standing.ruled(verdicts);
-        }
+        let standing = self.standings.get(&record.number).cloned().unwrap_or(Standing::UNDISPUTED);
+        let standing = self.ruled(record.number, standing);
         RecordView {
             known: KnownRecord {
                 id: record.row.id,
@@ -281,6 +296,19 @@ impl Rows {
             },
             stated: packed::unpack(record.packed, record.description, record.time_ms()),
         }
+    }
+
+    /// The number of the record at a place.
+    pub(super) fn number_at(&self, log: LogId, index: u64) -> Option<u64> {
+        let block = Block::of(log, index);
+        let (found, number) = self.numbers.at_or_after(block)?;
+        let number = Numbers::join(number, index % BLOCK_ENTRIES);
+        (found == block && self.get(number).is_some()).then_some(number)
+    }
+
+    /// Every number handed out is smaller.
+    pub(super) fn numbers_end(&self) -> u64 {
+        Numbers::join(self.columns.len() as u64, 0)
     }
 
     /// Number of records.
@@ -327,6 +355,11 @@ impl<'a> Held<'a> {
     /// Whether it counts.
     pub(super) fn status(&self) -> Status {
         self.row.status
+    }
+
+    /// Its id.
+    pub(super) fn id(&self) -> RecordId {
+        self.row.id
     }
 
     /// When it was stated.

@@ -1,6 +1,6 @@
 //! What a token may use: requests and items a second, with bursts, and a day; and the meters that count it.
 //!
-//! A meter of a rate lets pass what comes while there is anything left, and takes it off even if that overdraws: so one
+//! A meter of a rate lets pass what comes while there is one left, and takes all of it off even if that overdraws: so one
 //! request of 10,000 items passes under a limit of 1,000 a second, and the next waits for it. A quota of a day (UTC) is
 //! never overdrawn. Meters are atomics and live in memory: a restart of the node begins them anew.
 
@@ -153,15 +153,19 @@ struct Rate {
 }
 
 impl Rate {
-    /// Takes so many if there is anything left; else says for how many nanoseconds there is not.
+    /// Takes so many if there is one left; else says for how many nanoseconds there is not.
     fn take(&self, count: u64, per_s: u64, burst_ns: u64, now_ns: u64) -> Result<(), u64> {
         let cost_ns = u64::try_from(u128::from(count) * u128::from(NS) / u128::from(per_s.max(1)));
         let cost_ns = cost_ns.unwrap_or(u64::MAX);
+        let one_ns = NS / per_s.max(1);
         let taken = self.full_ns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full_ns| {
             let lacking_ns = full_ns.saturating_sub(now_ns);
-            (lacking_ns < burst_ns).then(|| full_ns.max(now_ns).saturating_add(cost_ns))
+            (lacking_ns.saturating_add(one_ns) <= burst_ns)
+                .then(|| full_ns.max(now_ns).saturating_add(cost_ns))
         });
-        taken.map(|_| ()).map_err(|full_ns| full_ns.saturating_sub(now_ns).saturating_sub(burst_ns) + 1)
+        taken
+            .map(|_| ())
+            .map_err(|full_ns| full_ns.saturating_sub(now_ns).saturating_add(one_ns).saturating_sub(burst_ns))
     }
 }
 
@@ -197,7 +201,7 @@ mod tests {
         let passed = |at_ns: u64| (0..100).filter(|_| usage.request(&limits, at_ns, 0).is_ok()).count();
         let start = 5 * NS;
         assert_eq!(passed(start), 20);
-        assert_eq!(passed(start + NS / 10 + 1), 1);
+        assert_eq!(passed(start + NS / 10), 1);
         assert_eq!(passed(start + NS), 9);
         let refused = usage.request(&limits, start + NS, 0).expect_err("used up");
         assert_eq!((refused.limit, refused.value, refused.is_quota()), ("requests_per_s", 10, false));

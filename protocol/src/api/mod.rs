@@ -17,6 +17,7 @@
 
 mod ack;
 mod bulk;
+mod changes;
 mod decisions;
 mod field;
 pub mod frames;
@@ -35,6 +36,11 @@ pub use ack::{Ack, AckError, IdempotencyKeyError, check_idempotency_key};
 pub use bulk::{
     BULK_ITEMS_MAX, BULK_LINES_TYPE, BULK_MATCHES_TYPE, BULK_VALUE_BYTES, BULK_VALUES_TYPE, BulkLine,
     BulkQuery, BulkSummary,
+};
+pub use changes::{
+    CHANGES_CURSOR_HEADER, CHANGES_GONE, CHANGES_NOW, CHANGES_OLDEST, CHANGES_PAGE_DEFAULT, CHANGES_PAGE_MAX,
+    CHANGES_SNAPSHOT, CHANGES_WAIT_MAX_S, ChangeCause, ChangeJson, ChangesQuery, ChangesSnapshot, FeedStatus,
+    ListTurn, OutcomeTurn, StatusTurn, WebhookStatus,
 };
 pub use decisions::{
     DecisionRequest, FloodJson, MuteJson, MuteRequest, MutesResponse, NEGATIVE_RADIUS_DEFAULT,

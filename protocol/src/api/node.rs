@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::changes::{FeedStatus, WebhookStatus};
 use serde::{Deserialize, Serialize};
 
 /// `GET /v1/members`: the members of the newest roster this node holds.
@@ -80,6 +81,16 @@ pub struct StatusResponse {
     /// Whether that roster has passed its expiry; look-ups and retractions go on.
     #[serde(default)]
     pub roster_expired: bool,
+    /// When it expires, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roster_expires: Option<String>,
+    /// Other versions that governance signed beside one that is held, as `<version> <digest>`: no version follows that does not
+    /// reject them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roster_rivals: Vec<String>,
+    /// A newer version that a connected member says it holds, and that this node was not given yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roster_newer: Option<u64>,
     /// Opaque name of the current view; equal names mean equal answers.
     pub view: String,
     /// Whether the node serves requests.
@@ -116,6 +127,12 @@ pub struct StatusResponse {
     /// Members that are muted here.
     #[serde(default)]
     pub muted: Vec<String>,
+    /// The feed of changes; absent while the logs are read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<FeedStatus>,
+    /// Webhooks of the configuration.
+    #[serde(default)]
+    pub webhooks: Vec<WebhookStatus>,
     /// Seconds since the process started.
     pub uptime_s: u64,
     /// Every log followed, the own one included.

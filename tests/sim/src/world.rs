@@ -317,7 +317,7 @@ impl World {
         let request = self.sequence;
         self.promises.insert(request, Promise { node, drafts: drafts.len() });
         let prior = self.nodes[node].disk.prior(&self.nodes[node].member.log, &key);
-        let submit = Submit { request, drafts, salts, key: Some(key), digest, prior, ack };
+        let submit = Submit { request, drafts, group: 0, salts, key: Some(key), digest, prior, ack };
         self.stated.insert(node, stated);
         self.step(node, Event::Submit(submit));
     }

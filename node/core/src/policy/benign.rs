@@ -76,15 +76,40 @@ impl Benign {
         if self.by_signal.is_empty() {
             return 0;
         }
+        self.members_with(signals, author, members, None)
+    }
+
+    /// The same, as it was when one record stood otherwise: its number, how it stood, and its signals.
+    #[must_use]
+    pub fn members_with(
+        &self,
+        signals: impl IntoIterator<Item = Signal>,
+        author: &MemberId,
+        members: &Members,
+        earlier: Option<(u64, &Standing, &[Signal])>,
+    ) -> u32 {
+        let before = earlier.map(|(number, standing, carried)| (number, callers(standing), carried));
         let mut most = 0;
         for signal in signals {
             let said = self.by_signal.get(&(signal.kind(), signal.value().to_vec()));
-            let said = said.into_iter().flat_map(BTreeMap::values).flatten();
-            let said: BTreeSet<&MemberId> =
-                said.filter(|member| *member != author && !members.is_muted(member)).collect();
+            let is_other = |number: &u64| before.as_ref().is_none_or(|(earlier, ..)| *earlier != *number);
+            let said = said.into_iter().flatten().filter(|(number, _)| is_other(number));
+            let carries = |carried: &&[Signal]| carried.iter().any(|held| held.same_value(&signal));
+            let then = before.iter().filter(|(_, _, carried)| carries(carried)).flat_map(|(_, then, _)| then);
+            let said: BTreeSet<&MemberId> = said
+                .flat_map(|(_, said)| said)
+                .chain(then)
+                .filter(|member| *member != author && !members.is_muted(member))
+                .collect();
             most = most.max(u32::try_from(said.len()).unwrap_or(u32::MAX));
         }
         most
+    }
+
+    /// Whether others call a record benign than before.
+    #[must_use]
+    pub fn is_news(before: Option<&Standing>, after: &Standing) -> bool {
+        before.map(callers).unwrap_or_default() != callers(after)
     }
 
     /// The signals that anybody calls benign, each with how many members do.

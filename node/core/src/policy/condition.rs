@@ -388,7 +388,9 @@ fn found(condition: Condition, subject: &Subject<'_>) -> String {
         Condition::IndustryClass => labels.industry_class.unwrap_or("none").to_owned(),
         Condition::Tlp => word(labels.tlp),
         Condition::HashSet => facts.hash_set.unwrap_or("none").to_owned(),
-        Condition::Incident => facts.incident.map_or_else(|| "none".to_owned(), |incident| incident.to_string()),
+        Condition::Incident => {
+            facts.incident.map_or_else(|| "none".to_owned(), |incident| incident.to_string())
+        }
         Condition::Members | Condition::ExceptMembers => facts.member.to_string(),
         Condition::Roles => {
             one_of(subject.member().into_iter().flat_map(|member| &member.roles).map(|role| role.name()))

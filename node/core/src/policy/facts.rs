@@ -5,8 +5,8 @@
 
 use crate::view::{Standing, Status};
 use hashpact_protocol::record::{
-    Activity, AgeBand, AgeGroup, IncidentId, Label, Labels, Likeness, Opinion, OpinionValue, Realism, Reason, Review,
-    SignalType, Tlp,
+    Activity, AgeBand, AgeGroup, IncidentId, Label, Labels, Likeness, Opinion, OpinionValue, Realism, Reason,
+    Review, SignalType, Tlp,
 };
 use hashpact_protocol::roster::{MemberId, Role};
 use std::collections::{BTreeMap, BTreeSet};
@@ -180,6 +180,11 @@ impl Members {
     #[must_use]
     pub fn get(&self, member: &MemberId) -> Option<&MemberFacts> {
         self.by_id.get(member)
+    }
+
+    /// All of them, by id.
+    pub fn iter(&self) -> impl Iterator<Item = (&MemberId, &MemberFacts)> {
+        self.by_id.iter()
     }
 
     /// Takes what is known about a member.

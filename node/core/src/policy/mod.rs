@@ -141,6 +141,16 @@ impl Policy {
         lists.map(|list| list.conditions.radius(asked.distance)).max().unwrap_or(0)
     }
 
+    /// Whether any list counts independent sources.
+    #[must_use]
+    pub fn counts_sources(&self) -> bool {
+        let counts = |list: &Arc<List>| {
+            let Conditions { sources_min, newcomers, .. } = &list.conditions;
+            *sources_min > 1 || newcomers.is_some()
+        };
+        self.lists.iter().any(counts)
+    }
+
     /// What becomes of a record that was found in these ways; `None`: no list that is asked counts it.
     #[must_use]
     pub fn decide(
@@ -166,6 +176,37 @@ impl Policy {
         let mut counting = self.lists.iter().filter(|list| asked.asks(list));
         let list = counting.find(|list| list.conditions.hold(&subject))?;
         Some(Verdict { outcome: list.outcome.min(most), list })
+    }
+
+    /// What becomes of a record that was found in these ways, and what each list by itself makes of it, in the order of
+    /// [`Self::lists`].
+    #[must_use]
+    pub fn outcomes(
+        &self,
+        asked: &Asked<'_>,
+        facts: &Facts<'_>,
+        ways: &[Way],
+        sources: &dyn Fn() -> u32,
+    ) -> (Option<Verdict<'_>>, Vec<Option<Outcome>>) {
+        let mut verdict: Option<Verdict<'_>> = None;
+        let mut each = vec![None; self.lists.len()];
+        for way in ways {
+            let Some(most) = rules::most(facts, way, &self.members) else { continue };
+            let subject = self.subject(asked, facts, *way, sources);
+            let mut is_decided = false;
+            for (list, held) in self.lists.iter().zip(&mut each) {
+                if !asked.asks(list) || !list.conditions.hold(&subject) {
+                    continue;
+                }
+                let outcome = list.outcome.min(most);
+                *held = (*held).max(Some(outcome));
+                if !is_decided && verdict.is_none_or(|verdict| verdict.outcome <= outcome) {
+                    verdict = Some(Verdict { outcome, list });
+                }
+                is_decided = true;
+            }
+        }
+        (verdict, each)
     }
 
     fn subject<'s>(

@@ -1,6 +1,7 @@
 //! Member *north* with its store, engine and router, and what members *south* and *east* have stated.
 
 use super::{Answer, request};
+use crate::changes::Feed;
 use crate::config::Config;
 use crate::driver::now_ms;
 use crate::export::Holder;
@@ -18,11 +19,11 @@ use axum::response::Response;
 use hashpact_core::effect::{HeldFacts, LockState, SizedNote, StoredEntry, StoredPayload, Timer, WriteBatch};
 use hashpact_core::engine::HeldLog;
 use hashpact_core::event::Submit;
-use hashpact_core::health::{Completeness, Health};
+use hashpact_core::health::{Completeness, Health, RosterHealth};
 use hashpact_core::limits::CLEARANCE_WAIT_MS;
 use hashpact_core::policy::FloodLimits;
 use hashpact_core::recover::OwnDisk;
-use hashpact_core::view::{Author, ErasureRules, View};
+use hashpact_core::view::{Author, Rules, View};
 use hashpact_core::{Effect, Engine, EngineConfig, Event, Opening};
 use hashpact_protocol::checkpoint::{Checkpoint, sign_checkpoint};
 use hashpact_protocol::digest::{LogId, RecordId, empty_root, leaf_hash};
@@ -32,7 +33,7 @@ use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::record::Record;
 use hashpact_protocol::roster::{
     CardNode, GovernanceKey, LogEntry, LogStatus, Member, MemberId, MemberStatus, NodeCard,
-    PRIORITY_ENTRIES_PER_DAY_DEFAULT, Role, Roster, RosterChain, Term, Terms, assemble, sign_card,
+    PRIORITY_ENTRIES_PER_DAY_DEFAULT, PanelTerm, Role, Roster, RosterChain, Term, Terms, assemble, sign_card,
     sign_roster,
 };
 use serde_json::Value;
@@ -71,6 +72,8 @@ pub(super) struct Fixture {
     pub(super) lookup: Arc<Lookup>,
     pub(super) lists: Arc<Lists>,
     pub(super) store: Arc<Store>,
+    /// Present if the logs count as replayed.
+    pub(super) feed: Option<Arc<Feed>>,
     tokens: BTreeMap<Scope, String>,
     /// What the router takes for the tokens.
     pub(super) live: Arc<LiveTokens>,
@@ -140,6 +143,13 @@ pub(crate) fn chain() -> RosterChain {
         records_lapse: false,
         logs: vec![LogEntry { n: 1, key: log_key(id).public(), status: LogStatus::Open }],
     };
+    // North is the whole review panel, and declares incidents.
+    let north = || Term::from_the_first(MemberId::parse("north").expect("valid"));
+    let terms = Terms {
+        panel: vec![PanelTerm { needed: 1, term: north() }],
+        declarers: vec![north()],
+        ..Terms::default()
+    };
     let roster = Roster {
         consortium: CONSORTIUM.to_owned(),
         version: 1,
@@ -157,11 +167,7 @@ pub(crate) fn chain() -> RosterChain {
         groups: Vec::new(),
         members: MEMBERS.iter().enumerate().map(member).collect(),
         witnesses: Vec::new(),
-        // East is an erasure authority.
-        terms: Terms {
-            erasers: vec![Term::from_the_first(MemberId::parse("east").expect("valid"))],
-            ..Terms::default()
-        },
+        terms,
     };
     let (body, before) = (roster.encode(), Frontier::empty());
     let signature = sign_roster(&body, &before, "root", &key(90)).expect("a canonical body");
@@ -279,6 +285,10 @@ impl Loop {
                     self.lookup.apply(&changes);
                     continue;
                 }
+                Effect::News(news) => {
+                    self.lookup.hear(news);
+                    continue;
+                }
                 Effect::Answer { request, answer } => {
                     let sender = self.answers.remove(&request).expect("asked once");
                     let _ = sender.send(answer);
@@ -292,12 +302,12 @@ impl Loop {
 
     async fn run(mut self, mut submissions: mpsc::Receiver<Submission>) {
         let mut request = 0;
-        while let Some(Submission { drafts, key, digest, ack, answer }) = submissions.recv().await {
+        while let Some(Submission { drafts, group, key, digest, ack, answer }) = submissions.recv().await {
             request += 1;
             let prior = key.and_then(|key| self.store.prior(&key).expect("readable"));
             let salts = vec![[request as u8; 32]; drafts.len()];
             self.answers.insert(request, answer);
-            let submit = Submit { request, drafts, salts, key, digest, prior, ack };
+            let submit = Submit { request, drafts, group, salts, key, digest, prior, ack };
             let effects = self.engine.handle(Event::Submit(submit), self.now_ms);
             self.perform(effects);
         }
@@ -318,7 +328,7 @@ impl Fixture {
             FloodLimits { contributions_per_hour: options.flood, withdrawals_per_hour: options.flood };
         let lists = Lists::open(files, Arc::clone(&lookup), &chain, limits).expect("an empty folder");
         let lists = Arc::new(lists);
-        let mut view = View::under(ErasureRules::from(chain.current()), NOW_MS, [0; 16]);
+        let mut view = View::under(Rules::from(chain.current()), NOW_MS, [0; 16]);
         let held = hold(&store, &mut view, &lookup, stated);
         let (engine, first) = open_engine(chain.clone(), view, held);
         let (submit, submissions) = mpsc::channel(SUBMISSIONS_QUEUED_MAX);
@@ -349,11 +359,15 @@ impl Fixture {
             append_blocked: None,
             from_backup: false,
             peers: Vec::new(),
+            roster: RosterHealth::default(),
         };
         lookup.set_health(complete);
-        if options.loaded {
+        let feed = options.loaded.then(|| {
             lookup.set_loaded();
-        }
+            let feed = Feed::begin(Arc::clone(&lookup), Arc::clone(&kept), 1_000).expect("begun");
+            service.set_feed(Arc::clone(&feed));
+            feed
+        });
 
         let path = dir.path().join("tokens");
         let scopes = [Scope::Lookup, Scope::Contribute, Scope::Audit, Scope::Admin];
@@ -372,7 +386,7 @@ impl Fixture {
         } else {
             Some(submissions)
         };
-        Self { router, lookup, lists, store: kept, tokens: tokens.into(), live, submissions, dir }
+        Self { router, lookup, lists, store: kept, feed, tokens: tokens.into(), live, submissions, dir }
     }
 
     pub(super) fn new() -> Self {

@@ -239,7 +239,10 @@ async fn a_muted_member_counts_for_nothing_until_it_is_unmuted() {
     let node = start(stated, 1_000);
     assert_eq!(node.outcome(PICTURE).await, "review");
     let muted = node.post("/v1/mutes", &json!({"member": "south", "reason": "case 17"})).await.ok();
-    assert_eq!((&muted["mutes"][0]["member"], &muted["mutes"][0]["by"]), (&json!("south"), &json!("token:admin")));
+    assert_eq!(
+        (&muted["mutes"][0]["member"], &muted["mutes"][0]["by"]),
+        (&json!("south"), &json!("token:admin"))
+    );
     assert_eq!(node.outcome(PICTURE).await, Value::Null);
     let why = node.ask(PICTURE, json!({"explain": true})).await;
     assert_eq!(why["not_counted"][0]["explain"][0]["rules"][0]["rule"], "muted");

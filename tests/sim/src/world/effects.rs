@@ -66,20 +66,29 @@ impl World {
                 self.check_cosignature(node, channel, &response);
                 self.reply(channel, response);
             }
-            Effect::ServeRange { channel, log, start, size, entries_max, .. } => {
+            Effect::ServeRange { channel, log, start, size, entries_max, entitled, .. } => {
                 // Small chunks, so that transfers take several.
                 let mut chunk = self.nodes[node].disk.logs[&log].range(start, size, entries_max.min(7));
                 if self.nodes[node].member.log != log {
                     self.lay_bare(&mut chunk);
                 }
+                chunk.entries = chunk.entries.into_iter().map(|entry| entitled.shown_entry(entry)).collect();
                 self.reply(channel, Response::Range(chunk));
             }
-            Effect::ServePayloads { channel, log, indexes, .. } => {
-                let payloads = self.nodes[node].disk.payloads(&log, &indexes);
+            Effect::ServePayloads { channel, log, indexes, entitled, .. } => {
+                let disk = &self.nodes[node].disk;
+                let leaf =
+                    |index: &u64| &disk.logs[&log].entries[usize::try_from(*index).expect("small")].leaf;
+                let payloads = disk.payloads(&log, &indexes).into_iter().zip(&indexes);
+                let payloads =
+                    payloads.map(|(payload, index)| entitled.shown(leaf(index), payload)).collect();
                 self.reply(channel, Response::Payloads(payloads));
             }
-            Effect::ServeEntries { channel, ask } => {
-                let answer = self.nodes[node].disk.logs[&LogId::new(ask.log)].proven(&ask);
+            Effect::ServeEntries { channel, ask, entitled } => {
+                let mut answer = self.nodes[node].disk.logs[&LogId::new(ask.log)].proven(&ask);
+                for proven in &mut answer.entries {
+                    proven.entry = entitled.shown_entry(proven.entry.clone());
+                }
                 self.reply(channel, Response::Entries(answer));
             }
             Effect::ServeBranch { channel, ask, .. } => {

@@ -79,13 +79,13 @@ prop_compose! {
         review in a_label(),
         statements in prop::collection::btree_map(a_member(), a_statement(), 0..4),
         age_hours in 0..2_000_u64,
-        hash_sets in prop::sample::subsequence(vec!["cg-csam".to_owned(), "other".to_owned()], 0..=2),
-        incident in prop::option::of(Just("flood-2026".to_owned())),
+        hash_set in prop::option::of(prop::sample::select(vec!["cg-csam".to_owned(), "other".to_owned()])),
+        incident in prop::option::of(Just(IncidentId::new([1; 16]))),
         flooded in prop::option::weighted(0.2, a_flood()),
         negative in prop::option::weighted(0.3, a_negative()),
         sources in 1..4_u32,
     ) -> Stated {
-        Stated { member, status, labels, review, statements, age_hours, hash_sets, incident, flooded, negative, sources }
+        Stated { member, status, labels, review, statements, age_hours, hash_set, incident, flooded, negative, sources }
     }
 }
 
@@ -114,7 +114,7 @@ prop_compose! {
         newcomers in prop::option::weighted(0.3, (1..20_u32, 1..3_u32).prop_map(|(days, sources_min)| Newcomers { days, sources_min })),
         (age_hours_min, age_days_max) in (prop::option::weighted(0.2, 1..90_u32), prop::option::weighted(0.2, 1..90_u32)),
         hash_set in prop_oneof![3 => Just(BTreeSet::new()), 1 => Just(["cg-csam".to_owned()].into())],
-        incident in prop_oneof![3 => Just(BTreeSet::new()), 1 => Just(["flood-2026".to_owned()].into())],
+        incident in prop_oneof![3 => Just(BTreeSet::new()), 1 => Just(["01".repeat(16)].into())],
         roles in prop_oneof![3 => Just(BTreeSet::new()), 1 => Just([Role::Hotline].into())],
     ) -> Conditions {
         Conditions {
