@@ -35,6 +35,11 @@ fn text(rows: &[Row]) -> String {
             writeln!(page, "| **{group}** | | | | | |").expect("writing to a string cannot fail");
         }
         let verdict = row.verdict.unwrap_or("");
+        if row.pairs == 0 {
+            writeln!(page, "| {} | no change left to compare | | | 0 | {verdict} |", row.label)
+                .expect("writing to a string cannot fail");
+            continue;
+        }
         writeln!(
             page,
             "| {} | {:.1} | {} | {} | {} | {verdict} |",

@@ -72,11 +72,15 @@ pub(crate) fn distances(rows: &[Row]) -> String {
             middle + 4.0,
             row.label
         ));
+        y += ROW;
+        // Where nothing is left to compare there is no distance, and zero would be the wrong one.
+        if row.pairs == 0 {
+            continue;
+        }
         add(format_args!(
             "<line x1=\"{from:.1}\" y1=\"{middle:.1}\" x2=\"{to:.1}\" y2=\"{middle:.1}\" stroke=\"#0072b2\" stroke-width=\"1.5\"/>"
         ));
         add(format_args!("<circle cx=\"{mean:.1}\" cy=\"{middle:.1}\" r=\"4\" fill=\"#0072b2\"/>"));
-        y += ROW;
     }
     svg + "</svg>\n"
 }
