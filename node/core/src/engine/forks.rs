@@ -379,6 +379,10 @@ impl Engine {
     fn contested_beside(&self, log: &LogId, head: (u64, Root)) -> Option<Contested> {
         let evidence = self.forks.evidence(log)?;
         let from = evidence.diverges_at()?;
+        // Closed on ours: beyond the closure nothing counts, also if a quorum cosigned it.
+        if let Some((size, _)) = self.pin(log).filter(|pin| *pin != head && self.is_settled(log)) {
+            return Some(Contested { from: from.min(size), counts: false });
+        }
         let is_settled = |is_own: bool| {
             let notes = [evidence.first(), evidence.second()].into_iter();
             let mut notes = notes.filter(|note| ((note.size(), note.root()) == head) == is_own);

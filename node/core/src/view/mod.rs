@@ -367,13 +367,13 @@ impl View {
             return Vec::new();
         }
         let from = held.map_or(contested.from, |held| held.from.min(contested.from));
-        // The orders of the log have another weight from now on, so how their subjects stood is asked before.
-        let superseded = self.about.iter().filter(|(_, about)| about.is_superseded_from(line, from));
-        let superseded = superseded.flat_map(|(id, about)| std::iter::once(*id).chain(about.superseding()));
+        // What the log says about others has another weight from now on, so how these stood is asked before.
+        let said = self.about.iter().filter(|(_, about)| about.is_said_from(line, from));
+        let said = said.flat_map(|(id, about)| std::iter::once(*id).chain(about.superseding()));
         let signals = self.rulings.of_member(&author.member);
         let signals: Vec<(Signal, Option<Ruled>)> =
             signals.into_iter().map(|signal| (signal.clone(), self.ruled(&signal))).collect();
-        let ordered = self.orders.subjects_from(line, from).chain(superseded);
+        let ordered = self.orders.subjects_from(line, from).chain(said);
         let ordered = ordered.filter_map(|id| self.records.find(&id));
         let ordered: BTreeMap<u64, Standing> =
             ordered.map(|record| (record.number, self.standing(&record))).collect();
@@ -423,8 +423,7 @@ impl View {
                     return self.count(author, |counts| &mut counts.void);
                 };
                 self.count(author, |counts| &mut counts.statements);
-                let entry =
-                    OpinionEntry { n: author.n, index: leaf.index, id, time_ms: leaf.time_ms, opinion };
+                let entry = OpinionEntry::new(author, leaf, id, opinion);
                 self.say(subject, |about| about.opine(&author.member, entry))
             }
             Record::Receipt(receipt) => {

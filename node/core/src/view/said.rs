@@ -72,6 +72,11 @@ impl Weights<'_> {
 
     /// Whether what a member states there counts.
     pub(super) fn counts(&self, member: &MemberId, said: &Said) -> bool {
-        !self.is_disowned(&said.line, said.place.index) && self.suspension(member, said.place).is_none()
+        self.weighs(member, &said.line, said.place)
+    }
+
+    /// The same, given history and place.
+    pub(super) fn weighs(&self, member: &MemberId, line: &LogId, place: LogPlace) -> bool {
+        !self.is_disowned(line, place.index) && self.suspension(member, place).is_none()
     }
 }

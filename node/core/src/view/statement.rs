@@ -1,12 +1,13 @@
 //! Everything that members have said about one record id, whether or not the record is here yet.
 
-use super::Contested;
 use super::record::{Standing, Statement, Status, StatusReason};
 use super::said::{Said, Weights, insert};
+use super::{Author, Contested};
 use crate::effect::EntryRef;
 use crate::limits::STATEMENTS_PER_MEMBER_MAX;
 use crate::policy::asks_for_labels_only;
 use hashpact_protocol::digest::{LeafHash, LogId, RecordId};
+use hashpact_protocol::leaf::Leaf;
 use hashpact_protocol::record::{Opinion, OpinionValue, Reason, Retraction, SubjectRef};
 use hashpact_protocol::roster::{LogPlace, MemberId};
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone)]
 pub(super) struct OpinionEntry {
     pub(super) n: u32,
+    pub(super) line: LogId,
     pub(super) index: u64,
     /// Its leaf hash: two histories of a forked log may state something at one index.
     pub(super) id: LeafHash,
@@ -35,6 +37,11 @@ pub(super) struct RetractionEntry {
 }
 
 impl OpinionEntry {
+    pub(super) const fn new(author: &Author, leaf: &Leaf, id: LeafHash, opinion: Opinion) -> Self {
+        let (n, line, index, time_ms) = (author.n, author.line, leaf.index, leaf.time_ms);
+        Self { n, line, index, id, time_ms, opinion }
+    }
+
     const fn log_place(&self) -> LogPlace {
         LogPlace { n: self.n, index: self.index }
     }
@@ -87,9 +94,12 @@ impl About {
         self.supersessions.values().flatten().map(|said| said.id)
     }
 
-    /// Whether a history of a log supersedes it at or after an index.
-    pub(super) fn is_superseded_from(&self, line: LogId, index: u64) -> bool {
-        self.supersessions.values().flatten().any(|said| said.line == line && said.place.index >= index)
+    /// Whether a history of a log says something about it at or after an index, erasure orders aside.
+    pub(super) fn is_said_from(&self, line: LogId, index: u64) -> bool {
+        let opined = self.opinions.values().flatten().map(|entry| (entry.line, entry.index));
+        let retracted = self.retractions.values().flatten().map(|entry| (entry.line, entry.index));
+        let superseded = self.supersessions.values().flatten().map(|said| (said.line, said.place.index));
+        opined.chain(retracted).chain(superseded).any(|(of, at)| of == line && at >= index)
     }
 
     /// Whether a member says something about it at or after a place, erasure orders aside.
@@ -129,7 +139,7 @@ impl About {
     /// The first retraction by the author.
     pub(super) fn retracted_by(&self, author: &MemberId, weights: &Weights<'_>) -> Option<&RetractionEntry> {
         let mut list = self.retractions.get(author)?.iter();
-        list.find(|entry| weights.suspension(author, entry.log_place()).is_none())
+        list.find(|entry| weights.weighs(author, &entry.line, entry.log_place()))
     }
 
     /// Where retractions stand.
@@ -146,7 +156,7 @@ impl About {
             .filter_map(|(member, list)| {
                 let mut valid = list.iter().rev().filter(|entry| {
                     entry.opinion.subject == subject.place
-                        && weights.suspension(member, entry.log_place()).is_none()
+                        && weights.weighs(member, &entry.line, entry.log_place())
                 });
                 let latest = valid.next()?;
                 let mut before = valid.skip_while(|entry| asks_for_labels_only(&entry.opinion));

@@ -127,10 +127,11 @@ async fn more_than_half_of_the_members_suspend_one() {
         (json!({"member": "East", "vote": "suspend"}), 400, "invalid_field"),
         (json!({"member": "east", "vote": "withdraw", "from": from}), 400, "invalid_field"),
     ];
+    let before = node.get("/v1/logs").await.ok();
     for (body, status, code) in refused {
         node.post("/v1/suspensions", &body).await.refused(status, code);
     }
-    assert_eq!(node.lookup.counts(&log("north")).statements, 1, "nothing else was stated");
+    assert_eq!(node.get("/v1/logs").await.ok(), before, "nothing else was stated");
 }
 
 #[tokio::test]

@@ -144,6 +144,36 @@ fn what_only_the_kept_history_states_stands_for_review_until_the_fork_is_settled
 }
 
 #[test]
+fn what_a_disowned_history_withdraws_or_disputes_stands_again() {
+    let mut shared = Script::default();
+    let (own, own_place) = shared.content(FORKER, 1, None);
+    let (foreign, foreign_place) = shared.content(2, 2, None);
+    let mut thief = shared.branch();
+    thief.push(FORKER, Record::Retraction(Retraction::new(own_place, RetractionReason::Error)), Some(own));
+    let opinion = Opinion::new(foreign_place, OpinionValue::Disagree, Reason::Error);
+    thief.push(FORKER, Record::Opinion(opinion), Some(foreign));
+    let beside = author(FORKER).beside(0);
+    for disowned_before in [false, true] {
+        let mut view = shared.in_order();
+        let mut settle = |view: &mut View| view.contest(&beside, Contested { from: 1, counts: false });
+        if disowned_before {
+            assert!(settle(&mut view).is_empty());
+        }
+        for (_, index, leaf, payload) in &thief.entries[2..] {
+            view.fold(&beside, *index, leaf, payload);
+        }
+        let statuses = |view: &View| [own, foreign].map(|id| view.record(&id).expect("folded").status());
+        if !disowned_before {
+            assert_eq!(statuses(&view), [Status::Retracted, Status::Disputed]);
+            let changes = settle(&mut view);
+            assert_eq!(changes.len(), 2, "both are told: {changes:?}");
+        }
+        assert_eq!(statuses(&view), [Status::Active; 2]);
+        assert_eq!(view.withdrawals(&own, &beside.member).count(), 0, "nothing is destroyed for it");
+    }
+}
+
+#[test]
 fn one_leaf_in_both_histories_is_one_record() {
     let mut script = Script::default();
     let (id, _) = script.content(FORKER, 1, None);
