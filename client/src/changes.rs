@@ -23,7 +23,7 @@ impl Client {
         let body = self.send(self.request(Method::GET, &url).query(query), &url, Repeat::Safe).await?;
         let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         lines
-            .map(|line| serde_json::from_slice(line))
+            .map(serde_json::from_slice)
             .collect::<Result<_, _>>()
             .map_err(|error| ClientError::Unexpected { url: url.to_string(), what: error.to_string() })
     }

@@ -335,48 +335,7 @@ impl Config {
                  in front of it encrypts",
             ));
         }
-        for (field, given, max) in [
-            ("http.requests_max", raw.http.requests_max, 4_096),
-            ("http.bulk_max", raw.http.bulk_max, 64),
-            ("http.connections_max", raw.http.connections_max, 65_536),
-        ] {
-            if given == 0 || given > max {
-                return Err(value(field, &given.to_string(), &format!("must be 1 to {max}")));
-            }
-        }
-        if !(100..=600_000).contains(&raw.http.timeout_ms) {
-            return Err(value("http.timeout_ms", &raw.http.timeout_ms.to_string(), "must be 100 to 600000"));
-        }
-        if !(1..=4_096).contains(&raw.network.connections_max) {
-            let given = raw.network.connections_max.to_string();
-            return Err(value("network.connections_max", &given, "must be 1 to 4096"));
-        }
-        if raw.index.snapshot_interval_s > SNAPSHOT_INTERVAL_MAX_S {
-            let given = raw.index.snapshot_interval_s.to_string();
-            let rule = format!("must be 0 to {SNAPSHOT_INTERVAL_MAX_S}");
-            return Err(value("index.snapshot_interval_s", &given, &rule));
-        }
-        if raw.scrub.rate_mb_s > SCRUB_RATE_MAX_MB_S {
-            let given = raw.scrub.rate_mb_s.to_string();
-            return Err(value("scrub.rate_mb_s", &given, &format!("must be 0 to {SCRUB_RATE_MAX_MB_S}")));
-        }
-        if raw.scrub.interval_s > SCRUB_INTERVAL_MAX_S {
-            let given = raw.scrub.interval_s.to_string();
-            return Err(value("scrub.interval_s", &given, &format!("must be 0 to {SCRUB_INTERVAL_MAX_S}")));
-        }
-        if raw.receipts.interval_s > RECEIPT_INTERVAL_MAX_S {
-            let given = raw.receipts.interval_s.to_string();
-            let rule = format!("must be 0 to {RECEIPT_INTERVAL_MAX_S}");
-            return Err(value("receipts.interval_s", &given, &rule));
-        }
-        for (field, given) in [
-            ("quarantine.contributions_per_hour", raw.quarantine.contributions_per_hour),
-            ("quarantine.withdrawals_per_hour", raw.quarantine.withdrawals_per_hour),
-        ] {
-            if !(1..=FLOOD_MAX_PER_HOUR).contains(&given) {
-                return Err(value(field, &given.to_string(), &format!("must be 1 to {FLOOD_MAX_PER_HOUR}")));
-            }
-        }
+        check_numbers(&raw)?;
         for (field, addresses, role) in [
             ("network.listen", &raw.network.listen, AddressRole::Listen),
             ("network.advertise", &raw.network.advertise, AddressRole::Dial),
@@ -507,6 +466,53 @@ impl Config {
 
 fn value(field: &'static str, given: &str, rule: &str) -> ConfigError {
     ConfigError::Value { field, value: given.to_owned(), rule: rule.to_owned() }
+}
+
+/// Numbers within their bounds.
+fn check_numbers(raw: &RawConfig) -> Result<(), ConfigError> {
+    for (field, given, max) in [
+        ("http.requests_max", raw.http.requests_max, 4_096),
+        ("http.bulk_max", raw.http.bulk_max, 64),
+        ("http.connections_max", raw.http.connections_max, 65_536),
+    ] {
+        if given == 0 || given > max {
+            return Err(value(field, &given.to_string(), &format!("must be 1 to {max}")));
+        }
+    }
+    if !(100..=600_000).contains(&raw.http.timeout_ms) {
+        return Err(value("http.timeout_ms", &raw.http.timeout_ms.to_string(), "must be 100 to 600000"));
+    }
+    if !(1..=4_096).contains(&raw.network.connections_max) {
+        let given = raw.network.connections_max.to_string();
+        return Err(value("network.connections_max", &given, "must be 1 to 4096"));
+    }
+    if raw.index.snapshot_interval_s > SNAPSHOT_INTERVAL_MAX_S {
+        let given = raw.index.snapshot_interval_s.to_string();
+        let rule = format!("must be 0 to {SNAPSHOT_INTERVAL_MAX_S}");
+        return Err(value("index.snapshot_interval_s", &given, &rule));
+    }
+    if raw.scrub.rate_mb_s > SCRUB_RATE_MAX_MB_S {
+        let given = raw.scrub.rate_mb_s.to_string();
+        return Err(value("scrub.rate_mb_s", &given, &format!("must be 0 to {SCRUB_RATE_MAX_MB_S}")));
+    }
+    if raw.scrub.interval_s > SCRUB_INTERVAL_MAX_S {
+        let given = raw.scrub.interval_s.to_string();
+        return Err(value("scrub.interval_s", &given, &format!("must be 0 to {SCRUB_INTERVAL_MAX_S}")));
+    }
+    if raw.receipts.interval_s > RECEIPT_INTERVAL_MAX_S {
+        let given = raw.receipts.interval_s.to_string();
+        let rule = format!("must be 0 to {RECEIPT_INTERVAL_MAX_S}");
+        return Err(value("receipts.interval_s", &given, &rule));
+    }
+    for (field, given) in [
+        ("quarantine.contributions_per_hour", raw.quarantine.contributions_per_hour),
+        ("quarantine.withdrawals_per_hour", raw.quarantine.withdrawals_per_hour),
+    ] {
+        if !(1..=FLOOD_MAX_PER_HOUR).contains(&given) {
+            return Err(value(field, &given.to_string(), &format!("must be 1 to {FLOOD_MAX_PER_HOUR}")));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -189,6 +189,7 @@ fn calls_at_the_bound_and_one_past_it() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn record_errors_name_record_field_and_rule() {
     let md5 = r#"{"type":"md5","value":"000102030405060708090a0b0c0d0e0f"}"#;
     let cases: &[(&str, &str)] = &[

@@ -1,6 +1,7 @@
 //! The rules that ship for Prometheus: they parse, each is raised by its cause, and every metric in them is one that a node has.
 
-use crate::http::call;
+use crate::evidence::wait_until;
+use crate::http::{Api, record};
 use anyhow::{Context as _, Result, ensure};
 use hashpact_node::alarms::NAMES;
 use hashpact_tests::Consortium;
@@ -34,6 +35,10 @@ fn the_rules_are_rules_and_each_is_raised_by_its_cause() -> Result<()> {
     promtool(&["test", "rules", "alerts.test.yaml"])
 }
 
+fn metrics(api: &Api) -> Result<String> {
+    Ok(api.get("/metrics")?.text())
+}
+
 #[test]
 fn every_alarm_has_a_rule_and_every_rule_a_metric() -> Result<()> {
     let rules = std::fs::read_to_string(docker().join("alerts.yaml"))?;
@@ -43,9 +48,13 @@ fn every_alarm_has_a_rule_and_every_rule_a_metric() -> Result<()> {
     let missing: Vec<&&str> = NAMES.iter().filter(|name| !alerts.contains(**name)).collect();
     ensure!(missing.is_empty(), "alarms of the node without a rule: {missing:?}");
 
-    let mut consortium = Consortium::found(&["ash"])?;
+    let mut consortium = Consortium::found(&["ash", "birch"])?;
     consortium.start()?;
-    let metrics = call(consortium.nodes[0].http_port, "GET", "/metrics", &[], b"")?.text();
+    let ash = Api::of(&consortium.nodes[0])?;
+    ash.contribute(&[record(0)])?;
+    // A family shows once it has a value: one of them tells of cosignatures.
+    wait_until("birch's cosignature", || Ok(metrics(&ash)?.contains("log_cosigned_timestamp_seconds{")))?;
+    let metrics = metrics(&ash)?;
     let known = words(&metrics, "# TYPE hashpact_")
         .into_iter()
         .map(|name| name.replace("# TYPE ", ""))

@@ -67,6 +67,7 @@ fn cursor(change: &Value) -> Result<String> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story from the first change to the last")]
 fn what_another_member_does_is_told_over_restarts_and_a_kill() -> Result<()> {
     let mut consortium = Consortium::found(&["ash", "birch"])?;
     consortium.start()?;

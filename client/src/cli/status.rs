@@ -61,6 +61,31 @@ fn show(status: &StatusResponse, output: Output) {
     for (name, value) in fields {
         output.line(&format!("{name:<10} {}", printable(&value)));
     }
+    attention(status, output);
+    output.line("");
+    logs(status, output);
+    output.line("");
+    if status.receipts.is_empty() {
+        output.line("no member has stated yet whose payloads it holds");
+    } else {
+        let receipts: Vec<Vec<String>> = status.receipts.iter().map(receipt).collect();
+        output.table(&["receipt of", "stated", "holds the payloads of"], &receipts);
+    }
+    output.line("");
+    let peers: Vec<Vec<String>> = status
+        .peers
+        .iter()
+        .map(|peer| {
+            let connected = if peer.connected { "connected" } else { "NOT CONNECTED" };
+            let seen = peer.last_seen.as_deref().unwrap_or("never");
+            vec![printable(&peer.member), connected.to_owned(), printable(seen), grouped(peer.refused)]
+        })
+        .collect();
+    output.table(&["peer", "connection", "last message", "refused"], &peers);
+}
+
+/// What somebody should look at.
+fn attention(status: &StatusResponse, output: Output) {
     for problem in status.scrub.iter().flat_map(|scrub| &scrub.problems) {
         output.line(&format!("{:<10} DAMAGED: {}", "", printable(problem)));
     }
@@ -83,7 +108,9 @@ fn show(status: &StatusResponse, output: Output) {
     if status.restored {
         output.line("restored from a backup: no payloads are shown before the node has caught up");
     }
-    output.line("");
+}
+
+fn logs(status: &StatusResponse, output: Output) {
     let logs: Vec<Vec<String>> = status
         .logs
         .iter()
@@ -107,24 +134,6 @@ fn show(status: &StatusResponse, output: Output) {
     for log in status.logs.iter().filter(|log| log.ahead > 0) {
         output.line(&format!("{}: {}", printable(&log.origin), ahead(log)));
     }
-    output.line("");
-    if status.receipts.is_empty() {
-        output.line("no member has stated yet whose payloads it holds");
-    } else {
-        let receipts: Vec<Vec<String>> = status.receipts.iter().map(receipt).collect();
-        output.table(&["receipt of", "stated", "holds the payloads of"], &receipts);
-    }
-    output.line("");
-    let peers: Vec<Vec<String>> = status
-        .peers
-        .iter()
-        .map(|peer| {
-            let connected = if peer.connected { "connected" } else { "NOT CONNECTED" };
-            let seen = peer.last_seen.as_deref().unwrap_or("never");
-            vec![printable(&peer.member), connected.to_owned(), printable(seen), grouped(peer.refused)]
-        })
-        .collect();
-    output.table(&["peer", "connection", "last message", "refused"], &peers);
 }
 
 /// A webhook that is not well.

@@ -43,7 +43,7 @@ use hashpact_protocol::keys::{PublicKey, Signer};
 use hashpact_protocol::leaf::{Kind, marked_kind};
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::roster::{MemberId, Roster, RosterChain, quorum};
-use hashpact_protocol::wire::{Announce, HeadNote, Hello, Request};
+use hashpact_protocol::wire::{Announce, HeadNote, Request};
 use identity::{followed, own_identity};
 use priority::Recent;
 use receipts::Receipting;
@@ -234,13 +234,7 @@ impl Engine {
             origins.insert(start.origin.clone(), start.author.log);
             logs.insert(start.author.log, FollowedLog::new(start, &mut out));
         }
-        let hello = Hello {
-            consortium: current.consortium.clone(),
-            roster_version: roster.version(),
-            roster: roster::lacking(&roster, roster.version().saturating_sub(1)),
-            card: config.card,
-        };
-        let peers = Peers::new(config.peer, hello);
+        let peers = Peers::new(config.peer, roster::hello(&roster, config.card));
         let cosigner_key = config.cosigner_key.public();
         let cosigner = is_witness(current, &config.member, &cosigner_key).then(|| {
             Cosigner::new(current.witness_name(&config.member), config.cosigner_key, facts.cosigned)

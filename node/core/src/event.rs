@@ -241,10 +241,6 @@ pub enum Ack {
 }
 
 /// One statement as a caller makes it; the engine adds place, time and subject.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all drafts are content; a box each would cost more than it saves"
-)]
 #[derive(Debug, Clone)]
 pub enum Draft {
     /// A piece of media, by its signals and labels.

@@ -193,12 +193,9 @@ fn renew(config: &Config, role: KeyRole, former: u32) -> Result<()> {
     let (path, public) = (key_path(&dir, role), public_path(&dir, role));
     let (name, seals) = (role.name(), is_sealed(&path).unwrap_or(false));
     let before = config.keys.open_role(role).ok().map(|key| key.public());
-    if let Some(next) = config.keys.held_elsewhere(role)? {
-        if Some(next) == before {
-            bail!(
-                "the signer still holds the former {name} key: have it make a new one, then run this again"
-            );
-        }
+    let next = config.keys.held_elsewhere(role)?;
+    if next.is_some() && next == before {
+        bail!("the signer still holds the former {name} key: have it make a new one, then run this again");
     }
     retire(&path, &format!("{name}-{former}.key.retired"))?;
     retire(&public, &format!("{name}-{former}.public.retired"))?;

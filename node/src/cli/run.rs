@@ -87,6 +87,7 @@ pub enum StartError {
 ///
 /// # Errors
 /// Why the node could not start, or why it stopped itself.
+#[expect(clippy::too_many_lines, reason = "the steps of a start, in the one order that is safe")]
 pub async fn run(
     config: Config,
     options: RunOptions,

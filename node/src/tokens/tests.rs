@@ -32,7 +32,7 @@ fn a_created_token_is_found_and_only_its_hash_is_kept() {
     assert!(!std::fs::read_to_string(&path).expect("read").contains(&secret));
     let mode = std::fs::metadata(&path).expect("there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    assert_eq!(Tokens::load(&path).expect("load").all(), &[token.clone()]);
+    assert_eq!(Tokens::load(&path).expect("load").all(), std::slice::from_ref(&token));
     let tokens = LiveTokens::open(&path).expect("load");
     let found = tokens.find(&secret).expect("found");
     assert_eq!(found.token(), &token);

@@ -110,7 +110,6 @@ pub struct ListJson {
 }
 
 /// `skip_serializing_if` for numbers that say nothing.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

@@ -36,13 +36,7 @@ pub(super) fn resolve(
 
 fn resolve_one(draft: Draft, own: &Author, view: &View) -> Result<Statement, SubmitError> {
     match draft {
-        Draft::Content(content) => {
-            // What belongs to an incident that goes on overtakes a backlog like the incident itself.
-            let incident = content.handling.as_ref().and_then(|handling| handling.incident);
-            let incident = incident.and_then(|id| view.incident(&id));
-            let priority = incident.is_some_and(|incident| incident.closed.is_none());
-            Ok(Statement { record: Record::Content(content), subject: None, priority, group: 0 })
-        }
+        Draft::Content(content) => Ok(contribute(content, view)),
         Draft::Opinion { subject, opinion, reason } => {
             let record = find(&subject, view)?;
             if record.author.member == own.member {
@@ -120,6 +114,14 @@ fn resolve_one(draft: Draft, own: &Author, view: &View) -> Result<Statement, Sub
         }
         Draft::Incident(incident) => declare(incident, own, view),
     }
+}
+
+/// What belongs to an incident that goes on overtakes a backlog like the incident itself.
+fn contribute(content: Content, view: &View) -> Statement {
+    let incident = content.handling.as_ref().and_then(|handling| handling.incident);
+    let incident = incident.and_then(|id| view.incident(&id));
+    let priority = incident.is_some_and(|incident| incident.closed.is_none());
+    Statement { record: Record::Content(content), subject: None, priority, group: 0 }
 }
 
 fn supersede(

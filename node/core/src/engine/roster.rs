@@ -263,6 +263,16 @@ pub(super) fn health(chain: &RosterChain, newest_claimed: u64) -> RosterHealth {
     }
 }
 
+/// What a node says first, with its card.
+pub(super) fn hello(chain: &RosterChain, card: Vec<u8>) -> Hello {
+    Hello {
+        consortium: chain.current().consortium.clone(),
+        roster_version: chain.version(),
+        roster: lacking(chain, chain.version().saturating_sub(1)),
+        card,
+    }
+}
+
 /// The versions behind one, as many as a hello may carry.
 pub(super) fn lacking(chain: &RosterChain, version: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut bytes = 0;

@@ -58,7 +58,7 @@ pub struct Asked<'a> {
 
 impl Asked<'_> {
     fn asks(&self, list: &List) -> bool {
-        self.lists.is_none_or(|names| names.iter().any(|name| *name == list.name))
+        self.lists.is_none_or(|names| names.contains(&list.name))
     }
 }
 

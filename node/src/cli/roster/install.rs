@@ -12,8 +12,8 @@ pub(in crate::cli) fn install(config: &Config, file: &Path) -> Result<()> {
     let files = RosterFile::of(config);
     let held = files.load()?;
     let (given, bytes) = load_roster(file, None)?;
-    let common = held.suffix_from(0).iter().zip(given.suffix_from(0));
-    for (_, other) in common.filter(|(ours, theirs)| ours.body != theirs.body) {
+    let mut common = held.suffix_from(0).iter().zip(given.suffix_from(0));
+    if let Some((_, other)) = common.find(|(ours, theirs)| ours.body != theirs.body) {
         return Err(rival(&files, held, other, file));
     }
     if given.version() < held.version() {

@@ -147,14 +147,26 @@ const FILES: [&str; 20] = [
     "held", "later", "again", "settled", "bad-text", "none", "four", "five",
 ];
 
-/// Times of RFC 3339 become `TIME`.
+/// Times become `TIME`: those of RFC 3339, and seconds behind `created` and `expires` in the text form.
 fn times_away(text: &str) -> String {
+    let is_seconds = |word: &str| word.len() == 10 && word.bytes().all(|byte| byte.is_ascii_digit());
+    let line = |line: &str| match line.trim_start().split_once(' ') {
+        Some((key @ ("created" | "expires"), time)) if is_seconds(time.trim_end()) => {
+            let indent = &line[..line.len() - line.trim_start().len()];
+            let end = if line.ends_with('\n') { "\n" } else { "" };
+            format!("{indent}{key} TIME{end}")
+        }
+        _ => line.to_owned(),
+    };
+    let text = text.split_inclusive('\n').map(line).collect::<String>();
     let mut shown = String::new();
-    let mut rest = text;
+    let mut rest = text.as_str();
     while let Some(at) = rest.find("Z") {
         let start = at.saturating_sub(23);
         let is_time = rest.get(start..at).is_some_and(|time| {
-            time.len() == 23 && time.bytes().nth(10) == Some(b'T') && time.bytes().nth(4) == Some(b'-')
+            time.len() == 23
+                && time.as_bytes().get(10) == Some(&b'T')
+                && time.as_bytes().get(4) == Some(&b'-')
         });
         if is_time {
             shown.push_str(&rest[..start]);

@@ -146,6 +146,8 @@ pub(crate) fn chain() -> RosterChain {
     // North is the whole review panel, and declares incidents.
     let north = || Term::from_the_first(MemberId::parse("north").expect("valid"));
     let terms = Terms {
+        // East is an erasure authority.
+        erasers: vec![Term::from_the_first(MemberId::parse("east").expect("valid"))],
         panel: vec![PanelTerm { needed: 1, term: north() }],
         declarers: vec![north()],
         ..Terms::default()

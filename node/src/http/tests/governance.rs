@@ -1,7 +1,7 @@
 //! Supersessions, rulings, suspensions and incidents over HTTP.
 
 use super::*;
-use fixture::{Stated, log};
+use fixture::Stated;
 use hashpact_protocol::record::{Record, Suspension, SuspensionReason, Vote};
 use hashpact_protocol::roster::{LogPlace, MemberId};
 
@@ -42,7 +42,7 @@ async fn a_record_is_superseded_by_one_entry_and_for_good() {
     let shown = node.get(&format!("/v1/records/{new}")).await.ok();
     assert_eq!((&shown["kind"], &shown["status"]), (&json!("supersede"), &json!("active")));
     assert_eq!(shown["handling"]["hash_set"], "cg-csam");
-    assert_eq!(found(&node, md5(1)).await, [new.clone()]);
+    assert_eq!(found(&node, md5(1)).await, std::slice::from_ref(&new));
     let page = node.get("/v1/records?status=superseded").await.ok();
     assert_eq!(page["records"][0]["record"], json!(old));
     let message = node.post(&path, &body).await.refused(409, "already_superseded");
@@ -61,7 +61,7 @@ async fn what_the_panel_clears_matches_no_more_until_it_takes_that_back() {
         |verdict: &str, signals: Value| json!({"verdict": verdict, "signals": signals, "reason": "appeal"});
     node.post("/v1/rulings", &rule("benign", json!([md5(1)]))).await.ok();
     assert!(found(&node, md5(1)).await.is_empty());
-    assert_eq!(found(&node, pdq(0x35)).await, [both.clone()], "its other signal is not cleared");
+    assert_eq!(found(&node, pdq(0x35)).await, std::slice::from_ref(&both), "its other signal is not cleared");
     let shown = node.get(&format!("/v1/records/{only}")).await.ok();
     assert_eq!(shown["status"], "ruled");
     let reason = shown["reason"].as_str().expect("a reason");
@@ -108,7 +108,7 @@ async fn more_than_half_of_the_members_suspend_one() {
     stated.push("south", &Record::Suspension(vote), None);
     let node = Fixture::start(Options::default(), stated);
     assert_eq!(node.get("/v1/suspensions").await.ok()["suspensions"], json!([]));
-    assert_eq!(found(&node, md5(9)).await, [theirs.clone()]);
+    assert_eq!(found(&node, md5(9)).await, std::slice::from_ref(&theirs));
     let from = json!({"log": 1, "index": 0});
     let body = json!({"member": "east", "vote": "suspend", "reason": "stolen_key", "from": from});
     node.post("/v1/suspensions", &body).await.ok();

@@ -5,10 +5,11 @@ use super::{Acknowledged, Happening, World};
 use crate::disk::{Disk, Job};
 use hashpact_core::Effect;
 use hashpact_core::effect::{PublishedHead, Receipts, SubmitError};
+use hashpact_core::entitled::Entitled;
 use hashpact_core::event::{Ack, Peer, SendFailure};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::wire::{
-    BranchRequest, Refusal, Request, Response, decode_request, decode_response, encode_request,
+    BranchRequest, Refusal, Request, Response, WirePayload, decode_request, decode_response, encode_request,
     encode_response,
 };
 
@@ -76,12 +77,7 @@ impl World {
                 self.reply(channel, Response::Range(chunk));
             }
             Effect::ServePayloads { channel, log, indexes, entitled, .. } => {
-                let disk = &self.nodes[node].disk;
-                let leaf =
-                    |index: &u64| &disk.logs[&log].entries[usize::try_from(*index).expect("small")].leaf;
-                let payloads = disk.payloads(&log, &indexes).into_iter().zip(&indexes);
-                let payloads =
-                    payloads.map(|(payload, index)| entitled.shown(leaf(index), payload)).collect();
+                let payloads = payloads(&self.nodes[node].disk, &log, &indexes, &entitled);
                 self.reply(channel, Response::Payloads(payloads));
             }
             Effect::ServeEntries { channel, ask, entitled } => {
@@ -234,4 +230,11 @@ fn branch(disk: &Disk, ask: &BranchRequest) -> Response {
     found.map_or(Response::Refused(Refusal::OtherHistory), |history| {
         Response::Range(history.range(range.start, range.size, entries_max))
     })
+}
+
+/// Payloads as one peer may have them.
+fn payloads(disk: &Disk, log: &LogId, indexes: &[u64], entitled: &Entitled) -> Vec<WirePayload> {
+    let leaf = |index: &u64| &disk.logs[log].entries[usize::try_from(*index).expect("small")].leaf;
+    let payloads = disk.payloads(log, indexes).into_iter().zip(indexes);
+    payloads.map(|(payload, index)| entitled.shown(leaf(index), payload)).collect()
 }

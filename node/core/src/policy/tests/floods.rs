@@ -33,7 +33,7 @@ fn an_hour_beyond_the_floor_waits_as_a_whole_until_somebody_decides() {
     note(&mut floods, FloodKind::Contributions, 10..11, NOW_MS, NOW_MS);
     assert_eq!(floods.contribution(&log(), 3), None, "not before it is looked at");
     let flood = id(FloodKind::Contributions, NOW_MS);
-    assert_eq!(floods.settle(), [flood.clone()]);
+    assert_eq!(floods.settle(), std::slice::from_ref(&flood));
     assert!(floods.settle().is_empty(), "told once");
     note(&mut floods, FloodKind::Contributions, 11..20, NOW_MS, NOW_MS);
     note(&mut floods, FloodKind::Contributions, 20..22, NOW_MS + 2 * HOUR_MS, NOW_MS + 2 * HOUR_MS);

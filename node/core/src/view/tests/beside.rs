@@ -155,7 +155,7 @@ fn what_a_disowned_history_withdraws_or_disputes_stands_again() {
     let beside = author(FORKER).beside(0);
     for disowned_before in [false, true] {
         let mut view = shared.in_order();
-        let mut settle = |view: &mut View| view.contest(&beside, Contested { from: 1, counts: false });
+        let settle = |view: &mut View| view.contest(&beside, Contested { from: 1, counts: false });
         if disowned_before {
             assert!(settle(&mut view).is_empty());
         }
