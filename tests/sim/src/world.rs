@@ -388,17 +388,18 @@ impl World {
             for (index, entry) in (0u64..).zip(&stored.entries[..visible]) {
                 view.fold(&author, index, &entry.leaf, &entry.payload);
             }
-            let beside = held.disk.branches.range((*log, 0)..=(*log, u8::MAX));
-            for ((_, number), entries) in beside {
-                let start = held.disk.facts.branches[&(*log, *number)].start;
-                for (index, entry) in (start..).zip(entries) {
-                    view.fold(&author.beside(*number), index, &entry.leaf, &entry.payload);
-                }
-            }
             if *log != held.member.log {
                 let frontier = stored.frontier_at(stored.entries.len());
                 let payloads_missing = stored.missing(None, usize::MAX).len() as u64;
                 others.insert(*log, HeldLog { frontier, note: stored.note.clone(), payloads_missing });
+            }
+        }
+        // Of a forked log nothing at all may be followed, and both histories kept.
+        for ((log, number), entries) in &held.disk.branches {
+            let author = Author::new(self.founding.author(log).id.clone(), 1, *log).beside(*number);
+            let start = held.disk.facts.branches[&(*log, *number)].start;
+            for (index, entry) in (start..).zip(entries) {
+                view.fold(&author, index, &entry.leaf, &entry.payload);
             }
         }
         let opening = Opening {
