@@ -38,6 +38,8 @@ pub(super) struct Rows {
     /// Numbers of records of which some signal is cleared: they match by the others only.
     cleared: BTreeSet<u64>,
     count: usize,
+    /// Whether any record is of a history that is kept beside a followed one.
+    keeps_beside: bool,
     /// What is being packed.
     scratch: Vec<u8>,
 }
@@ -118,6 +120,7 @@ impl Rows {
             rulings: BTreeMap::new(),
             cleared: BTreeSet::new(),
             count: 0,
+            keeps_beside: false,
             scratch: Vec::new(),
         }
     }
@@ -135,6 +138,7 @@ impl Rows {
     /// Takes a record as it now stands.
     pub(super) fn put(&mut self, ViewChange { record, stated, .. }: &ViewChange) -> Put {
         let number = self.numbers.assign(record.author.line, record.index);
+        self.keeps_beside |= record.author.is_beside();
         let is_known = self.row_mut(number).is_some_and(|row| row.id != ABSENT);
         if let Some(stated) = stated {
             self.insert(number, record, stated);
@@ -236,6 +240,12 @@ impl Rows {
     }
 
     fn insert(&mut self, number: u64, record: &KnownRecord, stated: &Stated) {
+        // One leaf in two histories of a forked log is one record, where the view has it last.
+        if self.keeps_beside
+            && let Some(held) = self.by_id(&record.id).map(|held| held.number).filter(|held| *held != number)
+        {
+            self.forget(held);
+        }
         let (block, offset) = Numbers::split(number);
         if self.columns.len() <= block {
             self.columns.resize_with(block + 1, || None);
@@ -259,6 +269,17 @@ impl Rows {
         if column.push(offset, row, &self.scratch) {
             self.ids.insert(&record.id, number);
             self.count += 1;
+        }
+    }
+
+    fn forget(&mut self, number: u64) {
+        self.benign.forget(number);
+        self.standings.remove(&number);
+        self.cleared.remove(&number);
+        if let Some(row) = self.row_mut(number) {
+            // Its number by id stays, and leads to nothing.
+            *row = NO_ROW;
+            self.count -= 1;
         }
     }
 

@@ -130,7 +130,7 @@ impl View {
         payload: &StoredPayload,
     ) -> Vec<ViewChange> {
         let Some(gone) = gone(payload).filter(|_| leaf.kind.states_media()) else { return Vec::new() };
-        vec![self.state(author, id, leaf, Content::empty(), Some(Blank::Gone(gone)))]
+        self.state(author, id, leaf, Content::empty(), Some(Blank::Gone(gone)))
     }
 
     /// Takes up that another payload stands beside an entry that was folded: sealed bytes were destroyed, or
@@ -169,7 +169,7 @@ impl View {
             _ => {}
         }
         let blank = gone.map(Blank::Gone).or_else(|| (!is_here).then_some(Blank::Sealed));
-        vec![self.state(author, id, &known, content, blank)]
+        self.state(author, id, &known, content, blank)
     }
 
     /// Notes of which of these records look-ups hold nothing from now on.

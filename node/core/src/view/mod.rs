@@ -311,7 +311,7 @@ impl View {
             // Neither counts, with or without a payload.
             EntryLeaf::Opaque(_) | EntryLeaf::Void(_) => return Vec::new(),
         };
-        if self.records.find(&leaf_hash(leaf)).is_some() {
+        if self.records.find(&leaf_hash(leaf)).is_some_and(|held| held.author.line == author.line) {
             // Its payload was lost from the disk after it had been folded, and is back.
             return Vec::new();
         }
@@ -412,11 +412,7 @@ impl View {
         match record {
             Record::Content(content) | Record::Supersede(content) => {
                 self.count(author, |counts| &mut counts.records);
-                // One leaf may stand in both histories of a forked log: it is one record.
-                if author.is_beside() && self.records.find(&id).is_some() {
-                    return Vec::new();
-                }
-                vec![self.state(author, id, leaf, content, None)]
+                self.state(author, id, leaf, content, None)
             }
             Record::Opinion(opinion) => {
                 let Some(subject) = leaf.subject else {
@@ -450,7 +446,8 @@ impl View {
         }
     }
 
-    /// Takes a record with what it states, which is nothing if its payload is gone.
+    /// Takes a record with what it states, which is nothing if its payload is gone. One leaf may stand in several
+    /// histories of a forked log: it is one record, of the followed one if that has it.
     fn state(
         &mut self,
         author: &Author,
@@ -458,7 +455,12 @@ impl View {
         leaf: &Leaf,
         mut content: Content,
         blank: Option<Blank>,
-    ) -> ViewChange {
+    ) -> Vec<ViewChange> {
+        let elsewhere = self.records.find_elsewhere(&id, author);
+        if author.is_beside() && elsewhere.is_some() {
+            return Vec::new();
+        }
+        let left = elsewhere.and_then(|number| self.leave(number));
         let number = self.records.insert(author, leaf.index, id);
         if let Some(subject) = leaf.subject.filter(|_| leaf.kind == Kind::Supersede) {
             self.replaces.insert(number, subject);
@@ -483,7 +485,22 @@ impl View {
         }
         let index = if known.stands() { IndexChange::Add } else { IndexChange::Keep };
         let stated = Stated { kind: leaf.kind, time_ms: leaf.time_ms, content };
-        ViewChange { record: known, stated: Some(Box::new(stated)), index }
+        let stated = ViewChange { record: known, stated: Some(Box::new(stated)), index };
+        left.into_iter().chain([stated]).collect()
+    }
+
+    /// Lets go of a record of a kept history that the followed one has as well. Whoever knows it hears first that it does
+    /// not stand there.
+    fn leave(&mut self, number: u64) -> Option<ViewChange> {
+        let record = self.known(&self.records.get(number)?);
+        let index = if record.stands() { IndexChange::Remove } else { IndexChange::Keep };
+        self.records.remove(number);
+        self.expiries.remove(&number);
+        self.blank.remove(&number);
+        self.replaces.remove(&number);
+        let reason = Some(StatusReason::ForkedFrom { index: record.index });
+        let standing = Standing { status: Status::Disowned, reason, ..record.standing };
+        Some(ViewChange { record: KnownRecord { standing, ..record }, stated: None, index })
     }
 
     /// A supersession acts from the leaf alone; what it states instead is a record like any other.
