@@ -67,7 +67,6 @@ fn cursor(change: &Value) -> Result<String> {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "one story from the first change to the last")]
 fn what_another_member_does_is_told_over_restarts_and_a_kill() -> Result<()> {
     let mut consortium = Consortium::found(&["ash", "birch"])?;
     consortium.start()?;
@@ -129,10 +128,23 @@ fn what_another_member_does_is_told_over_restarts_and_a_kill() -> Result<()> {
         "{after_start:?}"
     );
 
-    // The command goes on from its file; after a kill it says that everything must be looked at.
-    let watch = ["watch", "--once", "--state", "cursor"];
     let old = cursor(&after_start[0])?;
-    std::fs::write(birch_node.dir.join("cursor"), &before)?;
+    a_kill_begins_a_new_epoch(birch_node, (&ash, &birch), &before, &old)?;
+
+    ensure!(search(birch_node, &hex_decode(&value(77, 64))?)?.is_empty(), "a query is on the disk");
+    ensure!(!search(birch_node, &hex_decode(&value(4, 64))?)?.is_empty(), "the search finds what is there");
+    Ok(())
+}
+
+/// The command goes on from its file; after a kill it says that everything must be looked at.
+fn a_kill_begins_a_new_epoch(
+    birch_node: &mut Node,
+    (ash, birch): (&Api, &Api),
+    before: &str,
+    old: &str,
+) -> Result<()> {
+    let watch = ["watch", "--once", "--state", "cursor"];
+    std::fs::write(birch_node.dir.join("cursor"), before)?;
     let shown = birch_node.hashpact_ok(&watch)?.stdout;
     ensure!(
         shown.lines().count() == 1
@@ -155,12 +167,9 @@ fn what_another_member_does_is_told_over_restarts_and_a_kill() -> Result<()> {
     );
     let fourth = ash.contribute(&[reviewed(4, None)])?;
     let from = snapshot["cursor"].as_str().context("cursor")?;
-    changes_until(&birch, from, id(&fourth[0])?, "active")?;
+    changes_until(birch, from, id(&fourth[0])?, "active")?;
     let shown = birch_node.hashpact_ok(&watch)?.stdout;
     ensure!(shown.contains("new → active · none → block: act"), "{shown}");
-
-    ensure!(search(birch_node, &hex_decode(&value(77, 64))?)?.is_empty(), "a query is on the disk");
-    ensure!(!search(birch_node, &hex_decode(&value(4, 64))?)?.is_empty(), "the search finds what is there");
     Ok(())
 }
 

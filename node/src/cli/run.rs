@@ -44,6 +44,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 use tracing::info;
 
 /// A card with less time left than this is renewed at the start, in seconds.
@@ -87,7 +88,6 @@ pub enum StartError {
 ///
 /// # Errors
 /// Why the node could not start, or why it stopped itself.
-#[expect(clippy::too_many_lines, reason = "the steps of a start, in the one order that is safe")]
 pub async fn run(
     config: Config,
     options: RunOptions,
@@ -105,62 +105,38 @@ pub async fn run(
     let restored = Restored::find(&config.restored_file()).context("the mark of a restored data folder")?;
     let lock = open_lock(&config, chain.current(), restored.as_ref())?;
     let lock_state = lock.state().clone();
-    let wanted =
-        crate::entitled::want_again(&store, &config.entitled_file(), chain.current(), &config.member)?;
-    if wanted > 0 {
-        info!(payloads = wanted, "the roster lets this member have payloads that were withheld before");
-    }
+    want_again(&config, &store, chain.current())?;
     let card = node_card(&config, &keys, chain.current())?;
     let host = Host::find(config.host_file());
 
     let (lookup, metrics) = (new_lookup(&chain, restored.is_some()), Arc::new(Metrics::default()));
     let (service, submissions) = new_service(&config, &chain, &lookup, &store, &metrics);
-    service.set_operations(Operations::new(&config, Arc::clone(&tokens), check_journal(&config)));
-    let lists = open_lists(&config, &chain, &lookup)?;
-    service.set_lists(Arc::clone(&lists));
-    let threads = HttpThreads::start().context("threads for HTTP")?;
-    let bound = threads.spawn(bind(config.clone(), service.clone(), tokens, listening));
-    let server = bound.await.context("binding the API")??;
+    let lists = let_decide(&config, &chain, &lookup, &service, &tokens)?;
     let log_keys = chain.current().logs().map(|log| (log.log_id, *log.key)).collect();
-    service.set_holder(Holder {
-        chain: chain.clone(),
-        member: config.member.clone(),
-        card: keys.card,
-        journal: config.journal_file(),
-    });
-    let (http_stop, http_stopped) = watch::channel(false);
-    let http = threads.spawn(server.serve(http_stopped));
+    let (member, journal) = (config.member.clone(), config.journal_file());
+    service.set_holder(Holder { chain: chain.clone(), member, card: keys.card, journal });
+    let answering = answer(&config, &service, tokens, listening).await?;
 
     let own_log = LogId::of_origin(&lock_state.origin);
     let place = SnapshotPlace::new(config.snapshot_file(), &config.member, own_log, chain.version());
     place.remove_unfinished();
-    let opened = {
-        let (store, lookup, place) = (Arc::clone(&store), Arc::clone(&lookup), place.clone());
-        let seeds = EngineConfig {
-            member: config.member.clone(),
-            log_key: keys.log,
-            cosigner_key: keys.cosigner,
-            peer: keys.peer.public(),
-            card,
-            from_backup: restored.is_some(),
-            is_doubtful: doubts(&config, host.as_ref(), restored.as_ref(), &options)?,
-            receipt_interval_ms: config.receipts.interval_s.saturating_mul(1_000),
-        };
-        let keep = config.changes.keep;
-        tokio::task::spawn_blocking(move || {
-            let opened = open_engine(&store, &lookup, &place, chain, lock_state, seeds)?;
-            // Before the loop changes anything.
-            let feed = Feed::begin(lookup, store, keep)?;
-            Ok::<_, StartError>((opened, feed))
-        })
-        .await
-        .context("replay")?
+    let seeds = EngineConfig {
+        member: config.member.clone(),
+        log_key: keys.log,
+        cosigner_key: keys.cosigner,
+        peer: keys.peer.public(),
+        card,
+        from_backup: restored.is_some(),
+        is_doubtful: doubts(&config, host.as_ref(), restored.as_ref(), &options)?,
+        receipt_interval_ms: config.receipts.interval_s.saturating_mul(1_000),
     };
+    let read_side = (Arc::clone(&store), Arc::clone(&lookup), place.clone());
+    let opened = replayed(read_side, (chain, lock_state), seeds, config.changes.keep).await;
     let (Opened { engine, effects, origin }, feed) = opened.inspect_err(|_| {
-        let _ = http_stop.send(true);
+        let _ = answering.stop.send(true);
     })?;
     service.set_feed(Arc::clone(&feed));
-    crate::webhooks::start(hooks, &service, &http_stop.subscribe());
+    crate::webhooks::start(hooks, &service, &answering.stop.subscribe());
     // Database and lock file agree: what a power cut left unfinished is of no use to anybody now.
     store.forget_torn_tails().context("what was cut off the write-ahead log")?;
     let (roster_files, adopted) = (watch_rosters(&config), adopter(&service, &lookup, &place));
@@ -193,16 +169,34 @@ pub async fn run(
     let outcome = driver.context("storage thread")?.run(effects, shutdown).await;
     // It waits for nobody now but itself: a step ends within a fraction of a second.
     tokio::task::block_in_place(|| drop(scrub));
-    let is_clean = outcome.is_ok();
-    let _ = tokio::task::spawn_blocking(move || feed.finish(is_clean)).await;
-    if is_clean {
-        // The loop has ended: what is written now is what the next start finds.
-        let _ = tokio::task::spawn_blocking(move || keeper.finish()).await;
-    }
-    let _ = http_stop.send(true);
-    let _ = tokio::time::timeout(Duration::from_secs(5), http).await;
+    finish(feed, keeper, outcome.is_ok()).await;
+    answering.end().await;
     info!("stopped");
     Ok(outcome?)
+}
+
+/// Looks for payloads again that the roster did not let this member have before.
+fn want_again(config: &Config, store: &Store, roster: &Roster) -> anyhow::Result<()> {
+    let wanted = crate::entitled::want_again(store, &config.entitled_file(), roster, &config.member)?;
+    if wanted > 0 {
+        info!(payloads = wanted, "the roster lets this member have payloads that were withheld before");
+    }
+    Ok(())
+}
+
+/// Replays the logs on a thread that may block, and begins the feed of changes before the loop changes anything.
+async fn replayed(
+    (store, lookup, place): (Arc<Store>, Arc<Lookup>, SnapshotPlace),
+    (chain, lock): (RosterChain, LockState),
+    seeds: EngineConfig,
+    keep: u64,
+) -> Result<(Opened, Arc<Feed>), StartError> {
+    let work = move || {
+        let opened = open_engine(&store, &lookup, &place, chain, lock, seeds)?;
+        let feed = Feed::begin(lookup, store, keep)?;
+        Ok((opened, feed))
+    };
+    tokio::task::spawn_blocking(work).await.context("replay")?
 }
 
 /// Looks whether the journal is whole; gives what is wrong with it. A node with a broken one answers and replicates.
@@ -228,11 +222,20 @@ fn new_lookup(chain: &RosterChain, from_backup: bool) -> Arc<Lookup> {
     Arc::new(lookup)
 }
 
-/// What the operator decided, in force from the first look-up on.
-fn open_lists(config: &Config, chain: &RosterChain, lookup: &Arc<Lookup>) -> anyhow::Result<Arc<Lists>> {
+/// What the operator decided and must know, in force from the first look-up on.
+fn let_decide(
+    config: &Config,
+    chain: &RosterChain,
+    lookup: &Arc<Lookup>,
+    service: &Service,
+    tokens: &Arc<LiveTokens>,
+) -> anyhow::Result<Arc<Lists>> {
+    service.set_operations(Operations::new(config, Arc::clone(tokens), check_journal(config)));
     let files = DecisionFiles::of(&config.data_dir, config.journal_file());
     let lists = Lists::open(files, Arc::clone(lookup), chain, config.quarantine);
-    Ok(Arc::new(lists.context("lists and decisions")?))
+    let lists = Arc::new(lists.context("lists and decisions")?);
+    service.set_lists(Arc::clone(&lists));
+    Ok(lists)
 }
 
 /// Keeps floods that are found from now on.
@@ -282,6 +285,47 @@ fn new_service(
     };
     let (lookup, store, metrics) = (Arc::clone(lookup), Arc::clone(store), Arc::clone(metrics));
     (Service::new(identity, submit, lookup, store, metrics), submissions)
+}
+
+/// The loop has ended: what is written now is what the next start finds.
+async fn finish(feed: Arc<Feed>, keeper: SnapshotKeeper, is_clean: bool) {
+    let work = move || {
+        feed.finish(is_clean);
+        if is_clean {
+            keeper.finish();
+        }
+    };
+    let _ = tokio::task::spawn_blocking(work).await;
+}
+
+/// The API, on threads of its own.
+struct Answering {
+    stop: watch::Sender<bool>,
+    served: JoinHandle<()>,
+    _threads: HttpThreads,
+}
+
+impl Answering {
+    /// Lets requests that are under way come to their end.
+    async fn end(self) {
+        let _ = self.stop.send(true);
+        let _ = tokio::time::timeout(Duration::from_secs(5), self.served).await;
+    }
+}
+
+/// Begins to answer requests.
+async fn answer(
+    config: &Config,
+    service: &Service,
+    tokens: Arc<LiveTokens>,
+    listening: Option<oneshot::Sender<SocketAddr>>,
+) -> anyhow::Result<Answering> {
+    let threads = HttpThreads::start().context("threads for HTTP")?;
+    let bound = threads.spawn(bind(config.clone(), service.clone(), tokens, listening));
+    let server = bound.await.context("binding the API")??;
+    let (stop, stopped) = watch::channel(false);
+    let served = threads.spawn(server.serve(stopped));
+    Ok(Answering { stop, served, _threads: threads })
 }
 
 async fn bind(

@@ -418,6 +418,11 @@ async fn a_flood_of_erasures_by_their_author_does_not_take_records_away_and_an_a
             stated.push(by, &Record::Erasure(order), Some(*id));
         }
         let node = start(stated, 5);
+        assert_eq!(
+            node.ask(PICTURE, json!({})).await["total"],
+            0,
+            "their signals are read from the sealed payloads"
+        );
         node.lists.keep_floods(&node.store);
         let reason = json!({"reason": "r"});
         let waiting = node.get("/v1/quarantine").await.ok();
