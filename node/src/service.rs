@@ -7,25 +7,20 @@
 use crate::changes::{Feed, FeedError};
 use crate::export::{HeadsError, Holder, OtherBeginning};
 use crate::lists::Lists;
-use crate::lookup::{Cursor, Lookup, RecordsFilter, opinions};
+use crate::lookup::{Cursor, Lookup, RecordsFilter};
 use crate::metrics::Metrics;
 use crate::scrub::Shown;
 use crate::storage::{Store, StoreError};
 use crate::webhooks::Hook;
-use hashpact_core::effect::{
-    BranchState, CosignedHead, LockState, LogBranches, PublishedHead, Receipts, SubmitError,
-};
+use hashpact_core::effect::{LockState, PublishedHead, Receipts, SubmitError};
 use hashpact_core::entitled::{GroupError, group_for};
 use hashpact_core::event::{Ack, Draft};
-use hashpact_core::view::{RecordView, StatusReason};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId};
-use hashpact_protocol::limits::TIME_MS_MAX;
 use hashpact_protocol::merkle::TileId;
-use hashpact_protocol::record::{ErasureBasis, SignalType, Vocabulary as _};
-use hashpact_protocol::roster::{LogRef, LogStatus, MemberId, Roster, RosterChain, faults_tolerated, quorum};
+use hashpact_protocol::roster::{LogStatus, MemberId, Roster, RosterChain};
 use hashpact_protocol::wire::CosignAnswer;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
@@ -41,6 +36,8 @@ mod operations;
 mod proof;
 mod receipts;
 mod roster_log;
+mod shown;
+mod status;
 
 pub use audit::{AuditRequest, AuditStream};
 pub use changes::ChangesPage;
@@ -307,7 +304,10 @@ impl Service {
                 roots: forked.notes.iter().map(|(_, root)| root.to_hex()).collect(),
                 diverges_at: forked.diverges_at,
                 contested_from: forked.contested_from,
-                branches: branches.remove(&forked.log).map(|held| branch_status(&held)).unwrap_or_default(),
+                branches: branches
+                    .remove(&forked.log)
+                    .map(|held| status::branch_status(&held))
+                    .unwrap_or_default(),
                 evidence: String::from_utf8_lossy(&forked.evidence).into_owned(),
             })
             .collect();
@@ -457,149 +457,8 @@ impl Inner {
         read(&self.log_names).get(log).cloned().unwrap_or_else(|| log.to_hex())
     }
 
-    fn show(&self, record: &RecordView) -> api::RecordJson {
-        let RecordView { known, stated } = record;
-        let statements = known.standing.statements.iter();
-        let shown = api::RecordJson {
-            record: known.id.to_hex(),
-            member: known.author.member.to_string(),
-            log: self.origin(&known.author.log),
-            index: known.index,
-            kind: stated.kind.name().to_owned(),
-            time: api::time::rfc3339(stated.time_ms),
-            status: known.status().name().to_owned(),
-            reason: known.standing.reason.as_ref().map(reason_text),
-            opinions: opinions(&known.standing),
-            statements: statements
-                .map(|(member, statement)| api::StatementJson {
-                    member: member.to_string(),
-                    opinion: statement.opinion.name().to_owned(),
-                    reason: statement.reason.map(|reason| reason.name().to_owned()),
-                    time: api::time::rfc3339(statement.time_ms),
-                    record: None,
-                })
-                .collect(),
-            proof: format!("/v1/records/{}/proof", known.id.to_hex()),
-            ..api::RecordJson::default()
-        };
-        // Of a sealed or erased record nothing is left to show; defaults would read as statements.
-        if known.is_blank() { shown } else { shown.with_content(&stated.content) }
-    }
-
-    fn muted(&self) -> Vec<String> {
-        let mutes = self.lists.get().map(|lists| lists.mutes().mutes);
-        mutes.into_iter().flatten().map(|mute| mute.member).collect()
-    }
-
-    fn erasures(&self) -> api::ErasureStatus {
-        let (counts, roster) = (self.lookup.erasures(), self.roster());
-        api::ErasureStatus {
-            sealed: counts.sealed,
-            next_due: counts.next_due_ms.filter(|due_ms| *due_ms <= TIME_MS_MAX).map(api::time::rfc3339),
-            erased: counts.erased,
-            held: counts.held,
-            hold_s: roster.hold_s,
-            retention_s: roster.retention_s,
-        }
-    }
-
     fn roster(&self) -> Arc<Roster> {
         read(&self.roster).clone()
-    }
-
-    fn cosigned(&self, log: &LogRef<'_>, head: Option<&CosignedHead>) -> api::CosignedStatus {
-        let witnesses = self.roster().witness_keys(log.member).len();
-        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let now_s = crate::driver::now_ms() / 1_000;
-        api::CosignedStatus {
-            witnesses: count(witnesses),
-            quorum: count(quorum(witnesses).unwrap_or(0)),
-            faults_tolerated: count(faults_tolerated(witnesses)),
-            size: head.map_or(0, |head| head.size),
-            by: head.map_or_else(Vec::new, |head| head.witnesses.keys().map(ToString::to_string).collect()),
-            has_quorum: head.is_some_and(|head| head.quorum),
-            age_s: head
-                .and_then(|head| head.witnesses.values().min())
-                .map(|oldest_s| now_s.saturating_sub(*oldest_s)),
-        }
-    }
-
-    fn status(&self) -> api::StatusResponse {
-        let (complete, reason) = self.lookup.completeness();
-        let health = self.lookup.health();
-        let roster = self.roster();
-        let heads = self.lookup.heads();
-        let (cosigned, forked) = (self.lookup.cosigned(), self.lookup.forked());
-        let branches = self.lookup.branches();
-        let connected: BTreeSet<&str> = health.peers.iter().map(|peer| peer.member.as_str()).collect();
-        let stats = self.lookup.index_stats();
-        let mut index: BTreeMap<String, u64> = BTreeMap::from([("pdq".to_owned(), stats.hamming.postings)]);
-        for (kind, count) in &stats.exact {
-            let name = SignalType::from_code(u64::from(*kind))
-                .map_or_else(|| format!("type-{kind}"), |kind| kind.name().to_owned());
-            index.insert(name, count.postings);
-        }
-        api::StatusResponse {
-            member: self.identity.member.clone(),
-            consortium: roster.consortium.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            roster: roster.version,
-            roster_expired: crate::driver::now_ms() / 1_000 >= roster.expires_s,
-            roster_expires: Some(api::time::rfc3339(roster.expires_s.saturating_mul(1_000))),
-            roster_rivals: health.roster.rivals.iter().map(rival_shown).collect(),
-            roster_newer: health.roster.newer_claimed,
-            view: self.lookup.as_of().view,
-            ready: self.lookup.is_loaded(),
-            complete,
-            reason,
-            alarms: self.alarms(),
-            uptime_s: self.identity.started.elapsed().as_secs(),
-            appending: health.append_blocked.is_none(),
-            append_blocked: health.append_blocked.map(str::to_owned),
-            restored: health.from_backup,
-            scrub: self.scrub.get().map(|scrub| scrub.status()),
-            catch_up: self.lookup.catch_up(),
-            erasures: self.erasures(),
-            quarantine_waiting: self.lookup.floods_waiting() as u64,
-            muted: self.muted(),
-            changes: self.feed_status(),
-            webhooks: self.hook_status(),
-            logs: roster
-                .logs()
-                .filter(|log| *log.status != LogStatus::Spare)
-                .map(|log| {
-                    let head = heads.get(&log.log_id);
-                    let (counts, ahead) = self.lookup.folded(&log.log_id);
-                    api::LogStatus {
-                        void: counts.void,
-                        opaque: counts.opaque,
-                        without_payload: counts.without_payload,
-                        ahead,
-                        cosigned: self.cosigned(&log, cosigned.get(&log.log_id)),
-                        forked: forked.contains_key(&log.log_id),
-                        diverges_at: forked.get(&log.log_id).and_then(|forked| forked.diverges_at),
-                        branches: branches.get(&log.log_id).map(branch_status).unwrap_or_default(),
-                        origin: log.origin,
-                        size: head.map_or(0, |head| head.size),
-                        announced: head.map_or(0, |head| head.announced),
-                    }
-                })
-                .collect(),
-            receipts: receipts::status(&self.lookup.receipts(), &roster, &heads),
-            peers: roster
-                .members
-                .iter()
-                .filter(|member| member.is_active() && member.id.as_str() != self.identity.member)
-                .map(|member| api::PeerStatus {
-                    member: member.id.to_string(),
-                    peer: None,
-                    connected: connected.contains(member.id.as_str()),
-                    last_seen: None,
-                    refused: 0,
-                })
-                .collect(),
-            index,
-        }
     }
 }
 
@@ -609,65 +468,4 @@ fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
 
 fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A status reason as a sentence for people.
-fn reason_text(reason: &StatusReason) -> String {
-    match reason {
-        StatusReason::OrderedBy { member, time_ms, reason, basis, entry: _ } => {
-            let why = reason.map_or(String::new(), |reason| format!(": {}", reason.name()));
-            let demand = basis.filter(|basis| *basis != ErasureBasis::Own);
-            let demand = demand.map_or(String::new(), |basis| format!(", for {}", basis.name()));
-            format!("erasure ordered by {member} on {}{why}{demand}", api::time::rfc3339(*time_ms))
-        }
-        StatusReason::RetractedBy { member, time_ms, reason, entry: _ } => {
-            let why = reason.map_or(String::new(), |reason| format!(": {}", reason.name()));
-            format!("retracted by {member} on {}{why}", api::time::rfc3339(*time_ms))
-        }
-        StatusReason::SupersededBy { member, time_ms, record, entry: _ } => {
-            format!("superseded by {member} on {}: see {record}", api::time::rfc3339(*time_ms))
-        }
-        StatusReason::SuspendedBy { votes, members, until_ms, roster_version } => format!(
-            "its author is suspended by {votes} of {members} members until {}, under roster version {roster_version}",
-            api::time::rfc3339(*until_ms)
-        ),
-        StatusReason::RuledBy { ruled } => {
-            let names: Vec<&str> = ruled.panellists.iter().map(|member| member.as_str()).collect();
-            format!(
-                "ruled {} by {} of the review panel on {}: {}",
-                ruled.verdict.name(),
-                names.len(),
-                api::time::rfc3339(ruled.time_ms),
-                names.join(", ")
-            )
-        }
-        StatusReason::DisagreedBy { members } => {
-            let names: Vec<&str> = members.iter().map(|member| member.as_str()).collect();
-            format!("{} disagree: {}", members.len(), names.join(", "))
-        }
-        StatusReason::ForkedFrom { index } => {
-            format!(
-                "its author signed two histories that differ from entry {index} on, or were settled up to there"
-            )
-        }
-        StatusReason::ExpiredAt { time_ms } => format!("expired on {}", api::time::rfc3339(*time_ms)),
-        other => format!("{other:?}"),
-    }
-}
-
-fn rival_shown(rival: &hashpact_protocol::roster::Rejected) -> String {
-    format!("{} {}", rival.version, rival.digest)
-}
-
-/// What is held of both histories of a forked log.
-fn branch_status(held: &LogBranches) -> Vec<api::BranchStatus> {
-    let status = |branch: &BranchState| api::BranchStatus {
-        size: branch.size,
-        root: branch.root.to_hex(),
-        followed: branch.is_followed,
-        held: branch.held,
-        kept_from: branch.kept_from.filter(|_| !branch.is_too_long),
-        too_long: branch.is_too_long,
-    };
-    held.branches.iter().map(status).collect()
 }

@@ -10,6 +10,7 @@ mod damage;
 mod erasing;
 mod forks;
 mod identity;
+mod opening;
 mod peer;
 mod priority;
 mod receipts;
@@ -17,11 +18,13 @@ mod roster;
 
 use crate::admit::Peers;
 use crate::append::OwnLog;
+pub use opening::{EngineConfig, HeldLog, Opening};
+
 use crate::branches::Branches;
 use crate::cosigning::{Collector, count};
 use crate::effect::{
-    CosignedHead, Effect, HeldFacts, HeldPriority, Receipts, RequestId, SizedNote, StoredEntry,
-    StoredPayload, SubmitError, Timer, ViewChange, WriteId,
+    CosignedHead, Effect, Receipts, RequestId, SizedNote, StoredEntry, StoredPayload, SubmitError, Timer,
+    ViewChange, WriteId,
 };
 use crate::entitled::Mine;
 use crate::erasing::Erasing;
@@ -33,15 +36,14 @@ use crate::limits::{
     ANNOUNCE_INTERVAL_MS, CLEARANCE_WAIT_MS, FETCHES_MAX, FETCHES_PER_LOG_MAX, FETCHES_PER_SERVER_MAX,
     ISOLATION_GRACE_MS, TICK_INTERVAL_MS,
 };
-use crate::recover::{OwnDisk, recover};
+use crate::recover::recover;
 use crate::stop::StopReason;
 use crate::view::{Author, View};
 use crate::witness::{Asker, Cosigner};
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LogId, Root};
-use hashpact_protocol::keys::{PublicKey, Signer};
+use hashpact_protocol::keys::PublicKey;
 use hashpact_protocol::leaf::{Kind, marked_kind};
-use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::roster::{MemberId, Roster, RosterChain, quorum};
 use hashpact_protocol::wire::{Announce, HeadNote, Request};
 use identity::{followed, own_identity};
@@ -80,59 +82,6 @@ impl Out {
             self.effects.push(Effect::View(changes));
         }
     }
-}
-
-/// Which node this is.
-pub struct EngineConfig {
-    /// The member.
-    pub member: MemberId,
-    /// The open log's key.
-    pub log_key: Signer,
-    /// The cosigner key.
-    pub cosigner_key: Signer,
-    /// Our own peer key.
-    pub peer: Peer,
-    /// Our signed node card.
-    pub card: Vec<u8>,
-    /// Whether this node was put back from a backup and has not caught up since: payloads in it may have been erased.
-    pub from_backup: bool,
-    /// Whether something about this node's disk or machine calls for more than the usual comparison
-    /// with other members before it appends, and nobody has overridden it.
-    pub is_doubtful: bool,
-    /// Shortest time between two receipts of ours, in milliseconds; 0 for none.
-    pub receipt_interval_ms: u64,
-}
-
-/// A log that the database holds, other than our open one.
-pub struct HeldLog {
-    /// Peaks and size of what counts: of a closed log never more than its closure has.
-    pub frontier: Frontier,
-    /// The largest note held completely.
-    pub note: Option<crate::effect::SizedNote>,
-    /// Entries held without their payload.
-    pub payloads_missing: u64,
-}
-
-/// Everything that start-up found.
-pub struct Opening {
-    /// Which node this is.
-    pub config: EngineConfig,
-    /// The verified roster.
-    pub roster: RosterChain,
-    /// The own log on disk.
-    pub own: OwnDisk,
-    /// Claimed time of the own log's last entry, or 0.
-    pub last_time_ms: u64,
-    /// The other logs on disk, by log id.
-    pub held: BTreeMap<LogId, HeldLog>,
-    /// Priority entries on disk, by log; those ahead of a log's end are folded.
-    pub priority: BTreeMap<LogId, HeldPriority>,
-    /// What is on disk beside the logs.
-    pub facts: HeldFacts,
-    /// Entries of all logs in storage order, up to what is signed or held, folded once.
-    pub view: View,
-    /// Now.
-    pub now_ms: u64,
 }
 
 /// A member node's decisions.

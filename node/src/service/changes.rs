@@ -1,6 +1,7 @@
 //! What HTTP and webhooks may ask of the feed of changes.
 
-use super::{Inner, Service, ServiceError, reason_text};
+use super::shown::reason_text;
+use super::{Inner, Service, ServiceError};
 use crate::changes::{ChangeCursor, Feed, FeedError, FeedProgress};
 use crate::metrics::HookLabel;
 use crate::storage::{ChangeRow, DecidedRow, RecordRow};
@@ -188,7 +189,7 @@ impl Inner {
             member: Some(known.author.member.to_string()),
             log: Some(self.origin(&known.author.log)),
             index: Some(known.index),
-            reason: known.standing.reason.as_ref().filter(|_| is_so_still).map(reason_text),
+            reason: is_so_still.then(|| reason_text(&known.standing)).flatten(),
             signals: self.show(&record).signals,
             ..change
         }

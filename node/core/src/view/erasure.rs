@@ -4,9 +4,10 @@
 //! view at once; the bytes stay on disk until the hold is over ([`crate::erasing`]). An order that lapses
 //! gives the content back from there ([`View::replace`]).
 
+use super::reading::{Read, read_stored};
 use super::record::{Gone, Standing, Status, StatusReason};
 use super::statement::About;
-use super::{Author, KnownRecord, Order, Orders, Read, View, read_stored};
+use super::{Author, KnownRecord, Order, Orders, View};
 use crate::effect::{EntryRef, StoredPayload, ViewChange};
 use hashpact_protocol::digest::{LogId, RecordId, leaf_hash};
 use hashpact_protocol::leaf::{EntryLeaf, Leaf, read_leaf};

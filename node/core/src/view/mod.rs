@@ -20,6 +20,7 @@
 //!
 //! Not here: which matches a member acts on ([`crate::policy`]) and the search index itself.
 
+mod author;
 mod erasure;
 mod governance;
 mod ids;
@@ -27,6 +28,7 @@ mod incidents;
 mod numbers;
 mod orders;
 mod reach;
+mod reading;
 mod receipts;
 mod record;
 mod records;
@@ -38,6 +40,7 @@ mod suspensions;
 #[cfg(test)]
 mod tests;
 
+pub use author::{Author, kept_line};
 pub use erasure::Withdrawal;
 pub use governance::News;
 pub use ids::Ids;
@@ -45,6 +48,7 @@ pub use incidents::{IncidentState, Step};
 pub use numbers::{BLOCK_ENTRIES, Block, Numbers};
 pub use orders::{ErasureRules, Order, Orders};
 pub use reach::{PDQ_ONES_MAX, PDQ_ONES_MIN, PDQ_QUALITY_MIN, Reach, reach};
+pub use reading::{comes_first, read_record, withdrawn_record};
 pub use receipts::StatedHolding;
 pub use record::{
     Gone, KnownRecord, OpinionCounts, RecordView, Standing, Stated, Statement, Status, StatusReason,
@@ -56,11 +60,12 @@ pub use suspensions::{SUSPENSION_MS, Suspension};
 
 use crate::effect::{IndexChange, StoredPayload, ViewChange};
 use erasure::Blank;
-use hashpact_protocol::digest::{LeafHash, LogId, RecordId, leaf_hash, sha256, tags};
-use hashpact_protocol::leaf::{EntryLeaf, Kind, Leaf, check_commitment, marked_kind, read_leaf, unpad};
-use hashpact_protocol::record::{Content, Payload, Record, Signal, SubjectRef, read_payload};
+use hashpact_protocol::digest::{LeafHash, LogId, RecordId, leaf_hash};
+use hashpact_protocol::leaf::{EntryLeaf, Kind, Leaf, read_leaf};
+use hashpact_protocol::record::{Content, Payload, Record, Signal};
 use hashpact_protocol::roster::{LogPlace, MemberId};
 use incidents::Incidents;
+use reading::{Read, read_stored};
 use receipts::Receipts;
 use records::{Known, Records};
 use rulings::Rulings;
@@ -68,47 +73,6 @@ use said::{Said, Weights};
 use statement::{About, OpinionEntry, RetractionEntry, Subject};
 use std::collections::{BTreeMap, BTreeSet};
 use suspensions::Suspensions;
-
-/// Where an entry stands and who wrote it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Author {
-    /// The member.
-    pub member: MemberId,
-    /// Number of the member's log.
-    pub n: u32,
-    /// The log.
-    pub log: LogId,
-    /// Which history of the log: the log's own id for the one that is followed, a name for one that is kept
-    /// beside it. Two entries at one index of a log differ in this.
-    pub line: LogId,
-}
-
-impl Author {
-    /// Of the followed history of a log.
-    #[must_use]
-    pub const fn new(member: MemberId, n: u32, log: LogId) -> Self {
-        Self { member, n, log, line: log }
-    }
-
-    /// The same member and log, in the history that is kept under this number (SPEC §3.6).
-    #[must_use]
-    pub fn beside(&self, number: u8) -> Self {
-        Self { line: kept_line(&self.log, number), ..self.clone() }
-    }
-
-    /// Whether this is a history that is kept beside the followed one.
-    #[must_use]
-    pub fn is_beside(&self) -> bool {
-        self.line != self.log
-    }
-}
-
-/// The name of the history of a log that is kept under this number. It is this node's own: another may keep the same
-/// history under another number, or follow it.
-#[must_use]
-pub fn kept_line(log: &LogId, number: u8) -> LogId {
-    LogId::new(sha256(&[tags::KEPT_LINE, log.as_bytes(), &[number]]))
-}
 
 /// Counts of entries folded, by what became of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -637,80 +601,5 @@ impl View {
             _ => IndexChange::Keep,
         };
         Some(ViewChange { record: after, stated: None, index })
-    }
-}
-
-/// The record that this entry withdraws, if it is a retraction, a supersession or an erasure by its form. Whether it
-/// counts is decided by the fold: the record's own author can withdraw it, and an erasure authority.
-///
-/// Such entries may be folded ahead of all others. A record that is withdrawn then never stands for a
-/// moment while a view is built, because the fold does not mind the order.
-#[must_use]
-pub fn withdrawn_record(author: &Author, index: u64, leaf: &[u8]) -> Option<RecordId> {
-    if !marked_kind(leaf).is_some_and(Kind::acts_from_leaf) {
-        return None;
-    }
-    match read_leaf(leaf, &author.log, index) {
-        EntryLeaf::Known(leaf) if leaf.kind.acts_from_leaf() => leaf.subject,
-        _ => None,
-    }
-}
-
-/// Whether entries with this leaf are folded ahead of others when a view is built: what withdraws records, and what is
-/// said about signals, members and incidents, so that nothing shows for a moment that does not stand.
-#[must_use]
-pub fn comes_first(leaf: &[u8]) -> bool {
-    marked_kind(leaf).is_some_and(|kind| {
-        kind.acts_from_leaf() || matches!(kind, Kind::Ruling | Kind::Suspension | Kind::Incident)
-    })
-}
-
-/// The record that one entry states, as it stands as long as nobody has said anything about it:
-/// active, or expired at `now_ms`. `None` for every other entry and where the payload is not here.
-#[must_use]
-pub fn read_record(
-    author: &Author,
-    index: u64,
-    leaf: &[u8],
-    payload: &StoredPayload,
-    now_ms: u64,
-) -> Option<RecordView> {
-    let EntryLeaf::Known(known_leaf) = read_leaf(leaf, &author.log, index) else { return None };
-    if !known_leaf.kind.states_media() || !matches!(payload, StoredPayload::Present { .. }) {
-        return None;
-    }
-    let Read::Payload(Payload::Record(Record::Content(content) | Record::Supersede(content))) =
-        read_stored(&known_leaf, leaf, payload)
-    else {
-        return None;
-    };
-    let subject = Subject {
-        member: &author.member,
-        place: SubjectRef { log: author.log, index },
-        expires_s: content.expires_s,
-        contested: None,
-        superseded: None,
-        suspended: None,
-    };
-    let standing = subject.standing(now_ms);
-    let known = KnownRecord { id: leaf_hash(leaf), author: author.clone(), index, standing };
-    Some(RecordView { known, stated: Stated { kind: known_leaf.kind, time_ms: known_leaf.time_ms, content } })
-}
-
-#[expect(clippy::large_enum_variant, reason = "lives for one call")]
-enum Read {
-    Payload(Payload),
-    Absent,
-    Damaged,
-}
-
-fn read_stored(leaf: &Leaf, bytes: &[u8], payload: &StoredPayload) -> Read {
-    let Some((salt, padded)) = payload.bytes() else { return Read::Absent };
-    if check_commitment(bytes, salt, padded).is_err() {
-        return Read::Damaged;
-    }
-    match unpad(padded) {
-        Ok(cbor) => Read::Payload(read_payload(leaf, cbor)),
-        Err(_) => Read::Damaged,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::effect::EntryRef;
-use hashpact_protocol::leaf::{LeafHeader, seal};
+use hashpact_protocol::leaf::{LeafHeader, marked_kind, seal};
 use hashpact_protocol::record::{
     Content, Erasure, ErasureBasis, ErasureReason, Opinion, OpinionValue, Reason, Retraction,
     RetractionReason, Signal, SignalType, SubjectRef,
