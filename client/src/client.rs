@@ -23,6 +23,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::ClientError;
 use crate::retry::{self, Failure, Repeat};
+use crate::tls::TlsOptions;
 
 /// The largest answer that is read, in bytes. A full match call with every match shown stays below.
 pub const ANSWER_MAX_BYTES: u64 = 512 * 1024 * 1024;
@@ -55,6 +56,18 @@ impl Client {
     /// # Errors
     /// The address is no HTTP address, or the token cannot stand in a header. Nothing is sent yet.
     pub fn new<'t>(base_url: &str, token: impl Into<Option<&'t str>>) -> Result<Client, ClientError> {
+        Self::with_tls(base_url, token, &TlsOptions::default())
+    }
+
+    /// The same, with what is special about the TLS of this node.
+    ///
+    /// # Errors
+    /// As [`Client::new`], and [`ClientError::Tls`].
+    pub fn with_tls<'t>(
+        base_url: &str,
+        token: impl Into<Option<&'t str>>,
+        tls: &TlsOptions,
+    ) -> Result<Client, ClientError> {
         let wrong =
             |reason: &str| ClientError::Address { url: base_url.to_owned(), reason: reason.to_owned() };
         let mut base = Url::parse(base_url).map_err(|error| wrong(&error.to_string()))?;
@@ -89,7 +102,7 @@ impl Client {
             // A proxy set in the environment must not see queries that were meant for this machine.
             builder = builder.no_proxy();
         }
-        let http = builder.build().map_err(|error| wrong(&chain(&error)))?;
+        let http = tls.apply(builder)?.build().map_err(|error| wrong(&chain(&error)))?;
         Ok(Client { http, base, authorization })
     }
 
@@ -274,7 +287,7 @@ impl Client {
         self.get(&self.url("v1/status")).await
     }
 
-    async fn get<T: DeserializeOwned>(&self, url: &Url) -> Result<T, ClientError> {
+    pub(crate) async fn get<T: DeserializeOwned>(&self, url: &Url) -> Result<T, ClientError> {
         self.json(self.request(Method::GET, url), url, Repeat::Safe).await
     }
 
@@ -300,7 +313,7 @@ impl Client {
         }
     }
 
-    async fn json<T: DeserializeOwned>(
+    pub(crate) async fn json<T: DeserializeOwned>(
         &self,
         request: RequestBuilder,
         url: &Url,
@@ -312,7 +325,12 @@ impl Client {
     }
 
     /// Sends until there is an answer or repeating is not allowed; the body of a good answer.
-    async fn send(&self, request: RequestBuilder, url: &Url, repeat: Repeat) -> Result<Vec<u8>, ClientError> {
+    pub(crate) async fn send(
+        &self,
+        request: RequestBuilder,
+        url: &Url,
+        repeat: Repeat,
+    ) -> Result<Vec<u8>, ClientError> {
         let mut attempts = 0;
         loop {
             attempts += 1;

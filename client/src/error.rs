@@ -21,6 +21,16 @@ pub enum ClientError {
     /// The token has a character that cannot stand in an HTTP header.
     #[error("the token holds a character that cannot be sent (tokens are letters, digits, '-', '_' and '.')")]
     Token,
+    /// A file that TLS needs.
+    #[error("{what} {path:?}: {reason}")]
+    Tls {
+        /// Which: CA file, client certificate or client key.
+        what: &'static str,
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// No answer: connection refused, name unknown, time-out, broken transfer.
     #[error("cannot reach the node at {url} after {attempts} attempt(s): {reason}")]
     Unreachable {

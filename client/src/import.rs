@@ -97,10 +97,15 @@ pub struct Totals {
 
 /// The digest of everything but the list that decides what is stated; a journal belongs to one.
 pub fn settings_digest(options: &ReadOptions) -> String {
-    let Defaults { labels, review, source } = &options.defaults;
+    let Defaults { labels, review, source, expires, handling } = &options.defaults;
     let format = options.format.map_or("auto", Format::name);
-    let text = serde_json::to_vec(&(format, options.ignore_unknown_columns, labels, review, source))
-        .expect("labels and sources have string keys only");
+    let text = serde_json::to_vec(&(
+        format,
+        options.ignore_unknown_columns,
+        (labels, review, source),
+        (expires, handling),
+    ))
+    .expect("labels and sources have string keys only");
     hex_encode(&sha256(&[b"hashpact/import-settings/v1\0", &text]))
 }
 

@@ -13,13 +13,19 @@
 mod audit;
 mod bulk;
 pub mod bundle;
+mod changes;
 mod client;
 mod error;
 pub mod import;
 pub mod journal;
 pub mod list;
+mod policy;
 pub mod retry;
+mod tls;
 
 pub use audit::{Arrived, AuditAnswer, AuditFetch, OTHER_BEGINNING};
+pub use changes::Follower;
 pub use client::{ANSWER_MAX_BYTES, Client, DEFAULT_URL};
 pub use error::ClientError;
+pub use policy::ListText;
+pub use tls::TlsOptions;

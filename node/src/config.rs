@@ -5,7 +5,17 @@
 //! Secrets are never in this file: keys and token hashes live under `data_dir` with their own
 //! permission checks.
 
+mod access;
+mod feed;
+
+pub use access::{ClientCertificates, RawKeys, RawSigner, RawTls, TlsFiles};
+pub use feed::{RawChanges, RawWebhook, STATUSES, WebhookConfig};
+
+use access::{check_keys, check_tls};
+
+use crate::keystore::KeyAccess;
 use crate::network::{AddressRole, check_address};
+use hashpact_core::policy::FloodLimits;
 use hashpact_protocol::roster::MemberId;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -20,6 +30,11 @@ const SCRUB_RATE_MAX_MB_S: u32 = 10_000;
 const SCRUB_INTERVAL_MAX_S: u64 = 366 * 86_400;
 /// Longest time between two receipts, in seconds: a year.
 const RECEIPT_INTERVAL_MAX_S: u64 = 366 * 86_400;
+/// Most entries an hour that a member may be allowed whatever it did before: more than a node can fold.
+const FLOOD_MAX_PER_HOUR: u64 = 1_000_000_000;
+
+/// Folder of keys, below the data folder.
+const KEYS_DIR: &str = "keys";
 
 /// The file as written.
 #[derive(Debug, Clone, Deserialize)]
@@ -44,6 +59,18 @@ pub struct RawConfig {
     /// Statements that this node makes by itself.
     #[serde(default)]
     pub receipts: RawReceipts,
+    /// Where keys come from.
+    #[serde(default)]
+    pub keys: RawKeys,
+    /// What is a flood.
+    #[serde(default)]
+    pub quarantine: RawQuarantine,
+    /// The feed of changes.
+    #[serde(default)]
+    pub changes: RawChanges,
+    /// Programs that are told of changes.
+    #[serde(default)]
+    pub webhooks: Vec<RawWebhook>,
     /// Logging.
     #[serde(default)]
     pub log: RawLog,
@@ -93,6 +120,8 @@ pub struct RawHttp {
     pub connections_max: usize,
     /// Longest time for one request, in milliseconds.
     pub timeout_ms: u64,
+    /// Certificate and key; without them the API speaks plain HTTP.
+    pub tls: Option<RawTls>,
 }
 
 impl Default for RawHttp {
@@ -105,6 +134,7 @@ impl Default for RawHttp {
             bulk_max: 4,
             connections_max: 512,
             timeout_ms: 30_000,
+            tls: None,
         }
     }
 }
@@ -155,6 +185,23 @@ impl Default for RawReceipts {
     }
 }
 
+/// `[quarantine]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawQuarantine {
+    /// Records that a member may state in an hour whatever it did before.
+    pub contributions_per_hour: u64,
+    /// Records that it may withdraw in an hour whatever it did before.
+    pub withdrawals_per_hour: u64,
+}
+
+impl Default for RawQuarantine {
+    fn default() -> Self {
+        let FloodLimits { contributions_per_hour, withdrawals_per_hour } = FloodLimits::default();
+        Self { contributions_per_hour, withdrawals_per_hour }
+    }
+}
+
 /// `[log]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -194,12 +241,22 @@ pub struct Config {
     pub http_listen: SocketAddr,
     /// `[http]`
     pub http: RawHttp,
+    /// Checked `[http.tls]`
+    pub tls: Option<TlsFiles>,
     /// `[index]`
     pub index: RawIndex,
     /// `[scrub]`
     pub scrub: RawScrub,
     /// `[receipts]`
     pub receipts: RawReceipts,
+    /// Checked `[keys]`, and the folder of keys.
+    pub keys: KeyAccess,
+    /// `[quarantine]`
+    pub quarantine: FloodLimits,
+    /// `[changes]`
+    pub changes: RawChanges,
+    /// `[[webhooks]]`
+    pub webhooks: Vec<WebhookConfig>,
     /// `[log]`
     pub log: RawLog,
 }
@@ -269,47 +326,16 @@ impl Config {
         let http_listen: SocketAddr = raw.http.listen.parse().map_err(|_| {
             value("http.listen", &raw.http.listen, "must be an address and port, like 127.0.0.1:7410")
         })?;
-        if !http_listen.ip().is_loopback() && !raw.http.allow_remote {
+        let tls = raw.http.tls.as_ref().map(|tls| check_tls(tls, base)).transpose()?;
+        if !http_listen.ip().is_loopback() && !raw.http.allow_remote && tls.is_none() {
             return Err(value(
                 "http.listen",
                 &raw.http.listen,
-                "is not a loopback address; set http.allow_remote = true if other machines must reach the API",
+                "is not a loopback address: set [http.tls], or http.allow_remote = true if other machines must reach the API and something \
+                 in front of it encrypts",
             ));
         }
-        for (field, given, max) in [
-            ("http.requests_max", raw.http.requests_max, 4_096),
-            ("http.bulk_max", raw.http.bulk_max, 64),
-            ("http.connections_max", raw.http.connections_max, 65_536),
-        ] {
-            if given == 0 || given > max {
-                return Err(value(field, &given.to_string(), &format!("must be 1 to {max}")));
-            }
-        }
-        if !(100..=600_000).contains(&raw.http.timeout_ms) {
-            return Err(value("http.timeout_ms", &raw.http.timeout_ms.to_string(), "must be 100 to 600000"));
-        }
-        if !(1..=4_096).contains(&raw.network.connections_max) {
-            let given = raw.network.connections_max.to_string();
-            return Err(value("network.connections_max", &given, "must be 1 to 4096"));
-        }
-        if raw.index.snapshot_interval_s > SNAPSHOT_INTERVAL_MAX_S {
-            let given = raw.index.snapshot_interval_s.to_string();
-            let rule = format!("must be 0 to {SNAPSHOT_INTERVAL_MAX_S}");
-            return Err(value("index.snapshot_interval_s", &given, &rule));
-        }
-        if raw.scrub.rate_mb_s > SCRUB_RATE_MAX_MB_S {
-            let given = raw.scrub.rate_mb_s.to_string();
-            return Err(value("scrub.rate_mb_s", &given, &format!("must be 0 to {SCRUB_RATE_MAX_MB_S}")));
-        }
-        if raw.scrub.interval_s > SCRUB_INTERVAL_MAX_S {
-            let given = raw.scrub.interval_s.to_string();
-            return Err(value("scrub.interval_s", &given, &format!("must be 0 to {SCRUB_INTERVAL_MAX_S}")));
-        }
-        if raw.receipts.interval_s > RECEIPT_INTERVAL_MAX_S {
-            let given = raw.receipts.interval_s.to_string();
-            let rule = format!("must be 0 to {RECEIPT_INTERVAL_MAX_S}");
-            return Err(value("receipts.interval_s", &given, &rule));
-        }
+        check_numbers(&raw)?;
         for (field, addresses, role) in [
             ("network.listen", &raw.network.listen, AddressRole::Listen),
             ("network.advertise", &raw.network.advertise, AddressRole::Dial),
@@ -319,15 +345,24 @@ impl Config {
                 check_address(address, role).map_err(|error| value(field, address, &error.to_string()))?;
             }
         }
+        let webhooks = feed::check(&raw.changes, &raw.webhooks, base)?;
         Ok(Self {
             member,
             data_dir: base.join(&raw.data_dir),
             network: raw.network,
             http_listen,
             http: raw.http,
+            tls,
             index: raw.index,
             scrub: raw.scrub,
             receipts: raw.receipts,
+            keys: check_keys(&raw.keys, base, &base.join(&raw.data_dir))?,
+            quarantine: FloodLimits {
+                contributions_per_hour: raw.quarantine.contributions_per_hour,
+                withdrawals_per_hour: raw.quarantine.withdrawals_per_hour,
+            },
+            changes: raw.changes,
+            webhooks,
             log: raw.log,
         })
     }
@@ -341,7 +376,7 @@ impl Config {
     /// Folder of the secret keys.
     #[must_use]
     pub fn keys_dir(&self) -> PathBuf {
-        self.data_dir.join("keys")
+        self.data_dir.join(KEYS_DIR)
     }
 
     /// Folder of the database.
@@ -366,6 +401,18 @@ impl Config {
     #[must_use]
     pub fn roster_file(&self) -> PathBuf {
         self.data_dir.join("roster")
+    }
+
+    /// Rivals of adopted roster versions: what governance signed beside them.
+    #[must_use]
+    pub fn rivals_file(&self) -> PathBuf {
+        self.data_dir.join("rivals")
+    }
+
+    /// What this node's member might have at the last start.
+    #[must_use]
+    pub fn entitled_file(&self) -> PathBuf {
+        self.data_dir.join("entitled")
     }
 
     /// What people decided about this node's log: recoveries, overrides, rosters.
@@ -421,6 +468,53 @@ fn value(field: &'static str, given: &str, rule: &str) -> ConfigError {
     ConfigError::Value { field, value: given.to_owned(), rule: rule.to_owned() }
 }
 
+/// Numbers within their bounds.
+fn check_numbers(raw: &RawConfig) -> Result<(), ConfigError> {
+    for (field, given, max) in [
+        ("http.requests_max", raw.http.requests_max, 4_096),
+        ("http.bulk_max", raw.http.bulk_max, 64),
+        ("http.connections_max", raw.http.connections_max, 65_536),
+    ] {
+        if given == 0 || given > max {
+            return Err(value(field, &given.to_string(), &format!("must be 1 to {max}")));
+        }
+    }
+    if !(100..=600_000).contains(&raw.http.timeout_ms) {
+        return Err(value("http.timeout_ms", &raw.http.timeout_ms.to_string(), "must be 100 to 600000"));
+    }
+    if !(1..=4_096).contains(&raw.network.connections_max) {
+        let given = raw.network.connections_max.to_string();
+        return Err(value("network.connections_max", &given, "must be 1 to 4096"));
+    }
+    if raw.index.snapshot_interval_s > SNAPSHOT_INTERVAL_MAX_S {
+        let given = raw.index.snapshot_interval_s.to_string();
+        let rule = format!("must be 0 to {SNAPSHOT_INTERVAL_MAX_S}");
+        return Err(value("index.snapshot_interval_s", &given, &rule));
+    }
+    if raw.scrub.rate_mb_s > SCRUB_RATE_MAX_MB_S {
+        let given = raw.scrub.rate_mb_s.to_string();
+        return Err(value("scrub.rate_mb_s", &given, &format!("must be 0 to {SCRUB_RATE_MAX_MB_S}")));
+    }
+    if raw.scrub.interval_s > SCRUB_INTERVAL_MAX_S {
+        let given = raw.scrub.interval_s.to_string();
+        return Err(value("scrub.interval_s", &given, &format!("must be 0 to {SCRUB_INTERVAL_MAX_S}")));
+    }
+    if raw.receipts.interval_s > RECEIPT_INTERVAL_MAX_S {
+        let given = raw.receipts.interval_s.to_string();
+        let rule = format!("must be 0 to {RECEIPT_INTERVAL_MAX_S}");
+        return Err(value("receipts.interval_s", &given, &rule));
+    }
+    for (field, given) in [
+        ("quarantine.contributions_per_hour", raw.quarantine.contributions_per_hour),
+        ("quarantine.withdrawals_per_hour", raw.quarantine.withdrawals_per_hour),
+    ] {
+        if !(1..=FLOOD_MAX_PER_HOUR).contains(&given) {
+            return Err(value(field, &given.to_string(), &format!("must be 1 to {FLOOD_MAX_PER_HOUR}")));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -439,6 +533,8 @@ mod tests {
         assert_eq!(format!("{:?}", sample.index), format!("{:?}", bare.index));
         assert_eq!(format!("{:?}", sample.scrub), format!("{:?}", bare.scrub));
         assert_eq!(format!("{:?}", sample.receipts), format!("{:?}", bare.receipts));
+        assert_eq!(format!("{:?}", sample.keys), format!("{:?}", bare.keys).replace("base/", "./"));
+        assert_eq!(sample.quarantine, bare.quarantine);
         assert_eq!(format!("{:?}", sample.log), format!("{:?}", bare.log));
     }
 
@@ -449,6 +545,31 @@ mod tests {
             ("member = \"Acme\"\ndata_dir = \"d\"", "member = \"Acme\""),
             ("data_dir = \"d\"", "missing field `member`"),
             ("member = \"acme\"\ndata_dir = \"d\"\n[http]\nlisten = \"0.0.0.0:1\"", "allow_remote"),
+            (
+                "member = \"acme\"\ndata_dir = \"d\"\n[keys.signer]\ncommand = [\"x\"]",
+                "missing field `roles`",
+            ),
+            (
+                "member = \"acme\"\ndata_dir = \"d\"\n[keys.signer]\ncommand = []\nroles = [\"log\"]",
+                "keys.signer.command = \"[]\": must name a program",
+            ),
+            (
+                "member = \"acme\"\ndata_dir = \"d\"\n[keys.signer]\ncommand = [\"x\"]\nroles = [\"peer\"]",
+                "keys.signer.roles = \"peer\": must be log, card or cosigner",
+            ),
+            (
+                "member = \"acme\"\ndata_dir = \"d\"\n[keys.signer]\ncommand = [\"x\"]\nroles = []",
+                "must name at least one",
+            ),
+            (
+                "member = \"acme\"\ndata_dir = \"d\"\n[keys.signer]\ncommand = [\"x\"]\nroles = [\"log\"]\ntimeout_ms = 9",
+                "keys.signer.timeout_ms = \"9\": must be 10 to 60000",
+            ),
+            ("member = \"acme\"\ndata_dir = \"d\"\n[http.tls]\ncertificate = \"c\"", "missing field `key`"),
+            (
+                "member = \"acme\"\ndata_dir = \"d\"\n[http.tls]\ncertificate = \"c\"\nkey = \"k\"\nclient_certificates = \"optional\"",
+                "http.tls.client_certificates = \"optional\": needs http.tls.client_ca",
+            ),
             ("member = \"acme\"\ndata_dir = \"d\"\n[http]\nlisten = \"here\"", "http.listen = \"here\""),
             ("member = \"acme\"\ndata_dir = \"d\"\n[http]\nrequests_max = 0", "http.requests_max"),
             ("member = \"acme\"\ndata_dir = \"d\"\n[http]\nbulk_max = 65", "must be 1 to 64"),
@@ -461,6 +582,10 @@ mod tests {
             (
                 "member = \"acme\"\ndata_dir = \"d\"\n[receipts]\ninterval_s = 31622401",
                 "receipts.interval_s = \"31622401\": must be 0 to 31622400",
+            ),
+            (
+                "member = \"acme\"\ndata_dir = \"d\"\n[quarantine]\nwithdrawals_per_hour = 0",
+                "quarantine.withdrawals_per_hour = \"0\": must be 1 to 1000000000",
             ),
             ("member = \"acme\"\ndata_dir = \"d\"\n[index]\nevery = 1", "unknown field `every`"),
             ("member = \"acme\"\ndata_dir = \"d\"\n[scrub]\nrate_mb_s = 10001", "must be 0 to 10000"),
@@ -478,5 +603,10 @@ mod tests {
         let config =
             check("member = \"acme\"\ndata_dir = \"d\"\n[http]\nlisten = \"0.0.0.0:1\"\nallow_remote = true");
         assert!(config.is_ok());
+        let config = check(
+            "member = \"acme\"\ndata_dir = \"d\"\n[http]\nlisten = \"0.0.0.0:1\"\n[http.tls]\ncertificate = \"c\"\nkey = \"/k\"",
+        );
+        let tls = config.expect("what is encrypted may be reached").tls.expect("files");
+        assert_eq!((tls.certificate, tls.key), (PathBuf::from("base/c"), PathBuf::from("/k")));
     }
 }

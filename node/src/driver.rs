@@ -17,9 +17,10 @@ use crate::restored::Restored;
 use crate::rosters::RosterFile;
 use crate::scrub::{ScrubAsk, Told};
 use crate::service::{BackupAsk, CosignAsk, Submission};
-use crate::storage::{LockFile, Store, StoreError, hidden};
+use crate::storage::{LockFile, Store, StoreError};
 use crate::vault::Vault;
 use hashpact_core::effect::{ForkedLog, HoldingRead, PublishedHead, Receipts, SubmitError, Timer};
+use hashpact_core::entitled::Entitled;
 use hashpact_core::event::Submit;
 use hashpact_core::health::Health;
 use hashpact_core::{Effect, Engine, Event, StopReason};
@@ -261,7 +262,7 @@ impl Driver {
     /// Looks the idempotency key up at the last moment, so that nothing can be appended under it
     /// between the look-up and the engine's decision.
     fn accept(&mut self, submission: Submission) -> Option<Event> {
-        let Submission { drafts, key, digest, ack, answer } = submission;
+        let Submission { drafts, group, key, digest, ack, answer } = submission;
         let prior = match key.map(|key| self.store.prior(&key)).transpose() {
             Ok(prior) => prior.flatten(),
             Err(error) => {
@@ -278,7 +279,8 @@ impl Driver {
         }
         self.last_request += 1;
         self.answers.insert(self.last_request, answer);
-        Some(Event::Submit(Submit { request: self.last_request, drafts, salts, key, digest, prior, ack }))
+        let request = self.last_request;
+        Some(Event::Submit(Submit { request, drafts, group, salts, key, digest, prior, ack }))
     }
 
     fn accept_cosign(&mut self, ask: CosignAsk) -> Event {
@@ -350,25 +352,25 @@ impl Driver {
                 heard(self.network.send(peer, request_id, request).await)?
             }
             Effect::Reply { channel, response } => heard(self.network.reply(channel, response).await)?,
-            Effect::ServeRange { channel, log, start, size, entries_max, bytes_max, shows_payloads } => {
+            Effect::ServeRange { channel, log, start, size, entries_max, bytes_max, entitled } => {
                 let range = move |store: &Store| store.range(&log, start, size, entries_max, bytes_max);
-                self.serve(channel, move |store| Ok(shown(range(store)?, shows_payloads))).await;
+                self.serve(channel, move |store| Ok(shown(range(store)?, &entitled))).await;
             }
-            Effect::ServePayloads { channel, log, indexes, bytes_max } => {
+            Effect::ServePayloads { channel, log, indexes, bytes_max, entitled } => {
                 self.serve(channel, move |store| {
-                    store.payloads(&log, &indexes, bytes_max).map(Response::Payloads)
+                    store.payloads(&log, &indexes, bytes_max, &entitled).map(Response::Payloads)
                 })
                 .await;
             }
-            Effect::ServeEntries { channel, ask } => {
-                self.serve(channel, move |store| store.proven_entries(&ask).map(Response::Entries)).await;
+            Effect::ServeEntries { channel, ask, entitled } => {
+                let entries = move |store: &Store| store.proven_entries(&ask, &entitled);
+                self.serve(channel, move |store| entries(store).map(Response::Entries)).await;
             }
-            Effect::ServeBranch { channel, ask, shows_payloads } => {
+            Effect::ServeBranch { channel, ask, entitled } => {
                 let other = Response::Refused(Refusal::OtherHistory);
                 let range = move |store: &Store| store.branch_range(&ask);
-                let found = move |store: &Store| {
-                    Ok(range(store)?.map_or(other, |chunk| shown(chunk, shows_payloads)))
-                };
+                let found =
+                    move |store: &Store| Ok(range(store)?.map_or(other, |chunk| shown(chunk, &entitled)));
                 self.serve(channel, found).await;
             }
             Effect::Branches(branches) => self.lookup.set_branches(branches),
@@ -453,6 +455,10 @@ impl Driver {
             append = health.append_blocked.unwrap_or("open"),
             "health changed"
         );
+        for rival in &health.roster.rivals {
+            error!(roster.version = rival.version, roster.digest = %rival.digest,
+                "governance signed another version beside the one held; no version follows that does not reject it");
+        }
         if health.append_blocked.is_none()
             && let Some(host) = self.host.take()
         {
@@ -551,9 +557,10 @@ impl Driver {
     }
 }
 
-/// A range with its payloads, or the leaves alone.
-fn shown(chunk: RangeChunk, shows_payloads: bool) -> Response {
-    Response::Range(if shows_payloads { chunk } else { hidden(chunk) })
+/// A range with the payloads that a peer may have.
+fn shown(chunk: RangeChunk, entitled: &Entitled) -> Response {
+    let entries = chunk.entries.into_iter().map(|entry| entitled.shown_entry(entry)).collect();
+    Response::Range(RangeChunk { entries, ..chunk })
 }
 
 /// A network that has ended leaves this node deaf: stop, rather than sign on unheard.

@@ -11,11 +11,27 @@
 //!
 //! Somebody who can read a key file *is* this member in that role until the roster replaces the
 //! key; somebody who can write one stops the node. Losing `log.key` closes the log; losing the others
-//! costs a roster change. There is no passphrase: an unattended daemon would have to keep it beside
-//! the file. Back up the folder offline, encrypted.
+//! costs a roster change. Files may be sealed by a passphrase (`keys encrypt`), which then comes from
+//! somewhere else than this disk; or the log, card and cosigner keys are held by another program and never here
+//! ([`signer`], SIGNER.md). The peer key is always a file: it authenticates connections, each of which needs it, and signs
+//! nothing that lasts.
 
-use hashpact_protocol::digest::{HexError, hex_array, hex_encode};
-use hashpact_protocol::keys::{KeyRole, SEED_BYTES, SecretKey};
+mod access;
+mod error;
+mod passphrase;
+mod sealed;
+mod signer;
+
+pub use access::KeyAccess;
+pub use error::KeyStoreError;
+pub use passphrase::{PASSPHRASE_MIN_BYTES, Passphrase, PassphraseError, PassphraseSource};
+
+pub use signer::{SignerFault, SignerProgram};
+
+use sealed::{SEALED_FORMAT, SealFault, Sealed};
+
+use hashpact_protocol::digest::{hex_array, hex_encode};
+use hashpact_protocol::keys::{KeyRole, PublicKey, SEED_BYTES, SecretKey, Signer};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -23,90 +39,28 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 const FORMAT: &str = "hashpact-secret-key-1";
+/// A public key whose secret half a signer holds.
+const PUBLIC_FORMAT: &str = "hashpact-public-key-1";
 /// The key of legal holds encrypts and signs nothing: it is of another format, so that it is never taken for one
 /// that does.
 const HOLD_FORMAT: &str = "hashpact-hold-key-1";
 /// Longest key file, generously: a longer one is not read to its end.
-const FILE_BYTES_MAX: u64 = 256;
+const FILE_BYTES_MAX: u64 = 512;
 
-/// Why keys cannot be created or opened.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeyStoreError {
-    /// `create` never overwrites.
-    #[error("key file {} already exists; keys are never overwritten", path.display())]
-    Exists {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A key is not there.
-    #[error("key file {} is missing", path.display())]
-    Missing {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Others may read or write a key.
-    #[error("key file {} has mode {mode:03o}: only its owner may access it (chmod 600)", path.display())]
-    Permissions {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// The file has another length than a key file of its role.
-    #[error("key file {} has {found_bytes} bytes, a key file of its role has {expected_bytes}", path.display())]
-    Length {
-        /// The file.
-        path: PathBuf,
-        /// Its length.
-        found_bytes: u64,
-        /// The right length.
-        expected_bytes: usize,
-    },
-    /// The line does not start as key files do, or does not end in a line feed.
-    #[error("key file {} is not in the form {FORMAT:?}", path.display())]
-    Format {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file holds a key of another role.
-    #[error("key file {} does not hold a {expected} key", path.display())]
-    Role {
-        /// The file.
-        path: PathBuf,
-        /// The role wanted.
-        expected: &'static str,
-    },
-    /// The digits are wrong.
-    #[error("key file {}: {source}", path.display())]
-    Hex {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: HexError,
-    },
-    /// One key in two roles.
-    #[error("{first} and {second} key are the same; one key per role")]
-    Shared {
-        /// One role.
-        first: &'static str,
-        /// The other.
-        second: &'static str,
-    },
-    /// The operating system has no random bytes.
-    #[error("no random bytes from the operating system: {0}")]
-    Random(getrandom::Error),
-    /// The file system refused.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// File or folder.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+/// The keys of one node, wherever they are.
+#[derive(Debug)]
+pub struct NodeKeys {
+    /// Signs the own log's checkpoints.
+    pub log: Signer,
+    /// Signs the member's node card.
+    pub card: Signer,
+    /// Cosigns other members' checkpoints.
+    pub cosigner: Signer,
+    /// Authenticates peer connections.
+    pub peer: SecretKey,
 }
 
-/// The secret keys of one node.
+/// The secret keys of one node, all of them files.
 #[derive(Debug)]
 pub struct KeyStore {
     /// Signs the own log's checkpoints.
@@ -129,12 +83,7 @@ impl KeyStore {
     /// [`KeyStoreError::Exists`] if any key file is there (then none is created),
     /// [`KeyStoreError::Random`], [`KeyStoreError::Io`].
     pub fn create(dir: &Path) -> Result<Self, KeyStoreError> {
-        let io = |source| KeyStoreError::Io { path: dir.to_owned(), source };
-        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io)?;
-        let paths = Self::ROLES.map(|role| key_path(dir, role));
-        if let Some(path) = paths.into_iter().find(|path| fs::symlink_metadata(path).is_ok()) {
-            return Err(KeyStoreError::Exists { path });
-        }
+        make_key_dir(dir)?;
         let make = |role| create_key(&key_path(dir, role), role);
         let [log, card, cosigner, peer] = Self::ROLES;
         Ok(Self { log: make(log)?, card: make(card)?, cosigner: make(cosigner)?, peer: make(peer)? })
@@ -148,15 +97,117 @@ impl KeyStore {
         let open = |role| open_key(&key_path(dir, role), role);
         let [log, card, cosigner, peer] = Self::ROLES;
         let keys = Self { log: open(log)?, card: open(card)?, cosigner: open(cosigner)?, peer: open(peer)? };
-        let publics = [&keys.log, &keys.card, &keys.cosigner, &keys.peer].map(SecretKey::public);
-        for (second, key) in publics.iter().enumerate() {
-            if let Some(first) = publics.iter().take(second).position(|other| other == key) {
-                let [first, second] = [first, second].map(|role| Self::ROLES[role].name());
-                return Err(KeyStoreError::Shared { first, second });
-            }
-        }
+        check_shared(&[&keys.log, &keys.card, &keys.cosigner, &keys.peer].map(SecretKey::public))?;
         Ok(keys)
     }
+
+    /// Whether there is a whole file for each role: a key, a sealed key, or the public key of one that a signer holds.
+    ///
+    /// # Errors
+    /// The first that is missing or damaged, as far as can be told without a passphrase.
+    pub fn check(dir: &Path) -> Result<(), KeyStoreError> {
+        for role in Self::ROLES {
+            let path = key_path(dir, role);
+            let public = public_path(dir, role);
+            if role != KeyRole::Peer && fs::symlink_metadata(&public).is_ok() {
+                read_public(&public, role)?;
+            } else if is_sealed(&path)? {
+                let (text, _) = read_key_file(&path)?;
+                Sealed::parse(&text, role.name()).map_err(|fault| seal_error(&path, role, fault))?;
+            } else {
+                open_key(&path, role)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes the folder of keys (mode 0700); no key may be in it.
+fn make_key_dir(dir: &Path) -> Result<(), KeyStoreError> {
+    let io = |source| KeyStoreError::Io { path: dir.to_owned(), source };
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io)?;
+    let paths = KeyStore::ROLES.into_iter().flat_map(|role| [key_path(dir, role), public_path(dir, role)]);
+    match paths.into_iter().find(|path| fs::symlink_metadata(path).is_ok()) {
+        Some(path) => Err(KeyStoreError::Exists { path }),
+        None => Ok(()),
+    }
+}
+
+/// One key per role; in the order of [`KeyStore::ROLES`].
+fn check_shared(publics: &[PublicKey; 4]) -> Result<(), KeyStoreError> {
+    for (second, key) in publics.iter().enumerate() {
+        if let Some(first) = publics.iter().take(second).position(|other| other == key) {
+            let [first, second] = [first, second].map(|role| KeyStore::ROLES[role].name());
+            return Err(KeyStoreError::Shared { first, second });
+        }
+    }
+    Ok(())
+}
+
+/// Where the public key of a role is whose key a signer holds: `<role>.public`.
+#[must_use]
+pub fn public_path(dir: &Path, role: KeyRole) -> PathBuf {
+    dir.join(format!("{}.public", role.name()))
+}
+
+fn read_public(path: &Path, role: KeyRole) -> Result<PublicKey, KeyStoreError> {
+    let (text, _) = read_key_file(path)?;
+    let prefix = format!("{PUBLIC_FORMAT} {} ", role.name());
+    let digits = text.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix('\n'));
+    let key = digits.and_then(|digits| PublicKey::from_hex(digits).ok());
+    key.ok_or_else(|| KeyStoreError::Public { path: path.to_owned(), role: role.name() })
+}
+
+/// Whether a key file is sealed.
+///
+/// # Errors
+/// It cannot be read.
+pub fn is_sealed(path: &Path) -> Result<bool, KeyStoreError> {
+    Ok(read_key_file(path)?.0.starts_with(SEALED_FORMAT))
+}
+
+/// Opens one key file, sealed or not.
+///
+/// # Errors
+/// As [`open_key`], [`KeyStoreError::Passphrase`], [`KeyStoreError::WrongPassphrase`].
+pub fn open_key_with(
+    path: &Path,
+    role: KeyRole,
+    passphrase: &Passphrase,
+) -> Result<SecretKey, KeyStoreError> {
+    let (text, found_bytes) = read_key_file(path)?;
+    if !text.starts_with(SEALED_FORMAT) {
+        return parse_key_file(path, role, &text, found_bytes);
+    }
+    let fault = |fault| seal_error(path, role, fault);
+    let sealed = Sealed::parse(&text, role.name()).map_err(fault)?;
+    let passphrase = passphrase.get();
+    let passphrase =
+        passphrase.map_err(|source| KeyStoreError::Passphrase { path: path.to_owned(), source })?;
+    Ok(SecretKey::from_seed(*sealed.open(passphrase).map_err(fault)?))
+}
+
+fn seal_error(path: &Path, role: KeyRole, fault: SealFault) -> KeyStoreError {
+    let path = path.to_owned();
+    match fault {
+        SealFault::Form => KeyStoreError::SealForm { path },
+        SealFault::Role => KeyStoreError::Role { path, expected: role.name() },
+        SealFault::Failed => KeyStoreError::Sealing { path },
+        SealFault::Passphrase => KeyStoreError::WrongPassphrase { path },
+    }
+}
+
+fn plain_line(role: KeyRole, seed: &[u8; SEED_BYTES]) -> Zeroizing<String> {
+    let digits = Zeroizing::new(hex_encode(seed.as_slice()));
+    Zeroizing::new(format!("{FORMAT} {} {}\n", role.name(), digits.as_str()))
+}
+
+/// Puts another content in the place of a key file, whole or not at all.
+fn replace_key_file(path: &Path, line: &str) -> Result<(), KeyStoreError> {
+    crate::rosters::write_private(path, line.as_bytes()).map_err(|error| KeyStoreError::Io {
+        path: path.to_owned(),
+        source: std::io::Error::other(format!("{error:#}")),
+    })
 }
 
 /// Where the key of a role lies in a folder: `<role>.key`.
@@ -172,9 +223,7 @@ pub fn key_path(dir: &Path, role: KeyRole) -> PathBuf {
 pub fn create_key(path: &Path, role: KeyRole) -> Result<SecretKey, KeyStoreError> {
     let mut seed = Zeroizing::new([0; SEED_BYTES]);
     getrandom::fill(seed.as_mut_slice()).map_err(KeyStoreError::Random)?;
-    let digits = Zeroizing::new(hex_encode(seed.as_slice()));
-    let line = Zeroizing::new(format!("{FORMAT} {} {}\n", role.name(), digits.as_str()));
-    write_key_file(path, line.as_bytes())?;
+    write_key_file(path, plain_line(role, &seed).as_bytes())?;
     Ok(SecretKey::from_seed(*seed))
 }
 

@@ -8,16 +8,20 @@
 //! The node accepts no media on any interface: there is no request, message or file of ours with a
 //! field that could hold any.
 
+pub mod alarms;
 pub mod backup;
+pub mod changes;
 pub mod cli;
 pub mod config;
 pub mod driver;
+mod entitled;
 mod eraser;
 pub mod export;
 pub mod host;
 pub mod http;
 pub mod journal;
 pub mod keystore;
+pub mod lists;
 pub mod lookup;
 pub mod metrics;
 pub mod network;
@@ -29,3 +33,4 @@ pub mod storage;
 pub mod telemetry;
 pub mod tokens;
 pub mod vault;
+pub mod webhooks;

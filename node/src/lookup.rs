@@ -9,46 +9,61 @@
 //! Queries are neither stored nor logged.
 
 mod bulk;
+mod comparing;
+mod judging;
 mod keeper;
+mod local;
 mod matching;
+mod news;
+mod outcomes;
 mod packed;
 mod progress;
 mod proof;
 pub mod replay;
+mod report;
 mod restored;
 mod rows;
 pub mod snapshot;
+mod standings;
 mod tag;
 #[cfg(test)]
 mod tests;
 
 pub use bulk::{NamedRecord, ValueMatches};
+pub use comparing::{Compared, TooMany};
 pub use keeper::{SnapshotForgetter, SnapshotKeeper, SnapshotTimes};
-pub use matching::{Near, NearRecord};
+pub use local::{Local, NegativeList};
+pub use matching::{Near, NearRecord, Question};
+pub use news::{FeedNews, NewsQueue, RecordNews, Taken};
+pub use outcomes::{Judgement, OwnOutcomes};
 pub use proof::Contradiction;
+pub use report::ReportAsk;
 pub use restored::{KeptExtent, LogExtent};
+pub use standings::Standings;
 
 use hashpact_core::effect::{
     CosignedHead, ErasureCounts, ForkedLog, IndexChange, LogBranches, PublishedHead, ViewChange,
 };
-use hashpact_core::health::{Completeness, Health};
+use hashpact_core::health::{Completeness, Health, RosterHealth};
 use hashpact_core::view::{
-    Block, FoldCounts, IncidentState, News, Numbers, RecordView, Ruled, Standing, StatedHolding, Suspension,
+    Block, FoldCounts, IncidentState, KnownRecord, News, Numbers, RecordView, Ruled, Standing, StatedHolding,
+    Suspension,
 };
 use hashpact_index::{IndexStats, MatchIndex};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId, hex_encode, sha256};
 use hashpact_protocol::record::{Signal, SignalType, Vocabulary as _};
 use hashpact_protocol::roster::MemberId;
-use matching::equals;
+use judging::equals;
+use local::FloodState;
 use progress::Progress;
 use proof::index_changes;
 use restored::Restored;
-use rows::{Held, Rows};
+use rows::{Held, Put, Rows};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
 /// Changes whose rows are taken under one lock.
@@ -58,6 +73,13 @@ const CHANGES_PER_LOCK: usize = 256;
 pub struct Lookup {
     source: RwLock<Source>,
     rows: RwLock<Rows>,
+    /// Taken after the rows where both are.
+    floods: RwLock<FloodState>,
+    /// Whether anything is found beside the main index: look-ups that find nothing take no lock for it.
+    withholds: AtomicBool,
+    local: RwLock<Local>,
+    /// Who is told of changes; nobody before the logs are replayed.
+    news: OnceLock<Arc<NewsQueue>>,
     state: RwLock<State>,
     roster_version: AtomicU64,
 }
@@ -82,6 +104,8 @@ struct State {
     forked: BTreeMap<LogId, ForkedLog>,
     branches: BTreeMap<LogId, LogBranches>,
     view_name: String,
+    /// Part of it that changes with what the operator decides.
+    local_name: Arc<str>,
     progress: Progress,
     erasures: ErasureCounts,
     suspensions: Vec<Suspension>,
@@ -132,12 +156,17 @@ impl Lookup {
         Self {
             source: RwLock::new(Source { index: Arc::new(MatchIndex::new()), restored: None }),
             rows: RwLock::default(),
+            floods: RwLock::default(),
+            withholds: AtomicBool::new(false),
+            local: RwLock::default(),
+            news: OnceLock::new(),
             state: RwLock::new(State {
                 health: Health {
                     completeness: Completeness::Starting,
                     append_blocked: Some("loading"),
                     from_backup: false,
                     peers: Vec::new(),
+                    roster: RosterHealth::default(),
                 },
                 loaded: false,
                 heads: BTreeMap::new(),
@@ -147,6 +176,7 @@ impl Lookup {
                 forked: BTreeMap::new(),
                 branches: BTreeMap::new(),
                 view_name: view_name(&BTreeMap::new()),
+                local_name: "".into(),
                 progress: Progress::default(),
                 erasures: ErasureCounts::default(),
                 suspensions: Vec::new(),
@@ -161,12 +191,27 @@ impl Lookup {
     pub fn apply(&self, changes: &[ViewChange]) {
         let Source { index, restored } = self.source();
         let mut told = Vec::with_capacity(changes.len());
+        let mut news = self.news.get().map(|queue| (queue, Vec::with_capacity(changes.len())));
+        let now_ms = crate::driver::now_ms();
         for some in changes.chunks(CHANGES_PER_LOCK) {
             let mut rows = write(&self.rows);
+            let mut floods = write(&self.floods);
             for change in some {
-                let number = rows.put(change);
+                let Put { number, before } = rows.put(change);
+                floods.note(number, change, now_ms);
                 let means = restored.as_ref().map_or(change.index, |restored| restored.index_change(change));
                 let is_sealed = change.record.is_blank() && change.stated.is_none();
+                if let Some((_, news)) = &mut news {
+                    // Of what is sealed now, only this knows what it stated.
+                    let stated = || rows.get(number).map(|record| Box::new(rows.view(&record).stated));
+                    let stated = if is_sealed { stated() } else { None };
+                    let standing = rows.ruled(number, change.record.standing.clone());
+                    let known = KnownRecord { standing, ..change.record.clone() };
+                    news.extend(RecordNews::of(number, before, &known, stated));
+                }
+                if is_sealed {
+                    floods.blanked(number);
+                }
                 if means == IndexChange::Keep {
                     if is_sealed {
                         rows.blank(number);
@@ -185,6 +230,10 @@ impl Lookup {
         }
         // One call for all: the writer's lock is taken once.
         index.apply(told.iter().flat_map(|(number, means, signals)| index_changes(signals, *number, *means)));
+        if let Some((queue, news)) = news {
+            queue.put_records(news);
+        }
+        self.find_floods();
     }
 
     /// Takes other verdicts on signals, suspensions and incidents.
@@ -192,10 +241,12 @@ impl Lookup {
         let News { rulings, suspensions, incidents } = news;
         for change in rulings {
             let signal = change.signal.clone();
+            let before = self.standings_with(&signal);
             write(&self.rows).rule(change);
-            let numbers = equals(&self.source(), signal.kind(), signal.value());
+            let numbers = equals(&self.source().index, std::slice::from_ref(&signal));
             let mut rows = write(&self.rows);
             numbers.into_iter().for_each(|number| rows.judge(number));
+            self.tell_ruled(&rows, before);
         }
         let mut state = write(&self.state);
         if let Some(suspensions) = suspensions {
@@ -292,6 +343,7 @@ impl Lookup {
     /// The logs are replayed: answers may be complete from now on.
     pub fn set_loaded(&self) {
         write(&self.state).loaded = true;
+        self.find_floods();
     }
 
     /// Whether the logs are replayed.
@@ -365,7 +417,10 @@ impl Lookup {
     #[must_use]
     pub fn as_of(&self) -> api::AsOf {
         api::AsOf {
-            view: read(&self.state).view_name.clone(),
+            view: {
+                let state = read(&self.state);
+                format!("{}{}", state.view_name, state.local_name)
+            },
             roster: self.roster_version.load(Ordering::Relaxed),
         }
     }

@@ -3,6 +3,11 @@
 //! Labels come from fixed vocabularies (rules, endpoints, outcomes, members of the roster): never a
 //! signal, a query, a key or a caller.
 
+mod feed;
+
+pub use feed::{FeedMetrics, HookLabel};
+
+use crate::alarms::Facts;
 use crate::lookup::Lookup;
 use hashpact_core::effect::PublishedHead;
 use hashpact_protocol::record::SignalType;
@@ -31,6 +36,13 @@ pub struct EndpointLabel {
     pub endpoint: &'static str,
     /// Status code.
     pub status: u16,
+}
+
+/// A limit of tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LimitLabel {
+    /// Its key, one of a fixed set.
+    pub limit: &'static str,
 }
 
 /// Why the index was built from the logs.
@@ -111,6 +123,61 @@ impl ScrubMetrics {
     }
 }
 
+/// What an operator must see coming.
+#[derive(Default)]
+struct OperationMetrics {
+    log_behind: Family<LogLabel, Gauge>,
+    append_blocked: Gauge,
+    roster_expiry: Gauge,
+    token_expiry: Gauge,
+    tokens_unreadable: Gauge,
+    clock_behind: Gauge,
+    disk_free: Gauge,
+    disk: Gauge,
+    journal_broken: Gauge,
+    signer_failures: Counter,
+}
+
+impl OperationMetrics {
+    fn register(&self, registry: &mut Registry) {
+        let gauges = [
+            ("append_blocked", "1 while the own log takes no entries", &self.append_blocked),
+            (
+                "roster_expiry_timestamp_seconds",
+                "When the roster expires, in seconds since 1970",
+                &self.roster_expiry,
+            ),
+            (
+                "token_expiry_timestamp_seconds",
+                "When the next token expires, in seconds since 1970; 0 if there is none",
+                &self.token_expiry,
+            ),
+            ("tokens_unreadable", "1 while the token file cannot be read as it is", &self.tokens_unreadable),
+            (
+                "clock_behind_seconds",
+                "How far the newest time that another member signed lies ahead of this clock",
+                &self.clock_behind,
+            ),
+            ("disk_free_bytes", "Free bytes of the file system of the data folder", &self.disk_free),
+            ("disk_bytes", "Bytes of that file system", &self.disk),
+            ("journal_broken", "1 if the journal was found broken at the start", &self.journal_broken),
+        ];
+        for (name, help, gauge) in gauges {
+            registry.register(name, help, gauge.clone());
+        }
+        registry.register(
+            "log_behind",
+            "Entries announced and not yet held, by log",
+            self.log_behind.clone(),
+        );
+        registry.register(
+            "signer_failures",
+            "Times that the program which holds keys gave no good answer",
+            self.signer_failures.clone(),
+        );
+    }
+}
+
 /// All metrics of this process.
 pub struct Metrics {
     registry: Registry,
@@ -122,6 +189,12 @@ pub struct Metrics {
     pub http_requests: Family<EndpointLabel, Counter>,
     /// Seconds per HTTP request.
     pub http_seconds: Histogram,
+    /// Requests refused because a limit of their token was used up.
+    pub http_limited: Family<LimitLabel, Counter>,
+    /// Requests with a token that is not known here.
+    pub http_unknown_tokens: Counter,
+    /// Such requests that were refused because too many came from one address.
+    pub http_addresses_refused: Counter,
     /// Items looked up.
     pub match_items: Counter,
     /// Entries appended to the own log.
@@ -130,6 +203,7 @@ pub struct Metrics {
     pub append_seconds: Histogram,
     /// Index snapshots that could not be written.
     pub snapshot_failures: Counter,
+    operations: OperationMetrics,
     snapshot_bytes: Gauge,
     snapshot_seconds: Gauge<f64, AtomicU64>,
     snapshot_time: Gauge<f64, AtomicU64>,
@@ -145,6 +219,8 @@ pub struct Metrics {
     receipt_lacking: Family<MemberLabel, Gauge>,
     /// The scrub.
     pub scrub: ScrubMetrics,
+    /// The feed of changes and webhooks.
+    pub feed: FeedMetrics,
     peers: Gauge,
     complete: Gauge,
     records: Gauge,
@@ -152,6 +228,8 @@ pub struct Metrics {
     payloads_erased: Gauge,
     payloads_held: Gauge,
     erasure_due_time: Gauge<f64, AtomicU64>,
+    quarantine_waiting: Gauge,
+    members_muted: Gauge,
 }
 
 impl Default for Metrics {
@@ -162,10 +240,14 @@ impl Default for Metrics {
             refused: Family::default(),
             http_requests: Family::default(),
             http_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 18)),
+            http_limited: Family::default(),
+            http_unknown_tokens: Counter::default(),
+            http_addresses_refused: Counter::default(),
             match_items: Counter::default(),
             appended: Counter::default(),
             append_seconds: Histogram::new(exponential_buckets(0.000_5, 2.0, 14)),
             snapshot_failures: Counter::default(),
+            operations: OperationMetrics::default(),
             snapshot_bytes: Gauge::default(),
             snapshot_seconds: Gauge::default(),
             snapshot_time: Gauge::default(),
@@ -180,6 +262,7 @@ impl Default for Metrics {
             receipt_time: Family::default(),
             receipt_lacking: Family::default(),
             scrub: ScrubMetrics::default(),
+            feed: FeedMetrics::default(),
             peers: Gauge::default(),
             complete: Gauge::default(),
             records: Gauge::default(),
@@ -187,6 +270,8 @@ impl Default for Metrics {
             payloads_erased: Gauge::default(),
             payloads_held: Gauge::default(),
             erasure_due_time: Gauge::default(),
+            quarantine_waiting: Gauge::default(),
+            members_muted: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register(
@@ -201,6 +286,7 @@ impl Default for Metrics {
         );
         registry.register("http_requests", "HTTP requests answered", metrics.http_requests.clone());
         registry.register("http_request_seconds", "Time per HTTP request", metrics.http_seconds.clone());
+        metrics.register_access(&mut registry);
         registry.register("match_items", "Items looked up", metrics.match_items.clone());
         registry.register("appended_entries", "Entries appended to the own log", metrics.appended.clone());
         registry.register("append_seconds", "Time from batch to signed lock", metrics.append_seconds.clone());
@@ -208,16 +294,71 @@ impl Default for Metrics {
         registry.register("peers_admitted", "Peers connected and admitted", metrics.peers.clone());
         registry.register("answers_complete", "1 when look-ups are complete", metrics.complete.clone());
         registry.register("records", "Records known, whatever their status", metrics.records.clone());
+        metrics.register_decisions(&mut registry);
         metrics.register_erasures(&mut registry);
         metrics.register_witness(&mut registry);
         metrics.register_receipts(&mut registry);
         metrics.register_index(&mut registry);
         metrics.scrub.register(&mut registry);
+        metrics.feed.register(&mut registry);
+        metrics.operations.register(&mut registry);
         Self { registry, ..metrics }
     }
 }
 
 impl Metrics {
+    fn register_access(&self, registry: &mut Registry) {
+        registry.register(
+            "http_limited",
+            "Requests refused because a limit of their token was used up, by limit",
+            self.http_limited.clone(),
+        );
+        registry.register(
+            "http_unknown_tokens",
+            "Requests with a token that is not known here",
+            self.http_unknown_tokens.clone(),
+        );
+        registry.register(
+            "http_addresses_refused",
+            "Requests refused because too many unknown tokens came from their address",
+            self.http_addresses_refused.clone(),
+        );
+    }
+
+    /// Notes what is so now, and how often the signer has failed since the start.
+    pub fn note_operations(&self, facts: &Facts, signer_failures: u64) {
+        let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        let own = &self.operations;
+        for (log, entries) in &facts.behind {
+            own.log_behind.get_or_create(&LogLabel { log: log.clone() }).set(number(*entries));
+        }
+        own.append_blocked.set(i64::from(facts.append_blocked.is_some()));
+        own.roster_expiry.set(number(facts.roster_expires_s));
+        own.token_expiry.set(number(facts.next_token.as_ref().map_or(0, |(_, expires_s)| *expires_s)));
+        own.tokens_unreadable.set(i64::from(facts.tokens_stale));
+        own.clock_behind.set(number(facts.clock_behind_s));
+        let (free, all) = facts.disk.unwrap_or_default();
+        own.disk_free.set(number(free));
+        own.disk.set(number(all));
+        own.journal_broken.set(i64::from(facts.journal_fault.is_some()));
+        own.signer_failures.inc_by(signer_failures.saturating_sub(own.signer_failures.get()));
+    }
+
+    fn register_decisions(&self, registry: &mut Registry) {
+        registry.register(
+            "quarantine_waiting",
+            "Floods of contributions or withdrawals that wait for a decision",
+            self.quarantine_waiting.clone(),
+        );
+        registry.register("members_muted", "Members that are muted at this node", self.members_muted.clone());
+    }
+
+    fn note_decisions(&self, lookup: &Lookup) {
+        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.quarantine_waiting.set(gauge(lookup.floods_waiting()));
+        self.members_muted.set(gauge(lookup.local().policy.members().muted()));
+    }
+
     fn register_erasures(&self, registry: &mut Registry) {
         registry.register(
             "payloads_sealed",
@@ -393,6 +534,7 @@ impl Metrics {
         self.records.set(i64::try_from(lookup.records_count()).unwrap_or(i64::MAX));
         self.note_index(lookup);
         self.note_erasures(lookup);
+        self.note_decisions(lookup);
         self.note_witness(lookup);
         self.note_receipts(lookup);
         let mut text = String::new();
@@ -401,6 +543,6 @@ impl Metrics {
     }
 }
 
-fn seconds_since_1970(time: SystemTime) -> f64 {
+pub(crate) fn seconds_since_1970(time: SystemTime) -> f64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }

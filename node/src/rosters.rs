@@ -4,9 +4,12 @@
 //! because each is verified against the one before it. The running node looks at the file now and then, so
 //! that a version that an operator installs is in force without a restart.
 
+use crate::config::Config;
 use anyhow::{Context as _, Result, ensure};
-use hashpact_protocol::roster::{Roster, SignedRoster};
+use hashpact_protocol::digest::RosterDigest;
+use hashpact_protocol::roster::{Roster, RosterChain, SignedRoster};
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -20,11 +23,60 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 pub struct RosterFile {
     /// The file.
     pub path: PathBuf,
+    /// Rivals of versions in it, which governance signed as well (SPEC §8.4); missing as long as there is none.
+    pub rivals: PathBuf,
     /// The journal beside it.
     pub journal: PathBuf,
 }
 
 impl RosterFile {
+    /// The files of a node.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        Self { path: config.roster_file(), rivals: config.rivals_file(), journal: config.journal_file() }
+    }
+
+    /// The verified chain, with the rivals that are known of its versions.
+    ///
+    /// # Errors
+    /// A file cannot be read, or a version in it does not verify.
+    pub fn load(&self) -> Result<RosterChain> {
+        let versions = read_versions(&self.path)?;
+        let mut chain = RosterChain::walk(&versions).with_context(|| self.path.display().to_string())?;
+        for rival in self.held_rivals()? {
+            chain.note_rival(&rival).with_context(|| self.rivals.display().to_string())?;
+        }
+        Ok(chain)
+    }
+
+    fn held_rivals(&self) -> Result<Vec<SignedRoster>> {
+        if self.rivals.exists() { read_versions(&self.rivals) } else { Ok(Vec::new()) }
+    }
+
+    /// Keeps rivals that were verified, synced.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn add_rivals(&self, rivals: &[SignedRoster]) -> Result<()> {
+        let mut held = self.held_rivals()?;
+        let before = held.len();
+        for rival in rivals.iter().filter(|rival| !rival.note.is_empty()) {
+            if held.iter().any(|known| known.body == rival.body) {
+                continue;
+            }
+            let version = Roster::parse(&rival.body)?.version;
+            let digest = RosterDigest::of_body(&rival.body).to_hex();
+            let details = serde_json::json!({ "version": version, "digest": digest });
+            crate::journal::record(&self.journal, &crate::journal::Actor::Node, "roster-rival", &details)?;
+            held.push(rival.clone());
+        }
+        if held.len() == before {
+            return Ok(());
+        }
+        let bytes: Vec<u8> = held.iter().flat_map(SignedRoster::encode).collect();
+        write_whole(&self.rivals, &bytes)
+    }
+
     /// Adds versions that a running node verified, synced. Those that are there already stay as they are.
     ///
     /// # Errors
@@ -47,10 +99,15 @@ impl RosterFile {
             return Ok(());
         }
         let details = serde_json::json!({ "from": held.len(), "to": held.len() + new.len(), "by": "peer" });
-        crate::journal::record(&self.journal, "install-roster", &details)?;
+        crate::journal::record(&self.journal, &crate::journal::Actor::Node, "install-roster", &details)?;
         let added: Vec<u8> = new.iter().flat_map(SignedRoster::encode).collect();
         write_whole(&self.path, &[held_bytes, added].concat())
     }
+}
+
+fn read_versions(path: &Path) -> Result<Vec<SignedRoster>> {
+    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    SignedRoster::parse_file(&bytes).with_context(|| path.display().to_string())
 }
 
 /// Replaces a file as a whole: written beside it, synced, renamed.
@@ -58,9 +115,27 @@ impl RosterFile {
 /// # Errors
 /// It cannot be written.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(path, bytes, 0o666)
+}
+
+/// The same, readable by its owner only.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(path, bytes, 0o600)
+}
+
+fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let beside = path.with_extension("part");
-    let mut file =
-        std::fs::File::create(&beside).with_context(|| format!("cannot write {}", beside.display()))?;
+    // One that a crash left behind may be readable by others.
+    if let Err(error) = std::fs::remove_file(&beside)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(error).with_context(|| format!("cannot write {}", beside.display()));
+    }
+    let options = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside);
+    let mut file = options.with_context(|| format!("cannot write {}", beside.display()))?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&beside, path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -72,27 +147,30 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Tells the versions in the file whenever it was changed, until nobody listens.
-pub(crate) async fn watch(path: PathBuf, tell: mpsc::Sender<Vec<SignedRoster>>) {
+pub(crate) async fn watch(files: RosterFile, tell: mpsc::Sender<Vec<SignedRoster>>) {
     // Told once at first: the file may have been replaced while the logs were replayed.
-    let mut seen = None;
+    let mut seen = Vec::new();
     loop {
         tokio::time::sleep(LOOK_INTERVAL).await;
         if tell.is_closed() {
             return;
         }
-        let now = stamp(&path);
+        let now = vec![stamp(&files.path), stamp(&files.rivals)];
         if now == seen {
             continue;
         }
         seen = now;
-        let read = std::fs::read(&path).map_err(|error| error.to_string());
-        match read.and_then(|bytes| SignedRoster::parse_file(&bytes).map_err(|error| error.to_string())) {
+        let read =
+            read_versions(&files.path).and_then(|versions| Ok([versions, files.held_rivals()?].concat()));
+        match read {
             Ok(versions) => {
                 if tell.send(versions).await.is_err() {
                     return;
                 }
             }
-            Err(reason) => warn!(reason, "the roster file was changed and cannot be read"),
+            Err(error) => {
+                warn!(reason = format!("{error:#}"), "the roster file was changed and cannot be read")
+            }
         }
     }
 }
@@ -106,7 +184,7 @@ fn stamp(path: &Path) -> Option<(std::time::SystemTime, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hashpact_protocol::digest::{RosterDigest, leaf_hash};
+    use hashpact_protocol::digest::leaf_hash;
     use hashpact_protocol::keys::SecretKey;
     use hashpact_protocol::merkle::Frontier;
     use hashpact_protocol::roster::{
@@ -172,7 +250,11 @@ mod tests {
     #[test]
     fn versions_are_added_once_and_never_replaced() {
         let dir = tempfile::tempdir().expect("temporary folder");
-        let file = RosterFile { path: dir.path().join("roster"), journal: dir.path().join("journal") };
+        let file = RosterFile {
+            path: dir.path().join("roster"),
+            rivals: dir.path().join("rivals"),
+            journal: dir.path().join("journal"),
+        };
         let all = versions();
         std::fs::write(&file.path, all[0].encode()).expect("written");
         assert!(file.add(&all[2..]).is_err(), "a version is missing between");

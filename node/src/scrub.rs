@@ -342,7 +342,9 @@ impl Scrubbing {
     }
 
     fn journal(&self, action: &str, details: &serde_json::Value) {
-        if let Err(error) = crate::journal::record(&self.parts.journal_file, action, details) {
+        if let Err(error) =
+            crate::journal::record(&self.parts.journal_file, &crate::journal::Actor::Node, action, details)
+        {
             warn!(%error, "what was healed could not be written down");
         }
     }

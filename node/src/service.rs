@@ -4,40 +4,45 @@
 //! Reads go to [`Lookup`] and to published entries of the store on blocking threads; nothing beyond a
 //! log's published size can be read here, whatever the database already holds.
 
+use crate::changes::{Feed, FeedError};
 use crate::export::{HeadsError, Holder, OtherBeginning};
-use crate::lookup::{Cursor, Lookup, RecordsFilter, opinions};
+use crate::lists::Lists;
+use crate::lookup::{Cursor, Lookup, RecordsFilter};
 use crate::metrics::Metrics;
 use crate::scrub::Shown;
 use crate::storage::{Store, StoreError};
-use hashpact_core::effect::{
-    BranchState, CosignedHead, LockState, LogBranches, PublishedHead, Receipts, SubmitError,
-};
+use crate::webhooks::Hook;
+use hashpact_core::effect::{LockState, PublishedHead, Receipts, SubmitError};
+use hashpact_core::entitled::{GroupError, group_for};
 use hashpact_core::event::{Ack, Draft};
-use hashpact_core::view::{RecordView, StatusReason};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId};
-use hashpact_protocol::keys::SecretKey;
-use hashpact_protocol::limits::TIME_MS_MAX;
 use hashpact_protocol::merkle::TileId;
-use hashpact_protocol::record::{ErasureBasis, SignalType, Vocabulary as _};
-use hashpact_protocol::roster::{LogRef, LogStatus, Roster, RosterChain, faults_tolerated, quorum};
+use hashpact_protocol::roster::{LogStatus, MemberId, Roster, RosterChain};
 use hashpact_protocol::wire::CosignAnswer;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 mod audit;
 pub(crate) mod backup;
+mod changes;
 mod entry;
 mod governance;
+mod lists;
 mod matching;
+mod operations;
 mod proof;
 mod receipts;
 mod roster_log;
+mod shown;
+mod status;
 
 pub use audit::{AuditRequest, AuditStream};
-pub use matching::BulkState;
+pub use changes::ChangesPage;
+pub use matching::{BulkState, MatchAsk};
+pub use operations::Operations;
 pub use roster_log::RosterLog;
 
 /// Submissions waiting for the loop.
@@ -47,6 +52,8 @@ pub const SUBMISSIONS_QUEUED_MAX: usize = 256;
 pub struct Submission {
     /// What to state.
     pub drafts: Vec<Draft>,
+    /// The group that may have the payloads; 0 for everybody.
+    pub group: u32,
     /// The idempotency key, bound to its caller.
     pub key: Option<[u8; 32]>,
     /// Digest of what is asked.
@@ -101,6 +108,13 @@ struct Inner {
     backup_asks: OnceLock<mpsc::Sender<BackupAsk>>,
     /// Set if the scrub is switched on.
     scrub: OnceLock<Arc<Shown>>,
+    /// Set once the configuration is known.
+    operations: OnceLock<Operations>,
+    /// Set before anybody can ask.
+    lists: OnceLock<Arc<Lists>>,
+    /// Set when the logs are replayed.
+    feed: OnceLock<Arc<Feed>>,
+    hooks: OnceLock<Vec<Arc<Hook>>>,
     lookup: Arc<Lookup>,
     store: Arc<Store>,
     metrics: Arc<Metrics>,
@@ -146,6 +160,12 @@ pub enum ServiceError {
     /// A list that this node does not have.
     #[error("there is no list {0:?} at this node")]
     UnknownList(String),
+    /// Not a cursor of the feed of changes.
+    #[error("after: not a cursor of this feed; expected one, \"oldest\" or \"now\"")]
+    Cursor,
+    /// The feed of changes cannot go on from a cursor.
+    #[error("{0}")]
+    Feed(FeedError),
 }
 
 impl Service {
@@ -161,6 +181,7 @@ impl Service {
         let log_names = identity.roster.logs().map(|log| (log.log_id, log.origin)).collect();
         let matching = matching::Matching::default();
         let (cosign_asks, backup_asks, scrub) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        let operations = OnceLock::new();
         let holder = RwLock::default();
         let (roster, log_names) = (RwLock::new(identity.roster.clone()), RwLock::new(log_names));
         let inner = Inner {
@@ -169,6 +190,10 @@ impl Service {
             cosign_asks,
             backup_asks,
             scrub,
+            operations,
+            lists: OnceLock::new(),
+            feed: OnceLock::new(),
+            hooks: OnceLock::new(),
             lookup,
             store,
             metrics,
@@ -185,10 +210,18 @@ impl Service {
         let roster = chain.current_shared();
         *write(&self.inner.log_names) = roster.logs().map(|log| (log.log_id, log.origin)).collect();
         *write(&self.inner.roster) = Arc::clone(roster);
+        if let Some(lists) = self.inner.lists.get() {
+            lists.adopt(chain);
+        }
         let mut holder = write(&self.inner.holder);
         if let Some(before) = holder.take() {
-            let card = SecretKey::from_seed(*before.card.seed());
-            *holder = Some(Arc::new(Holder { chain: chain.clone(), member: before.member.clone(), card }));
+            let card = before.card.clone();
+            *holder = Some(Arc::new(Holder {
+                chain: chain.clone(),
+                member: before.member.clone(),
+                card,
+                journal: before.journal.clone(),
+            }));
         }
     }
 
@@ -199,12 +232,13 @@ impl Service {
     pub async fn submit(
         &self,
         drafts: Vec<Draft>,
+        group: u32,
         key: Option<[u8; 32]>,
         digest: [u8; 32],
         ack: Ack,
     ) -> Result<Receipts, SubmitError> {
         let (answer, answered) = oneshot::channel();
-        let submission = Submission { drafts, key, digest, ack, answer };
+        let submission = Submission { drafts, group, key, digest, ack, answer };
         self.inner.submissions.try_send(submission).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 SubmitError::Busy { queued: SUBMISSIONS_QUEUED_MAX, max: SUBMISSIONS_QUEUED_MAX }
@@ -212,6 +246,17 @@ impl Service {
             mpsc::error::TrySendError::Closed(_) => SubmitError::Stopping,
         })?;
         answered.await.unwrap_or(Err(SubmitError::Stopping))
+    }
+
+    /// The number of the group that a caller wants to write in; everybody's without a name.
+    ///
+    /// # Errors
+    /// There is none of this name, or this member is not in it.
+    pub fn group_for(&self, word: Option<&str>) -> Result<u32, GroupError> {
+        let roster = self.inner.roster();
+        let member = MemberId::parse(&self.inner.identity.member);
+        let not_in = || GroupError::NotIn(word.unwrap_or_default().to_owned());
+        group_for(&roster, &member.map_err(|_| not_in())?, word, None)
     }
 
     /// The requests to cosign that callers make from now on; for the loop, once.
@@ -259,7 +304,10 @@ impl Service {
                 roots: forked.notes.iter().map(|(_, root)| root.to_hex()).collect(),
                 diverges_at: forked.diverges_at,
                 contested_from: forked.contested_from,
-                branches: branches.remove(&forked.log).map(|held| branch_status(&held)).unwrap_or_default(),
+                branches: branches
+                    .remove(&forked.log)
+                    .map(|held| status::branch_status(&held))
+                    .unwrap_or_default(),
                 evidence: String::from_utf8_lossy(&forked.evidence).into_owned(),
             })
             .collect();
@@ -372,6 +420,9 @@ impl Service {
     /// Metrics in OpenMetrics text.
     #[must_use]
     pub fn metrics_text(&self) -> String {
+        self.inner.note_feed();
+        let failures = self.inner.operations.get().map_or(0, Operations::signer_failures);
+        self.inner.metrics.note_operations(&self.inner.facts(), failures);
         self.inner.metrics.encode(&self.inner.lookup)
     }
 
@@ -406,136 +457,8 @@ impl Inner {
         read(&self.log_names).get(log).cloned().unwrap_or_else(|| log.to_hex())
     }
 
-    fn show(&self, record: &RecordView) -> api::RecordJson {
-        let RecordView { known, stated } = record;
-        let statements = known.standing.statements.iter();
-        let shown = api::RecordJson {
-            record: known.id.to_hex(),
-            member: known.author.member.to_string(),
-            log: self.origin(&known.author.log),
-            index: known.index,
-            kind: stated.kind.name().to_owned(),
-            time: api::time::rfc3339(stated.time_ms),
-            status: known.status().name().to_owned(),
-            reason: known.standing.reason.as_ref().map(reason_text),
-            opinions: opinions(&known.standing),
-            statements: statements
-                .map(|(member, statement)| api::StatementJson {
-                    member: member.to_string(),
-                    opinion: statement.opinion.name().to_owned(),
-                    reason: statement.reason.map(|reason| reason.name().to_owned()),
-                    time: api::time::rfc3339(statement.time_ms),
-                    record: None,
-                })
-                .collect(),
-            proof: format!("/v1/records/{}/proof", known.id.to_hex()),
-            ..api::RecordJson::default()
-        };
-        // Of a sealed or erased record nothing is left to show; defaults would read as statements.
-        if known.is_blank() { shown } else { shown.with_content(&stated.content) }
-    }
-
-    fn erasures(&self) -> api::ErasureStatus {
-        let (counts, roster) = (self.lookup.erasures(), self.roster());
-        api::ErasureStatus {
-            sealed: counts.sealed,
-            next_due: counts.next_due_ms.filter(|due_ms| *due_ms <= TIME_MS_MAX).map(api::time::rfc3339),
-            erased: counts.erased,
-            held: counts.held,
-            hold_s: roster.hold_s,
-            retention_s: roster.retention_s,
-        }
-    }
-
     fn roster(&self) -> Arc<Roster> {
         read(&self.roster).clone()
-    }
-
-    fn cosigned(&self, log: &LogRef<'_>, head: Option<&CosignedHead>) -> api::CosignedStatus {
-        let witnesses = self.roster().witness_keys(log.member).len();
-        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let now_s = crate::driver::now_ms() / 1_000;
-        api::CosignedStatus {
-            witnesses: count(witnesses),
-            quorum: count(quorum(witnesses).unwrap_or(0)),
-            faults_tolerated: count(faults_tolerated(witnesses)),
-            size: head.map_or(0, |head| head.size),
-            by: head.map_or_else(Vec::new, |head| head.witnesses.keys().map(ToString::to_string).collect()),
-            has_quorum: head.is_some_and(|head| head.quorum),
-            age_s: head
-                .and_then(|head| head.witnesses.values().min())
-                .map(|oldest_s| now_s.saturating_sub(*oldest_s)),
-        }
-    }
-
-    fn status(&self) -> api::StatusResponse {
-        let (complete, reason) = self.lookup.completeness();
-        let health = self.lookup.health();
-        let roster = self.roster();
-        let heads = self.lookup.heads();
-        let (cosigned, forked) = (self.lookup.cosigned(), self.lookup.forked());
-        let branches = self.lookup.branches();
-        let connected: BTreeSet<&str> = health.peers.iter().map(|peer| peer.member.as_str()).collect();
-        let stats = self.lookup.index_stats();
-        let mut index: BTreeMap<String, u64> = BTreeMap::from([("pdq".to_owned(), stats.hamming.postings)]);
-        for (kind, count) in &stats.exact {
-            let name = SignalType::from_code(u64::from(*kind))
-                .map_or_else(|| format!("type-{kind}"), |kind| kind.name().to_owned());
-            index.insert(name, count.postings);
-        }
-        api::StatusResponse {
-            member: self.identity.member.clone(),
-            consortium: roster.consortium.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            roster: roster.version,
-            roster_expired: crate::driver::now_ms() / 1_000 >= roster.expires_s,
-            view: self.lookup.as_of().view,
-            ready: self.lookup.is_loaded(),
-            complete,
-            reason,
-            uptime_s: self.identity.started.elapsed().as_secs(),
-            appending: health.append_blocked.is_none(),
-            append_blocked: health.append_blocked.map(str::to_owned),
-            restored: health.from_backup,
-            scrub: self.scrub.get().map(|scrub| scrub.status()),
-            catch_up: self.lookup.catch_up(),
-            erasures: self.erasures(),
-            logs: roster
-                .logs()
-                .filter(|log| *log.status != LogStatus::Spare)
-                .map(|log| {
-                    let head = heads.get(&log.log_id);
-                    let (counts, ahead) = self.lookup.folded(&log.log_id);
-                    api::LogStatus {
-                        void: counts.void,
-                        opaque: counts.opaque,
-                        without_payload: counts.without_payload,
-                        ahead,
-                        cosigned: self.cosigned(&log, cosigned.get(&log.log_id)),
-                        forked: forked.contains_key(&log.log_id),
-                        diverges_at: forked.get(&log.log_id).and_then(|forked| forked.diverges_at),
-                        branches: branches.get(&log.log_id).map(branch_status).unwrap_or_default(),
-                        origin: log.origin,
-                        size: head.map_or(0, |head| head.size),
-                        announced: head.map_or(0, |head| head.announced),
-                    }
-                })
-                .collect(),
-            receipts: receipts::status(&self.lookup.receipts(), &roster, &heads),
-            peers: roster
-                .members
-                .iter()
-                .filter(|member| member.is_active() && member.id.as_str() != self.identity.member)
-                .map(|member| api::PeerStatus {
-                    member: member.id.to_string(),
-                    peer: None,
-                    connected: connected.contains(member.id.as_str()),
-                    last_seen: None,
-                    refused: 0,
-                })
-                .collect(),
-            index,
-        }
     }
 }
 
@@ -545,61 +468,4 @@ fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
 
 fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A status reason as a sentence for people.
-fn reason_text(reason: &StatusReason) -> String {
-    match reason {
-        StatusReason::OrderedBy { member, time_ms, reason, basis, entry: _ } => {
-            let why = reason.map_or(String::new(), |reason| format!(": {}", reason.name()));
-            let demand = basis.filter(|basis| *basis != ErasureBasis::Own);
-            let demand = demand.map_or(String::new(), |basis| format!(", for {}", basis.name()));
-            format!("erasure ordered by {member} on {}{why}{demand}", api::time::rfc3339(*time_ms))
-        }
-        StatusReason::RetractedBy { member, time_ms, reason, entry: _ } => {
-            let why = reason.map_or(String::new(), |reason| format!(": {}", reason.name()));
-            format!("retracted by {member} on {}{why}", api::time::rfc3339(*time_ms))
-        }
-        StatusReason::SupersededBy { member, time_ms, record, entry: _ } => {
-            format!("superseded by {member} on {}: see {record}", api::time::rfc3339(*time_ms))
-        }
-        StatusReason::SuspendedBy { votes, members, until_ms, roster_version } => format!(
-            "its author is suspended by {votes} of {members} members until {}, under roster version {roster_version}",
-            api::time::rfc3339(*until_ms)
-        ),
-        StatusReason::RuledBy { ruled } => {
-            let names: Vec<&str> = ruled.panellists.iter().map(|member| member.as_str()).collect();
-            format!(
-                "ruled {} by {} of the review panel on {}: {}",
-                ruled.verdict.name(),
-                names.len(),
-                api::time::rfc3339(ruled.time_ms),
-                names.join(", ")
-            )
-        }
-        StatusReason::DisagreedBy { members } => {
-            let names: Vec<&str> = members.iter().map(|member| member.as_str()).collect();
-            format!("{} disagree: {}", members.len(), names.join(", "))
-        }
-        StatusReason::ForkedFrom { index } => {
-            format!(
-                "its author signed two histories that differ from entry {index} on, or were settled up to there"
-            )
-        }
-        StatusReason::ExpiredAt { time_ms } => format!("expired on {}", api::time::rfc3339(*time_ms)),
-        other => format!("{other:?}"),
-    }
-}
-
-/// What is held of both histories of a forked log.
-fn branch_status(held: &LogBranches) -> Vec<api::BranchStatus> {
-    let status = |branch: &BranchState| api::BranchStatus {
-        size: branch.size,
-        root: branch.root.to_hex(),
-        followed: branch.is_followed,
-        held: branch.held,
-        kept_from: branch.kept_from.filter(|_| !branch.is_too_long),
-        too_long: branch.is_too_long,
-    };
-    held.branches.iter().map(status).collect()
 }

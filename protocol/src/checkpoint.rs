@@ -25,9 +25,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::digest::{DIGEST_BYTES, Root, empty_root};
-use crate::keys::{PublicKey, SecretKey};
+use crate::keys::{PublicKey, SecretKey, Signer, SignerError};
 use crate::merkle::TREE_SIZE_MAX;
-use crate::note::{Note, NoteAlgorithm, NoteError, NoteKey, is_key_name, sign_note};
+use crate::note::{Note, NoteAlgorithm, NoteError, NoteKey, is_key_name, sign_note, sign_note_by};
 
 /// Why a text is not a checkpoint, or a note not the checkpoint that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -166,6 +166,16 @@ pub fn sign_checkpoint(checkpoint: &Checkpoint, key: &SecretKey) -> Vec<u8> {
     let text = checkpoint.text();
     let signature = sign_note(&text, &checkpoint.origin, key);
     Note { text, signatures: vec![signature] }.encode()
+}
+
+/// The same by whoever holds the log's key.
+///
+/// # Errors
+/// [`SignerError`]: there is no signature.
+pub fn sign_checkpoint_by(checkpoint: &Checkpoint, key: &Signer) -> Result<Vec<u8>, SignerError> {
+    let text = checkpoint.text();
+    let signature = sign_note_by(&text, &checkpoint.origin, key)?;
+    Ok(Note { text, signatures: vec![signature] }.encode())
 }
 
 /// An ASCII decimal number with one spelling: digits only, no leading zeros.

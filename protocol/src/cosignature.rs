@@ -10,7 +10,7 @@
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::digest::tags;
-use crate::keys::{SIGNATURE_BYTES, SecretKey, Signature};
+use crate::keys::{SIGNATURE_BYTES, SecretKey, Signature, Signer, SignerError};
 use crate::note::{Note, NoteAlgorithm, NoteError, NoteKey, NoteSignature, key_id};
 
 /// Latest time a cosignature may carry, in seconds since 1970 UTC (C2SP tlog-cosignature).
@@ -50,6 +50,25 @@ pub fn sign_cosignature(checkpoint_text: &str, name: &str, key: &SecretKey, time
         key_id: key_id(name, NoteAlgorithm::CosignatureV1, &key.public()),
         bytes: [time_s.to_be_bytes().as_slice(), &signature.0].concat(),
     }
+}
+
+/// The same by whoever holds the cosigner key.
+///
+/// # Errors
+/// [`SignerError`]: there is no signature.
+pub fn sign_cosignature_by(
+    checkpoint_text: &str,
+    name: &str,
+    key: &Signer,
+    time_s: u64,
+) -> Result<NoteSignature, SignerError> {
+    let time_s = time_s.min(COSIGNATURE_TIME_MAX_S);
+    let signature = key.sign(&cosigned_message(checkpoint_text, time_s))?;
+    Ok(NoteSignature {
+        name: name.to_owned(),
+        key_id: key_id(name, NoteAlgorithm::CosignatureV1, &key.public()),
+        bytes: [time_s.to_be_bytes().as_slice(), &signature.0].concat(),
+    })
 }
 
 /// Checks that `key` cosigned the checkpoint in this note, in exactly one line; returns the time it

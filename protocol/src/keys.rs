@@ -21,6 +21,7 @@
 //! ```
 
 use core::fmt;
+use std::sync::Arc;
 
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 
@@ -204,9 +205,112 @@ impl fmt::Debug for SecretKey {
     }
 }
 
+/// Somebody else who holds a key: a program in front of a key service or a hardware module.
+///
+/// What comes back is never believed: [`Signer`] verifies it before anybody sees it.
+pub trait RemoteSigner: Send + Sync {
+    /// A signature over exactly these bytes, or `None` if there is none to be had now.
+    fn sign(&self, message: &[u8]) -> Option<Signature>;
+}
+
+/// Why there is no signature. Nothing was released; asking again later is safe, for Ed25519 is deterministic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignerError {
+    /// It does not answer, or refuses.
+    #[error("the external signer gave no signature")]
+    Unavailable,
+    /// What it gave does not verify under the key that it is to hold.
+    #[error("the external signer gave a signature that does not verify")]
+    Wrong,
+}
+
+/// A key that signs: here, or held by somebody else. Cheap to clone.
+#[derive(Clone)]
+pub struct Signer(Held);
+
+#[derive(Clone)]
+enum Held {
+    Here(Arc<SecretKey>),
+    Elsewhere { public: PublicKey, by: Arc<dyn RemoteSigner> },
+}
+
+impl Signer {
+    /// One whose key somebody else holds.
+    #[must_use]
+    pub fn remote(public: PublicKey, by: Arc<dyn RemoteSigner>) -> Self {
+        Self(Held::Elsewhere { public, by })
+    }
+
+    /// The public key.
+    #[must_use]
+    pub fn public(&self) -> PublicKey {
+        match &self.0 {
+            Held::Here(key) => key.public(),
+            Held::Elsewhere { public, .. } => *public,
+        }
+    }
+
+    /// Signs exactly these bytes. A key that is here always does.
+    ///
+    /// # Errors
+    /// [`SignerError`]; then no signature exists outside the signer.
+    pub fn sign(&self, message: &[u8]) -> Result<Signature, SignerError> {
+        match &self.0 {
+            Held::Here(key) => Ok(key.sign(message)),
+            Held::Elsewhere { public, by } => {
+                let signature = by.sign(message).ok_or(SignerError::Unavailable)?;
+                public.verify(message, &signature).map_err(|_| SignerError::Wrong)?;
+                Ok(signature)
+            }
+        }
+    }
+}
+
+impl From<SecretKey> for Signer {
+    fn from(key: SecretKey) -> Self {
+        Self(Held::Here(Arc::new(key)))
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Signer(of {})", self.public())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    struct Elsewhere(SecretKey, fn(Signature) -> Option<Signature>);
+
+    impl RemoteSigner for Elsewhere {
+        fn sign(&self, message: &[u8]) -> Option<Signature> {
+            (self.1)(self.0.sign(message))
+        }
+    }
+
+    #[test]
+    fn what_somebody_else_signs_is_verified_first() {
+        let key = SecretKey::from_seed([3; 32]);
+        let public = key.public();
+        let signer =
+            |answer| Signer::remote(public, Arc::new(Elsewhere(SecretKey::from_seed([3; 32]), answer)));
+        assert_eq!(signer(Some).sign(b"text"), Ok(key.sign(b"text")));
+        assert_eq!(signer(|_| None).sign(b"text"), Err(SignerError::Unavailable));
+        let broken = |mut signature: Signature| {
+            signature.0[5] ^= 1;
+            Some(signature)
+        };
+        assert_eq!(signer(broken).sign(b"text"), Err(SignerError::Wrong));
+        let other = Signer::remote(public, Arc::new(Elsewhere(SecretKey::from_seed([4; 32]), Some)));
+        assert_eq!(other.sign(b"text"), Err(SignerError::Wrong));
+        assert_eq!(
+            Signer::from(key).sign(b"text").map(|signature| public.verify(b"text", &signature)),
+            Ok(Ok(()))
+        );
+    }
 
     #[test]
     fn rfc_8032_test_one() {

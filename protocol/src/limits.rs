@@ -113,6 +113,8 @@ pub const BUNDLE_MEMBER_MAX_BYTES: usize =
 pub const BUNDLE_ROSTERS_MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Uncompressed bytes of one block of a compressed audit bundle.
 pub const BUNDLE_BLOCK_MAX_BYTES: usize = 256 * 1024;
+/// Bytes of one part of the holder's journal in an audit bundle.
+pub const BUNDLE_JOURNAL_PART_MAX_BYTES: usize = 1024 * 1024;
 /// Lines of one list of digests in an audit bundle.
 pub const BUNDLE_DIGESTS_PER_LIST_MAX: usize = 65_536;
 

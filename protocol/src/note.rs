@@ -34,7 +34,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::digest::{hex_array, hex_encode, sha256};
-use crate::keys::{KeyError, PUBLIC_KEY_BYTES, PublicKey, SIGNATURE_BYTES, SecretKey, Signature};
+use crate::keys::{
+    KeyError, PUBLIC_KEY_BYTES, PublicKey, SIGNATURE_BYTES, SecretKey, Signature, Signer, SignerError,
+};
 use crate::limits::{NOTE_MAX_BYTES, NOTE_SIGNATURES_MAX};
 
 /// Length of a key id, in bytes.
@@ -360,6 +362,15 @@ pub fn sign_note(text: &str, name: &str, key: &SecretKey) -> NoteSignature {
         key_id: key_id(name, NoteAlgorithm::Ed25519, &key.public()),
         bytes: key.sign(text.as_bytes()).0.to_vec(),
     }
+}
+
+/// The same by whoever holds the key.
+///
+/// # Errors
+/// [`SignerError`]: there is no signature.
+pub fn sign_note_by(text: &str, name: &str, key: &Signer) -> Result<NoteSignature, SignerError> {
+    let key_id = key_id(name, NoteAlgorithm::Ed25519, &key.public());
+    Ok(NoteSignature { name: name.to_owned(), key_id, bytes: key.sign(text.as_bytes())?.0.to_vec() })
 }
 
 /// Whether a text can name a key: not empty, no Unicode space, no plus sign, no control character.

@@ -40,7 +40,8 @@ fn a_match_request_becomes_typed_queries() {
     let request: MatchRequest = serde_json::from_str(&json).expect("shape");
     let limits = MatchLimits::default();
     let queries = request.to_queries(&limits).expect("queries");
-    assert_eq!(request.pdq_distance(&limits), Ok(12));
+    assert_eq!(request.pdq_distance(&limits), Ok(Some(12)));
+    assert!(!request.explain);
     assert_eq!(queries.len(), 1);
     assert_eq!(queries[0].id, "u1");
     let (signal, variants) = &queries[0].signals[0];
@@ -56,10 +57,8 @@ fn a_match_request_becomes_typed_queries() {
 fn absent_options_have_their_defaults() {
     let request: MatchRequest =
         serde_json::from_str(&item(&format!(r#"{{"type":"pdq","value":"{PDQ}"}}"#))).expect("shape");
-    assert_eq!(request.pdq_distance(&MatchLimits::default()), Ok(31));
+    assert_eq!(request.pdq_distance(&MatchLimits::default()), Ok(None), "each list has its own");
     assert_eq!(request.lists, None);
-    let strict = MatchLimits { pdq_distance_max: 8, ..MatchLimits::default() };
-    assert_eq!(request.pdq_distance(&strict), Ok(8), "a default never exceeds the node's limit");
 }
 
 #[test]
@@ -190,6 +189,7 @@ fn calls_at_the_bound_and_one_past_it() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn record_errors_name_record_field_and_rule() {
     let md5 = r#"{"type":"md5","value":"000102030405060708090a0b0c0d0e0f"}"#;
     let cases: &[(&str, &str)] = &[
@@ -312,12 +312,17 @@ fn answers_have_exactly_this_json() {
         sources: 1,
         opinions: OpinionCounts::default(),
         proof: "/v1/records/ab/proof".into(),
+        outcome: Some("block".into()),
+        list: Some("confirmed".into()),
+        explain: Vec::new(),
     };
     let result = |outcome: Option<&str>, matches: Vec<Match>| MatchResult {
         id: "u1".into(),
         outcome: outcome.map(str::to_owned),
+        list: outcome.map(|_| "built-in".to_owned()),
         total: matches.len() as u64,
         matches,
+        not_counted: Vec::new(),
     };
     let response = MatchResponse {
         complete: true,
@@ -325,7 +330,7 @@ fn answers_have_exactly_this_json() {
         as_of: AsOf { view: "v".into(), roster: 1 },
         results: vec![result(Some("review"), vec![found]), result(None, vec![])],
     };
-    let json = r#"{"complete":true,"as_of":{"view":"v","roster":1},"results":[{"id":"u1","outcome":"review","total":1,"matches":[{"record":"ab","member":"alpha","log":"example-0011223344556677/alpha/1","index":5,"signal_type":"pdq","distance":12,"variant":0,"status":"active","labels":{"origin":"undetermined","realism":"undetermined","activity":"undetermined","age_group":"undetermined","likeness":"undetermined","tlp":"amber+strict"},"review":"dual","first_stated":"2026-01-01T00:00:00.123Z","sources":1,"opinions":{"agree":0,"disagree":0,"unsure":0,"seen":0},"proof":"/v1/records/ab/proof"}]},{"id":"u1","outcome":null,"total":0,"matches":[]}]}"#;
+    let json = r#"{"complete":true,"as_of":{"view":"v","roster":1},"results":[{"id":"u1","outcome":"review","list":"built-in","total":1,"matches":[{"record":"ab","member":"alpha","log":"example-0011223344556677/alpha/1","index":5,"signal_type":"pdq","distance":12,"variant":0,"status":"active","labels":{"origin":"undetermined","realism":"undetermined","activity":"undetermined","age_group":"undetermined","likeness":"undetermined","tlp":"amber+strict"},"review":"dual","first_stated":"2026-01-01T00:00:00.123Z","sources":1,"opinions":{"agree":0,"disagree":0,"unsure":0,"seen":0},"proof":"/v1/records/ab/proof","outcome":"block","list":"confirmed"}]},{"id":"u1","outcome":null,"total":0,"matches":[]}]}"#;
     assert_eq!(serde_json::to_string(&response).expect("json"), json);
     assert_eq!(serde_json::from_str::<MatchResponse>(json).expect("shape"), response);
 

@@ -156,7 +156,7 @@ fn damaged_and_readable_files_stop_the_start() -> Result<()> {
         node.stop()?;
     }
     std::fs::rename(data.join("roster"), data.join("roster.away"))?;
-    refused(node, &["run"], 1, &["cannot read the roster"])?;
+    refused(node, &["run"], 1, &["data/roster: No such file", "was `init --roster` run?"])?;
     std::fs::rename(data.join("roster.away"), data.join("roster"))?;
     std::fs::rename(data.join("keys/card.key"), data.join("keys/card.away"))?;
     refused(node, &["run"], 1, &["card.key", "missing"])?;

@@ -160,7 +160,7 @@ fn wrong_callers_and_wrong_bodies_are_told_what_is_wrong() -> Result<()> {
     Ok(())
 }
 
-/// New tokens count from the next start on.
+/// The node started again.
 fn restart(mut consortium: Consortium) -> Result<Consortium> {
     consortium.nodes[0].stop()?;
     consortium.nodes[0].start()?;

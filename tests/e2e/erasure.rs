@@ -46,7 +46,7 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>> {
 
 /// Every file of a node's folder in which a needle stands. Its ends are not looked for: tables are compressed (LZ4),
 /// and a match of what stands beside random bytes may reach into them.
-fn search(node: &Node, needle: &[u8]) -> Result<Vec<PathBuf>> {
+pub(crate) fn search(node: &Node, needle: &[u8]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let needle = &needle[4..needle.len() - 4];
     for file in files(&node.dir)? {

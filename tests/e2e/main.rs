@@ -5,12 +5,16 @@
 //! ship. Random tests print their seeds and take them back through a variable; every wait has a
 //! deadline.
 
+mod access;
+mod alerts;
 mod audit;
 mod backup;
 mod bad_files;
 mod bad_requests;
 mod bulk;
 mod c2sp;
+mod canary;
+mod changes;
 mod cosign;
 mod crash;
 mod damage;
@@ -19,6 +23,7 @@ mod evidence;
 mod hostile;
 mod http;
 mod index_snapshot;
+mod lists;
 mod overtake;
 mod power;
 mod recover;

@@ -11,7 +11,7 @@ use hashpact_tests::{Consortium, Node};
 use serde_json::json;
 
 /// What governance lists of a node that has its keys.
-fn join(node: &Node) -> Result<Member> {
+pub(crate) fn join(node: &Node) -> Result<Member> {
     let text = std::fs::read_to_string(node.dir.join("data/join.toml"))?;
     let key = |name: &str| -> Result<PublicKey> {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_prefix('='));
@@ -94,8 +94,90 @@ fn members_join_and_leave_while_the_others_run() -> Result<()> {
     // What is on disk never goes back, and is what the next start begins with.
     consortium.nodes[0].kill()?;
     let refused = consortium.nodes[0].try_command(&["roster", "install", &second])?;
-    ensure!(refused.code == Some(1) && refused.stderr.contains("does not continue"), "{refused:?}");
+    ensure!(refused.code == Some(1) && refused.stderr.contains("never goes back"), "{refused:?}");
     consortium.nodes[0].start()?;
     wait_for_version(&consortium, &[0], 3)?;
+    Ok(())
+}
+
+/// Puts members into a group, which the version makes if there is none.
+fn in_group(roster: &mut hashpact_protocol::roster::Roster, members: &[&str]) {
+    if roster.groups.is_empty() {
+        let group = hashpact_protocol::roster::Group { n: 1, word: "licensees".to_owned(), within: None };
+        roster.groups.push(group);
+    }
+    for member in roster.members.iter_mut().filter(|member| members.contains(&member.id.as_str())) {
+        member.groups.insert(1);
+    }
+}
+
+#[test]
+fn what_is_said_to_a_group_reaches_its_members_and_who_comes_later() -> Result<()> {
+    let mut consortium = Consortium::found(&["ash", "birch", "cedar"])?;
+    consortium.start()?;
+    let second = consortium.next_roster(|roster| in_group(roster, &["ash", "birch"]))?;
+    consortium.nodes[0].command(&["roster", "install", second.to_str().context("a path")?])?;
+    wait_for_version(&consortium, &[0, 1, 2], 2)?;
+    for node in &consortium.nodes {
+        node.wait_until_open()?;
+    }
+    let apis = consortium.nodes.iter().map(Api::of).collect::<Result<Vec<_>>>()?;
+    let records = json!({ "records": [record(1)] });
+    let unknown = apis[0].post("/v1/records?group=friends", &records)?;
+    ensure!(unknown.status == 400 && unknown.text().contains("licensees"), "{}", unknown.text());
+    let stranger = apis[2].post("/v1/records?group=licensees", &records)?;
+    ensure!(stranger.status == 403, "{}", stranger.text());
+    // Two others exist, and one of them may have it.
+    let both = apis[0].post("/v1/records?group=licensees&ack=replicated:2", &records)?;
+    ensure!(both.status == 400, "{}", both.text());
+    apis[0].post("/v1/records?group=licensees&ack=replicated:1", &records)?.ok()?;
+    apis[0].contribute(&[record(2)])?;
+    for (node, api) in apis.iter().enumerate() {
+        wait_until("what is said to all", || is_matched(api, 2))?;
+        ensure!(is_matched(api, 1)? == (node < 2), "node {node}");
+    }
+    // Who is outside holds the leaf, misses nothing, and lets nobody believe that it asks for it.
+    let logs = consortium.nodes[2].status()?.logs;
+    let ash = logs.iter().find(|log| log.origin.ends_with("/ash/1")).context("ash's log")?;
+    ensure!((ash.size, ash.without_payload) == (2, 1), "{ash:?}");
+
+    let third = consortium.next_roster(|roster| in_group(roster, &["cedar"]))?;
+    consortium.nodes[1].command(&["roster", "install", third.to_str().context("a path")?])?;
+    wait_for_version(&consortium, &[0, 1, 2], 3)?;
+    let cedar = Api::of(&consortium.nodes[2])?;
+    wait_until("what was said before it came", || is_matched(&cedar, 1))?;
+    Ok(())
+}
+
+#[test]
+fn rivals_are_kept_and_stop_changes_until_one_is_rejected() -> Result<()> {
+    let mut consortium = Consortium::found(&["ash", "birch"])?;
+    consortium.start()?;
+    let first = consortium.roster.clone();
+    let second = consortium.next_roster(|roster| roster.retention_s += 86_400)?;
+    // Whoever lost the memory of two keys signs another version 2.
+    for name in ["north", "south", "west"] {
+        let memory = first.with_file_name(format!("{name}.key.signed"));
+        if memory.exists() {
+            std::fs::remove_file(memory)?;
+        }
+    }
+    let kept = second.with_file_name("kept");
+    std::fs::rename(&second, &kept)?;
+    consortium.roster = first;
+    let rival = consortium.next_roster(|roster| roster.retention_s += 2 * 86_400)?;
+    let path = |path: &std::path::Path| path.to_str().map(str::to_owned).context("a path");
+    consortium.nodes[0].command(&["roster", "install", &path(&kept)?])?;
+    wait_for_version(&consortium, &[0, 1], 2)?;
+    let refused = consortium.nodes[1].try_command(&["roster", "install", &path(&rival)?])?;
+    ensure!(refused.code == Some(1) && refused.stderr.contains("evidence"), "{refused:?}");
+    for node in &consortium.nodes {
+        node.wait_for("the rival", |status| status.roster_rivals.len() == 1)?;
+    }
+    // A successor that says nothing of it is not taken; one that rejects it is.
+    consortium.roster.clone_from(&kept);
+    let silent = consortium.next_roster(|_| {})?;
+    let refused = consortium.nodes[0].try_command(&["roster", "install", &path(&silent)?])?;
+    ensure!(refused.code == Some(1) && refused.stderr.contains("reject it by name"), "{refused:?}");
     Ok(())
 }

@@ -17,6 +17,8 @@ pub struct Programs {
     pub node: PathBuf,
     /// The command.
     pub client: PathBuf,
+    /// The reference signer.
+    pub signer: PathBuf,
 }
 
 impl Programs {
@@ -30,8 +32,12 @@ impl Programs {
         if dir.ends_with("deps") {
             dir.pop();
         }
-        let programs = Self { node: dir.join("hashpact-node"), client: dir.join("hashpact") };
-        for program in [&programs.node, &programs.client] {
+        let programs = Self {
+            node: dir.join("hashpact-node"),
+            client: dir.join("hashpact"),
+            signer: dir.join("hashpact-test-signer"),
+        };
+        for program in [&programs.node, &programs.client, &programs.signer] {
             anyhow::ensure!(
                 program.exists(),
                 "{} is not built; run `cargo build --workspace --bins` first (xtask does)",
@@ -92,10 +98,20 @@ impl Consortium {
     /// # Errors
     /// The command that failed, with its words.
     pub fn prepare(&mut self, member: &str) -> Result<()> {
+        self.prepare_with(member, "", &[])
+    }
+
+    /// The same with more lines in its configuration, and more arguments for `init`.
+    ///
+    /// # Errors
+    /// The command that failed, with its words.
+    pub fn prepare_with(&mut self, member: &str, lines: &str, arguments: &[&str]) -> Result<()> {
         let mut p2p: Vec<u16> = self.nodes.iter().map(|node| node.peer_port).collect();
         p2p.push(free_port()?);
         let node = Node::prepare(&self.programs, self.dir.path(), member, p2p.len() - 1, &p2p)?;
-        node.command(&["init"])?;
+        let config = std::fs::read_to_string(node.config())?;
+        std::fs::write(node.config(), config + lines)?;
+        node.command(&[&["init"], arguments].concat())?;
         self.nodes.push(node);
         Ok(())
     }

@@ -18,4 +18,7 @@
 pub mod decode;
 pub mod digest;
 pub mod file;
+pub mod genmeta;
+mod json;
+pub mod models;
 pub mod pdq;

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use hashpact_client::{Client, DEFAULT_URL};
+use hashpact_client::{Client, DEFAULT_URL, TlsOptions};
 
 use super::output::Output;
 
@@ -31,6 +31,29 @@ pub(crate) struct NodeArgs {
         value_name = "FILE"
     )]
     token_file: Option<PathBuf>,
+    /// PEM file of the authority that signed the node's certificate; no other is trusted then
+    #[arg(long, global = true, help_heading = "Node and output", env = "HASHPACT_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// PEM file of a client certificate, if the node asks for one
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Node and output",
+        env = "HASHPACT_CLIENT_CERT",
+        value_name = "FILE",
+        requires = "client_key"
+    )]
+    client_cert: Option<PathBuf>,
+    /// PEM file of its private key, readable by its owner only
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Node and output",
+        env = "HASHPACT_CLIENT_KEY",
+        value_name = "FILE",
+        requires = "client_cert"
+    )]
+    client_key: Option<PathBuf>,
 }
 
 impl NodeArgs {
@@ -40,7 +63,11 @@ impl NodeArgs {
             Some(path) => Some(read_token(path)?),
             None => std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.trim().is_empty()),
         };
-        let client = Client::new(&self.url, token.as_deref())?;
+        let tls = TlsOptions {
+            ca: self.ca.clone(),
+            identity: self.client_cert.clone().zip(self.client_key.clone()),
+        };
+        let client = Client::with_tls(&self.url, token.as_deref(), &tls)?;
         if client.sends_token_in_clear() {
             output.warn(&format!(
                 "warning: {} is not on this machine and not encrypted; the token and all signals can be read on the way",

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use hashpact_client::list::genmeta::GenMetaJson;
 use hashpact_client::list::jsonl::HashedFile;
 
 use super::exit::Outcome;
@@ -13,7 +14,9 @@ use super::{hashing, inputs, progress};
 #[command(
     after_help = "Pictures (JPEG, PNG, WebP, GIF, BMP, TIFF) get a PDQ hash with its quality and seven rotated and \
                   mirrored variants; every file gets MD5, SHA-1 and SHA-256. Nothing is sent to anybody.\n\n\
-                  With --json each line is {\"file\",\"signals\":[{\"type\",\"value\",\"quality\",\"variants\"}]}, with \
+                  PNG, JPEG and WebP files are also asked what they say about their making: tool, models by their digests, \
+                  a few settings, provenance marks. Prompts, names, seeds and places are never read out.\n\n\
+                  With --json each line is {\"file\",\"signals\":[{\"type\",\"value\",\"quality\",\"variants\"}],\"genmeta\"}, with \
                   \"error\" for a file that could not be hashed; `match --list`, `contribute --signals` and `import` read \
                   these lines."
 )]
@@ -55,7 +58,31 @@ fn print(file: &HashedFile, output: Output) {
         let quality = signal.quality.map(|quality| format!("  quality {quality}")).unwrap_or_default();
         output.line(&format!("  {:<7} {}{quality}", signal.signal_type, signal.value));
     }
+    if let Some(genmeta) = &file.genmeta {
+        output.line(&format!("  {:<7} {}", "genmeta", described(genmeta)));
+        for resource in &genmeta.resources {
+            output.line(&format!("  {:<7} claims {} {} {}", "", resource.kind, resource.id, resource.hex));
+        }
+    }
     if let Some(error) = &file.error {
         output.warn(&format!("  {}: {}", printable(&file.file), printable(error)));
     }
+}
+
+/// What a file says about its making, on one line.
+fn described(genmeta: &GenMetaJson) -> String {
+    let mut words = vec![genmeta.tool.clone().unwrap_or_else(|| "unknown tool".to_owned())];
+    words.extend(genmeta.version.clone());
+    let mut add =
+        |name: &str, value: Option<String>| words.extend(value.map(|value| format!("{name} {value}")));
+    add("sampler", genmeta.sampler.clone());
+    add("scheduler", genmeta.scheduler.clone());
+    add("steps", genmeta.steps.map(|steps| steps.to_string()));
+    add("cfg", genmeta.cfg_x10.map(|cfg| format!("{}.{}", cfg / 10, cfg % 10)));
+    add("workflow", genmeta.workflow.as_ref().map(|digest| digest.chars().take(12).collect()));
+    add("source", genmeta.digital_source_type.clone());
+    if genmeta.c2pa.present {
+        words.push("C2PA manifest (not checked)".to_owned());
+    }
+    words.join(", ")
 }

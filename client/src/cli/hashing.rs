@@ -8,10 +8,12 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use hashpact_client::list::genmeta::GenMetaJson;
 use hashpact_client::list::jsonl::{HashedFile, HashedSignal};
 use hashpact_hashing::decode::{self, DecodeLimits};
 use hashpact_hashing::digest::{self, Digests};
 use hashpact_hashing::file::{self, ImageOutcome};
+use hashpact_hashing::genmeta;
 use hashpact_protocol::digest::hex_encode;
 use rayon::prelude::*;
 
@@ -48,28 +50,28 @@ fn hash_input(input: &Input, limits: &DecodeLimits) -> HashedFile {
         Some(problem) => Err(problem.clone()),
         None => hash_file(&input.path, limits),
     };
-    match result {
-        Ok((signals, error)) => HashedFile { file, signals, error },
-        Err(error) => HashedFile { file, signals: Vec::new(), error: Some(error) },
-    }
+    let hashed = result.unwrap_or_else(|error| HashedFile { error: Some(error), ..HashedFile::default() });
+    HashedFile { file, ..hashed }
 }
 
-/// The signals of one file, and why its picture has none.
-fn hash_file(path: &Path, limits: &DecodeLimits) -> Result<(Vec<HashedSignal>, Option<String>), String> {
+/// The signals of one file, why its picture has none, and what it says about its making; without its name.
+fn hash_file(path: &Path, limits: &DecodeLimits) -> Result<HashedFile, String> {
     let io = |error: std::io::Error| error.to_string();
     let mut file = File::open(path).map_err(io)?;
     let mut head = Vec::new();
     file.by_ref().take(HEAD_BYTES).read_to_end(&mut head).map_err(io)?;
     file.seek(SeekFrom::Start(0)).map_err(io)?;
     if decode::format_of(&head).is_none() {
-        return Ok((digest_signals(&digest::digest_reader(file).map_err(io)?), None));
+        let signals = digest_signals(&digest::digest_reader(file).map_err(io)?);
+        return Ok(HashedFile { signals, ..HashedFile::default() });
     }
     let size_bytes = file.metadata().map_err(io)?.len();
     if size_bytes > PICTURE_MAX_BYTES {
         let digests = digest::digest_reader(file).map_err(io)?;
         let error =
             format!("picture file of {size_bytes} bytes; more than {PICTURE_MAX_BYTES} are not decoded");
-        return Ok((digest_signals(&digests), Some(error)));
+        let signals = digest_signals(&digests);
+        return Ok(HashedFile { signals, error: Some(error), ..HashedFile::default() });
     }
     let mut bytes = Vec::with_capacity(usize::try_from(size_bytes).unwrap_or(0) + 1);
     // The bound again: a file that is being written to may have grown.
@@ -92,7 +94,8 @@ fn hash_file(path: &Path, limits: &DecodeLimits) -> Result<(Vec<HashedSignal>, O
         }
     };
     signals.extend(digest_signals(&found.digests));
-    Ok((signals, error))
+    let genmeta = GenMetaJson::of(&genmeta::read(&bytes)).map(Box::new);
+    Ok(HashedFile { signals, genmeta, error, ..HashedFile::default() })
 }
 
 fn digest_signals(digests: &Digests) -> Vec<HashedSignal> {

@@ -6,12 +6,10 @@
 //! lagging must never look like a clean result.
 
 use std::collections::BTreeMap;
-use std::io::BufReader;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use hashpact_client::Client;
-use hashpact_client::list::{ListItem, ListReader, ReadOptions, Step, jsonl::HashedFile};
+use hashpact_client::list::jsonl::HashedFile;
 use hashpact_hashing::pdq::VARIANT_NAMES;
 use hashpact_protocol::api::{Match, MatchItem, MatchRequest, MatchResult, QuerySignal};
 use hashpact_protocol::limits::{MATCH_SIGNALS_PER_CALL_MAX, PDQ_DISTANCE_MAX};
@@ -20,6 +18,7 @@ use serde::Serialize;
 
 use super::exit::Outcome;
 use super::output::{Output, counted, grouped, printable};
+use super::queries::{Lots, Subject};
 use super::{hashing, inputs, labels, progress};
 
 /// Signals of one call: far below the node's bound, so that first results come soon.
@@ -49,6 +48,9 @@ pub(crate) struct Args {
     /// Ask only this list of the node; repeat for several
     #[arg(long = "node-list", value_name = "NAME")]
     node_lists: Vec<String>,
+    /// Say of each record why each list of the node counts it or not
+    #[arg(long)]
+    explain: bool,
     /// Show items without a match as well (JSON always does)
     #[arg(long, short)]
     all: bool,
@@ -58,14 +60,6 @@ pub(crate) struct Args {
     /// End with 10 if at least one item matched
     #[arg(long)]
     exit_code: bool,
-}
-
-/// What an item is to the person who asked.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Subject {
-    File(String),
-    Line(u64),
 }
 
 /// A result as printed with `--json`.
@@ -78,8 +72,12 @@ struct ResultLine<'r> {
     reason: Option<&'r str>,
     as_of: &'r hashpact_protocol::api::AsOf,
     outcome: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    list: Option<&'r str>,
     total: u64,
     matches: &'r [Match],
+    #[serde(skip_serializing_if = "<[Match]>::is_empty")]
+    not_counted: &'r [Match],
 }
 
 /// Items on their way to the node, and what came back so far.
@@ -156,40 +154,17 @@ impl Lookup<'_> {
         self.add(Subject::File(file.file), file.signals.into_iter().map(query).collect()).await
     }
 
-    async fn ask_list(&mut self, list: &PathBuf) -> anyhow::Result<()> {
-        let input: Box<dyn std::io::Read> = if list.as_os_str() == "-" {
-            Box::new(std::io::stdin())
-        } else {
-            Box::new(std::fs::File::open(list).with_context(|| list.display().to_string())?)
-        };
-        let options = ReadOptions {
-            ignore_unknown_columns: self.args.ignore_unknown_columns,
-            ..ReadOptions::default()
-        };
-        let mut reader = ListReader::new(BufReader::with_capacity(1 << 16, input), options);
-        while let Some(step) = reader.next_step().with_context(|| list.display().to_string())? {
-            match step {
-                Step::Bad(bad) => {
-                    self.failed += 1;
-                    let text = format!("line {}: {}; not looked up", bad.line, bad.reason);
-                    self.bar.suspend(|| self.output.warn(&printable(&text)));
-                }
-                Step::Item(item) => self.add_line(*item).await?,
+    async fn ask_list(&mut self, list: &Path) -> anyhow::Result<()> {
+        let mut lots = Lots::open(list, SIGNALS_PER_CALL, self.args.ignore_unknown_columns)?;
+        let (bar, output) = (self.bar.clone(), self.output);
+        let warn = |text: &str| bar.suspend(|| output.warn(&printable(text)));
+        while let Some(lot) = lots.next_lot(warn)? {
+            for (subject, signals) in lot {
+                self.add(subject, signals).await?;
             }
         }
+        self.failed += lots.failed();
         Ok(())
-    }
-
-    async fn add_line(&mut self, item: ListItem) -> anyhow::Result<()> {
-        let mut variants = item.variants;
-        let query = |signal: hashpact_protocol::api::NewSignal| QuerySignal {
-            variants: if signal.signal_type == "pdq" { std::mem::take(&mut variants) } else { Vec::new() },
-            signal_type: signal.signal_type,
-            value: signal.value,
-            quality: signal.quality,
-        };
-        let signals = item.record.signals.into_iter().map(query).collect();
-        self.add(item.file.map_or(Subject::Line(item.line), Subject::File), signals).await
     }
 
     async fn add(&mut self, subject: Subject, signals: Vec<QuerySignal>) -> anyhow::Result<()> {
@@ -207,7 +182,12 @@ impl Lookup<'_> {
         let max_distance: BTreeMap<String, u32> =
             self.args.max_distance.map(|bits| ("pdq".to_owned(), bits)).into_iter().collect();
         let lists = (!self.args.node_lists.is_empty()).then(|| self.args.node_lists.clone());
-        let request = MatchRequest { items: std::mem::take(&mut self.items), max_distance, lists };
+        let request = MatchRequest {
+            items: std::mem::take(&mut self.items),
+            max_distance,
+            lists,
+            explain: self.args.explain,
+        };
         let subjects = std::mem::take(&mut self.subjects);
         self.signals = 0;
         let answer = self.client.match_signals(&request).await?;
@@ -234,8 +214,10 @@ impl Lookup<'_> {
                 reason: answer.reason.as_deref(),
                 as_of: &answer.as_of,
                 outcome: result.outcome.as_deref(),
+                list: result.list.as_deref(),
                 total: result.total,
                 matches: &result.matches,
+                not_counted: &result.not_counted,
             };
             self.bar.suspend(|| match self.output.json {
                 true => self.output.json_line(&line),
@@ -246,11 +228,8 @@ impl Lookup<'_> {
     }
 
     fn show(&self, subject: &Subject, result: &MatchResult, complete: bool) {
-        let name = match subject {
-            Subject::File(file) => printable(file),
-            Subject::Line(line) => format!("line {line}"),
-        };
-        if result.total == 0 {
+        let name = printable(&subject.to_string());
+        if result.total == 0 && result.not_counted.is_empty() {
             if self.args.all {
                 let words = if complete { "no match" } else { "UNKNOWN: the answer is incomplete" };
                 self.output.line(&format!("{name}: {words}"));
@@ -258,9 +237,13 @@ impl Lookup<'_> {
             return;
         }
         let outcome = printable(result.outcome.as_deref().unwrap_or("no outcome"));
-        self.output.line(&format!("{name}: {outcome}, {}", counted(result.total, "record", "records")));
-        for found in &result.matches {
-            for line in match_lines(found) {
+        let by =
+            result.list.as_deref().map_or_else(String::new, |list| format!(" by list {}", printable(list)));
+        let count = counted(result.total, "record", "records");
+        self.output.line(&format!("{name}: {outcome}{by}, {count}"));
+        for found in result.matches.iter().chain(&result.not_counted) {
+            let explained = found.explain.iter().map(|list| format!("  {}", list.sentence));
+            for line in match_lines(found).into_iter().chain(explained) {
                 self.output.line(&format!("    {}", printable(&line)));
             }
         }

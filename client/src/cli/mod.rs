@@ -9,6 +9,7 @@ mod audit;
 mod completions;
 mod connect;
 mod contribute;
+mod decisions;
 mod erase;
 mod exit;
 mod export;
@@ -18,18 +19,23 @@ mod import;
 mod incident;
 mod inputs;
 mod labels;
+mod lists;
 mod r#match;
 mod members;
+mod models;
 mod opinion;
 mod output;
 mod progress;
+mod queries;
 mod record;
+mod report;
 mod retract;
 mod rule;
 mod status;
 mod supersede;
 mod suspend;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -70,6 +76,9 @@ pub(crate) struct Global {
 enum Command {
     /// Compute the signals of files; sends nothing
     Hash(hash::Args),
+    /// Fingerprint and compare generative models; sends nothing
+    #[command(subcommand)]
+    Models(models::Command),
     /// Ask the node whether files, or the signals of a list, are known
     Match(r#match::Args),
     /// State the signals of files, with labels, as records of your member
@@ -104,6 +113,23 @@ enum Command {
     /// Fetch, verify and report on audit bundles; say when a record was there
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Show, try, put and delete the lists of the node: which matches count, with which outcome
+    #[command(subcommand)]
+    Lists(lists::Command),
+    /// Mute members at this node: nothing that they state counts
+    #[command(subcommand)]
+    Mutes(decisions::Mutes),
+    /// Keep signals of what is known to be benign, so that what resembles them is for review at most
+    #[command(subcommand)]
+    Negatives(decisions::Negatives),
+    /// Show floods of contributions or withdrawals, and decide about them
+    #[command(subcommand)]
+    Quarantine(decisions::Quarantine),
+    /// Show what people should look at
+    #[command(subcommand)]
+    Report(report::Command),
+    /// Follow what changes: records stated, withdrawn, disputed, and what the node makes of them
+    Watch(watch::Args),
     /// Show how the node is
     Status,
     /// Show the members of the consortium, their logs and keys
@@ -134,6 +160,7 @@ async fn dispatch(cli: Cli, output: Output) -> anyhow::Result<Outcome> {
     let node = &cli.global.node;
     match cli.command {
         Command::Hash(args) => hash::run(&args, output),
+        Command::Models(command) => models::run(&command, output),
         Command::Match(args) => r#match::run(&args, &node.client(output)?, output).await,
         Command::Contribute(args) => contribute::run(&args, node, output).await,
         Command::Import(args) => import::run(&args, node, output).await,
@@ -150,6 +177,12 @@ async fn dispatch(cli: Cli, output: Output) -> anyhow::Result<Outcome> {
         Command::Record(args) => record::run(&args, &node.client(output)?, output).await,
         Command::Verify(args) => verify::run(&args, node, output).await,
         Command::Audit(command) => audit::run(&command, node, output).await,
+        Command::Lists(command) => lists::run(&command, &node.client(output)?, output).await,
+        Command::Mutes(command) => decisions::mutes(&command, &node.client(output)?, output).await,
+        Command::Negatives(command) => decisions::negatives(&command, &node.client(output)?, output).await,
+        Command::Quarantine(command) => decisions::quarantine(&command, &node.client(output)?, output).await,
+        Command::Report(command) => report::run(&command, &node.client(output)?, output).await,
+        Command::Watch(args) => watch::run(&args, &node.client(output)?, output).await,
         Command::Status => status::run(&node.client(output)?, output).await,
         Command::Members => members::run(&node.client(output)?, output).await,
         Command::Completions(args) => {

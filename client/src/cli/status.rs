@@ -3,7 +3,7 @@
 use hashpact_client::Client;
 use hashpact_protocol::api::{
     BranchStatus, CatchUp, ErasureStatus, HoldingStatus, LogStatus, ReceiptStatus, ScrubStatus,
-    StatusResponse,
+    StatusResponse, WebhookStatus,
 };
 
 use super::exit::Outcome;
@@ -17,6 +17,18 @@ pub(crate) async fn run(client: &Client, output: Output) -> anyhow::Result<Outco
         show(&status, output);
     }
     Ok(if status.complete { Outcome::Done } else { Outcome::Incomplete })
+}
+
+/// When the roster expires, and whether a newer one is held back.
+fn expiry(status: &StatusResponse) -> String {
+    let expires = status.roster_expires.as_ref().filter(|_| !status.roster_expired);
+    let expires = expires.map_or(String::new(), |time| format!(", expires {time}"));
+    match status.roster_newer {
+        Some(newer) => {
+            format!("{expires}; a member holds version {newer}, which was not given to this node yet")
+        }
+        None => expires,
+    }
 }
 
 fn show(status: &StatusResponse, output: Output) {
@@ -36,7 +48,7 @@ fn show(status: &StatusResponse, output: Output) {
     };
     let fields = [
         ("node of", format!("{} in {}", status.member, status.consortium)),
-        ("roster", format!("version {}{expired}", status.roster)),
+        ("roster", format!("version {}{expired}{}", status.roster, expiry(status))),
         ("program", format!("{}, up {}", status.version, duration(status.uptime_s))),
         ("ready", yes(status.ready).to_owned()),
         ("complete", complete),
@@ -49,13 +61,56 @@ fn show(status: &StatusResponse, output: Output) {
     for (name, value) in fields {
         output.line(&format!("{name:<10} {}", printable(&value)));
     }
+    attention(status, output);
+    output.line("");
+    logs(status, output);
+    output.line("");
+    if status.receipts.is_empty() {
+        output.line("no member has stated yet whose payloads it holds");
+    } else {
+        let receipts: Vec<Vec<String>> = status.receipts.iter().map(receipt).collect();
+        output.table(&["receipt of", "stated", "holds the payloads of"], &receipts);
+    }
+    output.line("");
+    let peers: Vec<Vec<String>> = status
+        .peers
+        .iter()
+        .map(|peer| {
+            let connected = if peer.connected { "connected" } else { "NOT CONNECTED" };
+            let seen = peer.last_seen.as_deref().unwrap_or("never");
+            vec![printable(&peer.member), connected.to_owned(), printable(seen), grouped(peer.refused)]
+        })
+        .collect();
+    output.table(&["peer", "connection", "last message", "refused"], &peers);
+}
+
+/// What somebody should look at.
+fn attention(status: &StatusResponse, output: Output) {
     for problem in status.scrub.iter().flat_map(|scrub| &scrub.problems) {
         output.line(&format!("{:<10} DAMAGED: {}", "", printable(problem)));
+    }
+    for alarm in &status.alarms {
+        output.line(&format!("ALARM {}: {}", printable(&alarm.name), printable(&alarm.message)));
+    }
+    if status.quarantine_waiting > 0 {
+        let floods = grouped(status.quarantine_waiting);
+        output.line(&format!("{:<10} {floods} WAIT FOR A DECISION: hashpact quarantine show", "floods"));
+    }
+    for hook in status.webhooks.iter().filter(|hook| hook.failing_since.is_some() || hook.dead_letters > 0) {
+        output.line(&format!("{:<10} {}", "webhook", printable(&webhook(hook))));
+    }
+    if !status.muted.is_empty() {
+        output.line(&format!("{:<10} {}", "muted", printable(&status.muted.join(", "))));
+    }
+    for rival in &status.roster_rivals {
+        output.line(&format!("roster     RIVAL: governance signed another version {}", printable(rival)));
     }
     if status.restored {
         output.line("restored from a backup: no payloads are shown before the node has caught up");
     }
-    output.line("");
+}
+
+fn logs(status: &StatusResponse, output: Output) {
     let logs: Vec<Vec<String>> = status
         .logs
         .iter()
@@ -79,24 +134,24 @@ fn show(status: &StatusResponse, output: Output) {
     for log in status.logs.iter().filter(|log| log.ahead > 0) {
         output.line(&format!("{}: {}", printable(&log.origin), ahead(log)));
     }
-    output.line("");
-    if status.receipts.is_empty() {
-        output.line("no member has stated yet whose payloads it holds");
-    } else {
-        let receipts: Vec<Vec<String>> = status.receipts.iter().map(receipt).collect();
-        output.table(&["receipt of", "stated", "holds the payloads of"], &receipts);
+}
+
+/// A webhook that is not well.
+fn webhook(hook: &WebhookStatus) -> String {
+    let failing = match (&hook.failing_since, &hook.last_error) {
+        (Some(since), Some(error)) => format!(
+            "NOTHING ACCEPTED since {since}: {error}; {} changes behind, {} attempts",
+            grouped(hook.behind),
+            grouped(u64::from(hook.attempts))
+        ),
+        _ => "accepts again".to_owned(),
+    };
+    match hook.dead_letters {
+        0 => format!("{}: {failing}", hook.name),
+        dead => {
+            format!("{}: {failing}; {} GIVEN UP: data/webhooks/{}.dead", hook.name, grouped(dead), hook.name)
+        }
     }
-    output.line("");
-    let peers: Vec<Vec<String>> = status
-        .peers
-        .iter()
-        .map(|peer| {
-            let connected = if peer.connected { "connected" } else { "NOT CONNECTED" };
-            let seen = peer.last_seen.as_deref().unwrap_or("never");
-            vec![printable(&peer.member), connected.to_owned(), printable(seen), grouped(peer.refused)]
-        })
-        .collect();
-    output.table(&["peer", "connection", "last message", "refused"], &peers);
 }
 
 /// What counts already of a log that is behind.

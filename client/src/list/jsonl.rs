@@ -9,6 +9,7 @@ use hashpact_protocol::api::{HandlingJson, NewRecord, NewSignal, RecordJson, Sou
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::genmeta::GenMetaJson;
 use super::{LineError, Parsed, content_record, shortened};
 
 /// What `hashpact hash --json` prints for one file.
@@ -19,6 +20,9 @@ pub struct HashedFile {
     pub file: String,
     /// Its signals; PDQ first when it is a picture.
     pub signals: Vec<HashedSignal>,
+    /// What a picture file says about its making. Not part of the record that would be stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub genmeta: Option<Box<GenMetaJson>>,
     /// Why there are no signals, or none of the picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -16,6 +16,7 @@
 
 pub mod cells;
 pub mod csv;
+pub mod genmeta;
 pub mod jsonl;
 pub mod lines;
 pub mod tx;

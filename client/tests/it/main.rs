@@ -6,9 +6,11 @@ mod audit;
 mod command;
 mod fake_node;
 mod http;
+mod models;
 mod packed;
 mod proofs;
 mod resume;
 mod snapshot;
+mod watch;
 #[path = "../../../protocol/tests/bundle/world.rs"]
 mod world;

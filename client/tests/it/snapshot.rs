@@ -20,8 +20,12 @@ fn help_texts() {
         "erase",
         "record",
         "verify",
+        "watch",
         "status",
         "members",
+        "models",
+        "models fingerprint",
+        "models compare",
         "completions",
     ];
     let mut text = String::new();

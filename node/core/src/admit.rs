@@ -90,6 +90,17 @@ impl Peers {
         &self.hello
     }
 
+    /// From now on this is what we say of ourselves.
+    pub(crate) fn set_hello(&mut self, hello: Hello) {
+        self.hello = hello;
+    }
+
+    /// The newest roster version that an admitted peer says it holds.
+    pub(crate) fn newest_claimed(&self) -> u64 {
+        let admitted = self.connected.values().filter(|state| state.member.is_some());
+        admitted.map(|state| state.version).max().unwrap_or(0)
+    }
+
     /// The member behind an admitted, connected peer.
     #[must_use]
     pub fn member(&self, peer: &Peer) -> Option<&MemberId> {
@@ -155,7 +166,6 @@ impl Peers {
     /// A newer roster is in force: who is not listed any more, or under another card key, is let go. Its nodes may
     /// say hello again.
     pub(crate) fn enforce(&mut self, before: &Roster, now: &Roster, out: &mut Out) {
-        self.hello.roster_version = now.version;
         let card = |roster: &Roster, id: &MemberId| {
             roster.member(id).filter(|member| member.is_active()).map(|member| member.card_key)
         };
@@ -181,9 +191,10 @@ impl Peers {
         due.map(|(peer, state)| (*peer, state.version)).collect()
     }
 
-    /// Says hello to a connected peer.
+    /// Says hello to a connected peer, unless it has yet to answer one.
     pub(crate) fn say_hello(&mut self, peer: Peer, hello: Hello, now_ms: u64, out: &mut Out) {
-        let Some(state) = self.connected.get_mut(&peer) else { return };
+        let state = self.connected.get_mut(&peer).filter(|state| state.hello_request.is_none());
+        let Some(state) = state else { return };
         let request_id = out.next_id();
         (state.hello_request, state.hello_ms, state.told) = (Some(request_id), now_ms, hello.roster_version);
         out.push(Effect::Send { peer, request_id, request: Request::Hello(hello) });

@@ -21,15 +21,18 @@ use crate::limits::{
 use crate::recover::Recovered;
 use crate::stop::StopReason;
 use crate::view::{Author, View};
-use hashpact_protocol::checkpoint::{Checkpoint, sign_checkpoint};
+use hashpact_protocol::checkpoint::{Checkpoint, sign_checkpoint_by};
 use hashpact_protocol::digest::{LeafHash, Root, leaf_hash};
-use hashpact_protocol::keys::{PublicKey, SecretKey};
+use hashpact_protocol::keys::{PublicKey, Signer};
 use hashpact_protocol::leaf::{LeafHeader, seal};
 use hashpact_protocol::limits::RECORDS_PER_CALL_MAX;
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::record::Record;
-use hashpact_protocol::roster::MemberId;
-use std::collections::{BTreeMap, VecDeque};
+use hashpact_protocol::roster::{EVERYBODY, MemberId};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Why nothing is appended while whoever holds the log key does not sign.
+const WAITING_FOR_SIGNER: &str = "the external signer gives no signature";
 
 mod draft;
 mod replicas;
@@ -43,9 +46,8 @@ use replicas::Replicas;
 pub struct OwnLog {
     author: Author,
     origin: String,
-    key: SecretKey,
+    key: Signer,
     roster_version: u64,
-    other_members: usize,
     frontier: Frontier,
     note: Option<SizedNote>,
     /// The last generation given out; the database learns it before the lock does.
@@ -69,17 +71,18 @@ pub struct OwnIdentity {
     /// The log's origin.
     pub origin: String,
     /// The log key.
-    pub key: SecretKey,
+    pub key: Signer,
     /// The roster version held.
     pub roster_version: u64,
-    /// Number of other active members.
-    pub other_members: usize,
+    /// The other active members, with their groups.
+    pub others: BTreeMap<MemberId, BTreeSet<u32>>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Waiter {
     request: u64,
     ack: Ack,
+    group: u32,
 }
 
 struct Queued {
@@ -110,6 +113,8 @@ struct InFlight {
 
 enum Stage {
     Writing,
+    /// Stored and read back; whoever holds the log key gave no signature yet. Asked again with every tick.
+    Signing,
     Locking(LockState),
 }
 
@@ -137,7 +142,6 @@ impl OwnLog {
             origin: identity.origin,
             key: identity.key,
             roster_version: identity.roster_version,
-            other_members: identity.other_members,
             note: (!lock.note.is_empty()).then(|| SizedNote { size: lock.size, note: lock.note.clone() }),
             generation,
             last_time_ms,
@@ -146,7 +150,7 @@ impl OwnLog {
             queue: VecDeque::new(),
             queued_entries: 0,
             in_flight: None,
-            replicas: Replicas::default(),
+            replicas: Replicas::among(identity.others),
             recent_roots: BTreeMap::from([(signed.size(), signed.root())]),
             frontier: signed,
             lock,
@@ -215,13 +219,18 @@ impl OwnLog {
     /// Number of other active members.
     #[must_use]
     pub(crate) fn other_members(&self) -> usize {
-        self.other_members
+        self.replicas.entitled(EVERYBODY)
     }
 
     /// Why the log takes no entries, if so.
     #[must_use]
     pub fn blocked(&self) -> Option<&'static str> {
-        self.blocked
+        self.blocked.or(self.is_unsigned().then_some(WAITING_FOR_SIGNER))
+    }
+
+    /// Whether a stored batch waits for a signature that was refused.
+    fn is_unsigned(&self) -> bool {
+        self.in_flight.as_ref().is_some_and(|flight| matches!(flight.stage, Stage::Signing))
     }
 
     /// The next generation; whoever takes it writes it to the database first and to the lock then.
@@ -240,9 +249,9 @@ impl OwnLog {
     }
 
     /// A newer roster is in force.
-    pub(crate) fn enforce(&mut self, roster_version: u64, other_members: usize) {
+    pub(crate) fn enforce(&mut self, roster_version: u64, others: BTreeMap<MemberId, BTreeSet<u32>>) {
         self.roster_version = roster_version;
-        self.other_members = other_members;
+        self.replicas.enforce(others);
     }
 
     /// Takes no entry any more, for this reason.
@@ -279,7 +288,7 @@ impl OwnLog {
 
     fn accept(&mut self, submit: Submit, view: &View, now_ms: u64, out: &mut Out) -> Result<(), SubmitError> {
         self.check_shape(&submit)?;
-        let waiter = Waiter { request: submit.request, ack: submit.ack };
+        let waiter = Waiter { request: submit.request, ack: submit.ack, group: submit.group };
         if self.join_pending(&submit, waiter)? {
             return Ok(());
         }
@@ -313,7 +322,7 @@ impl OwnLog {
         if queued > QUEUED_ENTRIES_MAX {
             return Err(SubmitError::Busy { queued: self.queued_entries, max: QUEUED_ENTRIES_MAX });
         }
-        let statements = draft::resolve(submit.drafts, &self.author, view)?;
+        let statements = draft::resolve(submit.drafts, submit.group, &self.author, view)?;
         self.queued_entries = queued;
         self.queue.push_back(Queued {
             statements,
@@ -333,7 +342,7 @@ impl OwnLog {
         }
         self.queued_entries += 1;
         self.queue.push_back(Queued {
-            statements: vec![Statement { record, subject: None, priority: false }],
+            statements: vec![Statement { record, subject: None, priority: false, group: 0 }],
             salts: vec![salt],
             key: None,
             digest: [0; 32],
@@ -354,9 +363,10 @@ impl OwnLog {
             return Err(SubmitError::Salts { salts: submit.salts.len(), drafts });
         }
         if let Ack::Replicated(asked) = submit.ack
-            && asked as usize > self.other_members
+            && let others = self.replicas.entitled(submit.group)
+            && asked as usize > others
         {
-            return Err(SubmitError::TooFewMembers { asked, others: self.other_members });
+            return Err(SubmitError::TooFewMembers { asked, others });
         }
         Ok(())
     }
@@ -429,7 +439,7 @@ impl OwnLog {
                 roster_version: self.roster_version,
                 log_id: self.author.log,
                 subject: statement.subject,
-                group: 0,
+                group: statement.group,
             };
             match seal(header, &statement.record, *salt) {
                 Ok(sealed) => sealed_entries.push(sealed),
@@ -519,12 +529,18 @@ impl OwnLog {
         let Some(flight) = &mut self.in_flight else { return };
         let checkpoint =
             Checkpoint { origin: self.origin.clone(), size: flight.after.size(), root: flight.after.root() };
+        let Ok(note) = sign_checkpoint_by(&checkpoint, &self.key) else {
+            // What is stored stays unseen: a crash here is one between the batch and the signature.
+            flight.stage = Stage::Signing;
+            return;
+        };
         let lock = LockState {
-            generation: flight.generation,
+            // Another role may have raised it while the signature was waited for.
+            generation: flight.generation.max(self.lock.generation),
             origin: self.origin.clone(),
             size: checkpoint.size,
             root: checkpoint.root,
-            note: sign_checkpoint(&checkpoint, &self.key),
+            note,
         };
         out.push(Effect::WriteLock { write: flight.write, lock: lock.clone() });
         self.lock = lock.clone();
@@ -576,7 +592,7 @@ impl OwnLog {
                 Ack::Local => 0,
                 Ack::Replicated(wanted) => wanted,
             };
-            self.replicas.answer(waiter.request, wanted, receipts, now_ms, out);
+            self.replicas.answer(waiter.request, wanted, waiter.group, receipts, now_ms, out);
         }
     }
 
@@ -594,6 +610,9 @@ impl OwnLog {
     /// Ends waits whose time is over; the entries stay.
     pub(crate) fn tick(&mut self, now_ms: u64, out: &mut Out) {
         self.replicas.tick(now_ms, out);
+        if self.is_unsigned() {
+            self.sign(out);
+        }
         self.form_batch(now_ms, out);
     }
 
@@ -601,7 +620,7 @@ impl OwnLog {
     pub(crate) fn check_seen(&self, size: u64, root: &Root) -> Result<(), StopReason> {
         let locking = self.in_flight.as_ref().and_then(|flight| match &flight.stage {
             Stage::Locking(lock) => Some((lock.size, lock.root)),
-            Stage::Writing => None,
+            Stage::Writing | Stage::Signing => None,
         });
         let known = match locking {
             Some((locked, locked_root)) if locked == size => Some(locked_root),

@@ -11,6 +11,7 @@ pub use branch::{BranchBatch, BranchState, HeldBranch, LogBranches};
 pub use erasure::{EntryRef, EraseBatch, EraseStep, ErasureCounts, FoundSubject, PayloadState};
 pub use refusal::SubmitError;
 
+use crate::entitled::Entitled;
 use crate::event::{Ack, Channel, Peer};
 use crate::health::Health;
 use crate::view::{FoldCounts, KnownRecord, News, Stated, StatedHolding};
@@ -69,8 +70,8 @@ pub enum Effect {
         entries_max: u32,
         /// Most bytes of leaves and payloads to send (one entry always goes).
         bytes_max: u32,
-        /// Whether payloads are shown; else each is *not here*.
-        shows_payloads: bool,
+        /// What the peer may have.
+        entitled: Entitled,
     },
     /// Answer an inbound request for payloads from the database: what stands beside the first of these
     /// leaves, in this order, within the bound (one always goes). All are below the published size.
@@ -83,6 +84,8 @@ pub enum Effect {
         indexes: Vec<u64>,
         /// Most bytes of salts and payloads to send.
         bytes_max: u32,
+        /// What the peer may have.
+        entitled: Entitled,
     },
     /// Answer an inbound request for single entries from the database: the first of them in this order, within
     /// the bound (one always goes), and how the caller's size leads to the tree named. That is published.
@@ -91,6 +94,8 @@ pub enum Effect {
         channel: Channel,
         /// What is asked for.
         ask: EntriesRequest,
+        /// What the peer may have.
+        entitled: Entitled,
     },
     /// Answer an inbound request for one history of a log from the database: from the tree that is followed, or
     /// one that is kept beside it, whichever has that root at that size; else it is refused as another history.
@@ -99,8 +104,8 @@ pub enum Effect {
         channel: Channel,
         /// What is asked for.
         ask: BranchRequest,
-        /// Whether payloads are shown; else each is *not here*.
-        shows_payloads: bool,
+        /// What the peer may have.
+        entitled: Entitled,
     },
     /// Keep these entries of a forked log's other history with a sync, then report `Event::Written`.
     WriteBranch(BranchBatch),
@@ -165,7 +170,8 @@ pub enum Effect {
         /// The logs.
         logs: Vec<HoldingRead>,
     },
-    /// Add these verified roster versions to those on disk, synced, then report `Event::Written`.
+    /// Add these verified roster versions to those on disk, and keep these rivals, synced; then report
+    /// `Event::Written`.
     WriteRoster(RosterWrite),
     /// From now on this roster counts.
     Roster(RosterChain),
@@ -384,6 +390,8 @@ pub struct RosterWrite {
     pub id: WriteId,
     /// The versions behind the newest one on disk, oldest first.
     pub versions: Vec<SignedRoster>,
+    /// Rivals of versions on disk, which are kept beside them (SPEC §8.4).
+    pub rivals: Vec<SignedRoster>,
 }
 
 /// Which payloads of a log are wanted to be known of.

@@ -10,6 +10,7 @@ mod damage;
 mod erasing;
 mod forks;
 mod identity;
+mod opening;
 mod peer;
 mod priority;
 mod receipts;
@@ -17,12 +18,15 @@ mod roster;
 
 use crate::admit::Peers;
 use crate::append::OwnLog;
+pub use opening::{EngineConfig, HeldLog, Opening};
+
 use crate::branches::Branches;
 use crate::cosigning::{Collector, count};
 use crate::effect::{
-    CosignedHead, Effect, HeldFacts, HeldPriority, Receipts, RequestId, SizedNote, StoredEntry,
-    StoredPayload, SubmitError, Timer, ViewChange, WriteId,
+    CosignedHead, Effect, Receipts, RequestId, SizedNote, StoredEntry, StoredPayload, SubmitError, Timer,
+    ViewChange, WriteId,
 };
+use crate::entitled::Mine;
 use crate::erasing::Erasing;
 use crate::event::{Ack, Channel, Event, Peer, Submit};
 use crate::follow::{Barred, FollowedLog, Healing, News};
@@ -32,17 +36,16 @@ use crate::limits::{
     ANNOUNCE_INTERVAL_MS, CLEARANCE_WAIT_MS, FETCHES_MAX, FETCHES_PER_LOG_MAX, FETCHES_PER_SERVER_MAX,
     ISOLATION_GRACE_MS, TICK_INTERVAL_MS,
 };
-use crate::recover::{OwnDisk, recover};
+use crate::recover::recover;
 use crate::stop::StopReason;
 use crate::view::{Author, View};
 use crate::witness::{Asker, Cosigner};
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LogId, Root};
-use hashpact_protocol::keys::{PublicKey, SecretKey};
+use hashpact_protocol::keys::PublicKey;
 use hashpact_protocol::leaf::{Kind, marked_kind};
-use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::roster::{MemberId, Roster, RosterChain, quorum};
-use hashpact_protocol::wire::{Announce, HeadNote, Hello, Request};
+use hashpact_protocol::wire::{Announce, HeadNote, Request};
 use identity::{followed, own_identity};
 use priority::Recent;
 use receipts::Receipting;
@@ -81,59 +84,6 @@ impl Out {
     }
 }
 
-/// Which node this is.
-pub struct EngineConfig {
-    /// The member.
-    pub member: MemberId,
-    /// The open log's key.
-    pub log_key: SecretKey,
-    /// The cosigner key.
-    pub cosigner_key: SecretKey,
-    /// Our own peer key.
-    pub peer: Peer,
-    /// Our signed node card.
-    pub card: Vec<u8>,
-    /// Whether this node was put back from a backup and has not caught up since: payloads in it may have been erased.
-    pub from_backup: bool,
-    /// Whether something about this node's disk or machine calls for more than the usual comparison
-    /// with other members before it appends, and nobody has overridden it.
-    pub is_doubtful: bool,
-    /// Shortest time between two receipts of ours, in milliseconds; 0 for none.
-    pub receipt_interval_ms: u64,
-}
-
-/// A log that the database holds, other than our open one.
-pub struct HeldLog {
-    /// Peaks and size of what counts: of a closed log never more than its closure has.
-    pub frontier: Frontier,
-    /// The largest note held completely.
-    pub note: Option<crate::effect::SizedNote>,
-    /// Entries held without their payload.
-    pub payloads_missing: u64,
-}
-
-/// Everything that start-up found.
-pub struct Opening {
-    /// Which node this is.
-    pub config: EngineConfig,
-    /// The verified roster.
-    pub roster: RosterChain,
-    /// The own log on disk.
-    pub own: OwnDisk,
-    /// Claimed time of the own log's last entry, or 0.
-    pub last_time_ms: u64,
-    /// The other logs on disk, by log id.
-    pub held: BTreeMap<LogId, HeldLog>,
-    /// Priority entries on disk, by log; those ahead of a log's end are folded.
-    pub priority: BTreeMap<LogId, HeldPriority>,
-    /// What is on disk beside the logs.
-    pub facts: HeldFacts,
-    /// Entries of all logs in storage order, up to what is signed or held, folded once.
-    pub view: View,
-    /// Now.
-    pub now_ms: u64,
-}
-
 /// A member node's decisions.
 pub struct Engine {
     roster: RosterChain,
@@ -150,6 +100,10 @@ pub struct Engine {
     branches: Branches,
     recent: Recent,
     adopting: Option<Adopting>,
+    /// What this member may have of others' payloads.
+    mine: Mine,
+    /// Whether a peer told versions of another history, whose beginning is not known yet.
+    sees_elsewhere: bool,
     cosigner_key: PublicKey,
     receipting: Receipting,
     suspicions: BTreeMap<RequestId, forks::Suspicion>,
@@ -213,7 +167,7 @@ impl Engine {
         let locked = own.lock.as_ref().map(|lock| lock.origin.as_str());
         let (identity, is_open) = own_identity(&config.member, config.log_key, current, locked)?;
         let own_log = identity.author.log;
-        let sole = identity.other_members == 0;
+        let sole = identity.others.is_empty();
         let recovered = recover(&identity.origin, own)?;
         let blocked = match (is_open, sole, config.is_doubtful) {
             (false, ..) => Some(WAITING_FOR_ROSTER),
@@ -229,19 +183,14 @@ impl Engine {
             origins.insert(start.origin.clone(), start.author.log);
             logs.insert(start.author.log, FollowedLog::new(start, &mut out));
         }
-        let hello = Hello {
-            consortium: current.consortium.clone(),
-            roster_version: roster.version(),
-            roster: Vec::new(),
-            card: config.card,
-        };
-        let peers = Peers::new(config.peer, hello);
+        let peers = Peers::new(config.peer, roster::hello(&roster, config.card));
         let cosigner_key = config.cosigner_key.public();
         let cosigner = is_witness(current, &config.member, &cosigner_key).then(|| {
             Cosigner::new(current.witness_name(&config.member), config.cosigner_key, facts.cosigned)
         });
         let collector = Collector::new(current.witness_keys(&config.member));
         let members = authors(current);
+        let mine = Mine::of(current, &config.member);
         let mut engine = Self {
             erasing: Erasing::new(facts.seen),
             members,
@@ -257,6 +206,8 @@ impl Engine {
             branches: Branches::default(),
             recent,
             adopting: None,
+            mine,
+            sees_elsewhere: false,
             cosigner_key,
             receipting: Receipting::new(config.receipt_interval_ms, now_ms),
             suspicions: BTreeMap::new(),
@@ -452,7 +403,7 @@ impl Engine {
             return Err(StopReason::Internal("a write was reported that is not under way"));
         };
         let target = log.target().cloned();
-        let barred = Barred { view: &self.view, members: &self.members, now_ms };
+        let barred = Barred { view: &self.view, members: &self.members, now_ms, mine: &self.mine };
         let Some(followed) = log.written(write, &barred, &mut self.out) else { return Ok(()) };
         let author = log.author().clone();
         if let Some(fault) = followed.fault {
@@ -503,6 +454,10 @@ impl Engine {
         let mut changes = Vec::new();
         for (index, entry) in entries {
             changes.extend(fold(&mut self.view, author, *index, &entry.leaf, &entry.payload));
+        }
+        // A vote may have begun a suspension just now.
+        if entries.iter().any(|(_, entry)| marked_kind(&entry.leaf) == Some(Kind::Suspension)) {
+            changes.extend(self.view.expire(now_ms));
         }
         // When a retraction destroys is counted from its first sight, so that comes first.
         self.note_entries(author, entries, now_ms);
@@ -615,6 +570,7 @@ impl Engine {
             append_blocked: self.own.blocked(),
             from_backup: self.from_backup,
             peers: self.peers.health(),
+            roster: roster::health(&self.roster, self.peers.newest_claimed()),
         };
         if self.health.as_ref() != Some(&health) {
             self.health = Some(health.clone());

@@ -202,6 +202,8 @@ pub struct Submit {
     pub request: u64,
     /// What to state, in order.
     pub drafts: Vec<Draft>,
+    /// The group that may have the payloads; 0 for everybody.
+    pub group: u32,
     /// One fresh random salt per draft; as many as drafts.
     pub salts: Vec<[u8; 32]>,
     /// The caller's idempotency key, already bound to the caller, if one was given.
@@ -239,10 +241,6 @@ pub enum Ack {
 }
 
 /// One statement as a caller makes it; the engine adds place, time and subject.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all drafts are content; a box each would cost more than it saves"
-)]
 #[derive(Debug, Clone)]
 pub enum Draft {
     /// A piece of media, by its signals and labels.

@@ -1,6 +1,7 @@
 //! What look-ups and status must say about how current this node is.
 
 use crate::event::Peer;
+use hashpact_protocol::roster::Rejected;
 use std::fmt;
 
 /// Whether an answer covers what members have stated, as far as this node can know.
@@ -59,4 +60,15 @@ pub struct Health {
     pub from_backup: bool,
     /// Admitted and connected peers.
     pub peers: Vec<PeerHealth>,
+    /// What is amiss with the roster.
+    pub roster: RosterHealth,
+}
+
+/// What is amiss with the roster that is in force.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RosterHealth {
+    /// Rivals of versions held, which governance signed as well: no version follows that does not reject them.
+    pub rivals: Vec<Rejected>,
+    /// A newer version than ours that a member's node says it holds, and did not give us yet.
+    pub newer_claimed: Option<u64>,
 }

@@ -20,15 +20,17 @@ mod branches;
 mod cosigning;
 pub mod effect;
 pub mod engine;
+pub mod entitled;
 pub mod erasing;
 pub mod event;
 pub mod follow;
 mod forks;
+pub mod governance;
 pub mod health;
 pub mod limits;
+pub mod policy;
 pub mod recover;
 mod stop;
-pub mod verdict;
 pub mod view;
 mod witness;
 

@@ -12,11 +12,11 @@
 
 use crate::effect::WriteId;
 use crate::event::Channel;
-use crate::limits::COSIGN_QUEUED_MAX;
+use crate::limits::{COSIGN_NOT_YET_S, COSIGN_QUEUED_MAX};
 use hashpact_protocol::checkpoint::SignedCheckpoint;
-use hashpact_protocol::cosignature::sign_cosignature;
+use hashpact_protocol::cosignature::sign_cosignature_by;
 use hashpact_protocol::digest::{LogId, Root};
-use hashpact_protocol::keys::SecretKey;
+use hashpact_protocol::keys::Signer;
 use hashpact_protocol::wire::CosignAnswer;
 use hashpact_protocol::witness::{Refusal, encode_signatures};
 use std::collections::{BTreeMap, VecDeque};
@@ -33,7 +33,7 @@ pub(crate) enum Asker {
 /// A witness's key, memory and work.
 pub(crate) struct Cosigner {
     name: String,
-    key: SecretKey,
+    key: Signer,
     cosigned: BTreeMap<LogId, (u64, Root)>,
     queue: VecDeque<(Asker, Vec<u8>)>,
     busy: Option<Busy>,
@@ -59,7 +59,7 @@ pub(crate) enum Stage {
 }
 
 impl Cosigner {
-    pub(crate) fn new(name: String, key: SecretKey, cosigned: BTreeMap<LogId, (u64, Root)>) -> Self {
+    pub(crate) fn new(name: String, key: Signer, cosigned: BTreeMap<LogId, (u64, Root)>) -> Self {
         Self { name, key, cosigned, queue: VecDeque::new(), busy: None }
     }
 
@@ -113,8 +113,12 @@ impl Cosigner {
     pub(crate) fn locked(&mut self, now_ms: u64) -> Option<(Asker, CosignAnswer)> {
         let busy = self.busy.take_if(|busy| matches!(busy.stage, Stage::Locking(_)))?;
         let text = busy.signed.checkpoint().text();
-        let line = sign_cosignature(&text, &self.name, &self.key, now_ms / 1_000);
-        Some((busy.asker, CosignAnswer::Cosigned(encode_signatures(&[line]))))
+        let answer = match sign_cosignature_by(&text, &self.name, &self.key, now_ms / 1_000) {
+            Ok(line) => CosignAnswer::Cosigned(encode_signatures(&[line])),
+            // What is remembered is more than what was released; asking again is safe.
+            Err(_) => CosignAnswer::NotYet { held: busy.signed.size(), retry_after_s: COSIGN_NOT_YET_S },
+        };
+        Some((busy.asker, answer))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The manifest, and files that are copied with their digests.
 
-use crate::keystore::{KeyStore, hold_key_path, key_path};
+use crate::keystore::{KeyStore, hold_key_path, key_path, public_path};
 use hashpact_protocol::digest::{Sha256Parts, hex_encode};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -17,7 +17,9 @@ pub(super) const DATABASE: &str = "database";
 /// Name of the lock file, in a backup and in a checkpoint.
 pub(super) const LOCK: &str = "signed.lock";
 /// Small files of the data folder that go along if they are there.
-pub(super) const BESIDE: [&str; 6] = ["roster", "card", "tokens", "journal", "host", "holds"];
+/// The journal's head goes before the journal: lines that come in between are then beyond it, and none are lacking.
+pub(super) const BESIDE: [&str; 8] =
+    ["roster", "rivals", "card", "tokens", "journal.head", "journal", "host", "holds"];
 /// Folder of encrypted payloads under a legal hold, which goes along as well.
 pub(super) const HELD: &str = "held";
 /// Longest manifest that is read, in bytes: a hundred thousand files and more.
@@ -228,10 +230,16 @@ pub(super) fn names(dir: &Path) -> Result<Vec<String>, BackupError> {
 /// 0600.
 pub(super) fn copy_keys(from: &Path, to: &Path) -> Result<(), BackupError> {
     // Only what can be used is worth keeping.
-    KeyStore::open(from)?;
+    KeyStore::check(from)?;
     make_folder(to)?;
     for role in KeyStore::ROLES {
-        copy(&key_path(from, role), &key_path(to, role), role.name())?;
+        // Of a key that a signer holds there is the public half only.
+        let public = public_path(from, role);
+        if public.exists() {
+            copy(&public, &public_path(to, role), role.name())?;
+        } else {
+            copy(&key_path(from, role), &key_path(to, role), role.name())?;
+        }
     }
     let hold = hold_key_path(from);
     if hold.exists() {

@@ -4,7 +4,7 @@
 //! DIR/manifest         one JSON object: whose, when, what was signed last, every file with its length and SHA-256
 //! DIR/database/…       the database at one moment
 //! DIR/signed.lock      the lock file of that moment: database and lock fit each other
-//! DIR/roster, card, tokens, journal, host, holds    as in the data folder, if they are there
+//! DIR/roster, rivals, card, tokens, journal, journal.head, host, holds    as in the data folder, if they are there
 //! DIR/held/…           payloads under a legal hold, encrypted
 //! KEYS/*.key           the secret keys, 0600: only on demand, and never inside DIR
 //! ```

@@ -56,7 +56,7 @@ pub fn restore(restore: &Restore<'_>) -> Result<RestoredFrom, BackupError> {
         check_lock(lock, from)?;
     }
     if let Some(keys) = &restore.keys {
-        KeyStore::open(keys)?;
+        KeyStore::check(keys)?;
     }
     manifest.check(from)?;
 
@@ -121,7 +121,7 @@ fn check_lock(lock: &Path, from: &Path) -> Result<(), BackupError> {
 fn put_keys(restore: &Restore<'_>) -> Result<(), BackupError> {
     let to = restore.config.keys_dir();
     let Some(from) = &restore.keys else {
-        KeyStore::create(&to)?;
+        restore.config.keys.create(false)?;
         return Ok(());
     };
     copy_keys(from, &to)

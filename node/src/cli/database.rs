@@ -21,9 +21,8 @@ pub(super) fn open(config: &Config) -> Result<Store, StoreError> {
         } else {
             eprintln!("warning: {said} ({}, behind byte {whole_bytes})", file.display());
         }
-        journal::record(&path, "cut-torn-tail", &details).map_err(|error| StoreError::Io {
-            path: path.clone(),
-            source: io::Error::other(format!("{error:#}")),
+        journal::record(&path, &journal::Actor::Node, "cut-torn-tail", &details).map_err(|error| {
+            StoreError::Io { path: path.clone(), source: io::Error::other(format!("{error:#}")) }
         })
     })
 }

@@ -5,7 +5,6 @@
 use crate::config::Config;
 use crate::driver::now_ms;
 use crate::export::{Compressed, Export, Held, Holder};
-use crate::keystore::KeyStore;
 use crate::storage::{LockFile, Store};
 use anyhow::{Context as _, ensure};
 use clap::Args;
@@ -47,14 +46,15 @@ pub(super) fn export(config: &Config, arguments: &ExportArguments) -> anyhow::Re
         "this data folder was restored from a backup: payloads in it may have been erased since. Run the node until it has caught up, \
          or give --no-payloads"
     );
-    let keys = KeyStore::open(&config.keys_dir()).context("keys")?;
+    let keys = config.keys.open().context("keys")?;
     let (chain, _) = super::init::load_roster(&config.roster_file(), None)?;
     let store = super::database::open(config)
         .context("database (is the node still running? then ask it: GET /v1/audit/export)")?;
     let lock = LockFile::open(&config.lock_file())
         .with_context(|| format!("lock file {}", config.lock_file().display()))?;
     let held = held(&store, lock.state())?;
-    let holder = Holder { chain, member: config.member.clone(), card: keys.card };
+    let holder =
+        Holder { chain, member: config.member.clone(), card: keys.card, journal: config.journal_file() };
     let at = arguments.at.as_deref();
     let mut export = Export::new(&store, &holder, &held, arguments.scope.clone(), at, now_ms() / 1000)?;
     if arguments.no_payloads {

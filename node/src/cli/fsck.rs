@@ -6,6 +6,7 @@
 
 use super::run::extents;
 use crate::config::Config;
+use crate::journal::JournalFault;
 use crate::lookup::Lookup;
 use crate::lookup::replay::{IndexOrigin, replay};
 use crate::lookup::snapshot::{SnapshotPlace, Unusable};
@@ -15,7 +16,8 @@ use anyhow::Context as _;
 use clap::Args;
 use hashpact_core::effect::LockState;
 use hashpact_core::view::Rules;
-use hashpact_protocol::digest::LogId;
+use hashpact_protocol::digest::{LogId, hex_encode};
+use hashpact_protocol::journal::JournalHead;
 use hashpact_protocol::roster::Roster;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -42,13 +44,23 @@ pub(super) fn fsck(config: &Config, arguments: &FsckArguments) -> anyhow::Result
     };
     let report = check(&store, &chain, lock.state(), &mut progress)?;
     let snapshot = check_snapshot(config, &store, chain.current(), lock.state());
+    let journal = crate::journal::check(&config.journal_file());
     if arguments.json {
-        println!("{}", to_json(&report, &snapshot));
+        println!("{}", to_json(&report, &snapshot, &journal));
     } else {
-        print(&report);
+        print(&report, journal.is_ok());
         println!("{}", snapshot.line());
+        println!("{}", journal_line(&journal));
     }
-    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(3) })
+    Ok(if report.is_clean() && journal.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+/// What became of the journal of administrative actions.
+fn journal_line(journal: &Result<JournalHead, JournalFault>) -> String {
+    match journal {
+        Ok(head) => format!("journal: whole, {} lines, newest {}", head.lines, hex_encode(&head.digest)),
+        Err(fault) => format!("FAULT: {fault}; `hashpact-node journal restart` puts it aside"),
+    }
 }
 
 /// What became of the index snapshot.
@@ -99,7 +111,7 @@ fn check_snapshot(config: &Config, store: &Arc<Store>, roster: &Roster, lock: &L
     Snapshot::Bad { reason }
 }
 
-fn print(report: &FsckReport) {
+fn print(report: &FsckReport, is_journal_whole: bool) {
     for log in &report.logs {
         println!(
             "{}: {} entries, {} payloads, {} tiles",
@@ -116,7 +128,7 @@ fn print(report: &FsckReport) {
         println!("{}: {problem}", if problem.is_fault() { "FAULT" } else { "notice" });
     }
     let entries: u64 = report.logs.iter().map(|log| log.entries).sum();
-    let verdict = if report.is_clean() { "clean" } else { "NOT CLEAN" };
+    let verdict = if report.is_clean() && is_journal_whole { "clean" } else { "NOT CLEAN" };
     println!(
         "{verdict}: {} logs, {entries} entries, {} faults, {} notices",
         report.logs.len(),
@@ -125,7 +137,11 @@ fn print(report: &FsckReport) {
     );
 }
 
-fn to_json(report: &FsckReport, snapshot: &Snapshot) -> serde_json::Value {
+fn to_json(
+    report: &FsckReport,
+    snapshot: &Snapshot,
+    journal: &Result<JournalHead, JournalFault>,
+) -> serde_json::Value {
     let logs: Vec<serde_json::Value> = report
         .logs
         .iter()
@@ -147,8 +163,12 @@ fn to_json(report: &FsckReport, snapshot: &Snapshot) -> serde_json::Value {
         .collect();
     let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
     serde_json::json!({
-        "clean": report.is_clean(), "faults": report.faults, "notices": report.notices, "ahead": report.ahead, "logs": logs, "problems": problems,
+        "clean": report.is_clean() && journal.is_ok(), "faults": report.faults, "notices": report.notices, "ahead": report.ahead, "logs": logs, "problems": problems,
         "branches": branches,
         "snapshot": snapshot.to_json(),
+        "journal": match journal {
+            Ok(head) => serde_json::json!({ "lines": head.lines, "sha256": hex_encode(&head.digest) }),
+            Err(fault) => serde_json::json!({ "fault": fault.to_string() }),
+        },
     })
 }

@@ -59,7 +59,7 @@ fn parse(record: &str) -> Result<RecordId> {
 fn record(config: &Config, action: &str, id: &RecordId, reason: &str) -> Result<()> {
     ensure!(!reason.trim().is_empty(), "--reason must say something");
     let details = serde_json::json!({ "record": id.to_hex(), "reason": reason });
-    crate::journal::record(&config.journal_file(), action, &details)
+    crate::journal::record(&config.journal_file(), &crate::journal::Actor::of_command(), action, &details)
 }
 
 fn add(config: &Config, vault: &Vault, text: &str, reason: String) -> Result<()> {

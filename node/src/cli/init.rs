@@ -5,7 +5,7 @@
 //! database and lock file for the log that the roster opens.
 
 use crate::config::Config;
-use crate::keystore::KeyStore;
+use crate::keystore::NodeKeys;
 use crate::storage::{LockFile, Store};
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
@@ -23,6 +23,9 @@ pub(super) struct InitArguments {
     /// Root of the consortium's first roster version, compared by another channel.
     #[arg(long, requires = "roster")]
     pin: Option<String>,
+    /// Seal the keys by a passphrase from the start, so that they are never on the disk without it.
+    #[arg(long)]
+    encrypt_keys: bool,
 }
 
 /// What a member sends to governance: public keys only.
@@ -40,7 +43,7 @@ pub(super) struct JoinFile {
 }
 
 impl JoinFile {
-    pub(super) fn of(config: &Config, keys: &KeyStore) -> Self {
+    pub(super) fn of(config: &Config, keys: &NodeKeys) -> Self {
         Self {
             member: config.member.to_string(),
             log_key: keys.log.public().to_hex(),
@@ -51,10 +54,11 @@ impl JoinFile {
 }
 
 pub(super) fn init(config: &Config, arguments: &InitArguments) -> anyhow::Result<()> {
-    let keys = match KeyStore::open(&config.keys_dir()) {
-        Ok(keys) => keys,
-        Err(_) if !config.keys_dir().exists() => create_keys(config)?,
-        Err(error) => return Err(error.into()),
+    let keys = if config.keys_dir().exists() {
+        ensure!(!arguments.encrypt_keys, "the keys exist already; `hashpact-node keys encrypt` seals them");
+        config.keys.open()?
+    } else {
+        create_keys(config, arguments.encrypt_keys)?
     };
     match &arguments.roster {
         None if config.lock_file().exists() => {
@@ -69,10 +73,14 @@ pub(super) fn init(config: &Config, arguments: &InitArguments) -> anyhow::Result
     }
 }
 
-fn create_keys(config: &Config) -> anyhow::Result<KeyStore> {
+fn create_keys(config: &Config, seals: bool) -> anyhow::Result<NodeKeys> {
+    // Asked for before anything is there.
+    if seals {
+        config.keys.passphrase.get_for_sealing()?;
+    }
     std::fs::create_dir_all(&config.data_dir)
         .with_context(|| format!("cannot create {}", config.data_dir.display()))?;
-    let keys = KeyStore::create(&config.keys_dir())?;
+    let keys = config.keys.create(seals)?;
     let join = JoinFile::of(config, &keys);
     std::fs::write(config.join_file(), toml::to_string(&join).context("join file")?)
         .with_context(|| format!("cannot write {}", config.join_file().display()))?;
@@ -94,7 +102,7 @@ pub(super) fn load_roster(path: &Path, pin: Option<&Root>) -> anyhow::Result<(Ro
     Ok((chain, bytes))
 }
 
-fn create_log(config: &Config, keys: &KeyStore, roster: &Path, pin: Option<&str>) -> anyhow::Result<()> {
+fn create_log(config: &Config, keys: &NodeKeys, roster: &Path, pin: Option<&str>) -> anyhow::Result<()> {
     let pin = pin.map(Root::from_hex).transpose().context("--pin")?;
     ensure!(
         !config.lock_file().exists() && !config.database_dir().exists(),
@@ -103,6 +111,11 @@ fn create_log(config: &Config, keys: &KeyStore, roster: &Path, pin: Option<&str>
     );
     let (chain, bytes) = load_roster(roster, pin.as_ref())?;
     let current = chain.current();
+    ensure!(
+        !chain.is_expired(crate::driver::now_ms() / 1_000),
+        "roster version {} has expired, and an expired roster admits nobody: ask governance for a newer one",
+        current.version
+    );
     let member = current
         .member(&config.member)
         .with_context(|| format!("member {} is not in roster version {}", config.member, current.version))?;

@@ -5,10 +5,13 @@
 
 mod backup;
 mod database;
+mod duration;
 mod export;
 mod fsck;
 mod hold;
 mod init;
+mod journal;
+mod keys;
 mod recover;
 mod repair;
 mod restore;
@@ -17,6 +20,7 @@ mod run;
 mod token;
 
 use crate::config::Config;
+use crate::keystore::{Passphrase, PassphraseSource};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use hashpact_core::StopReason;
@@ -32,6 +36,18 @@ struct Arguments {
     /// The configuration file.
     #[arg(long, global = true, env = "HASHPACT_CONFIG", default_value = "hashpact.toml")]
     config: PathBuf,
+    /// File with the passphrase of sealed keys, readable by its owner only.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "HASHPACT_PASSPHRASE_FILE",
+        conflicts_with = "passphrase_fd"
+    )]
+    passphrase_file: Option<PathBuf>,
+    /// Number of an inherited descriptor from which the passphrase is read.
+    #[arg(long, global = true, value_name = "NUMBER")]
+    passphrase_fd: Option<u32>,
     #[command(subcommand)]
     command: Command,
 }
@@ -60,6 +76,12 @@ enum Command {
     /// Keep payloads that would be destroyed, for a law or a court; journalled.
     #[command(subcommand)]
     Hold(hold::HoldCommand),
+    /// Seal the key files by a passphrase, or unseal them.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Verify or show the journal of administrative actions, or begin a new one after damage.
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
     /// Manage bearer tokens of the HTTP API.
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -79,7 +101,18 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let load = || Config::load(&arguments.config).map_err(anyhow::Error::from);
+    let source = match (&arguments.passphrase_file, arguments.passphrase_fd) {
+        (Some(file), _) => Some(PassphraseSource::File(file.clone())),
+        (None, Some(number)) => Some(PassphraseSource::Descriptor(number)),
+        (None, None) => None,
+    };
+    let load = || -> anyhow::Result<Config> {
+        let mut config = Config::load(&arguments.config)?;
+        if let Some(source) = source {
+            config.keys.passphrase = Passphrase::from_source(source);
+        }
+        Ok(config)
+    };
     match arguments.command {
         Command::Init(init) => init::init(&load()?, &init).map(|()| ExitCode::SUCCESS),
         Command::Run(run) => run_until_signal(load()?, run.into()),
@@ -94,6 +127,8 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Restore(restore) => restore::restore(&load()?, &restore).map(|()| ExitCode::SUCCESS),
         Command::Export(export) => export::export(&load()?, &export).map(|()| ExitCode::SUCCESS),
         Command::Hold(command) => hold::hold(&load()?, command).map(|()| ExitCode::SUCCESS),
+        Command::Keys(command) => keys::keys(&load()?, &command).map(|()| ExitCode::SUCCESS),
+        Command::Journal(command) => journal::journal(&load()?, &command).map(|()| ExitCode::SUCCESS),
         Command::Token(command) => token::token(&load()?, command).map(|()| ExitCode::SUCCESS),
     }
 }

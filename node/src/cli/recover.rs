@@ -11,7 +11,7 @@
 use super::init::{JoinFile, load_roster};
 use crate::config::Config;
 use crate::journal;
-use crate::keystore::{KeyStore, create_key, key_path};
+use crate::keystore::{is_sealed, key_path, public_path};
 use crate::storage::{LockError, LockFile, Store};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
@@ -88,6 +88,7 @@ pub(super) fn recover(config: &Config, arguments: &RecoverArguments) -> Result<(
     }
     journal::record(
         &config.journal_file(),
+        &journal::Actor::of_command(),
         "recover",
         &serde_json::json!({
             "reason": arguments.reason, "former": logs.former_origin, "next": logs.next_origin,
@@ -97,11 +98,7 @@ pub(super) fn recover(config: &Config, arguments: &RecoverArguments) -> Result<(
     retire(&config.lock_file(), &format!("signed.lock.{}", logs.former))?;
     change_key(config, roster, &logs, arguments.spare_key.as_deref())?;
     // What this node cosigned since the database's last generation may be forgotten: that key signs no more.
-    retire(
-        &key_path(&config.keys_dir(), KeyRole::Cosigner),
-        &format!("cosigner-{}.key.retired", logs.former),
-    )?;
-    create_key(&key_path(&config.keys_dir(), KeyRole::Cosigner), KeyRole::Cosigner)?;
+    renew(config, KeyRole::Cosigner, logs.former)?;
     let fresh = LockState {
         // Log and cosigner key are new: neither has signed anything that this database does not know.
         generation: store.generation()?,
@@ -150,7 +147,11 @@ fn retire(path: &Path, name: &str) -> Result<()> {
 /// Puts the key of the next log in the place of the former one.
 fn change_key(config: &Config, roster: &Roster, logs: &Logs, spare_key: Option<&Path>) -> Result<()> {
     let path = key_path(&config.keys_dir(), KeyRole::Log);
-    let held = crate::keystore::open_key(&path, KeyRole::Log).ok();
+    let held = config.keys.open_role(KeyRole::Log).ok();
+    // A sealed key that nobody opened is no lost one.
+    if let (None, true) = (&held, path.exists()) {
+        config.keys.open_role(KeyRole::Log)?;
+    }
     let spare = roster
         .member(&config.member)
         .and_then(|member| member.logs.iter().find(|log| log.n == logs.next))
@@ -180,15 +181,31 @@ fn change_key(config: &Config, roster: &Roster, logs: &Logs, spare_key: Option<&
         return crate::keystore::write_key_file(&path, &bytes).map_err(Into::into);
     }
     if is_former {
-        retire(&path, &format!("log-{}.key.retired", logs.former))?;
-        create_key(&path, KeyRole::Log)?;
+        renew(config, KeyRole::Log, logs.former)?;
     }
+    Ok(())
+}
+
+/// Retires a key and makes the next one in its place, sealed if the former was; one that a signer holds must have been
+/// made there before.
+fn renew(config: &Config, role: KeyRole, former: u32) -> Result<()> {
+    let dir = config.keys_dir();
+    let (path, public) = (key_path(&dir, role), public_path(&dir, role));
+    let (name, seals) = (role.name(), is_sealed(&path).unwrap_or(false));
+    let before = config.keys.open_role(role).ok().map(|key| key.public());
+    let next = config.keys.held_elsewhere(role)?;
+    if next.is_some() && next == before {
+        bail!("the signer still holds the former {name} key: have it make a new one, then run this again");
+    }
+    retire(&path, &format!("{name}-{former}.key.retired"))?;
+    retire(&public, &format!("{name}-{former}.public.retired"))?;
+    config.keys.create_role(role, seals)?;
     Ok(())
 }
 
 /// Writes the join file and the newest note known, and says what comes next.
 fn explain(config: &Config, logs: &Logs, store: &Store, lock: Option<LockState>) -> Result<()> {
-    let keys = KeyStore::open(&config.keys_dir())?;
+    let keys = config.keys.open()?;
     let join = JoinFile::of(config, &keys);
     std::fs::write(config.join_file(), toml::to_string(&join).context("join file")?)
         .with_context(|| format!("cannot write {}", config.join_file().display()))?;

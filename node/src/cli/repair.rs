@@ -49,6 +49,7 @@ pub(super) fn repair(config: &Config, arguments: &RepairArguments) -> Result<()>
     let kept = database.with_extension(format!("damaged-{}", now_ms()));
     journal::record(
         &config.journal_file(),
+        &journal::Actor::of_command(),
         "repair",
         &serde_json::json!({
             "reason": arguments.reason, "kept": kept.display().to_string(), "rows_lost": salvaged.rows_lost,

@@ -5,7 +5,6 @@ use crate::backup::{Restore, RestoredFrom, restore as put_back};
 use crate::config::Config;
 use crate::driver::now_ms;
 use crate::journal;
-use crate::keystore::KeyStore;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use std::path::PathBuf;
@@ -35,6 +34,7 @@ pub(super) fn restore(config: &Config, arguments: &RestoreArguments) -> Result<(
     let RestoredFrom { manifest, lock, stored } = &found;
     journal::record(
         &config.journal_file(),
+        &journal::Actor::of_command(),
         "restore",
         &serde_json::json!({
             "from": from.display().to_string(), "taken": manifest.taken, "log": manifest.log, "stored": stored,
@@ -42,7 +42,7 @@ pub(super) fn restore(config: &Config, arguments: &RestoreArguments) -> Result<(
         }),
     )?;
     if arguments.new_keys {
-        let keys = KeyStore::open(&config.keys_dir())?;
+        let keys = config.keys.open()?;
         let join = toml::to_string(&JoinFile::of(config, &keys)).context("join file")?;
         std::fs::write(config.join_file(), join)
             .with_context(|| format!("cannot write {}", config.join_file().display()))?;

@@ -4,12 +4,14 @@
 //! it are answered with `complete: false` and the reason, not with a refused connection; with an index
 //! snapshot they are answered with matches from the first second on.
 
+use crate::changes::Feed;
 use crate::config::Config;
 use crate::driver::{Driver, Parts, now_ms};
 use crate::export::Holder;
 use crate::host::Host;
 use crate::http::HttpThreads;
-use crate::keystore::KeyStore;
+use crate::keystore::NodeKeys;
+use crate::lists::{DecisionFiles, Lists};
 use crate::lookup::replay::{IndexOrigin, Replayed, replay};
 use crate::lookup::snapshot::SnapshotPlace;
 use crate::lookup::{KeptExtent, LogExtent, Lookup, SnapshotKeeper, SnapshotTimes};
@@ -18,14 +20,14 @@ use crate::network::{Network, NetworkConfig, NetworkEvent, NetworkHandle, Networ
 use crate::restored::Restored;
 use crate::rosters::RosterFile;
 use crate::scrub::{Scrub, ScrubAsk, ScrubPace, ScrubParts, Shown};
-use crate::service::{Identity, SUBMISSIONS_QUEUED_MAX, Service, Submission};
+use crate::service::{Identity, Operations, SUBMISSIONS_QUEUED_MAX, Service, Submission};
 use crate::storage::{LockFile, Store};
-use crate::tokens::Tokens;
+use crate::tokens::LiveTokens;
 use crate::vault::Vault;
 use anyhow::Context as _;
 use hashpact_core::effect::LockState;
 use hashpact_core::engine::HeldLog;
-use hashpact_core::health::{Completeness, Health};
+use hashpact_core::health::{Completeness, Health, RosterHealth};
 use hashpact_core::recover::OwnDisk;
 use hashpact_core::view::{Author, Rules};
 use hashpact_core::{Engine, EngineConfig, Opening, StopReason};
@@ -35,17 +37,20 @@ use hashpact_protocol::leaf::{EntryLeaf, read_leaf};
 use hashpact_protocol::limits::NODE_CARD_LIFETIME_MAX_S;
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::roster::{
-    CardNode, LogStatus, NodeCard, Roster, RosterChain, SignedRoster, VerifiedCard, sign_card,
+    CardNode, LogStatus, NodeCard, Roster, RosterChain, SignedRoster, VerifiedCard, sign_card_by,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 use tracing::info;
 
 /// A card with less time left than this is renewed at the start, in seconds.
 const CARD_RENEW_S: u64 = 10 * 86_400;
+/// How often floods that were found are journalled and kept. They hold their entries back at once.
+const FLOODS_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(clap::Args)]
 pub(super) struct RunArguments {
@@ -91,51 +96,51 @@ pub async fn run(
 ) -> Result<(), StartError> {
     info!(member.id = %config.member, data_dir = %config.data_dir.display(), http = %config.http_listen,
         listen = ?config.network.listen, peers = ?config.network.peers, "starting");
-    let keys = KeyStore::open(&config.keys_dir()).context("keys (was `init` run?)")?;
-    let tokens = Tokens::load(&config.tokens_file()).map_err(anyhow::Error::from)?;
-    let (chain, _) = super::init::load_roster(&config.roster_file(), None)?;
+    let keys = config.keys.open().context("keys (was `init` run?)")?;
+    let tokens = Arc::new(LiveTokens::open(&config.tokens_file()).map_err(anyhow::Error::from)?);
+    tokio::spawn(LiveTokens::watch(Arc::downgrade(&tokens)));
+    let hooks = crate::webhooks::open(&config.webhooks, &config.data_dir)?;
+    let chain = RosterFile::of(&config).load().context("the roster (was `init --roster` run?)")?;
     let store = Arc::new(super::database::open(&config).context("database (was `init --roster` run?)")?);
     let restored = Restored::find(&config.restored_file()).context("the mark of a restored data folder")?;
     let lock = open_lock(&config, chain.current(), restored.as_ref())?;
     let lock_state = lock.state().clone();
+    want_again(&config, &store, chain.current())?;
     let card = node_card(&config, &keys, chain.current())?;
     let host = Host::find(config.host_file());
 
     let (lookup, metrics) = (new_lookup(&chain, restored.is_some()), Arc::new(Metrics::default()));
     let (service, submissions) = new_service(&config, &chain, &lookup, &store, &metrics);
-    let threads = HttpThreads::start().context("threads for HTTP")?;
-    let bound = threads.spawn(bind(config.clone(), service.clone(), tokens, listening));
-    let server = bound.await.context("binding the API")??;
+    let lists = let_decide(&config, &chain, &lookup, &service, &tokens)?;
     let log_keys = chain.current().logs().map(|log| (log.log_id, *log.key)).collect();
-    service.set_holder(Holder { chain: chain.clone(), member: config.member.clone(), card: keys.card });
-    let (http_stop, http_stopped) = watch::channel(false);
-    let http = threads.spawn(server.serve(http_stopped));
+    let (member, journal) = (config.member.clone(), config.journal_file());
+    service.set_holder(Holder { chain: chain.clone(), member, card: keys.card, journal });
+    let answering = answer(&config, &service, tokens, listening).await?;
 
     let own_log = LogId::of_origin(&lock_state.origin);
     let place = SnapshotPlace::new(config.snapshot_file(), &config.member, own_log, chain.version());
     place.remove_unfinished();
-    let opened = {
-        let (store, lookup, place) = (Arc::clone(&store), Arc::clone(&lookup), place.clone());
-        let seeds = EngineConfig {
-            member: config.member.clone(),
-            log_key: keys.log,
-            cosigner_key: keys.cosigner,
-            peer: keys.peer.public(),
-            card,
-            from_backup: restored.is_some(),
-            is_doubtful: doubts(&config, host.as_ref(), restored.as_ref(), &options)?,
-            receipt_interval_ms: config.receipts.interval_s.saturating_mul(1_000),
-        };
-        tokio::task::spawn_blocking(move || open_engine(&store, &lookup, &place, chain, lock_state, seeds))
-            .await
-            .context("replay")?
+    let seeds = EngineConfig {
+        member: config.member.clone(),
+        log_key: keys.log,
+        cosigner_key: keys.cosigner,
+        peer: keys.peer.public(),
+        card,
+        from_backup: restored.is_some(),
+        is_doubtful: doubts(&config, host.as_ref(), restored.as_ref(), &options)?,
+        receipt_interval_ms: config.receipts.interval_s.saturating_mul(1_000),
     };
-    let Opened { engine, effects, origin } = opened.inspect_err(|_| {
-        let _ = http_stop.send(true);
+    let read_side = (Arc::clone(&store), Arc::clone(&lookup), place.clone());
+    let opened = replayed(read_side, (chain, lock_state), seeds, config.changes.keep).await;
+    let (Opened { engine, effects, origin }, feed) = opened.inspect_err(|_| {
+        let _ = answering.stop.send(true);
     })?;
+    service.set_feed(Arc::clone(&feed));
+    crate::webhooks::start(hooks, &service, &answering.stop.subscribe());
     // Database and lock file agree: what a power cut left unfinished is of no use to anybody now.
     store.forget_torn_tails().context("what was cut off the write-ahead log")?;
     let (roster_files, adopted) = (watch_rosters(&config), adopter(&service, &lookup, &place));
+    tokio::spawn(keep_floods(lists, Arc::clone(&store)));
     let keeper = keep_snapshots(&config, place, &lookup, &metrics, &origin)?;
     let (network, network_events) = start_network(&config, &keys.peer)?;
     let (found, scrub_asks) = mpsc::channel(1);
@@ -155,7 +160,7 @@ pub async fn run(
         scrub_told: scrub.as_ref().map(Scrub::told),
         restored,
         host,
-        rosters: RosterFile { path: config.roster_file(), journal: config.journal_file() },
+        rosters: RosterFile::of(&config),
         roster_files,
         adopted,
         vault: Vault::of(&config.data_dir, &config.keys_dir()),
@@ -164,14 +169,41 @@ pub async fn run(
     let outcome = driver.context("storage thread")?.run(effects, shutdown).await;
     // It waits for nobody now but itself: a step ends within a fraction of a second.
     tokio::task::block_in_place(|| drop(scrub));
-    if outcome.is_ok() {
-        // The loop has ended: what is written now is what the next start finds.
-        let _ = tokio::task::spawn_blocking(move || keeper.finish()).await;
-    }
-    let _ = http_stop.send(true);
-    let _ = tokio::time::timeout(Duration::from_secs(5), http).await;
+    finish(feed, keeper, outcome.is_ok()).await;
+    answering.end().await;
     info!("stopped");
     Ok(outcome?)
+}
+
+/// Looks for payloads again that the roster did not let this member have before.
+fn want_again(config: &Config, store: &Store, roster: &Roster) -> anyhow::Result<()> {
+    let wanted = crate::entitled::want_again(store, &config.entitled_file(), roster, &config.member)?;
+    if wanted > 0 {
+        info!(payloads = wanted, "the roster lets this member have payloads that were withheld before");
+    }
+    Ok(())
+}
+
+/// Replays the logs on a thread that may block, and begins the feed of changes before the loop changes anything.
+async fn replayed(
+    (store, lookup, place): (Arc<Store>, Arc<Lookup>, SnapshotPlace),
+    (chain, lock): (RosterChain, LockState),
+    seeds: EngineConfig,
+    keep: u64,
+) -> Result<(Opened, Arc<Feed>), StartError> {
+    let work = move || {
+        let opened = open_engine(&store, &lookup, &place, chain, lock, seeds)?;
+        let feed = Feed::begin(lookup, store, keep)?;
+        Ok((opened, feed))
+    };
+    tokio::task::spawn_blocking(work).await.context("replay")?
+}
+
+/// Looks whether the journal is whole; gives what is wrong with it. A node with a broken one answers and replicates.
+fn check_journal(config: &Config) -> Option<String> {
+    let fault = crate::journal::check(&config.journal_file()).err()?;
+    tracing::error!(%fault, "look what was done at this node; `hashpact-node journal restart` puts the journal aside");
+    Some(fault.to_string())
 }
 
 /// What look-ups read; of a node that came from a backup they read nothing before the loop has begun.
@@ -179,15 +211,48 @@ fn new_lookup(chain: &RosterChain, from_backup: bool) -> Arc<Lookup> {
     let lookup = Lookup::new(chain.version());
     if from_backup {
         let (completeness, append_blocked) = (Completeness::Starting, Some("loading"));
-        lookup.set_health(Health { completeness, append_blocked, from_backup, peers: Vec::new() });
+        lookup.set_health(Health {
+            completeness,
+            append_blocked,
+            from_backup,
+            peers: Vec::new(),
+            roster: RosterHealth::default(),
+        });
     }
     Arc::new(lookup)
+}
+
+/// What the operator decided and must know, in force from the first look-up on.
+fn let_decide(
+    config: &Config,
+    chain: &RosterChain,
+    lookup: &Arc<Lookup>,
+    service: &Service,
+    tokens: &Arc<LiveTokens>,
+) -> anyhow::Result<Arc<Lists>> {
+    service.set_operations(Operations::new(config, Arc::clone(tokens), check_journal(config)));
+    let files = DecisionFiles::of(&config.data_dir, config.journal_file());
+    let lists = Lists::open(files, Arc::clone(lookup), chain, config.quarantine);
+    let lists = Arc::new(lists.context("lists and decisions")?);
+    service.set_lists(Arc::clone(&lists));
+    Ok(lists)
+}
+
+/// Keeps floods that are found from now on.
+async fn keep_floods(lists: Arc<Lists>, store: Arc<Store>) {
+    loop {
+        tokio::time::sleep(FLOODS_INTERVAL).await;
+        let (lists, store) = (Arc::clone(&lists), Arc::clone(&store));
+        if tokio::task::spawn_blocking(move || lists.keep_floods(&store)).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Looks from now on whether the operator installs a roster.
 fn watch_rosters(config: &Config) -> mpsc::Receiver<Vec<SignedRoster>> {
     let (tell, told) = mpsc::channel(1);
-    tokio::spawn(crate::rosters::watch(config.roster_file(), tell));
+    tokio::spawn(crate::rosters::watch(RosterFile::of(config), tell));
     told
 }
 
@@ -222,10 +287,51 @@ fn new_service(
     (Service::new(identity, submit, lookup, store, metrics), submissions)
 }
 
+/// The loop has ended: what is written now is what the next start finds.
+async fn finish(feed: Arc<Feed>, keeper: SnapshotKeeper, is_clean: bool) {
+    let work = move || {
+        feed.finish(is_clean);
+        if is_clean {
+            keeper.finish();
+        }
+    };
+    let _ = tokio::task::spawn_blocking(work).await;
+}
+
+/// The API, on threads of its own.
+struct Answering {
+    stop: watch::Sender<bool>,
+    served: JoinHandle<()>,
+    _threads: HttpThreads,
+}
+
+impl Answering {
+    /// Lets requests that are under way come to their end.
+    async fn end(self) {
+        let _ = self.stop.send(true);
+        let _ = tokio::time::timeout(Duration::from_secs(5), self.served).await;
+    }
+}
+
+/// Begins to answer requests.
+async fn answer(
+    config: &Config,
+    service: &Service,
+    tokens: Arc<LiveTokens>,
+    listening: Option<oneshot::Sender<SocketAddr>>,
+) -> anyhow::Result<Answering> {
+    let threads = HttpThreads::start().context("threads for HTTP")?;
+    let bound = threads.spawn(bind(config.clone(), service.clone(), tokens, listening));
+    let server = bound.await.context("binding the API")??;
+    let (stop, stopped) = watch::channel(false);
+    let served = threads.spawn(server.serve(stopped));
+    Ok(Answering { stop, served, _threads: threads })
+}
+
 async fn bind(
     config: Config,
     service: Service,
-    tokens: Tokens,
+    tokens: Arc<LiveTokens>,
     listening: Option<oneshot::Sender<SocketAddr>>,
 ) -> anyhow::Result<crate::http::Server> {
     if tokens.is_empty() {
@@ -305,7 +411,12 @@ fn doubts(
     };
     anyhow::ensure!(!reason.trim().is_empty(), "--override-doubt needs a reason");
     let details = serde_json::json!({ "reason": reason, "machine_changed": has_changed, "restored": restored.is_some() });
-    crate::journal::record(&config.journal_file(), "override-doubt", &details)?;
+    crate::journal::record(
+        &config.journal_file(),
+        &crate::journal::Actor::of_command(),
+        "override-doubt",
+        &details,
+    )?;
     Ok(false)
 }
 
@@ -474,7 +585,7 @@ fn last_time_ms(store: &Store, log: &LogId, size: u64) -> anyhow::Result<u64> {
 
 /// The signed card that tells others where this node is; renewed when addresses changed or time runs
 /// out.
-fn node_card(config: &Config, keys: &KeyStore, roster: &Roster) -> anyhow::Result<Vec<u8>> {
+fn node_card(config: &Config, keys: &NodeKeys, roster: &Roster) -> anyhow::Result<Vec<u8>> {
     let path = config.card_file();
     let now_s = now_ms() / 1_000;
     let nodes = vec![CardNode { peer_key: keys.peer.public(), addresses: config.advertised().to_vec() }];
@@ -495,7 +606,17 @@ fn node_card(config: &Config, keys: &KeyStore, roster: &Roster) -> anyhow::Resul
         expires_s: now_s + NODE_CARD_LIFETIME_MAX_S - 3_600,
         nodes,
     };
-    let bytes = sign_card(&card, &keys.card);
+    let bytes = match sign_card_by(&card, &keys.card) {
+        Ok(bytes) => bytes,
+        // An old card tells others where this node is until it expires; one without any is found by those that it dials.
+        Err(error) => {
+            let held = std::fs::read(&path).ok();
+            let valid = held.filter(|bytes| VerifiedCard::verify(bytes, roster, now_s).is_ok());
+            let valid = valid.with_context(|| format!("a new node card is needed: {error}"))?;
+            tracing::error!(%error, "the node card could not be renewed; the one before goes on");
+            return Ok(valid);
+        }
+    };
     std::fs::write(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(bytes)
 }

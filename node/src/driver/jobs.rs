@@ -189,7 +189,8 @@ fn perform_job(disk: &Disk, lock: &mut LockFile, job: Job) -> Option<Event> {
             (batch.id, store.write_branch(&batch).map(|()| Some(written(batch.id, Vec::new()))))
         }
         Job::Roster(write) => {
-            let done = rosters.add(&write.versions).map(|()| written(write.id, Vec::new()));
+            let kept = rosters.add_rivals(&write.rivals).and_then(|()| rosters.add(&write.versions));
+            let done = kept.map(|()| written(write.id, Vec::new()));
             let failed =
                 |error: anyhow::Error| Event::WriteFailed { write: write.id, detail: format!("{error:#}") };
             return Some(done.unwrap_or_else(failed));

@@ -66,6 +66,9 @@ pub enum HeadsError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The holder's journal.
+    #[error("the journal cannot be read: {0}")]
+    Journal(std::io::Error),
 }
 
 /// The heads of a manifest as text.

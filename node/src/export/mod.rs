@@ -19,7 +19,7 @@ use crate::storage::{PayloadRef, Store, StoreError};
 use hashpact_core::effect::{HeldFacts, StoredPayload};
 use hashpact_protocol::bundle::{BundleLog, BundlePayload, BundleWriter, Manifest, Scope, Sink, WriteError};
 use hashpact_protocol::digest::{LogId, RecordId, leaf_hash};
-use hashpact_protocol::keys::SecretKey;
+use hashpact_protocol::keys::Signer;
 use hashpact_protocol::leaf::{EntryLeaf, Kind, check_commitment, read_leaf};
 use hashpact_protocol::limits::BUNDLE_CHUNK_ENTRIES_MAX;
 use hashpact_protocol::merkle::consistency_proof;
@@ -27,6 +27,7 @@ use hashpact_protocol::roster::{MemberId, RosterChain};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 const CHUNK: usize = BUNDLE_CHUNK_ENTRIES_MAX;
 
@@ -37,7 +38,9 @@ pub struct Holder {
     /// The member.
     pub member: MemberId,
     /// Its card key, which signs the statement over the annex.
-    pub card: SecretKey,
+    pub card: Signer,
+    /// Its journal of administrative actions.
+    pub journal: PathBuf,
 }
 
 /// One bundle that is about to be written.
@@ -50,6 +53,8 @@ pub struct Export<'a> {
     held: &'a BTreeMap<LogId, Held>,
     /// Cosigned notes, and evidence of forks.
     facts: HeldFacts,
+    /// The holder's journal.
+    journal: Vec<u8>,
     shows_payloads: bool,
     begun_s: u64,
 }
@@ -93,7 +98,12 @@ impl<'a> Export<'a> {
             logs,
         };
         let facts = store.facts()?;
-        Ok(Self { store, holder, chain, manifest, held, facts, shows_payloads: true, begun_s })
+        // It speaks of the whole node: whoever gets a part of the logs gets none of it.
+        let journal = match manifest.scope {
+            Scope::All => crate::journal::read(&holder.journal).map_err(HeadsError::Journal)?,
+            _ => Vec::new(),
+        };
+        Ok(Self { store, holder, chain, manifest, held, facts, journal, shows_payloads: true, begun_s })
     }
 
     /// Marks every payload but those of receipts as withheld: for somebody who may see who did what when, and no signals.
@@ -154,6 +164,7 @@ impl<'a> Export<'a> {
                 }
             }
         }
+        writer.journal(&self.journal)?;
         let ended_s = now_s().max(self.begun_s);
         Ok(writer.finish(&self.holder.member, self.begun_s, ended_s, &self.holder.card)?)
     }

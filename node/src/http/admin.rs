@@ -19,6 +19,7 @@ pub(super) async fn backup(
 ) -> Result<Json<BackupResponse>, ApiError> {
     let caller = api.allow(&headers, &[Scope::Admin])?;
     let _slot = api.backups.enter(caller.id)?;
+    api.journal(&caller, "copy-database", &serde_json::json!({}))?;
     // Not within the time of a request: whoever makes a copy waits for it.
     Ok(Json(api.service.copy_database(&api.checkpoints).await?))
 }

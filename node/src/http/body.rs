@@ -17,6 +17,8 @@ use serde::de::DeserializeOwned;
 pub(super) const BODY_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Largest body of a statement about one record.
 pub(super) const STATEMENT_MAX_BYTES: usize = 4 * 1024;
+/// Longest body about the signals of one record: 64 of the widest type take less.
+pub(super) const RECORD_MAX_BYTES: usize = 64 * 1024;
 /// Memory of all bodies that are longer than [`BODY_FREE_BYTES`].
 pub(super) const BODIES_MAX_BYTES: usize = 256 * 1024 * 1024;
 /// What a body may hold without counting: a match of a few signals is shorter.

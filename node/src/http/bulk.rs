@@ -17,10 +17,11 @@ pub(super) mod answer;
 mod lines;
 mod values;
 
+use super::access::Caller;
 use super::budget::Slot;
 use super::request::{RequestId, read_query};
 use super::{Api, ApiError};
-use crate::service::{BulkState, Service, ServiceError};
+use crate::service::{BulkState, MatchAsk, Service, ServiceError};
 use crate::tokens::Scope;
 use answer::{Answer, Gone, Piece, body_of};
 use axum::Extension;
@@ -138,20 +139,24 @@ pub(super) async fn match_bulk(
 ) -> Result<Response, ApiError> {
     let caller = api.allow_payloads(&headers, &[Scope::Lookup])?;
     let query = read_query(query)?;
-    let radius = query.pdq_distance(&MatchLimits::default())?;
-    let lists = query.lists()?;
-    api.service.check_lists(lists.as_deref())?;
-    let enter = || api.bulk.enter(caller.id);
+    let distance = query.pdq_distance(&MatchLimits::default())?;
+    let ask = MatchAsk { lists: query.lists()?, distance, explain: false };
+    api.service.check_lists(&ask)?;
+    let caller_id = caller.id;
+    let enter = || api.bulk.enter(caller_id);
     match super::body::media_type(&headers).as_str() {
         BULK_VALUES_TYPE => {
             let length = body.size_hint().exact();
-            let form = values::Values::new(radius);
+            let form = {
+                let radius = api.service.radius(&ask);
+                values::Values::new(ask, radius)
+            };
             form.check_length(length)?;
-            Request::new(&api, form, body, enter()?).answered().await
+            Request::new(&api, caller, form, body, enter()?).answered().await
         }
         BULK_LINES_TYPE => {
-            let form = lines::Lines::new(radius, lists, id);
-            Request::new(&api, form, body, enter()?).answered().await
+            let form = lines::Lines::new(ask, id);
+            Request::new(&api, caller, form, body, enter()?).answered().await
         }
         other => {
             let wanted = format!("{BULK_VALUES_TYPE} or {BULK_LINES_TYPE}");
@@ -163,6 +168,8 @@ pub(super) async fn match_bulk(
 /// One request while it is read.
 struct Request<F> {
     service: Service,
+    api: Api,
+    caller: Caller,
     form: F,
     body: BodyDataStream,
     timeout: Duration,
@@ -172,15 +179,21 @@ struct Request<F> {
     /// Why the body ended without being whole.
     fault: Option<ApiError>,
     part_items: usize,
+    /// A second's worth of what the caller may look up: so it waits often and never long.
+    paced_items_max: usize,
     pace: Pace,
     totals: Totals,
     _slot: Slot,
 }
 
 impl<F: Form> Request<F> {
-    fn new(api: &Api, form: F, body: Body, slot: Slot) -> Self {
+    fn new(api: &Api, caller: Caller, form: F, body: Body, slot: Slot) -> Self {
+        let paced = caller.items_per_s().unwrap_or(u64::MAX);
         Self {
             service: api.service.clone(),
+            api: api.clone(),
+            caller,
+            paced_items_max: usize::try_from(paced).unwrap_or(usize::MAX),
             form,
             body: body.into_data_stream(),
             timeout: api.timeout,
@@ -246,7 +259,8 @@ impl<F: Form> Request<F> {
             if self.ended && !answer.begun {
                 self.check_end(ended)?;
             }
-            let (length, items) = self.form.whole(&self.held, self.part_items, ended);
+            let (length, items) =
+                self.form.whole(&self.held, self.part_items.min(self.paced_items_max), ended);
             if items == 0 {
                 break;
             }
@@ -258,6 +272,7 @@ impl<F: Form> Request<F> {
                     message,
                 )));
             }
+            self.api.pace_items(&self.caller, items).await.map_err(Stop::Fault)?;
             let rest = self.held.split_off(length);
             let bytes = std::mem::replace(&mut self.held, rest);
             let part = self.matched(bytes, items).await?;
@@ -288,7 +303,7 @@ impl<F: Form> Request<F> {
         let mut since = None;
         while !self.ended && self.held.len() < F::HELD_MAX_BYTES {
             let (_, items) = self.form.whole(&self.held, self.part_items, false);
-            if items >= self.part_items {
+            if items >= self.part_items.min(self.paced_items_max) {
                 return;
             }
             let now = Instant::now();

@@ -2,13 +2,15 @@
 //!
 //! The detailed cause of a fault of ours goes to the log under the same id, never to the caller.
 
+use crate::changes::FeedError;
 use crate::export::HeadsError;
 use crate::service::ServiceError;
 use axum::http::StatusCode;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use hashpact_core::effect::SubmitError;
-use hashpact_protocol::api::FieldError;
+use hashpact_core::entitled::GroupError;
+use hashpact_protocol::api::{CHANGES_GONE, CHANGES_SNAPSHOT, FieldError};
 
 /// An error answer. The request's id is filled in by the outermost layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,11 +23,13 @@ pub struct ApiError {
     pub message: String,
     /// Seconds after which to try again.
     pub retry_after_s: Option<u32>,
+    /// Whether the caller sent a token that this node does not know.
+    pub is_unknown_token: bool,
 }
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), retry_after_s: None }
+        Self { status, code, message: message.into(), retry_after_s: None, is_unknown_token: false }
     }
 
     pub(super) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
@@ -75,6 +79,10 @@ impl From<ServiceError> for ApiError {
                 tracing::error!(%cause, "a read from the database failed; run fsck");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "storage", "the database could not be read")
             }
+            ServiceError::Heads(HeadsError::Journal(cause)) => {
+                tracing::error!(%cause, "the journal of administrative actions cannot be read");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "storage", "the journal could not be read")
+            }
             ServiceError::Heads(HeadsError::Beyond { .. }) => {
                 Self::new(StatusCode::CONFLICT, "not_held", message)
             }
@@ -91,8 +99,26 @@ impl From<ServiceError> for ApiError {
             ServiceError::OtherBeginning(_) => {
                 Self::new(StatusCode::PRECONDITION_FAILED, "other_beginning", message)
             }
+            ServiceError::Cursor => Self::bad_request("invalid_field", message),
+            ServiceError::Feed(FeedError::Broken) => {
+                Self::later(StatusCode::SERVICE_UNAVAILABLE, "storage", message)
+            }
+            ServiceError::Feed(_) => {
+                let message = format!("{message}; take a snapshot: GET {CHANGES_SNAPSHOT}");
+                Self::new(StatusCode::GONE, CHANGES_GONE, message)
+            }
             ServiceError::UnknownList(_) => Self::bad_request("unknown_list", message),
         }
+    }
+}
+
+impl From<GroupError> for ApiError {
+    fn from(error: GroupError) -> Self {
+        let (status, code) = match error {
+            GroupError::NotIn(_) => (StatusCode::FORBIDDEN, "not_in_group"),
+            _ => (StatusCode::BAD_REQUEST, "unknown_group"),
+        };
+        Self::new(status, code, error.to_string())
     }
 }
 

@@ -1,6 +1,6 @@
 //! `/v1/rulings`, `/v1/suspensions`, `/v1/incidents`: state one's part, and see what all parts amount to.
 
-use super::body::{STATEMENT_MAX_BYTES, read_json};
+use super::body::{RECORD_MAX_BYTES, STATEMENT_MAX_BYTES, read_json};
 use super::records::{Statement, single, submit};
 use super::{Api, ApiError};
 use crate::service::ServiceError;
@@ -33,8 +33,8 @@ pub(super) async fn rule(
         let draft = |signal| Draft::Ruling { subject, signal, verdict, reason };
         Ok(signals.into_iter().map(draft).collect())
     };
-    let (drafts, whole) = read_json(&api, &caller, &headers, body, STATEMENT_MAX_BYTES, check).await?;
-    let statement = Statement { operation: "ruling", subject: None, body: &whole.bytes };
+    let (drafts, whole) = read_json(&api, &caller, &headers, body, RECORD_MAX_BYTES, check).await?;
+    let statement = Statement { operation: "ruling", subject: None, group: 0, body: &whole.bytes };
     Ok(Json(submit(&api, &headers, &caller, drafts, &statement, Ack::Local).await?))
 }
 
@@ -70,7 +70,7 @@ pub(super) async fn vote(
         Ok(vec![Draft::Vote { member, vote, reason }])
     };
     let (drafts, whole) = read_json(&api, &caller, &headers, body, STATEMENT_MAX_BYTES, check).await?;
-    let statement = Statement { operation: "suspension", subject: None, body: &whole.bytes };
+    let statement = Statement { operation: "suspension", subject: None, group: 0, body: &whole.bytes };
     single(submit(&api, &headers, &caller, drafts, &statement, Ack::Local).await?)
 }
 
@@ -107,7 +107,7 @@ pub(super) async fn declare(
         Ok(request.check(drawn)?)
     };
     let (incident, whole) = read_json(&api, &caller, &headers, body, STATEMENT_MAX_BYTES, check).await?;
-    let statement = Statement { operation: "incident", subject: None, body: &whole.bytes };
+    let statement = Statement { operation: "incident", subject: None, group: 0, body: &whole.bytes };
     let (id, drafts) = (incident.id.to_string(), vec![Draft::Incident(incident)]);
     let Json(receipt) = single(submit(&api, &headers, &caller, drafts, &statement, Ack::Local).await?)?;
     Ok(Json(IncidentReceipt { incident: id, receipt }))

@@ -18,8 +18,6 @@ use axum::response::{IntoResponse, Response};
 use hashpact_protocol::api::ErrorBody;
 use hashpact_protocol::merkle::{TILE_WIDTH, TileId, parse_entries_path};
 
-/// Whoever reads public logs without a token: all of them share one share of the budget.
-const ANYBODY: [u8; 32] = [0; 32];
 /// A full tile or bundle never changes. A partial one does not either, but is of use for a moment only.
 const FULL_CACHING: &str = "max-age=31536000, immutable";
 const PARTIAL_CACHING: &str = "max-age=60";
@@ -170,6 +168,6 @@ pub(super) fn origin(
 impl Api {
     /// Who reads logs, or asks this node to cosign one: without a token if logs are public, as C2SP has it.
     pub(super) fn log_reader(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
-        if self.public_logs { Ok(Caller { id: ANYBODY }) } else { self.allow(headers, &[Scope::Audit]) }
+        if self.public_logs { Ok(Caller::anybody()) } else { self.allow(headers, &[Scope::Audit]) }
     }
 }

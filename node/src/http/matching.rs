@@ -2,6 +2,7 @@
 
 use super::body::{BODY_MAX_BYTES, read_json};
 use super::{Api, ApiError};
+use crate::service::MatchAsk;
 use crate::tokens::Scope;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
@@ -14,8 +15,7 @@ use hashpact_protocol::api::{ErrorBody, MatchLimits, MatchRequest, MatchResponse
 /// A request that was checked.
 struct Checked {
     queries: Vec<Query>,
-    radius: u32,
-    lists: Option<Vec<String>>,
+    ask: MatchAsk,
 }
 
 /// Is this known? Up to 10,000 signals a call; queries are neither stored nor logged.
@@ -26,13 +26,14 @@ pub(super) async fn match_signals(State(api): State<Api>, request: Request) -> R
     let (Head { headers, .. }, body) = request.into_parts();
     let caller = api.allow_payloads(&headers, &[Scope::Lookup])?;
     let read = read_json(&api, &caller, &headers, body, BODY_MAX_BYTES, check).await?;
-    let (Checked { queries, radius, lists }, _body) = read;
+    let (Checked { queries, ask }, _body) = read;
+    api.count_items(&caller, queries.len())?;
     // A cheap look-up takes less than finding out whether there is room for it, so it always has.
-    let bytes = if api.service.is_cheap(&queries, radius) {
-        to_bytes(api.service.match_at_once(queries, radius, lists.as_deref())?)?
+    let bytes = if api.service.is_cheap(&queries, &ask) {
+        to_bytes(api.service.match_at_once(queries, &ask)?)?
     } else {
         let _slot = api.scans.enter(caller.id)?;
-        api.within(api.service.match_signals(queries, radius, lists, to_bytes)).await??
+        api.within(api.service.match_signals(queries, ask, to_bytes)).await??
     };
     let mut response = bytes.into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -41,9 +42,10 @@ pub(super) async fn match_signals(State(api): State<Api>, request: Request) -> R
 
 fn check(request: MatchRequest) -> Result<Checked, ApiError> {
     let limits = MatchLimits::default();
-    let radius = request.pdq_distance(&limits)?;
+    let distance = request.pdq_distance(&limits)?;
     let queries = request.to_queries(&limits)?;
-    Ok(Checked { queries, radius, lists: request.lists })
+    let ask = MatchAsk { lists: request.lists, distance, explain: request.explain };
+    Ok(Checked { queries, ask })
 }
 
 fn to_bytes(answer: MatchResponse) -> Result<Bytes, ApiError> {

@@ -12,28 +12,35 @@ mod audit;
 mod body;
 mod budget;
 mod bulk;
+mod changes;
+mod decisions;
 mod error;
 mod governance;
+mod guard;
+mod lists;
 mod logs;
 mod matching;
 mod node;
 pub mod openapi;
 mod records;
+mod reports;
 mod request;
 mod server;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod threads;
+mod tls;
 mod witness;
 
 use crate::config::Config;
 use crate::service::Service;
-use crate::tokens::Tokens;
+use crate::tokens::LiveTokens;
 use axum::Router;
 use axum::middleware;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post, put};
 use budget::Budget;
+use guard::Guard;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,11 +49,25 @@ use std::time::Duration;
 pub use error::ApiError;
 pub use server::{BindError, Server};
 pub use threads::HttpThreads;
+pub use tls::TlsError;
 
 /// Patterns of all routes, as metrics name them.
-const ENDPOINTS: [&str; 29] = [
+const ENDPOINTS: [&str; 42] = [
     "/v1/match",
     "/v1/match/bulk",
+    "/v1/lists",
+    "/v1/lists/{name}",
+    "/v1/lists/dry-run",
+    "/v1/mutes",
+    "/v1/mutes/{member}",
+    "/v1/negatives",
+    "/v1/negatives/{name}",
+    "/v1/quarantine",
+    "/v1/quarantine/{id}/accept",
+    "/v1/quarantine/{id}/reject",
+    "/v1/reports/contradictions",
+    "/v1/changes",
+    "/v1/changes/snapshot",
     "/v1/records",
     "/v1/records/{id}",
     "/v1/records/{id}/proof",
@@ -78,6 +99,8 @@ const ENDPOINTS: [&str; 29] = [
 
 /// Audit bundles that are written at once: each reads all logs.
 const EXPORTS_MAX: usize = 2;
+/// Followers of the feed of changes: each holds a connection and nothing else.
+const FOLLOWERS_MAX: usize = 128;
 
 /// What every handler can reach; cheap to clone, for each request does so.
 #[derive(Clone)]
@@ -88,7 +111,9 @@ pub struct Api {
 /// The parts of an [`Api`].
 pub struct Parts {
     service: Service,
-    tokens: Tokens,
+    tokens: Arc<LiveTokens>,
+    /// Addresses that try tokens.
+    guard: Guard,
     /// Reading records, proofs and logs.
     reads: Budget,
     /// Look-ups that are not answered at once.
@@ -97,6 +122,8 @@ pub struct Parts {
     bulk: Budget,
     /// Contributions, opinions, retractions, erasures.
     writes: Budget,
+    /// Followers of the feed of changes.
+    followers: Budget,
     /// Audit bundles being written.
     exports: Budget,
     /// Copies of the database being made.
@@ -105,6 +132,7 @@ pub struct Parts {
     bodies: Budget,
     timeout: Duration,
     checkpoints: PathBuf,
+    journal_file: PathBuf,
     public_logs: bool,
     loopback: bool,
 }
@@ -112,19 +140,22 @@ pub struct Parts {
 impl Api {
     /// Joins service, tokens and the configuration's bounds.
     #[must_use]
-    pub fn new(config: &Config, service: Service, tokens: Tokens) -> Self {
+    pub fn new(config: &Config, service: Service, tokens: Arc<LiveTokens>) -> Self {
         let parts = Parts {
             service,
             tokens,
+            guard: Guard::default(),
             reads: Budget::new("requests that read", config.http.requests_max),
             scans: Budget::new("long look-ups", config.http.requests_max),
             bulk: Budget::new("bulk look-ups", config.http.bulk_max),
             writes: Budget::new("requests that write", config.http.requests_max),
+            followers: Budget::new("followers of changes", FOLLOWERS_MAX.min(config.http.connections_max)),
             exports: Budget::new("audit exports", EXPORTS_MAX),
             backups: Budget::new("backups", 1),
             bodies: Budget::new("bytes of long bodies", body::BODIES_MAX_BYTES),
             timeout: Duration::from_millis(config.http.timeout_ms),
             checkpoints: config.checkpoints_dir(),
+            journal_file: config.journal_file(),
             public_logs: config.http.public_logs,
             loopback: config.http_listen.ip().is_loopback(),
         };
@@ -145,6 +176,19 @@ pub fn router(api: Api) -> Router {
     Router::new()
         .route("/v1/match", post(matching::match_signals))
         .route("/v1/match/bulk", post(bulk::match_bulk))
+        .route("/v1/lists", get(lists::all))
+        .route("/v1/lists/dry-run", post(lists::dry_run))
+        .route("/v1/lists/{name}", get(lists::show).put(lists::put).delete(lists::delete))
+        .route("/v1/mutes", get(decisions::mutes).post(decisions::mute))
+        .route("/v1/mutes/{member}", delete(decisions::unmute))
+        .route("/v1/negatives", get(decisions::negatives))
+        .route("/v1/negatives/{name}", put(decisions::put_negatives).delete(decisions::delete_negatives))
+        .route("/v1/quarantine", get(decisions::quarantine))
+        .route("/v1/quarantine/{id}/accept", post(decisions::accept))
+        .route("/v1/quarantine/{id}/reject", post(decisions::reject))
+        .route("/v1/reports/contradictions", get(reports::contradictions))
+        .route("/v1/changes", get(changes::follow))
+        .route("/v1/changes/snapshot", get(changes::snapshot))
         .route("/v1/records", post(records::contribute).get(records::list))
         .route("/v1/records/{id}", get(records::show))
         .route("/v1/records/{id}/proof", get(records::proof))

@@ -1,9 +1,10 @@
 //! `/v1/records`: state, list, show, prove, judge, withdraw.
 
 use super::access::Caller;
-use super::body::{BODY_MAX_BYTES, STATEMENT_MAX_BYTES, read_json};
+use super::body::{BODY_MAX_BYTES, RECORD_MAX_BYTES, STATEMENT_MAX_BYTES, read_json};
 use super::request::{read_path, read_query};
 use super::{Api, ApiError};
+use crate::config::STATUSES;
 use crate::lookup::{Cursor, RecordsFilter};
 use crate::service::ServiceError;
 use crate::tokens::Scope;
@@ -30,21 +31,6 @@ const IDEMPOTENCY: &[u8] = b"hashpact/idempotency/v1\0";
 const SUBMISSION: &[u8] = b"hashpact/submission/v1\0";
 /// Records on a page when the caller does not say.
 const PAGE_DEFAULT: u32 = 100;
-/// What a listing can be asked for.
-const STATUSES: [&str; 12] = [
-    "active",
-    "disputed",
-    "contested",
-    "disowned",
-    "retracted",
-    "superseded",
-    "suspended",
-    "ruled",
-    "expired",
-    "sealed",
-    "erased",
-    "held",
-];
 /// Most records on a page.
 const PAGE_MAX: u32 = 1_000;
 
@@ -60,12 +46,15 @@ pub(super) async fn contribute(
     body: Body,
 ) -> Result<Json<Receipts>, ApiError> {
     let caller = api.allow(&headers, &[Scope::Contribute])?;
-    let ack = parse_ack(read_query(query)?.ack.as_deref())?;
+    let query = read_query(query)?;
+    let ack = parse_ack(query.ack.as_deref())?;
+    let group = api.service.group_for(query.group.as_deref())?;
     let check = |request: ContributeRequest| -> Result<Vec<Draft>, ApiError> {
         Ok(request.to_records()?.into_iter().map(Draft::Content).collect())
     };
     let (drafts, whole) = read_json(&api, &caller, &headers, body, BODY_MAX_BYTES, check).await?;
-    let statement = Statement { operation: "contribute", subject: None, body: &whole.bytes };
+    api.count_items(&caller, drafts.len())?;
+    let statement = Statement { operation: "contribute", subject: None, group, body: &whole.bytes };
     Ok(Json(submit(&api, &headers, &caller, drafts, &statement, ack).await?))
 }
 
@@ -213,10 +202,15 @@ pub(super) async fn supersede(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Receipt>, ApiError> {
-    state_about(&api, path, &headers, body, "supersede", |subject, request: NewRecord| {
-        Ok(Draft::Supersession { subject, content: request.to_record()? })
-    })
-    .await
+    let caller = api.allow(&headers, &[Scope::Contribute])?;
+    let subject = parse_id(path)?;
+    let check = move |request: NewRecord| -> Result<Vec<Draft>, ApiError> {
+        Ok(vec![Draft::Supersession { subject, content: request.to_record()? }])
+    };
+    let (drafts, whole) = read_json(&api, &caller, &headers, body, RECORD_MAX_BYTES, check).await?;
+    let statement =
+        Statement { operation: "supersede", subject: Some(subject), group: 0, body: &whole.bytes };
+    single(submit(&api, &headers, &caller, drafts, &statement, Ack::Local).await?)
 }
 
 /// States one thing about one record: token, id and body are read alike, `draft` says what it means.
@@ -232,7 +226,7 @@ async fn state_about<R: DeserializeOwned + 'static>(
     let subject = parse_id(path)?;
     let check = move |request| Ok(vec![draft(subject, request)?]);
     let (drafts, whole) = read_json(api, &caller, headers, body, STATEMENT_MAX_BYTES, check).await?;
-    let statement = Statement { operation, subject: Some(subject), body: &whole.bytes };
+    let statement = Statement { operation, subject: Some(subject), group: 0, body: &whole.bytes };
     single(submit(api, headers, &caller, drafts, &statement, Ack::Local).await?)
 }
 
@@ -240,6 +234,8 @@ async fn state_about<R: DeserializeOwned + 'static>(
 pub(super) struct Statement<'a> {
     pub(super) operation: &'static str,
     pub(super) subject: Option<RecordId>,
+    /// Number of the group that may have the payloads.
+    pub(super) group: u32,
     pub(super) body: &'a [u8],
 }
 
@@ -253,9 +249,15 @@ pub(super) async fn submit(
 ) -> Result<Receipts, ApiError> {
     let key = idempotency_key(headers, caller)?;
     let subject = statement.subject.map_or([0; 32], |subject| *subject.as_bytes());
-    let digest = sha256(&[SUBMISSION, statement.operation.as_bytes(), &[0], &subject, statement.body]);
+    let group = statement.group.to_be_bytes();
+    let operation = statement.operation.as_bytes();
+    let digest = if statement.group == 0 {
+        sha256(&[SUBMISSION, operation, &[0], &subject, statement.body])
+    } else {
+        sha256(&[SUBMISSION, operation, &[1], &group, &subject, statement.body])
+    };
     let _slot = api.writes.enter(caller.id)?;
-    let done = api.within(api.service.submit(drafts, key, digest, ack)).await?;
+    let done = api.within(api.service.submit(drafts, statement.group, key, digest, ack)).await?;
     let ack = match done.ack {
         Ack::Local => api::Ack::Local.to_string(),
         Ack::Replicated(members) => api::Ack::Replicated(members).to_string(),

@@ -1,5 +1,6 @@
 //! Around every request: an id, counters; around its work: a bound in time.
 
+use super::access::CallerAddress;
 use super::{Api, ApiError};
 use crate::metrics::EndpointLabel;
 use axum::Json;
@@ -35,9 +36,14 @@ pub(super) async fn identified(State(api): State<Api>, mut request: Request, nex
     let id = RequestId(NUMBER.fetch_add(1, Ordering::Relaxed));
     request.extensions_mut().insert(id);
     let endpoint = request.extensions().get::<MatchedPath>().map_or("none", |path| endpoint(path.as_str()));
+    let from = request.extensions().get::<CallerAddress>().copied();
     let mut response = next.run(request).await;
     let id = id.text();
-    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+    if let Some(mut error) = response.extensions_mut().remove::<ApiError>() {
+        if error.is_unknown_token {
+            error = api.slow_down(error, from).await;
+            response = error.clone().into_response();
+        }
         tracing::debug!(request.id = id, endpoint, code = error.code, "request refused");
         response = with_body(response, error, &id);
     }

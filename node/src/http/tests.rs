@@ -1,10 +1,14 @@
 //! The router without a socket, on a real store and a real engine; only the other members are written
 //! by the test.
 
+mod access;
 mod bulk;
+mod changes;
 mod connections;
 mod description;
-mod fixture;
+pub(crate) mod fixture;
+mod governance;
+mod lists;
 mod logs;
 mod matching;
 mod node;

@@ -4,7 +4,7 @@
 //! read, no text is made. What counts as a match, its order and its bound are those of
 //! [`Lookup::match_queries`]; a test compares the two.
 
-use super::{Lookup, Near, NearRecord, read};
+use super::{Lookup, Near, NearRecord, Question, read};
 use hashpact_core::health::Completeness;
 use hashpact_protocol::api::frames::{FrameOutcome, Incomplete};
 use hashpact_protocol::digest::RecordId;
@@ -35,13 +35,13 @@ pub struct NamedRecord {
 }
 
 impl Lookup {
-    /// The values that match standing records within `radius` bits, in the order of `values`; a value
+    /// The values that match records that lists count, in the order of `values`; a value
     /// that matches nothing is left out. Works on the caller's thread and further ones: not for the
     /// async runtime.
     #[must_use]
-    pub fn match_values(&self, values: &[[u8; 32]], radius: u16) -> Vec<ValueMatches> {
-        let near = self.near(values, radius).into_iter();
-        near.filter_map(|(position, near)| name(position, &near)).collect()
+    pub fn match_values(&self, values: &[[u8; 32]], question: &Question<'_>) -> Vec<ValueMatches> {
+        let near = self.near(values, question).into_iter();
+        near.map(|(position, near)| name(position, &near)).collect()
     }
 
     /// Why "no match" proves nothing now, if that is so.
@@ -62,17 +62,16 @@ impl Lookup {
 }
 
 /// What one value's records come to.
-fn name(position: usize, near: &Near) -> Option<ValueMatches> {
-    let outcome = near.outcome?;
+fn name(position: usize, near: &Near) -> ValueMatches {
     let named = |(distance, record): &NearRecord| NamedRecord {
         id: record.known.id,
         distance: *distance,
         review: record.stated.content.review.get().code(),
     };
-    Some(ValueMatches {
+    ValueMatches {
         position,
-        outcome: FrameOutcome::parse(outcome.name()).expect("every outcome has its byte"),
+        outcome: FrameOutcome::parse(near.outcome.name()).expect("every outcome has its byte"),
         total: u32::try_from(near.total).unwrap_or(u32::MAX),
         records: near.closest.iter().map(named).collect(),
-    })
+    }
 }

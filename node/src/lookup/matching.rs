@@ -1,362 +1,291 @@
 //! Answering a match request: values to record numbers, numbers to records, records to one outcome.
 
+use super::judging::{Judged, Judges, Shown};
+use super::local::Local;
 use super::restored::Restored;
-use super::rows::{Held, Rows};
-use super::{Lookup, Source, opinions, read};
-use hashpact_core::verdict::{self, BUILT_IN_LIST, Outcome};
-use hashpact_core::view::{Reach, RecordView, Stated, reach};
+use super::{Lookup, Source, read};
+use hashpact_core::policy::{Asked, List, Outcome, Way};
+use hashpact_core::view::{Reach, RecordView, reach};
+use hashpact_index::MatchIndex;
 use hashpact_protocol::api;
 use hashpact_protocol::digest::LogId;
-use hashpact_protocol::limits::MATCHES_PER_ITEM_MAX;
-use hashpact_protocol::record::{SignalType, Vocabulary as _};
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, LazyLock, RwLock};
+use hashpact_protocol::record::SignalType;
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 
 /// Asked once: the standard library reads several files to know it, which takes longer than a look-up.
 static CORES: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
 
-/// How a record was found: distance, variant of the query, signal type. The least is the best.
-type Way = (u16, u8, SignalType);
-
-/// Hits by number, each in its best way.
-type Best = BTreeMap<u64, Way>;
-
-fn keep_best(best: &mut Best, record: u64, way: Way) {
-    best.entry(record).and_modify(|held| *held = (*held).min(way)).or_insert(way);
+/// How a record was found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Hit {
+    /// Least distance of a PDQ value, then the variant of the query and its quality.
+    pdq: Option<(u16, u8, Option<u8>)>,
+    /// Bit by code of the other types of which a value is equal.
+    equal: u64,
 }
 
-/// What stands among the hits of one item.
-#[derive(Default)]
-struct Found {
-    outcome: Option<Outcome>,
-    total: usize,
-    /// The closest, then by place; at most [`MATCHES_PER_ITEM_MAX`].
-    closest: Vec<(Way, Arc<RecordView>)>,
+/// Distance, variant of the query, signal type. The least is the best.
+pub(super) type BestWay = (u16, u8, SignalType);
+
+/// Hits by record number.
+pub(super) type Hits = BTreeMap<u64, Hit>;
+
+impl Hit {
+    fn note(&mut self, kind: SignalType, distance: u16, variant: u8, quality: Option<u8>) {
+        if kind == SignalType::Pdq {
+            let way = (distance, variant, quality);
+            self.pdq = Some(self.pdq.map_or(way, |held| held.min(way)));
+        } else {
+            self.equal |= 1 << kind.code();
+        }
+    }
+
+    fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+
+    fn equal(self) -> impl Iterator<Item = SignalType> {
+        SignalType::ALL.into_iter().filter(move |kind| self.equal & 1 << kind.code() != 0)
+    }
+
+    /// The way that is shown.
+    pub(super) fn best(self) -> BestWay {
+        let pdq = self.pdq.map(|(distance, variant, _)| (distance, variant, SignalType::Pdq));
+        let equal = self.equal().map(|kind| (0, 0, kind));
+        pdq.into_iter().chain(equal).min().expect("a hit was found somehow")
+    }
+
+    /// All ways, for lists to judge.
+    pub(super) fn ways(self) -> Vec<Way> {
+        let pdq = self.pdq.map(|(distance, _, quality)| Way { signal: SignalType::Pdq, distance, quality });
+        let equal = self.equal().map(|signal| Way { signal, distance: 0, quality: None });
+        pdq.into_iter().chain(equal).collect()
+    }
 }
 
-/// The standing records near one value.
+/// What one item asks for, for those who judge its hits.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Item<'a> {
+    /// An item of a match.
+    Query(&'a api::Query),
+    /// One PDQ value.
+    Value(&'a [u8; 32]),
+}
+
+impl<'a> Item<'a> {
+    /// Type, variant, value and quality of everything that is asked for.
+    pub(super) fn values(self) -> Vec<(SignalType, u8, &'a [u8], Option<u8>)> {
+        match self {
+            Item::Value(value) => vec![(SignalType::Pdq, 0, value.as_slice(), None)],
+            Item::Query(query) => asked(query).collect(),
+        }
+    }
+
+    /// How a record's own signals answer what is asked: what the index says, computed from the record.
+    pub(super) fn hit(self, record: &RecordView, radius: u16) -> Option<Hit> {
+        let mut hit = Hit::default();
+        for (kind, variant, value, quality) in self.values() {
+            for held in record.stated.content.signals.iter().filter(|signal| signal.kind() == kind) {
+                let distance = match reach(held) {
+                    Reach::Near(held) => {
+                        let bits: u32 = held.iter().zip(value).map(|(a, b)| (a ^ b).count_ones()).sum();
+                        u16::try_from(bits).ok().filter(|bits| *bits <= radius)
+                    }
+                    Reach::Equal => (held.value() == value).then_some(0),
+                };
+                if let Some(distance) = distance {
+                    hit.note(kind, distance, variant, quality);
+                }
+            }
+        }
+        Some(hit).filter(|hit| !hit.is_empty())
+    }
+}
+
+/// Type, variant, value and quality of everything that a query item asks for.
+fn asked(query: &api::Query) -> impl Iterator<Item = (SignalType, u8, &[u8], Option<u8>)> {
+    query.signals.iter().flat_map(|(signal, variants)| {
+        let values = std::iter::once(signal.value()).chain(variants.iter().map(|value| value.as_slice()));
+        (0u8..).zip(values).map(|(variant, value)| (signal.kind(), variant, value, signal.quality()))
+    })
+}
+
+/// The counting records near one value.
 #[derive(Debug)]
 pub struct Near {
     /// What the lists make of them.
-    pub outcome: Option<Outcome>,
+    pub outcome: Outcome,
     /// How many there are.
     pub total: usize,
-    /// The closest, then by place; at most [`MATCHES_PER_ITEM_MAX`].
+    /// The closest, then by place; at most
+    /// [`MATCHES_PER_ITEM_MAX`](hashpact_protocol::limits::MATCHES_PER_ITEM_MAX).
     pub closest: Vec<NearRecord>,
-}
-
-impl Lookup {
-    /// Answers a match request. `pdq_radius` is the largest distance of a PDQ value, in bits; all other
-    /// types match by equality. Works on the caller's thread, and reads the disk as long as
-    /// [`Self::is_loaded`] is false: not for the async runtime.
-    #[must_use]
-    pub fn match_queries(
-        &self,
-        queries: Vec<api::Query>,
-        pdq_radius: u16,
-        lists: Option<&[String]>,
-        origins: &dyn Fn(&LogId) -> String,
-    ) -> api::MatchResponse {
-        let (complete, reason) = self.completeness();
-        let as_of = self.as_of();
-        let asks_built_in = lists.is_none_or(|lists| lists.iter().any(|list| list == BUILT_IN_LIST));
-        let source = self.source();
-        let mut records = Records::new(&self.rows, source.restored.clone());
-        let found =
-            if asks_built_in { find(&source, &mut records, &queries, pdq_radius) } else { Vec::new() };
-        let mut found = found.into_iter();
-        let results = queries
-            .into_iter()
-            .map(|query| judge(&source, &mut records, query.id, &found.next().unwrap_or_default(), origins))
-            .collect();
-        api::MatchResponse { complete, reason, as_of, results }
-    }
-
-    /// The standing records within `radius` bits of each PDQ value that has any: the position of the
-    /// value, and its records with their least distance. What counts is
-    /// what [`Self::match_queries`] counts. A value without a match costs its index queries alone.
-    /// Works on the caller's thread and further ones, and reads the disk as long as
-    /// [`Self::is_loaded`] is false: not for the async runtime.
-    #[must_use]
-    pub fn near(&self, values: &[[u8; 32]], radius: u16) -> Vec<(usize, Near)> {
-        let source = self.source();
-        let mut records = Records::new(&self.rows, source.restored.clone());
-        let hits =
-            source.index.query_hamming_bulk(values, radius, *CORES).into_iter().zip(values).enumerate();
-        hits.filter_map(|(position, (hits, value))| {
-            let mut best = Best::new();
-            let equals = source.index.query_exact(SignalType::Pdq.code(), value);
-            let equals = equals.into_iter().map(|record| (record, 0));
-            for (record, distance) in hits.iter().map(|hit| (hit.record, hit.distance)).chain(equals) {
-                let way = (distance, 0, SignalType::Pdq);
-                keep_best(&mut best, record, way);
-            }
-            if best.is_empty() {
-                return None;
-            }
-            let asked = || std::iter::once((SignalType::Pdq, 0, value.as_slice()));
-            let found = records.found(best, |record| best_way(record, asked(), radius));
-            let Found { outcome, total, closest } = found;
-            let closest = closest.into_iter().map(|(way, record)| (way.0, record)).collect();
-            (total > 0).then_some((position, Near { outcome, total, closest }))
-        })
-        .collect()
-    }
 }
 
 /// A record and its distance in bits.
 pub type NearRecord = (u16, Arc<RecordView>);
 
-/// All hits per query item, best hit of each record, closest first.
-fn find(source: &Source, records: &mut Records<'_>, queries: &[api::Query], radius: u16) -> Vec<Found> {
+/// What a look-up asks of the lists.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Question<'a> {
+    /// The lists to ask; `None`: all.
+    pub lists: Option<&'a [String]>,
+    /// Largest PDQ distance that the caller asks for; without it, that of each list.
+    pub distance: Option<u16>,
+    /// Whether to say why each record counts or not.
+    pub explain: bool,
+}
+
+impl<'a> Question<'a> {
+    fn asked(&self, now_ms: u64) -> Asked<'a> {
+        Asked { lists: self.lists, distance: self.distance, now_ms }
+    }
+}
+
+impl Lookup {
+    /// Largest PDQ distance that a look-up goes to.
+    #[must_use]
+    pub fn radius(&self, question: &Question<'_>) -> u16 {
+        read(&self.local).policy.radius(&question.asked(0))
+    }
+
+    /// Answers a match request. Works on the caller's thread, and reads the disk as long as
+    /// [`Self::is_loaded`] is false: not for the async runtime.
+    #[must_use]
+    pub fn match_queries(
+        &self,
+        queries: Vec<api::Query>,
+        question: &Question<'_>,
+        origins: &dyn Fn(&LogId) -> String,
+    ) -> api::MatchResponse {
+        let (complete, reason) = self.completeness();
+        let as_of = self.as_of();
+        let local = self.local();
+        let source = self.source();
+        let mut judges = self.judges(&source, &local, question);
+        let found = find(&source, &mut judges, &queries);
+        let results = queries.into_iter().zip(found);
+        let results = results.map(|(query, judged)| show(&judges, query.id, &judged, origins)).collect();
+        api::MatchResponse { complete, reason, as_of, results }
+    }
+
+    /// What each query comes to under other decisions of the operator, with the list that decides.
+    #[must_use]
+    pub fn try_lists(&self, queries: &[api::Query], local: &Local) -> Vec<Option<(Outcome, Arc<List>)>> {
+        let source = self.source();
+        let mut judges = self.judges(&source, local, &Question::default());
+        find(&source, &mut judges, queries).into_iter().map(|judged| judged.verdict).collect()
+    }
+
+    /// The counting records near each PDQ value that has any: the position of the value, and its records with
+    /// their least distance. What counts is what [`Self::match_queries`] counts. A value without a match costs its
+    /// index queries alone. Works on the caller's thread and further ones, and reads the disk as long as
+    /// [`Self::is_loaded`] is false: not for the async runtime.
+    #[must_use]
+    pub fn near(&self, values: &[[u8; 32]], question: &Question<'_>) -> Vec<(usize, Near)> {
+        let (source, local) = (self.source(), self.local());
+        let mut judges = self.judges(&source, &local, question);
+        let hits = source.index.query_hamming_bulk(values, judges.radius, *CORES);
+        let hits = hits.into_iter().zip(values).enumerate();
+        hits.filter_map(|(position, (near, value))| {
+            let mut hits = Hits::new();
+            for hit in near {
+                hits.entry(hit.record).or_default().note(SignalType::Pdq, hit.distance, 0, None);
+            }
+            // Values that are not searched by distance are found by their equals.
+            for record in source.index.query_exact(SignalType::Pdq.code(), value) {
+                hits.entry(record).or_default().note(SignalType::Pdq, 0, 0, None);
+            }
+            if let Some(withheld) = &judges.withheld {
+                let item = [(SignalType::Pdq, 0, value.as_slice(), None)];
+                find_in(withheld, item.into_iter(), judges.radius, &mut hits);
+            }
+            if hits.is_empty() {
+                return None;
+            }
+            let Judged { verdict, total, counted, .. } = judges.judge(Item::Value(value), hits);
+            let closest = counted.into_iter().map(|Shown { way, record, .. }| (way.0, record)).collect();
+            verdict.map(|(outcome, _)| (position, Near { outcome, total, closest }))
+        })
+        .collect()
+    }
+
+    pub(super) fn judges<'a>(
+        &'a self,
+        source: &'a Source,
+        local: &'a Local,
+        question: &Question<'a>,
+    ) -> Judges<'a> {
+        let asked = question.asked(crate::driver::now_ms());
+        let restored: Option<Arc<Restored>> = source.restored.clone();
+        Judges::new(self, (&source.index, restored), local, asked, question.explain)
+    }
+}
+
+/// What becomes of each query item.
+fn find(source: &Source, judges: &mut Judges<'_>, queries: &[api::Query]) -> Vec<Judged> {
     let mut values: Vec<[u8; 32]> = Vec::new();
-    let mut owners: Vec<(usize, u8)> = Vec::new();
-    let mut best = vec![Best::new(); queries.len()];
-    let mut note = |item: usize, record: u64, way: Way| {
-        if let Some(best) = best.get_mut(item) {
-            keep_best(best, record, way);
-        }
-    };
-    for (item, query) in queries.iter().enumerate() {
-        for (kind, variant, value) in asked(query) {
+    let mut owners: Vec<(usize, u8, Option<u8>)> = Vec::new();
+    let mut found = vec![Hits::new(); queries.len()];
+    for (item, (query, hits)) in queries.iter().zip(&mut found).enumerate() {
+        for (kind, variant, value, quality) in asked(query) {
             if let (SignalType::Pdq, Ok(value)) = (kind, value.try_into()) {
                 values.push(value);
-                owners.push((item, variant));
+                owners.push((item, variant, quality));
             }
             // PDQ as well: values that are not searched by distance are found by their equals.
             for record in source.index.query_exact(kind.code(), value) {
-                note(item, record, (0, variant, kind));
+                hits.entry(record).or_default().note(kind, 0, variant, quality);
+            }
+        }
+        if let Some(withheld) = &judges.withheld {
+            find_in(withheld, asked(query), judges.radius, hits);
+        }
+    }
+    let near = source.index.query_hamming_bulk(&values, judges.radius, *CORES);
+    for (near, (item, variant, quality)) in near.into_iter().zip(owners) {
+        for hit in near {
+            if let Some(hits) = found.get_mut(item) {
+                hits.entry(hit.record).or_default().note(SignalType::Pdq, hit.distance, variant, quality);
             }
         }
     }
-    let hits = source.index.query_hamming_bulk(&values, radius, *CORES);
-    for (hits, (item, variant)) in hits.into_iter().zip(owners) {
-        for hit in hits {
-            note(item, hit.record, (hit.distance, variant, SignalType::Pdq));
-        }
-    }
-    best.into_iter()
-        .zip(queries)
-        .map(|(best, query)| records.found(best, |record| best_way(record, asked(query), radius)))
-        .collect()
+    found.into_iter().zip(queries).map(|(hits, query)| judges.judge(Item::Query(query), hits)).collect()
 }
 
-/// Type, variant and value of everything that a query item asks for.
-fn asked(query: &api::Query) -> impl Iterator<Item = (SignalType, u8, &[u8])> {
-    query.signals.iter().flat_map(|(signal, variants)| {
-        let values = std::iter::once(signal.value()).chain(variants.iter().map(|value| value.as_slice()));
-        (0u8..).zip(values).map(|(variant, value)| (signal.kind(), variant, value))
-    })
-}
-
-/// Numbers of the records that carry this value, byte for byte.
-pub(super) fn equals(source: &Source, kind: SignalType, value: &[u8]) -> Vec<u64> {
-    let mut numbers = source.index.query_exact(kind.code(), value);
-    if let (SignalType::Pdq, Ok(value)) = (kind, value.try_into()) {
-        numbers.extend(source.index.query_hamming(value, 0).iter().map(|hit| hit.record));
-    }
-    numbers
-}
-
-/// The best way in which a record's own signals answer what is asked: what the index says, computed
-/// from the record.
-fn best_way<'a>(
-    record: &RecordView,
-    asked: impl Iterator<Item = (SignalType, u8, &'a [u8])>,
+/// Adds what an index beside the main one holds.
+fn find_in<'a>(
+    index: &MatchIndex,
+    asked: impl Iterator<Item = (SignalType, u8, &'a [u8], Option<u8>)>,
     radius: u16,
-) -> Option<Way> {
-    let ways = asked.flat_map(|(kind, variant, value)| {
-        let held = record.stated.content.signals.iter().filter(move |signal| signal.kind() == kind);
-        held.filter_map(move |signal| {
-            let distance = match reach(signal) {
-                Reach::Near(held) => {
-                    let bits: u32 = held.iter().zip(value).map(|(a, b)| (a ^ b).count_ones()).sum();
-                    u16::try_from(bits).ok().filter(|bits| *bits <= radius)?
-                }
-                Reach::Equal => (signal.value() == value).then_some(0)?,
-            };
-            Some((distance, variant, kind))
-        })
-    });
-    ways.min()
-}
-
-/// Records by number for the length of one request: rows, and while the logs are replayed what is
-/// read from the database in their place, once each.
-struct Records<'a> {
-    rows: &'a RwLock<Rows>,
-    restored: Option<Arc<Restored>>,
-    unreplayed: HashMap<u64, Option<Arc<RecordView>>>,
-    carried: HashMap<CarriedKey, Carried>,
-    now_ms: u64,
-}
-
-impl<'a> Records<'a> {
-    fn new(rows: &'a RwLock<Rows>, restored: Option<Arc<Restored>>) -> Self {
-        let (unreplayed, carried) = (HashMap::new(), HashMap::new());
-        Self { rows, restored, unreplayed, carried, now_ms: crate::driver::now_ms() }
-    }
-
-    /// The standing records among the hits of one item. `computed` is the way in which a record itself
-    /// answers it.
-    fn found(&mut self, best: Best, computed: impl Fn(&RecordView) -> Option<Way>) -> Found {
-        let Some(restored) = self.restored.clone() else {
-            return found_among(&read(self.rows), best, computed);
-        };
-        let numbers: Vec<u64> = best.keys().copied().collect();
-        // An index from a snapshot is believed once the replay has confirmed it; until then the record itself
-        // must say why it is a hit.
-        let mut closest: Vec<(Way, Arc<RecordView>)> = self
-            .standing_or_read(&restored, &numbers)
-            .into_iter()
-            .filter_map(|record| Some((computed(&record)?, record)))
-            .collect();
-        closest.sort_unstable_by_key(|(way, record)| (way.0, record.known.author.line, record.known.index));
-        let outcome = verdict::outcome(closest.iter().map(|(_, record)| record.known.status()));
-        let total = closest.len();
-        closest.truncate(MATCHES_PER_ITEM_MAX);
-        Found { outcome, total, closest }
-    }
-
-    /// The records that stand among these, rows or not.
-    fn standing_or_read(&mut self, restored: &Restored, numbers: &[u64]) -> Vec<Arc<RecordView>> {
-        let mut records: Vec<Option<Arc<RecordView>>> = Vec::with_capacity(numbers.len());
-        let mut unread = Vec::new();
-        {
-            let rows = read(self.rows);
-            for number in numbers {
-                let row = rows.get(*number);
-                if row.is_none() {
-                    unread.push((records.len(), *number, rows.numbers().place(*number)));
-                }
-                let row = row.filter(|record| record.status().stands());
-                // What the panel cleared is passed over.
-                let view = |record: Held<'_>| rows.in_part(&record).unwrap_or_else(|| rows.view(&record));
-                records.push(row.map(|record| Arc::new(view(record))));
+    hits: &mut Hits,
+) {
+    for (kind, variant, value, quality) in asked {
+        for record in index.query_exact(kind.code(), value) {
+            hits.entry(record).or_default().note(kind, 0, variant, quality);
+        }
+        if let (SignalType::Pdq, Ok(value)) = (kind, value.try_into()) {
+            for hit in index.query_hamming(value, radius) {
+                hits.entry(hit.record).or_default().note(kind, hit.distance, variant, quality);
             }
         }
-        // Never under the lock: this reads the disk.
-        for (at, number, place) in unread {
-            let read = || place.and_then(|(log, index)| restored.read(&log, index, self.now_ms));
-            records[at] = self.unreplayed.entry(number).or_insert_with(read).clone();
-        }
-        records.into_iter().flatten().collect()
-    }
-
-    /// What the standing records say together that carry one of this record's signals of the matched type,
-    /// byte for byte.
-    fn carried_by(&mut self, numbers: &[u64], record: &RecordView, kind: SignalType) -> Carried {
-        let Some(restored) = self.restored.clone() else { return carried_among(&read(self.rows), numbers) };
-        let own = || record.stated.content.signals.iter().filter(|signal| signal.kind() == kind);
-        let mut carriers = self.standing_or_read(&restored, numbers);
-        // As with hits: the record itself must carry it.
-        carriers.retain(|other| {
-            let mut held = other.stated.content.signals.iter();
-            held.any(|held| own().any(|signal| signal.same_value(held)))
-        });
-        let sources = carriers.iter().map(|other| (other.known.status(), verdict::original_source(other)));
-        Carried {
-            first_ms: carriers.iter().map(|other| other.stated.time_ms).min(),
-            sources: verdict::independent_sources(sources),
-        }
-    }
-}
-
-/// The hits that stand, from rows that are complete.
-fn found_among(rows: &Rows, best: Best, computed: impl Fn(&RecordView) -> Option<Way>) -> Found {
-    let standing = |(number, way)| {
-        let record = rows.get(number).filter(|record| record.status().stands())?;
-        // What the panel cleared is passed over.
-        let way = rows.in_part(&record).map_or(Some(way), |part| computed(&part))?;
-        Some((way, record))
-    };
-    let mut hits: Vec<(Way, Held<'_>)> = best.into_iter().filter_map(standing).collect();
-    hits.sort_unstable_by_key(|(way, record)| (way.0, record.author.line, record.index));
-    let outcome = verdict::outcome(hits.iter().map(|(_, record)| record.status()));
-    let closest = hits.iter().take(MATCHES_PER_ITEM_MAX);
-    let closest = closest.map(|(way, record)| (*way, Arc::new(rows.view(record)))).collect();
-    Found { outcome, total: hits.len(), closest }
-}
-
-/// What those of these records that stand say together, from rows that are complete.
-fn carried_among(rows: &Rows, numbers: &[u64]) -> Carried {
-    let standing = numbers.iter().filter_map(|number| rows.get(*number));
-    let standing = standing.filter(|record| record.status().stands());
-    let (mut first_ms, mut sources) = (None::<u64>, BTreeMap::new());
-    for record in standing {
-        first_ms = Some(first_ms.map_or(record.time_ms(), |first_ms| first_ms.min(record.time_ms())));
-        // Of a flood of one value, nearly all have the same source: names are compared once each.
-        let (name, key) = record.source();
-        sources.entry(key).or_insert((record.status(), name));
-    }
-    Carried { first_ms, sources: verdict::independent_sources(sources.into_values()) }
-}
-
-fn judge(
-    source: &Source,
-    records: &mut Records<'_>,
-    id: String,
-    found: &Found,
-    origins: &dyn Fn(&LogId) -> String,
-) -> api::MatchResult {
-    let shown = found.closest.iter().map(|(way, record)| show(source, records, *way, record, origins));
-    api::MatchResult {
-        id,
-        outcome: found.outcome.map(|outcome| outcome.name().to_owned()),
-        total: found.total as u64,
-        matches: shown.collect(),
     }
 }
 
 fn show(
-    source: &Source,
-    records: &mut Records<'_>,
-    (distance, variant, kind): Way,
-    record: &RecordView,
+    judges: &Judges<'_>,
+    id: String,
+    judged: &Judged,
     origins: &dyn Fn(&LogId) -> String,
-) -> api::Match {
-    let Carried { first_ms, sources } = carried(source, records, record, kind);
-    let RecordView { known, stated: Stated { time_ms, content, .. } } = record;
-    api::Match {
-        record: known.id.to_hex(),
-        member: known.author.member.to_string(),
-        log: origins(&known.author.log),
-        index: known.index,
-        signal_type: kind.name().to_owned(),
-        distance: u32::from(distance),
-        variant,
-        status: known.status().name().to_owned(),
-        labels: api::LabelsJson::from(&content.labels),
-        review: content.review.get().name().to_owned(),
-        first_stated: api::time::rfc3339(first_ms.unwrap_or(*time_ms)),
-        sources,
-        opinions: opinions(&known.standing),
-        proof: format!("/v1/records/{}/proof", known.id.to_hex()),
+) -> api::MatchResult {
+    let show = |shown: &Shown| judges.show(shown, origins);
+    api::MatchResult {
+        id,
+        outcome: judged.verdict.as_ref().map(|(outcome, _)| outcome.name().to_owned()),
+        list: judged.verdict.as_ref().map(|(_, list)| list.name.clone()),
+        total: judged.total as u64,
+        matches: judged.counted.iter().map(show).collect(),
+        not_counted: judged.not_counted.iter().map(show).collect(),
     }
 }
-
-/// What the records say together that carry the same signals.
-#[derive(Clone, Copy)]
-struct Carried {
-    first_ms: Option<u64>,
-    sources: u32,
-}
-
-/// When one of this record's signals of the matched type was first stated, and by how many independent sources. Worked
-/// out once a request for all records with the same signals: of a flood of one value every record is shown.
-fn carried(source: &Source, records: &mut Records<'_>, record: &RecordView, kind: SignalType) -> Carried {
-    let signals = record.stated.content.signals.iter().filter(|signal| signal.kind() == kind);
-    let key: CarriedKey = (kind, signals.flat_map(|signal| signal.value()).copied().collect());
-    if let Some(known) = records.carried.get(&key) {
-        return *known;
-    }
-    let signals = record.stated.content.signals.iter().filter(|signal| signal.kind() == kind);
-    let mut numbers: Vec<u64> = signals.flat_map(|signal| equals(source, kind, signal.value())).collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    let carried = records.carried_by(&numbers, record, kind);
-    *records.carried.entry(key).or_insert(carried)
-}
-
-/// A signal type, whose values have one width, and a record's values of it.
-type CarriedKey = (SignalType, Vec<u8>);

@@ -19,6 +19,7 @@
 use hashpact_core::view::Stated;
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::leaf::Kind;
+use hashpact_protocol::record::IncidentId;
 use hashpact_protocol::record::{
     Content, Date, Handling, Label, Labels, Month, Report, Review, Signal, SignalType, Source, SubjectRef,
     Token, UnknownFields, UnknownSignal,
@@ -96,6 +97,21 @@ impl Description {
             && is_same_handling
             && self.labels == *labels
             && self.unknown == *unknown
+    }
+
+    /// Its labels.
+    pub(super) fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// Hash set that its author put it into.
+    pub(super) fn hash_set(&self) -> Option<&str> {
+        Some(self.handling.as_ref()?.hash_set.as_ref()?.as_str())
+    }
+
+    /// Incident that it belongs to.
+    pub(super) fn incident(&self) -> Option<IncidentId> {
+        self.handling.as_ref()?.incident
     }
 
     /// The organisation that stated it originally, if the author names one.

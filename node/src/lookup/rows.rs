@@ -6,6 +6,7 @@
 
 use super::packed::{self, Description, Descriptions};
 use hashpact_core::effect::ViewChange;
+use hashpact_core::policy::Benign;
 use hashpact_core::view::{
     Author, BLOCK_ENTRIES, Block, Ids, KnownRecord, Numbers, RecordView, Ruled, RulingChange, Standing,
     Stated, Status,
@@ -30,11 +31,15 @@ pub(super) struct Rows {
     descriptions: Descriptions,
     /// By record number: of all records that are not simply active.
     standings: BTreeMap<u64, Standing>,
+    /// Signals that members call benign.
+    benign: Benign,
     /// What the panel holds of signals.
     rulings: BTreeMap<Signal, Ruled>,
     /// Numbers of records of which some signal is cleared: they match by the others only.
     cleared: BTreeSet<u64>,
     count: usize,
+    /// Whether any record is of a history that is kept beside a followed one.
+    keeps_beside: bool,
     /// What is being packed.
     scratch: Vec<u8>,
 }
@@ -66,6 +71,14 @@ const NO_ROW: Row =
 
 // Ten million rows are kept.
 const _: () = assert!(size_of::<Row>() == 48);
+
+/// What taking a record came to.
+pub(super) struct Put {
+    /// Its number.
+    pub(super) number: u64,
+    /// How it stood before; none if it was not known.
+    pub(super) before: Option<Standing>,
+}
 
 /// One record among the rows.
 #[derive(Debug, Clone, Copy)]
@@ -103,9 +116,11 @@ impl Rows {
             ids: Ids::new(table_key()),
             descriptions: Descriptions::default(),
             standings: BTreeMap::new(),
+            benign: Benign::default(),
             rulings: BTreeMap::new(),
             cleared: BTreeSet::new(),
             count: 0,
+            keeps_beside: false,
             scratch: Vec::new(),
         }
     }
@@ -120,27 +135,44 @@ impl Rows {
         self.numbers.assign(log, index);
     }
 
-    /// Takes a record as it now stands; its number.
-    pub(super) fn put(&mut self, ViewChange { record, stated, .. }: &ViewChange) -> u64 {
+    /// Takes a record as it now stands.
+    pub(super) fn put(&mut self, ViewChange { record, stated, .. }: &ViewChange) -> Put {
         let number = self.numbers.assign(record.author.line, record.index);
+        self.keeps_beside |= record.author.is_beside();
+        let is_known = self.row_mut(number).is_some_and(|row| row.id != ABSENT);
         if let Some(stated) = stated {
             self.insert(number, record, stated);
         }
         if let Some(row) = self.row_mut(number) {
             row.status = record.status();
         }
-        if record.standing == Standing::UNDISPUTED {
+        let before = if record.standing == Standing::UNDISPUTED {
             // Most records never had another standing.
-            if !self.standings.is_empty() {
-                self.standings.remove(&number);
-            }
+            if self.standings.is_empty() { None } else { self.standings.remove(&number) }
         } else {
-            self.standings.insert(number, record.standing.clone());
-        }
+            self.standings.insert(number, record.standing.clone())
+        };
+        // By the row's own signals: a record may have been stated long before anybody spoke about it.
+        let mut benign = std::mem::take(&mut self.benign);
+        benign.note(number, &record.standing, || {
+            self.get(number).map_or_else(Vec::new, |held| held.signals().collect())
+        });
+        self.benign = benign;
         if !self.rulings.is_empty() {
             self.judge(number);
         }
-        number
+        let before = is_known.then(|| before.unwrap_or(Standing::UNDISPUTED));
+        Put { number, before: before.map(|before| self.ruled(number, before)) }
+    }
+
+    /// Signals that members call benign.
+    pub(super) fn benign(&self) -> &Benign {
+        &self.benign
+    }
+
+    /// How a record stands that is not simply active.
+    pub(super) fn standing(&self, number: u64) -> Option<&Standing> {
+        self.standings.get(&number)
     }
 
     /// Takes the panel's verdict on a signal. Records that carry it are judged anew by [`Self::judge`].
@@ -174,6 +206,17 @@ impl Rows {
         }
     }
 
+    /// How a record that stands so stands by what the panel holds of its signals.
+    pub(super) fn ruled(&self, number: u64, standing: Standing) -> Standing {
+        if self.rulings.is_empty() {
+            return standing;
+        }
+        let Some(record) = self.get(number) else { return standing };
+        let verdicts: Vec<Option<&Ruled>> =
+            record.signals().map(|signal| self.rulings.get(&signal.without_quality())).collect();
+        standing.ruled(verdicts)
+    }
+
     /// A record as it matches, if the panel cleared some of its signals: without these.
     pub(super) fn in_part(&self, record: &Held<'_>) -> Option<RecordView> {
         if !self.cleared.contains(&record.number) {
@@ -189,6 +232,7 @@ impl Rows {
 
     /// Forgets what a record states: its payload is sealed or gone.
     pub(super) fn blank(&mut self, number: u64) {
+        self.benign.forget(number);
         let Some(record) = self.get(number) else { return };
         let mut view = self.view(&record);
         view.stated.content = Content::empty();
@@ -196,6 +240,12 @@ impl Rows {
     }
 
     fn insert(&mut self, number: u64, record: &KnownRecord, stated: &Stated) {
+        // One leaf in two histories of a forked log is one record, where the view has it last.
+        if self.keeps_beside
+            && let Some(held) = self.by_id(&record.id).map(|held| held.number).filter(|held| *held != number)
+        {
+            self.forget(held);
+        }
         let (block, offset) = Numbers::split(number);
         if self.columns.len() <= block {
             self.columns.resize_with(block + 1, || None);
@@ -222,6 +272,17 @@ impl Rows {
         }
     }
 
+    fn forget(&mut self, number: u64) {
+        self.benign.forget(number);
+        self.standings.remove(&number);
+        self.cleared.remove(&number);
+        if let Some(row) = self.row_mut(number) {
+            // Its number by id stays, and leads to nothing.
+            *row = NO_ROW;
+            self.count -= 1;
+        }
+    }
+
     fn row_mut(&mut self, number: u64) -> Option<&mut Row> {
         let (block, offset) = Numbers::split(number);
         self.columns.get_mut(block)?.as_mut()?.rows.get_mut(offset)
@@ -245,12 +306,8 @@ impl Rows {
 
     /// Everything about a record.
     pub(super) fn view(&self, record: &Held<'_>) -> RecordView {
-        let mut standing = self.standings.get(&record.number).cloned().unwrap_or(Standing::UNDISPUTED);
-        if !self.rulings.is_empty() {
-            let verdicts: Vec<Option<&Ruled>> =
-                record.signals().map(|signal| self.rulings.get(&signal.without_quality())).collect();
-            standing = standing.ruled(verdicts);
-        }
+        let standing = self.standings.get(&record.number).cloned().unwrap_or(Standing::UNDISPUTED);
+        let standing = self.ruled(record.number, standing);
         RecordView {
             known: KnownRecord {
                 id: record.row.id,
@@ -260,6 +317,19 @@ impl Rows {
             },
             stated: packed::unpack(record.packed, record.description, record.time_ms()),
         }
+    }
+
+    /// The number of the record at a place.
+    pub(super) fn number_at(&self, log: LogId, index: u64) -> Option<u64> {
+        let block = Block::of(log, index);
+        let (found, number) = self.numbers.at_or_after(block)?;
+        let number = Numbers::join(number, index % BLOCK_ENTRIES);
+        (found == block && self.get(number).is_some()).then_some(number)
+    }
+
+    /// Every number handed out is smaller.
+    pub(super) fn numbers_end(&self) -> u64 {
+        Numbers::join(self.columns.len() as u64, 0)
     }
 
     /// Number of records.
@@ -306,6 +376,11 @@ impl<'a> Held<'a> {
     /// Whether it counts.
     pub(super) fn status(&self) -> Status {
         self.row.status
+    }
+
+    /// Its id.
+    pub(super) fn id(&self) -> RecordId {
+        self.row.id
     }
 
     /// When it was stated.

@@ -53,29 +53,38 @@ fn signals(spec: &Spec) -> Vec<Signal> {
     signals
 }
 
+fn north() -> Author {
+    let member = MemberId::parse("north").expect("valid");
+    Author::new(member, 1, LogId::of_origin("test-0000000000000000/north/1"))
+}
+
+/// An entry of north's: record id, leaf and payload.
+fn entry(index: u64, record: &Record, subject: Option<RecordId>) -> (RecordId, Vec<u8>, StoredPayload) {
+    let header = LeafHeader {
+        kind: record.kind(),
+        priority: false,
+        index,
+        time_ms: NOW_MS,
+        roster_version: 1,
+        log_id: north().log,
+        subject,
+        group: 0,
+    };
+    let sealed = seal(header, record, [0; 32]).expect("valid");
+    let id = sealed.record_id();
+    (id, sealed.leaf_bytes.to_vec(), StoredPayload::Present { salt: sealed.salt, padded: sealed.padded })
+}
+
 /// A read model that was told everything as the driver would tell it.
 fn filled(specs: &[Spec]) -> Lookup {
     let lookup = Lookup::new(1);
-    let member = MemberId::parse("north").expect("valid");
-    let author = Author::new(member, 1, LogId::of_origin("test-0000000000000000/north/1"));
+    let author = north();
     let mut view = View::new(NOW_MS);
     let mut index = 0;
     let mut changes = Vec::new();
     let mut state = |record: &Record, subject| {
-        let header = LeafHeader {
-            kind: record.kind(),
-            priority: false,
-            index,
-            time_ms: NOW_MS,
-            roster_version: 1,
-            log_id: author.log,
-            subject,
-            group: 0,
-        };
-        let sealed = seal(header, record, [0; 32]).expect("valid");
-        let id = sealed.record_id();
-        let payload = StoredPayload::Present { salt: sealed.salt, padded: sealed.padded };
-        changes.extend(view.fold(&author, index, &sealed.leaf_bytes, &payload));
+        let (id, leaf, payload) = entry(index, record, subject);
+        changes.extend(view.fold(&author, index, &leaf, &payload));
         index += 1;
         (id, SubjectRef { log: author.log, index: index - 1 })
     };
@@ -93,6 +102,26 @@ fn filled(specs: &[Spec]) -> Lookup {
     lookup.apply(&changes);
     lookup.set_loaded();
     lookup
+}
+
+#[test]
+fn a_record_of_a_kept_history_that_the_followed_one_reaches_is_found_once() {
+    let signal = Signal::new(SignalType::Md5, &[7; 16], None).expect("valid");
+    let (id, leaf, payload) = entry(0, &Record::Content(Content::new(vec![signal]).expect("valid")), None);
+    let (lookup, mut view) = (Lookup::new(1), View::new(NOW_MS));
+    lookup.set_loaded();
+    let found = |lookup: &Lookup| {
+        let answer = lookup.match_queries(vec![query(0, &[], Some(7))], &Question::default(), &LogId::to_hex);
+        let result = answer.results.first().expect("one item").clone();
+        (result.total, result.matches.iter().map(|found| found.status.clone()).collect::<Vec<_>>())
+    };
+    lookup.apply(&view.fold(&north().beside(0), 0, &leaf, &payload));
+    assert_eq!(found(&lookup), (1, vec!["contested".to_owned()]));
+    lookup.apply(&view.fold(&north(), 0, &leaf, &payload));
+    assert_eq!(found(&lookup), (1, vec!["active".to_owned()]));
+    assert_eq!(lookup.records_count(), 1);
+    assert!(lookup.record(&id).is_some_and(|record| !record.known.author.is_beside()));
+    assert_eq!(lookup.index_stats().exact.values().map(|held| held.postings).sum::<u64>(), 1);
 }
 
 /// (distance, variant, signal type) of a record's best hit, by looking at everything.
@@ -134,7 +163,7 @@ fn query(id: usize, near: &[[u8; 32]], exact: Option<u8>) -> api::Query {
 fn check(specs: &[Spec], queries: &[api::Query], radius: u16) -> Result<(), TestCaseError> {
     let lookup = filled(specs);
     let (standing, _) = lookup.page(&RecordsFilter::default(), None, usize::MAX);
-    let answer = lookup.match_queries(queries.to_vec(), radius, None, &|log| log.to_hex());
+    let answer = lookup.match_queries(queries.to_vec(), &within(radius), &|log| log.to_hex());
     prop_assert_eq!(answer.results.len(), queries.len());
     for (result, query) in answer.results.iter().zip(queries) {
         let mut expected: Vec<((u32, u64), (u32, u8, &str), String)> = standing
@@ -196,10 +225,10 @@ fn many_values_at_once_find_what_one_item_each_finds() {
     let lookup = filled(&specs);
     let values: Vec<[u8; 32]> = (0..=255_u8).map(|at| value(at % 5, &[at])).collect();
     for radius in [0, 2, 31, 64] {
-        let mut near = lookup.near(&values, radius).into_iter().peekable();
+        let mut near = lookup.near(&values, &within(radius)).into_iter().peekable();
         for (position, value) in values.iter().enumerate() {
             let answer =
-                lookup.match_queries(vec![query(0, &[*value], None)], radius, None, &|log| log.to_hex());
+                lookup.match_queries(vec![query(0, &[*value], None)], &within(radius), &|log| log.to_hex());
             let result = &answer.results[0];
             let found = near.next_if(|(at, _)| *at == position).map(|(_, found)| found);
             let total = found.as_ref().map_or(0, |found| found.total as u64);
@@ -263,4 +292,9 @@ fn the_name_of_the_view_changes_with_what_is_held() {
     let root = hashpact_protocol::digest::Root::new([1; 32]);
     lookup.publish(&PublishedHead { log, origin, size: 1, root, note: None, announced: 1 });
     assert_ne!(lookup.as_of().view, empty);
+}
+
+/// A question with this distance, to all lists.
+fn within(radius: u16) -> Question<'static> {
+    Question { distance: Some(radius), ..Question::default() }
 }

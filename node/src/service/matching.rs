@@ -5,7 +5,7 @@
 //! holds: when it takes longer, small look-ups go to blocking threads like large ones.
 
 use super::{Inner, Service, ServiceError};
-use hashpact_core::verdict::BUILT_IN_LIST;
+use crate::lookup::Question;
 use hashpact_protocol::api;
 use hashpact_protocol::api::frames::Incomplete;
 use std::sync::Arc;
@@ -68,15 +68,39 @@ pub struct BulkState {
     pub reason: Option<String>,
 }
 
+/// What a look-up asks of the lists, checked for its form.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MatchAsk {
+    /// The lists to ask; `None`: all.
+    pub lists: Option<Vec<String>>,
+    /// Largest PDQ distance that the caller asks for.
+    pub distance: Option<u32>,
+    /// Whether to say why each record counts or not.
+    pub explain: bool,
+}
+
+impl MatchAsk {
+    fn question(&self) -> Question<'_> {
+        let distance = self.distance.map(|bits| u16::try_from(bits).unwrap_or(u16::MAX));
+        Question { lists: self.lists.as_deref(), distance, explain: self.explain }
+    }
+}
+
 impl Service {
     /// Whether these queries are few and cheap enough for [`Service::match_at_once`]. While the logs are
     /// loaded none is: a look-up may then have to read the disk.
     #[must_use]
-    pub fn is_cheap(&self, queries: &[api::Query], pdq_radius: u32) -> bool {
-        if !self.inner.lookup.is_loaded() {
+    pub fn is_cheap(&self, queries: &[api::Query], ask: &MatchAsk) -> bool {
+        if !self.inner.lookup.is_loaded() || ask.explain {
             return false;
         }
-        self.inner.matching.is_cheap(values_in(queries), pdq_radius)
+        self.inner.matching.is_cheap(values_in(queries), self.radius(ask).into())
+    }
+
+    /// Largest PDQ distance that a look-up goes to.
+    #[must_use]
+    pub fn radius(&self, ask: &MatchAsk) -> u16 {
+        self.inner.lookup.radius(&ask.question())
     }
 
     /// Answers a cheap match request on this thread.
@@ -86,11 +110,10 @@ impl Service {
     pub fn match_at_once(
         &self,
         queries: Vec<api::Query>,
-        pdq_radius: u32,
-        lists: Option<&[String]>,
+        ask: &MatchAsk,
     ) -> Result<api::MatchResponse, ServiceError> {
-        check_lists(lists)?;
-        Ok(self.inner.match_queries(queries, pdq_radius, lists))
+        self.check_lists(ask)?;
+        Ok(self.inner.match_queries(queries, ask))
     }
 
     /// Answers a match request on a blocking thread, and has `then` make something of the answer there.
@@ -100,18 +123,28 @@ impl Service {
     pub async fn match_signals<T: Send + 'static>(
         &self,
         queries: Vec<api::Query>,
-        pdq_radius: u32,
-        lists: Option<Vec<String>>,
+        ask: MatchAsk,
         then: impl FnOnce(api::MatchResponse) -> T + Send + 'static,
     ) -> Result<T, ServiceError> {
-        check_lists(lists.as_deref())?;
+        self.check_lists(&ask)?;
+        self.scan(move |inner| then(inner.match_queries(queries, &ask))).await
+    }
+
+    /// Does a long look-up on a blocking thread.
+    ///
+    /// # Errors
+    /// The node is stopping.
+    pub(super) async fn scan<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> T + Send + 'static,
+    ) -> Result<T, ServiceError> {
         let inner = Arc::clone(&self.inner);
         let permit = Arc::clone(&self.inner.matching.scans).acquire_owned().await;
         let permit = permit.map_err(|_| ServiceError::Stopping)?;
         let work = move || {
             // Held until the scan ends, not until the caller gave up waiting for it.
             let _permit = permit;
-            then(inner.match_queries(queries, pdq_radius, lists.as_deref()))
+            work(&inner)
         };
         tokio::task::spawn_blocking(work).await.map_err(|_| ServiceError::Stopping)
     }
@@ -136,20 +169,15 @@ impl Service {
 
     /// Matches a part of a bulk request of values. Blocks: call it inside [`Service::in_bulk`].
     #[must_use]
-    pub fn match_values(&self, values: &[[u8; 32]], pdq_radius: u32) -> Vec<crate::lookup::ValueMatches> {
+    pub fn match_values(&self, values: &[[u8; 32]], ask: &MatchAsk) -> Vec<crate::lookup::ValueMatches> {
         self.inner.metrics.match_items.inc_by(values.len() as u64);
-        self.inner.lookup.match_values(values, radius(pdq_radius))
+        self.inner.lookup.match_values(values, &ask.question())
     }
 
     /// Matches a part of a bulk request of items. Blocks: call it inside [`Service::in_bulk`].
     #[must_use]
-    pub fn match_items(
-        &self,
-        queries: Vec<api::Query>,
-        pdq_radius: u32,
-        lists: Option<&[String]>,
-    ) -> Vec<api::MatchResult> {
-        self.inner.match_queries(queries, pdq_radius, lists).results
+    pub fn match_items(&self, queries: Vec<api::Query>, ask: &MatchAsk) -> Vec<api::MatchResult> {
+        self.inner.match_queries(queries, ask).results
     }
 
     /// What answers are computed from, now.
@@ -163,23 +191,24 @@ impl Service {
     ///
     /// # Errors
     /// The first unknown one.
-    pub fn check_lists(&self, lists: Option<&[String]>) -> Result<(), ServiceError> {
-        check_lists(lists)
+    pub fn check_lists(&self, ask: &MatchAsk) -> Result<(), ServiceError> {
+        let Some(names) = &ask.lists else { return Ok(()) };
+        let policy = self.inner.lookup.local().policy;
+        match names.iter().find(|name| policy.list(name).is_none()) {
+            Some(unknown) => Err(ServiceError::UnknownList(unknown.clone())),
+            None => Ok(()),
+        }
     }
 }
 
 impl Inner {
-    fn match_queries(
-        &self,
-        queries: Vec<api::Query>,
-        pdq_radius: u32,
-        lists: Option<&[String]>,
-    ) -> api::MatchResponse {
+    fn match_queries(&self, queries: Vec<api::Query>, ask: &MatchAsk) -> api::MatchResponse {
         self.metrics.match_items.inc_by(queries.len() as u64);
-        let values = values_in(&queries);
+        let (values, question) = (values_in(&queries), ask.question());
+        let is_small = is_small(values, self.lookup.radius(&question).into());
         let started = Instant::now();
-        let answer = self.lookup.match_queries(queries, radius(pdq_radius), lists, &|log| self.origin(log));
-        if is_small(values, pdq_radius) {
+        let answer = self.lookup.match_queries(queries, &question, &|log| self.origin(log));
+        if is_small {
             self.matching.learn(values, started.elapsed());
         }
         answer
@@ -190,20 +219,9 @@ fn is_small(values: usize, pdq_radius: u32) -> bool {
     values <= AT_ONCE_VALUES_MAX && pdq_radius <= hashpact_index::TABLE_RADIUS_MAX
 }
 
-fn radius(pdq_radius: u32) -> u16 {
-    u16::try_from(pdq_radius).unwrap_or(u16::MAX)
-}
-
 /// Values to look up: each signal and its variants.
 fn values_in(queries: &[api::Query]) -> usize {
     queries.iter().flat_map(|query| &query.signals).map(|(_, variants)| 1 + variants.len()).sum()
-}
-
-fn check_lists(lists: Option<&[String]>) -> Result<(), ServiceError> {
-    match lists.into_iter().flatten().find(|list| *list != BUILT_IN_LIST) {
-        Some(unknown) => Err(ServiceError::UnknownList(unknown.clone())),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]

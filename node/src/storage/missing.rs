@@ -16,6 +16,7 @@ use super::options::Shape;
 use super::read::row_at;
 use super::{PayloadRef, Store, codec, leaves, options, payloads};
 use hashpact_core::effect::{HoldingRead, PayloadBatch, StoredPayload};
+use hashpact_core::entitled::Entitled;
 use hashpact_core::event::{FoundHolding, MissingEntry};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::leaf::{EntryLeaf, Kind, read_leaf};
@@ -132,6 +133,7 @@ impl Store {
         log: &LogId,
         indexes: &[u64],
         bytes_max: u32,
+        entitled: &Entitled,
     ) -> Result<Vec<WirePayload>, StoreError> {
         let size = self.readable(log)?;
         if let Some(end) = indexes.iter().find(|index| **index >= size) {
@@ -148,9 +150,41 @@ impl Store {
             if bytes > bytes_max && !found.is_empty() {
                 break;
             }
-            found.push(payload.to_wire());
+            let key = codec::entry_key(log, *index);
+            let leaf = self.db.get_pinned_cf(self.family(leaves::FAMILY), key)?;
+            let missing = StoreError::EntryMissing { family: leaves::FAMILY, log: *log, index: *index };
+            found.push(entitled.shown(&leaf.ok_or(missing)?, payload.to_wire()));
         }
         Ok(found)
+    }
+
+    /// Payloads of a log that were withheld, and that this member may have now, are missed from now on. Returns how
+    /// many.
+    ///
+    /// # Errors
+    /// RocksDB's own, or damage.
+    pub fn want_again(&self, log: &LogId, covers: impl Fn(&[u8]) -> bool) -> Result<u64, StoreError> {
+        let mut writer = self.writer()?;
+        let mut rows = rocksdb::WriteBatch::default();
+        let mut count = 0;
+        let mut held = self.walk(payloads::FAMILY, log, 0, u64::MAX);
+        while let Some((key, value)) = held.item() {
+            let withheld = matches!(payloads::decode(value)?, PayloadRef::Withheld);
+            let leaf = if withheld { self.db.get_pinned_cf(self.family(leaves::FAMILY), key)? } else { None };
+            if leaf.is_some_and(|leaf| covers(&leaf)) {
+                let bad_key = || StoreError::Key { family: payloads::FAMILY, len_bytes: key.len() };
+                let key: &[u8; codec::ENTRY_KEY_BYTES] = key.try_into().map_err(|_| bad_key())?;
+                rows.put_cf(self.family(payloads::FAMILY), key, payloads::encode(&StoredPayload::NotHere)?);
+                self.note_state(&mut rows, key, &StoredPayload::NotHere);
+                count += 1;
+            }
+            held.next();
+        }
+        held.status()?;
+        if count > 0 {
+            self.commit(&mut writer, rows)?;
+        }
+        Ok(count)
     }
 }
 

@@ -25,6 +25,7 @@
 //! | `branches`, `branch_leaves`, `branch_payloads` | log, number | nothing: roots break | peers' copies |
 //! | `erased`, `purging` | log, index | bytes that are not destroyed | the same, until a rebuild |
 //! | `seen` | log, index | bytes destroyed too early or too late | waits that start anew |
+//! | `changes` | sequence | hides a change from followers, or makes one up | a snapshot for each follower |
 //! | `idempotency` | caller's key | a wrong receipt, visible as such | duplicate records on retry |
 //! | `meta` | | none that the lock file does not catch | the database |
 //!
@@ -33,6 +34,7 @@
 
 mod branches;
 mod cards;
+mod changes;
 mod checkpoint;
 mod codec;
 mod compact;
@@ -64,13 +66,13 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use changes::{CauseRow, ChangeRow, CleanStop, DecidedRow, FeedState, ListRow, RecordRow};
 pub use error::StoreError;
 pub use fsck::{FsckReport, Problem, fsck};
 pub use heads::{ORIGIN_MAX_BYTES, StoredHead};
 pub use lock::{LOCK_FILE_BYTES, LockError, LockFile};
 pub use meta::{Identity, SCHEMA_VERSION};
 pub use payloads::PayloadRef;
-pub use read::hidden;
 pub use wal::TornTail;
 
 use hashpact_core::effect::PublishedHead;
@@ -86,7 +88,7 @@ use std::sync::{Mutex, RwLock};
 const MARKER: &str = "CURRENT";
 
 /// Every column family of the schema; `default` is RocksDB's own and stays empty.
-const FAMILIES: [(&str, Shape); 21] = [
+const FAMILIES: [(&str, Shape); 22] = [
     ("default", Shape::Small),
     (meta::FAMILY, meta::SHAPE),
     (heads::FAMILY, heads::SHAPE),
@@ -108,10 +110,11 @@ const FAMILIES: [(&str, Shape); 21] = [
     (erase::ERASED, erase::SHAPE),
     (erase::PURGING, erase::SHAPE),
     (erase::SEEN, erase::SHAPE),
+    (changes::FAMILY, changes::SHAPE),
 ];
 
 /// Families that came later: a database without them is opened, and has them from then on.
-const ADDED: [&str; 10] = [
+const ADDED: [&str; 11] = [
     facts::COSIGNED,
     facts::QUORUM,
     facts::EVIDENCE,
@@ -122,6 +125,7 @@ const ADDED: [&str; 10] = [
     erase::ERASED,
     erase::PURGING,
     erase::SEEN,
+    changes::FAMILY,
 ];
 
 /// The database of one node.

@@ -17,6 +17,7 @@ use super::options::Shape;
 use super::read::row_at;
 use super::{Store, codec, options, payloads};
 use hashpact_core::effect::{AheadBatch, HeldPriority, StoredEntry};
+use hashpact_core::entitled::Entitled;
 use hashpact_core::limits::{OVERTAKING_MAX, PRIORITY_RECENT_MAX};
 use hashpact_protocol::digest::{DIGEST_BYTES, LogId, NodeHash};
 use hashpact_protocol::limits::{ENTRY_LEAF_MAX_BYTES, RANGE_BYTES_MAX};
@@ -84,7 +85,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::UnknownLog`], [`StoreError::Beyond`] the published size, or damage.
-    pub fn proven_entries(&self, ask: &EntriesRequest) -> Result<EntriesAnswer, StoreError> {
+    pub fn proven_entries(
+        &self,
+        ask: &EntriesRequest,
+        entitled: &Entitled,
+    ) -> Result<EntriesAnswer, StoreError> {
         let (log, size) = (LogId::new(ask.log), ask.size);
         let bytes_max = (ask.bytes_max as usize).min(RANGE_BYTES_MAX);
         let bytes_of = |hashes: Vec<NodeHash>| hashes.iter().map(|hash| *hash.as_bytes()).collect();
@@ -107,7 +112,7 @@ impl Store {
             }
             let inclusion =
                 inclusion_proof(&hashes, *index, size).map_err(|error| self.proof_error(&log, error))?;
-            let entry = WireEntry { leaf, payload: payload.to_wire() };
+            let entry = entitled.shown_entry(WireEntry { leaf, payload: payload.to_wire() });
             entries.push(ProvenEntry { entry, inclusion: bytes_of(inclusion) });
         }
         Ok(EntriesAnswer { consistency: bytes_of(consistency), entries })
@@ -221,7 +226,7 @@ mod tests {
             indexes: vec![7, 10],
             bytes_max: 1 << 20,
         };
-        let answer = store.proven_entries(&ask).expect("published");
+        let answer = store.proven_entries(&ask, &Entitled::All).expect("published");
         let hashes = |hashes: &[[u8; 32]]| hashes.iter().copied().map(NodeHash::new).collect::<Vec<_>>();
         let root = log.frontier.root();
         hashpact_protocol::merkle::verify_consistency(5, &old, 11, &root, &hashes(&answer.consistency))
@@ -232,10 +237,13 @@ mod tests {
                 .expect("included");
         }
         assert_eq!(answer.entries[0].entry.leaf, urgent(&log, 7).leaf);
-        let few = store.proven_entries(&EntriesRequest { bytes_max: 1, ..ask.clone() }).expect("one always");
+        let few = store
+            .proven_entries(&EntriesRequest { bytes_max: 1, ..ask.clone() }, &Entitled::All)
+            .expect("one always");
         assert_eq!(few.entries.len(), 1);
         store.write(&log.batch(1)).expect("stored and not published");
-        let beyond = store.proven_entries(&EntriesRequest { size: 12, indexes: vec![11], ..ask });
+        let beyond =
+            store.proven_entries(&EntriesRequest { size: 12, indexes: vec![11], ..ask }, &Entitled::All);
         assert!(matches!(beyond, Err(StoreError::Beyond { .. })), "{beyond:?}");
     }
 

@@ -14,7 +14,7 @@ use hashpact_core::event::Prior;
 use hashpact_protocol::digest::{LeafHash, LogId, leaf_hash};
 use hashpact_protocol::limits::{RANGE_BYTES_MAX, RANGE_ENTRIES_MAX};
 use hashpact_protocol::merkle::read_cover;
-use hashpact_protocol::wire::{RangeChunk, WireEntry, WirePayload};
+use hashpact_protocol::wire::{RangeChunk, WireEntry};
 use rocksdb::{DBRawIterator, IteratorMode, ReadOptions};
 use std::ops::ControlFlow;
 
@@ -247,13 +247,4 @@ pub(super) fn row_at<'a>(
             Ok(None)
         }
     }
-}
-
-/// A chunk's leaves alone.
-#[must_use]
-pub fn hidden(mut chunk: RangeChunk) -> RangeChunk {
-    for entry in &mut chunk.entries {
-        entry.payload = WirePayload::NotHere;
-    }
-    chunk
 }

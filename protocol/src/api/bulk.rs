@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::field::{FieldError, FieldRule};
 use super::matching::{AsOf, MatchLimits, MatchResult, check_lists};
 use super::node::ErrorDetail;
-use crate::limits::{PDQ_DISTANCE_DEFAULT, PDQ_DISTANCE_MAX};
+use crate::limits::PDQ_DISTANCE_MAX;
 
 /// Media type of a body of 32-byte values.
 pub const BULK_VALUES_TYPE: &str = "application/octet-stream";
@@ -33,7 +33,7 @@ pub const BULK_ITEMS_MAX: u64 = u32::MAX as u64;
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 pub struct BulkQuery {
-    /// Largest PDQ distance, 0..=64, default 31.
+    /// Largest PDQ distance, 0..=64. When absent, each list's own, or 31.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pdq_distance: Option<u32>,
     /// Local lists to ask, separated by commas; all of them when absent.
@@ -42,17 +42,16 @@ pub struct BulkQuery {
 }
 
 impl BulkQuery {
-    /// The PDQ radius asked for, or the default.
+    /// The PDQ radius asked for, if any is.
     ///
     /// # Errors
     /// A radius above the limit.
-    pub fn pdq_distance(&self, limits: &MatchLimits) -> Result<u32, FieldError> {
+    pub fn pdq_distance(&self, limits: &MatchLimits) -> Result<Option<u32>, FieldError> {
         let max = limits.pdq_distance_max.min(PDQ_DISTANCE_MAX);
-        let got = self.pdq_distance.unwrap_or(PDQ_DISTANCE_DEFAULT.min(max));
-        if got > max {
-            return Err(FieldError::new("pdq_distance", FieldRule::Distance { got, max }));
+        match self.pdq_distance {
+            Some(got) if got > max => Err(FieldError::new("pdq_distance", FieldRule::Distance { got, max })),
+            asked => Ok(asked),
         }
-        Ok(got)
     }
 
     /// The lists asked, or `None` for all of them.
@@ -114,8 +113,8 @@ mod tests {
     #[test]
     fn parameters_are_checked_like_those_of_a_match() {
         let limits = MatchLimits::default();
-        for (given, radius) in [(None, 31), (Some(0), 0), (Some(64), 64)] {
-            assert_eq!(query(given, None).pdq_distance(&limits), Ok(radius));
+        for given in [None, Some(0), Some(64)] {
+            assert_eq!(query(given, None).pdq_distance(&limits), Ok(given));
         }
         let error = query(Some(65), None).pdq_distance(&limits).expect_err("too far");
         assert_eq!(error.to_string(), "pdq_distance: distance 65, at most 64 is allowed");

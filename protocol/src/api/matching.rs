@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::field::{FieldError, FieldRule, hex_into, showable, signal_type};
 use super::labels::LabelsJson;
+use super::lists::ListExplanation;
 use crate::limits::{
     MATCH_ITEM_ID_MAX_BYTES, MATCH_ITEMS_PER_CALL_MAX, MATCH_LISTS_MAX, MATCH_SIGNALS_PER_CALL_MAX,
-    MATCH_SIGNALS_PER_ITEM_MAX, PDQ_DISTANCE_DEFAULT, PDQ_DISTANCE_MAX, VARIANTS_MAX,
+    MATCH_SIGNALS_PER_ITEM_MAX, PDQ_DISTANCE_MAX, VARIANTS_MAX,
 };
 use crate::record::{RecordError, Signal, SignalType, Token};
 
@@ -23,12 +24,15 @@ use crate::record::{RecordError, Signal, SignalType, Token};
 pub struct MatchRequest {
     /// What to look up, 1 to 10,000 items.
     pub items: Vec<MatchItem>,
-    /// Largest distance by signal type; only `pdq` has one (0..=64, default 31).
+    /// Largest distance by signal type; only `pdq` has one (0..=64). When absent, each list's own, or 31.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub max_distance: BTreeMap<String, u32>,
     /// Local lists to ask; all of them when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lists: Option<Vec<String>>,
+    /// Whether to say of each record why each list counts it or not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub explain: bool,
 }
 
 /// One thing to look up.
@@ -93,10 +97,16 @@ pub struct MatchResult {
     pub id: String,
     /// `block`, `review`, `log`, or null when nothing matched.
     pub outcome: Option<String>,
+    /// The list that decided the outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<String>,
     /// Matching records in all; `matches` may show fewer.
     pub total: u64,
     /// The closest matching records.
     pub matches: Vec<Match>,
+    /// With `explain`: the closest records within the distance that no list counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_counted: Vec<Match>,
 }
 
 /// One record that matches.
@@ -131,6 +141,15 @@ pub struct Match {
     pub opinions: OpinionCounts,
     /// Path of the provenance proof on this node.
     pub proof: String,
+    /// What the record alone comes to; absent if no list counts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// The list that decided that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<String>,
+    /// With `explain`: what each list makes of it and why, in the order in which lists decide.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub explain: Vec<ListExplanation>,
 }
 
 /// Opinions on a record, each member's latest.
@@ -199,20 +218,20 @@ impl MatchRequest {
         self.items.iter().enumerate().map(item).collect()
     }
 
-    /// The PDQ radius asked for, or the default. Other signal types match exactly.
+    /// The PDQ radius asked for, if any is. Other signal types match exactly.
     ///
     /// # Errors
     /// An unknown signal type, a radius above the limit, or any but 0 for an exact type.
-    pub fn pdq_distance(&self, limits: &MatchLimits) -> Result<u32, FieldError> {
+    pub fn pdq_distance(&self, limits: &MatchLimits) -> Result<Option<u32>, FieldError> {
         let max = limits.pdq_distance_max.min(PDQ_DISTANCE_MAX);
-        let mut distance = PDQ_DISTANCE_DEFAULT.min(max);
+        let mut distance = None;
         for (word, &got) in &self.max_distance {
             let path = || match showable(word) {
                 Some(word) => format!("max_distance.{word}"),
                 None => "max_distance".to_owned(),
             };
             match signal_type("max_distance", word)? {
-                SignalType::Pdq if got <= max => distance = got,
+                SignalType::Pdq if got <= max => distance = Some(got),
                 SignalType::Pdq => return Err(FieldError::new(path(), FieldRule::Distance { got, max })),
                 _ if got == 0 => {}
                 kind => return Err(FieldError::new(path(), FieldRule::ExactType { kind, got })),

@@ -17,14 +17,18 @@
 
 mod ack;
 mod bulk;
+mod changes;
+mod decisions;
 mod field;
 pub mod frames;
 mod governance;
 mod handling;
 mod labels;
+mod lists;
 mod matching;
 mod node;
 mod records;
+mod reports;
 mod statements;
 pub mod time;
 
@@ -32,6 +36,16 @@ pub use ack::{Ack, AckError, IdempotencyKeyError, check_idempotency_key};
 pub use bulk::{
     BULK_ITEMS_MAX, BULK_LINES_TYPE, BULK_MATCHES_TYPE, BULK_VALUE_BYTES, BULK_VALUES_TYPE, BulkLine,
     BulkQuery, BulkSummary,
+};
+pub use changes::{
+    CHANGES_CURSOR_HEADER, CHANGES_GONE, CHANGES_NOW, CHANGES_OLDEST, CHANGES_PAGE_DEFAULT, CHANGES_PAGE_MAX,
+    CHANGES_SNAPSHOT, CHANGES_WAIT_MAX_S, ChangeCause, ChangeJson, ChangesQuery, ChangesSnapshot, FeedStatus,
+    ListTurn, OutcomeTurn, StatusTurn, WebhookStatus,
+};
+pub use decisions::{
+    DecisionRequest, FloodJson, MuteJson, MuteRequest, MutesResponse, NEGATIVE_RADIUS_DEFAULT,
+    NEGATIVE_SIGNALS_MAX, NegativeJson, NegativesRequest, NegativesResponse, QuarantineResponse,
+    REASON_MAX_BYTES, check_reason,
 };
 pub use field::{FieldError, FieldRule};
 pub use governance::{
@@ -41,17 +55,22 @@ pub use governance::{
 };
 pub use handling::{CrosswalkJson, HandlingJson, OtherClassJson, ReportJson};
 pub use labels::LabelsJson;
+pub use lists::{
+    AppliedRule, ChangedOutcome, DryRunRequest, DryRunResponse, LIST_FILE_TYPE, ListExplanation, ListJson,
+    ListState, ListsResponse, UnmetCondition,
+};
 pub use matching::{
     AsOf, Match, MatchItem, MatchLimits, MatchRequest, MatchResponse, MatchResult, OpinionCounts, Query,
     QuerySignal,
 };
 pub use node::{
-    BackupResponse, BranchStatus, CatchUp, CosignedStatus, ErasureStatus, ErrorBody, ErrorDetail,
-    EvidenceJson, EvidenceResponse, HoldingStatus, LogJson, LogStatus, LogsResponse, MemberJson,
+    AlarmStatus, BackupResponse, BranchStatus, CatchUp, CosignedStatus, ErasureStatus, ErrorBody,
+    ErrorDetail, EvidenceJson, EvidenceResponse, HoldingStatus, LogJson, LogStatus, LogsResponse, MemberJson,
     MembersResponse, PeerStatus, ReadyResponse, ReceiptStatus, ScrubPlace, ScrubStatus, StatusResponse,
 };
 pub use records::{
     ContributeQuery, ContributeRequest, NewRecord, NewSignal, Receipt, Receipts, RecordJson, RecordsPage,
     RecordsQuery, SignalJson, SourceJson, StatementJson,
 };
+pub use reports::{ContradictionJson, ContradictionsQuery, ContradictionsResponse};
 pub use statements::{ErasureRequest, OpinionRequest, RetractionRequest};

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::changes::{FeedStatus, WebhookStatus};
 use serde::{Deserialize, Serialize};
 
 /// `GET /v1/members`: the members of the newest roster this node holds.
@@ -80,6 +81,16 @@ pub struct StatusResponse {
     /// Whether that roster has passed its expiry; look-ups and retractions go on.
     #[serde(default)]
     pub roster_expired: bool,
+    /// When it expires, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roster_expires: Option<String>,
+    /// Other versions that governance signed beside one that is held, as `<version> <digest>`: no version follows that does not
+    /// reject them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roster_rivals: Vec<String>,
+    /// A newer version that a connected member says it holds, and that this node was not given yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roster_newer: Option<u64>,
     /// Opaque name of the current view; equal names mean equal answers.
     pub view: String,
     /// Whether the node serves requests.
@@ -107,6 +118,21 @@ pub struct StatusResponse {
     /// Payloads that wait to be destroyed, or are gone.
     #[serde(default)]
     pub erasures: ErasureStatus,
+    /// What an operator should look at now; empty when all is well. Prometheus rules of the same names ship with the node.
+    #[serde(default)]
+    pub alarms: Vec<AlarmStatus>,
+    /// Floods that wait for a decision.
+    #[serde(default)]
+    pub quarantine_waiting: u64,
+    /// Members that are muted here.
+    #[serde(default)]
+    pub muted: Vec<String>,
+    /// The feed of changes; absent while the logs are read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<FeedStatus>,
+    /// Webhooks of the configuration.
+    #[serde(default)]
+    pub webhooks: Vec<WebhookStatus>,
     /// Seconds since the process started.
     pub uptime_s: u64,
     /// Every log followed, the own one included.
@@ -119,6 +145,16 @@ pub struct StatusResponse {
     pub peers: Vec<PeerStatus>,
     /// Signals in the match index by signal type.
     pub index: BTreeMap<String, u64>,
+}
+
+/// Something that an operator should look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AlarmStatus {
+    /// Its name, as in the rules for Prometheus.
+    pub name: String,
+    /// What is wrong, in words.
+    pub message: String,
 }
 
 /// What the scrub has read and found.

@@ -32,6 +32,9 @@ pub struct ContributeQuery {
     /// `local` (default) or `replicated:K`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ack: Option<String>,
+    /// Name of a group of the roster: only its members receive what the records say. Everybody without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
 }
 
 /// A record to be stated. This version states `content`.

@@ -4,6 +4,7 @@ use super::manifest::{BundleLog, Manifest};
 use super::problem::Problem;
 use super::statement::Statement;
 use crate::digest::{LogId, RecordId, Root};
+use crate::journal::JournalHead;
 use crate::leaf::EntryLeaf;
 use crate::record::Payload;
 use crate::roster::{MemberId, Roster};
@@ -26,6 +27,8 @@ pub struct Findings {
     pub logs: Vec<LogFindings>,
     /// Proven by the evidence in the annex: logs whose authors signed two histories.
     pub forks: Vec<Fork>,
+    /// The end of the holder's journal of administrative actions, if it is in the annex and is a chain.
+    pub journal: Option<JournalHead>,
     /// The first problems.
     pub problems: Vec<Problem>,
     /// How many there are.

@@ -7,6 +7,7 @@ use super::statement::StatementError;
 use crate::checkpoint::CheckpointError;
 use crate::cosignature::CosignatureError;
 use crate::evidence::EvidenceError;
+use crate::journal::JournalError;
 use crate::leaf::PayloadError;
 use crate::merkle::MerkleError;
 use crate::roster::ChainError;
@@ -44,6 +45,9 @@ pub enum Rule {
     /// A history of a forked log in the annex.
     #[error("this history of a forked log {0}")]
     Branch(&'static str),
+    /// The holder's journal of administrative actions.
+    #[error("the holder's journal: {0}")]
+    Journal(#[from] JournalError),
     /// The archive ends too early.
     #[error("the archive ends where {expected} must stand")]
     Ends {

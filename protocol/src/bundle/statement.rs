@@ -2,9 +2,9 @@
 
 use crate::checkpoint::parse_decimal;
 use crate::digest::{DIGEST_BYTES, hex_array, hex_encode};
-use crate::keys::SecretKey;
+use crate::keys::{Signer, SignerError};
 use crate::limits::TIME_S_MAX;
-use crate::note::{Note, NoteAlgorithm, NoteError, NoteKey, sign_note};
+use crate::note::{Note, NoteAlgorithm, NoteError, NoteKey, sign_note_by};
 use crate::roster::{MemberId, Roster};
 
 const HEADER: &str = "hashpact/audit-annex/v1";
@@ -55,11 +55,13 @@ impl Statement {
     }
 
     /// Signs it with the card key of the member.
-    #[must_use]
-    pub fn sign(&self, card: &SecretKey) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// [`SignerError`]: whoever holds the key gave no signature.
+    pub fn sign(&self, card: &Signer) -> Result<Vec<u8>, SignerError> {
         let text = self.text();
-        let signature = sign_note(&text, &signer(&self.consortium, &self.member), card);
-        Note { text, signatures: vec![signature] }.encode()
+        let signature = sign_note_by(&text, &signer(&self.consortium, &self.member), card)?;
+        Ok(Note { text, signatures: vec![signature] }.encode())
     }
 
     /// Reads and verifies a signed statement.

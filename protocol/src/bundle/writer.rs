@@ -10,8 +10,8 @@ use super::manifest::{BundleLog, Manifest};
 use super::payload::{BundlePayload, encode_payloads};
 use super::statement::Statement;
 use crate::digest::{NodeHash, hex_encode, leaf_hash, sha256};
-use crate::keys::SecretKey;
-use crate::limits::BUNDLE_DIGESTS_PER_LIST_MAX;
+use crate::keys::{Signer, SignerError};
+use crate::limits::{BUNDLE_DIGESTS_PER_LIST_MAX, BUNDLE_JOURNAL_PART_MAX_BYTES};
 use crate::merkle::{Frontier, HashReader, encode_bundle, encode_tile};
 use crate::roster::{MemberId, RosterChain};
 use sha2::{Digest as _, Sha256};
@@ -41,6 +41,9 @@ pub enum WriteError<E> {
         /// Which log.
         log: String,
     },
+    /// Whoever holds the card key gave no signature over the statement.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
 }
 
 /// Writes one bundle, front to back.
@@ -212,6 +215,25 @@ impl<S: Sink> BundleWriter<S> {
         Ok(())
     }
 
+    /// Writes the holder's journal of administrative actions, behind all payloads: whole lines, cut where a part would
+    /// become too long. A journal that is torn or changed is written as it is, for the verifier to say so.
+    ///
+    /// # Errors
+    /// The sink failed.
+    pub fn journal(&mut self, journal: &[u8]) -> Result<(), WriteError<S::Error>> {
+        let (mut rest, mut number) = (journal, 0_usize);
+        while !rest.is_empty() {
+            let window = rest.get(..BUNDLE_JOURNAL_PART_MAX_BYTES).unwrap_or(rest);
+            let is_all = window.len() == rest.len();
+            let whole = window.iter().rposition(|byte| *byte == b'\n').map_or(window.len(), |at| at + 1);
+            let (part, after) =
+                rest.split_at_checked(if is_all { rest.len() } else { whole }).unwrap_or((rest, &[]));
+            self.note(&format!("annex/journal/{number:06}"), part)?;
+            (rest, number) = (after, number + 1);
+        }
+        Ok(())
+    }
+
     /// Ends the bundle with the digests and the signed statement of the holder.
     ///
     /// # Errors
@@ -221,7 +243,7 @@ impl<S: Sink> BundleWriter<S> {
         member: &MemberId,
         begun_s: u64,
         ended_s: u64,
-        card: &SecretKey,
+        card: &Signer,
     ) -> Result<S, WriteError<S::Error>> {
         let digests = std::mem::take(&mut self.digests);
         let mut all = Sha256::new();
@@ -238,7 +260,7 @@ impl<S: Sink> BundleWriter<S> {
             core: self.manifest.core_digest(),
             digests: all.finalize().into(),
         };
-        self.put(Section::Annex, "annex/statement", &statement.sign(card))?;
+        self.put(Section::Annex, "annex/statement", &statement.sign(card)?)?;
         self.write(Section::Annex, &[0; END_BYTES])?;
         Ok(self.sink)
     }

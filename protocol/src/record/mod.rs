@@ -55,10 +55,6 @@ use crate::leaf::{Kind, Leaf, OpaqueReason, VoidReason, unpad};
 use schema::Schema;
 
 /// A payload that this version reads.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every record is the large one; a box would only add an allocation"
-)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
     /// One piece of media.

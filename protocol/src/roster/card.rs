@@ -5,9 +5,9 @@
 
 use super::rules::{keys, shown};
 use super::{MemberId, Roster};
-use crate::keys::{PublicKey, SecretKey};
+use crate::keys::{PublicKey, SecretKey, Signer, SignerError};
 use crate::limits::{NODE_CARD_LIFETIME_MAX_S, NODE_CARD_MAX_BYTES};
-use crate::note::{Note, NoteAlgorithm, NoteError, NoteKey, sign_note};
+use crate::note::{Note, NoteAlgorithm, NoteError, NoteKey, sign_note, sign_note_by};
 use std::fmt::Write as _;
 
 const HEADER: &str = "hashpact/node-card/v1";
@@ -192,6 +192,16 @@ pub fn sign_card(card: &NodeCard, key: &SecretKey) -> Vec<u8> {
     let text = card.text();
     let signature = sign_note(&text, &signer(&card.consortium, &card.member), key);
     Note { text, signatures: vec![signature] }.encode()
+}
+
+/// The same by whoever holds the card key.
+///
+/// # Errors
+/// [`SignerError`]: there is no signature.
+pub fn sign_card_by(card: &NodeCard, key: &Signer) -> Result<Vec<u8>, SignerError> {
+    let text = card.text();
+    let signature = sign_note_by(&text, &signer(&card.consortium, &card.member), key)?;
+    Ok(Note { text, signatures: vec![signature] }.encode())
 }
 
 /// A card that verified under a roster.

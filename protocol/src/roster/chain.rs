@@ -32,6 +32,9 @@ pub enum ChainError {
     /// The body.
     #[error(transparent)]
     Body(#[from] RosterError),
+    /// A rule on what a roster says that was not read from text.
+    #[error(transparent)]
+    Rule(RosterRule),
     /// The checkpoint's note.
     #[error("roster checkpoint: {0}")]
     Note(NoteError),
@@ -289,7 +292,7 @@ pub struct RosterChain {
     /// What any version rejected by name.
     rejected: BTreeSet<Rejected>,
     /// Rivals that no version has rejected yet.
-    unsettled: BTreeSet<Rejected>,
+    unsettled: BTreeMap<Rejected, SignedRoster>,
 }
 
 impl RosterChain {
@@ -308,7 +311,7 @@ impl RosterChain {
         }
         let digest = RosterDigest::of_body(&first.body);
         let keys = keys(&roster).map(|(key, role, _)| (key, role)).collect();
-        let (rejected, unsettled) = (BTreeSet::new(), BTreeSet::new());
+        let (rejected, unsettled) = (BTreeSet::new(), BTreeMap::new());
         let (versions, current) = (vec![first.clone()], Arc::new(roster));
         Ok(Self { versions, current, digest, tree, keys, rejected, unsettled })
     }
@@ -319,11 +322,34 @@ impl RosterChain {
     /// The rule that it breaks.
     pub fn advance(&mut self, next: &SignedRoster) -> Result<(), ChainError> {
         let roster = Roster::parse(&next.body)?;
+        self.check_place(&roster)?;
+        let tree = verify(&roster, next, &self.tree, &[&self.current, &roster])?;
+        self.check_changes(&roster)?;
+        self.settle(&roster);
+        self.keys.extend(keys(&roster).map(|(key, role, _)| (key, role)));
+        self.versions.push(next.clone());
+        self.current = Arc::new(roster);
+        self.digest = RosterDigest::of_body(&next.body);
+        self.tree = tree;
+        Ok(())
+    }
+
+    /// Whether a roster could follow once governance has signed it: every rule but those on signatures.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn check_next(&self, roster: &Roster) -> Result<(), ChainError> {
+        roster.check().map_err(ChainError::Rule)?;
+        self.check_place(roster)?;
+        self.check_changes(roster)
+    }
+
+    fn check_place(&self, roster: &Roster) -> Result<(), ChainError> {
         let held = &self.current;
         if roster.consortium != held.consortium {
             return Err(ChainError::OtherConsortium {
                 held: held.consortium.clone(),
-                got: roster.consortium,
+                got: roster.consortium.clone(),
             });
         }
         if Some(roster.version) != held.version.checked_add(1) {
@@ -332,17 +358,13 @@ impl RosterChain {
         if let Some(got) = roster.previous.filter(|got| *got != self.digest) {
             return Err(ChainError::OtherPrevious { version: held.version, held: self.digest, got });
         }
-        let tree = verify(&roster, next, &self.tree, &[held, &roster])?;
-        check_succession(held, &roster)?;
-        self.check_key_roles(&roster)?;
-        self.check_rejected(&roster)?;
-        self.settle(&roster);
-        self.keys.extend(keys(&roster).map(|(key, role, _)| (key, role)));
-        self.versions.push(next.clone());
-        self.current = Arc::new(roster);
-        self.digest = RosterDigest::of_body(&next.body);
-        self.tree = tree;
         Ok(())
+    }
+
+    fn check_changes(&self, roster: &Roster) -> Result<(), ChainError> {
+        check_succession(&self.current, roster)?;
+        self.check_key_roles(roster)?;
+        self.check_rejected(roster)
     }
 
     /// A key keeps its role and its owner, even after a version that does not list it.

@@ -23,7 +23,7 @@ mod tests;
 mod text;
 mod witnesses;
 
-pub use card::{CardError, CardNode, NodeCard, VerifiedCard, sign_card};
+pub use card::{CardError, CardNode, NodeCard, VerifiedCard, sign_card, sign_card_by};
 pub use chain::{ChainError, RosterChain, SignedRoster, assemble, sign_roster};
 pub use groups::{EVERYBODY, FEATURES_MAX, Feature, GROUPS_MAX, Group, HASH_SETS_MAX};
 pub use member::{LogEntry, LogRef, LogStatus, Member, MemberId, MemberIdError, MemberStatus, Role};

@@ -70,7 +70,8 @@ pub enum RosterRule {
     },
     /// Threshold not more than half, or more than there are keys.
     #[error(
-        "a threshold of {threshold} does not fit {keys} governance keys: more than half must sign, and all can"
+        "a threshold of {threshold} does not fit {keys} governance keys: more than half must sign, so it is {} to {keys}",
+        .keys / 2 + 1
     )]
     Threshold {
         /// Given.
@@ -176,7 +177,7 @@ pub enum RosterRule {
         n: u32,
     },
     /// No roles.
-    #[error("member {0} has no role")]
+    #[error("member {0} has no role; it needs one at least, such as observer")]
     NoRole(MemberId),
     /// A witness that is no active member with a cosigner key.
     #[error("witness {0} is not an active member with a cosigner key")]
@@ -190,7 +191,11 @@ pub enum RosterRule {
         member: MemberId,
     },
     /// So many panellists cannot, or must not be able to, rule.
-    #[error("{needed} of {panellists} panellists rule; more than half must state the same, and all can")]
+    #[error(
+        "a ruling by {needed} does not fit {panellists} panellists: more than half must state the same, so it takes {} to \
+         {panellists}",
+        .panellists / 2 + 1
+    )]
     Panel {
         /// How many must state the same.
         needed: u8,

@@ -9,6 +9,7 @@ use hashpact_protocol::bundle::{
     verify_bundle,
 };
 use hashpact_protocol::digest::{Root, hex_encode, sha256};
+use hashpact_protocol::journal::{JournalHead, encode_line, verify as follow};
 use std::convert::Infallible;
 use std::ops::Range;
 use world::{Archive, Branch, START_S, World, member_id};
@@ -253,6 +254,41 @@ fn another_history_is_verified_against_the_evidence() {
         }
     };
     assert_eq!(broken(&whole, "has no entries, or more than any node keeps"), 0);
+}
+
+#[test]
+fn the_holders_journal_is_one_chain_in_however_many_parts() {
+    let mut world = World::new(3, 3600);
+    assert_eq!(clean(&world.bundle(Scope::All, 0), &world).journal, None);
+    let (mut text, mut head) = (String::new(), JournalHead::default());
+    // Two parts and a little.
+    let details = "x".repeat(60_000);
+    while text.len() < 2 * 1024 * 1024 + 100_000 {
+        let line = encode_line(&head, &format!("\"details\":\"{details}\""));
+        head = follow(head, line.as_bytes()).expect("a line of the chain");
+        text.push_str(&line);
+    }
+    world.journal = text.clone().into_bytes();
+    let bundle = world.bundle(Scope::All, 0);
+    assert_eq!(clean(&bundle, &world).journal, Some(head));
+    let names = bundle.bytes.windows(20).filter(|name| name.starts_with(b"annex/journal/00000")).count();
+    assert_eq!(names, 2 * 3, "three parts, each named by its header and by a list of digests");
+
+    let broken = |journal: String, expected: &str| {
+        let mut other = World::new(3, 3600);
+        other.journal = journal.into_bytes();
+        let (findings, ended) = verify(&other.bundle(Scope::All, 0), &world);
+        assert!(ended.is_none() && findings.is_finished && findings.journal.is_none(), "{expected}");
+        let [problem] = &findings.problems[..] else { panic!("{:?}", findings.problems) };
+        assert!(problem.to_string().contains(expected), "{problem}");
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    broken(
+        text.replacen("xx", "xy", 1),
+        "the holder's journal: line 1 was changed: line 2 carries another digest",
+    );
+    broken(format!("{}\n{}\n", lines[0], lines[2]), "line 2 says that it is line 3");
+    broken(text[..text.len() - 1].to_owned(), "is torn: 60");
 }
 
 #[test]

@@ -40,6 +40,7 @@ pub(crate) struct World {
     /// Written into the annex.
     pub(crate) evidence: Vec<Vec<u8>>,
     pub(crate) branches: Vec<Branch>,
+    pub(crate) journal: Vec<u8>,
     random: u64,
 }
 
@@ -84,8 +85,15 @@ impl World {
     pub(crate) fn new(entries: usize, step_s: u64) -> Self {
         let chain = RosterChain::start(&roster(), None).expect("a roster");
         let logs = NAMES.iter().map(|_| Vec::with_capacity(entries)).collect();
-        let mut world =
-            Self { chain, logs, trees: Vec::new(), evidence: Vec::new(), branches: Vec::new(), random: 0 };
+        let mut world = Self {
+            chain,
+            logs,
+            trees: Vec::new(),
+            evidence: Vec::new(),
+            branches: Vec::new(),
+            journal: Vec::new(),
+            random: 0,
+        };
         for nth in 0..entries {
             for author in 0..NAMES.len() {
                 world.append(author, nth, step_s);
@@ -264,9 +272,10 @@ impl World {
                 writer.payloads(&manifest.logs[author], *start, &payloads).expect("in memory");
             }
         }
+        writer.journal(&self.journal).expect("in memory");
         let card = secret(seed(holder) + 1);
         let begun_s = START_S + 400 * 86_400 + holder as u64;
-        writer.finish(&member_id(holder), begun_s, begun_s + 5, &card).expect("in memory")
+        writer.finish(&member_id(holder), begun_s, begun_s + 5, &card.into()).expect("in memory")
     }
 
     fn payload(&self, author: usize, index: usize, holder: usize) -> BundlePayload<'_> {

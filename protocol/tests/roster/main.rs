@@ -4,6 +4,7 @@ mod bodies;
 mod cards;
 mod files;
 mod laws;
+mod malice;
 mod rights;
 mod sample;
 #[path = "../vector_files/mod.rs"]
@@ -95,4 +96,33 @@ fn check_card(vector: &VectorFile, vectors: &[VectorFile]) {
     let roster = Roster::parse(&roster.body).unwrap();
     let now_s = vector.get("now").parse().unwrap();
     vector.check(&VerifiedCard::verify(&vector.body, &roster, now_s).map(|_| ()));
+}
+
+/// What a person reads about each broken rule, one message a vector (`tests/vectors/messages/`).
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test reads and writes files, the crate under test does not"
+)]
+fn every_broken_rule_has_its_message() {
+    let vectors = vector_files::read_area(AREA);
+    let message = |vector: &VectorFile| match vector.get("kind") {
+        "body" => Roster::parse(&vector.body).err().map(|error| error.to_string()),
+        "file" => read_file(vector).err().map(|error| error.to_string()),
+        _ => None,
+    };
+    let mut text = String::new();
+    for vector in &vectors {
+        let Some(message) = message(vector) else { continue };
+        let name = vector.name.rsplit('/').next().unwrap_or_default().trim_end_matches(".txt");
+        text.push_str(&format!("{name}\n    {message}\n"));
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/messages/roster-rules.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(path, &text).unwrap();
+    }
+    assert!(
+        std::fs::read_to_string(path).unwrap_or_default() == text,
+        "{path} differs; if that is meant, run with UPDATE_GOLDEN=1 and review the diff"
+    );
 }

@@ -36,6 +36,7 @@ fn rejected(version: u64, digest: &str) -> Rejected {
     Rejected { version, digest: RosterDigest::from_hex(digest).unwrap() }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn agreements() -> Vec<Case<'static>> {
     vec![
         ("hash-set-upper", "Word", 12, "a set in upper case", "cg-csam", "CG-CSAM"),
@@ -138,6 +139,7 @@ fn agreements() -> Vec<Case<'static>> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn terms() -> Vec<Case<'static>> {
     vec![
         (

@@ -2,15 +2,20 @@
 //!
 //! Per round: a fresh random signal is contributed at A, and A or B is asked for it until it matches. The
 //! clock starts when A's request is sent; at A this is the way through signature, disk and index, with all
-//! syncs, and rounds are further apart than two checkpoints of a log must be. At B there are two loads: an idle consortium, and one in which A is also
-//! taking a list of 1,000 records every 50 ms from another caller. Printed: p50, p99 and the largest,
-//! in milliseconds; and records per second that A acknowledges in bulk.
+//! syncs, and rounds are further apart than two checkpoints of a log must be. At B there are two loads: an idle consortium, and one in which C is also
+//! taking a list of 1,000 records every 50 ms. Printed: p50, p99 and the largest,
+//! in milliseconds; and records per second that C acknowledges in bulk.
+//!
+//! Withdrawals: while C takes 200 records a second, a record of A that matches everywhere is retracted there; the clock runs
+//! from that request until no node matches it any more.
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 use hashpact_client::Client;
-use hashpact_protocol::api::{Ack, MatchItem, MatchRequest, NewRecord, NewSignal, QuerySignal};
-use hashpact_protocol::digest::{hex_encode, sha256};
+use hashpact_protocol::api::{
+    Ack, MatchItem, MatchRequest, NewRecord, NewSignal, QuerySignal, RetractionRequest,
+};
+use hashpact_protocol::digest::{RecordId, hex_encode, sha256};
 use hashpact_tests::Consortium;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -29,6 +34,10 @@ struct Arguments {
 
 /// What p99 must stay below at another member, in milliseconds.
 const TARGET_MS: f64 = 1_000.0;
+/// Records in one part of the bulk, and the pause behind it, in milliseconds: while contributions are measured, and
+/// while withdrawals are.
+const BULK: (u64, u64) = (1_000, 50);
+const BACKGROUND: (u64, u64) = (20, 100);
 /// What it must stay below where the record was stated.
 const TARGET_OWN_MS: f64 = 20.0;
 
@@ -44,16 +53,13 @@ fn main() -> Result<()> {
         report(&arguments, "contribution_to_visible", TARGET_OWN_MS, own);
         let idle = rounds(&a, &b, "idle", arguments.rounds).await?;
         report(&arguments, "propagate_idle", TARGET_MS, idle);
-        let stop = Arc::new(AtomicBool::new(false));
-        let stated = Arc::new(AtomicU64::new(0));
-        let started = Instant::now();
-        let load = tokio::spawn(bulk(Arc::clone(&c), Arc::clone(&stop), Arc::clone(&stated)));
-        let busy = rounds(&a, &b, "busy", arguments.rounds).await?;
-        stop.store(true, Ordering::Relaxed);
-        load.await??;
-        let rate = stated.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64();
+        let (busy, rate) = beside(&c, BULK, rounds(&a, &b, "busy", arguments.rounds)).await?;
         report(&arguments, "propagate_busy", TARGET_MS, busy);
         print(&arguments, "bulk_acknowledged_meanwhile", rate, "records/s", None);
+        let nodes = [&*a, &*b, &*c];
+        let (gone, rate) = beside(&c, BACKGROUND, withdrawals(nodes, arguments.rounds)).await?;
+        report(&arguments, "retraction_to_gone_everywhere", TARGET_MS, gone);
+        print(&arguments, "contributed_meanwhile", rate, "records/s", None);
         Ok::<(), anyhow::Error>(())
     })
 }
@@ -85,13 +91,7 @@ async fn rounds(a: &Client, b: &Client, load: &str, count: u64) -> Result<Vec<f6
         let value = hex_encode(&sha256(&[b"propagate", load.as_bytes(), &round.to_be_bytes()]));
         let started = Instant::now();
         a.contribute(&[record(&value)], &format!("propagate-{load}-{round}"), Ack::Local).await?;
-        loop {
-            let answer = b.match_signals(&question(&value)).await?;
-            if answer.results.first().is_some_and(|result| result.total > 0) {
-                break;
-            }
-            ensure!(started.elapsed() < Duration::from_secs(30), "round {round} was not matched in 30 s");
-        }
+        wait_for(b, &value, true).await.with_context(|| format!("round {round}"))?;
         samples.push(started.elapsed().as_secs_f64() * 1_000.0);
         // Rounds must not wait for the last one's checkpoint, nor fall into one rhythm with the announcements.
         tokio::time::sleep(Duration::from_millis(107 + round * 37 % 101)).await;
@@ -99,19 +99,78 @@ async fn rounds(a: &Client, b: &Client, load: &str, count: u64) -> Result<Vec<f6
     Ok(samples)
 }
 
-async fn bulk(node: Arc<Client>, stop: Arc<AtomicBool>, stated: Arc<AtomicU64>) -> Result<()> {
+/// Asks a node for a value until it matches, or until it does not any more.
+async fn wait_for(node: &Client, value: &str, matches: bool) -> Result<()> {
+    let started = Instant::now();
+    loop {
+        let answer = node.match_signals(&question(value)).await?;
+        if answer.results.first().is_some_and(|result| (result.total > 0) == matches) {
+            return Ok(());
+        }
+        ensure!(started.elapsed() < Duration::from_secs(30), "it took more than 30 s");
+    }
+}
+
+/// Retracts records of the first node that match at all of them, and waits until they do not.
+async fn withdrawals(nodes: [&Client; 3], count: u64) -> Result<Vec<f64>> {
+    let [author, ..] = nodes;
+    let mut samples = Vec::new();
+    for round in 0..count {
+        let value = hex_encode(&sha256(&[b"withdraw", &round.to_be_bytes()]));
+        let receipts = author.contribute(&[record(&value)], &format!("withdraw-{round}"), Ack::Local).await?;
+        let id = RecordId::from_hex(&receipts.first().context("a receipt")?.record)?;
+        for node in nodes {
+            wait_for(node, &value, true).await.with_context(|| format!("round {round}"))?;
+        }
+        let reason = RetractionRequest { reason: "error".to_owned() };
+        let started = Instant::now();
+        author.retraction(&id, &reason).await?;
+        let gone = nodes.map(|node| wait_for(node, &value, false));
+        let [first, second, third] = gone;
+        tokio::try_join!(first, second, third).with_context(|| format!("round {round}"))?;
+        samples.push(started.elapsed().as_secs_f64() * 1_000.0);
+        tokio::time::sleep(Duration::from_millis(53 + round * 37 % 101)).await;
+    }
+    Ok(samples)
+}
+
+/// Does something while a node takes records in parts of so many with such pauses; with how many it took a second.
+async fn beside<T>(
+    node: &Arc<Client>,
+    load: (u64, u64),
+    work: impl Future<Output = Result<T>>,
+) -> Result<(T, f64)> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let stated = Arc::new(AtomicU64::new(0));
+    let started = Instant::now();
+    let taking = tokio::spawn(bulk(Arc::clone(node), load, Arc::clone(&stop), Arc::clone(&stated)));
+    let done = work.await;
+    stop.store(true, Ordering::Relaxed);
+    taking.await??;
+    Ok((done?, stated.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64()))
+}
+
+async fn bulk(
+    node: Arc<Client>,
+    (size, pause_ms): (u64, u64),
+    stop: Arc<AtomicBool>,
+    stated: Arc<AtomicU64>,
+) -> Result<()> {
     let mut part = 0u64;
     while !stop.load(Ordering::Relaxed) {
-        let records: Vec<NewRecord> = (0..1_000u64)
-            .map(|nth| record(&hex_encode(&sha256(&[b"bulk", &part.to_be_bytes(), &nth.to_be_bytes()]))))
+        let records: Vec<NewRecord> = (0..size)
+            .map(|nth| {
+                let value = [&b"bulk"[..], &size.to_be_bytes(), &part.to_be_bytes(), &nth.to_be_bytes()];
+                record(&hex_encode(&sha256(&value)))
+            })
             .collect();
         let count = records.len() as u64;
-        node.contribute(&records, &format!("bulk-{part}"), Ack::Local)
+        node.contribute(&records, &format!("bulk-{size}-{part}"), Ack::Local)
             .await
             .with_context(|| format!("bulk part {part}"))?;
         stated.fetch_add(count, Ordering::Relaxed);
         part += 1;
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
     }
     Ok(())
 }

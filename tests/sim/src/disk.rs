@@ -92,6 +92,8 @@ pub(crate) struct Disk {
     pub(crate) generation: u64,
     /// Roster versions behind the first.
     pub(crate) rosters: Vec<SignedRoster>,
+    /// Rivals of these, in the order in which they were kept.
+    pub(crate) rivals: Vec<SignedRoster>,
     /// Entries ahead of their log's end.
     pub(crate) ahead: BTreeMap<LogId, BTreeMap<u64, StoredEntry>>,
     /// Generation of the last cosigning, by log.
@@ -178,6 +180,7 @@ impl Disk {
                 let new = write.versions.iter().filter(|version| !self.rosters.contains(version));
                 let new: Vec<SignedRoster> = new.cloned().collect();
                 self.rosters.extend(new);
+                self.rivals.extend(write.rivals.iter().cloned());
             }
             Job::Branch(batch) => self.keep_branch(batch),
             Job::Ahead(batch) => {

@@ -205,8 +205,8 @@ impl Founding {
         };
         EngineConfig {
             member: member.id.clone(),
-            log_key: SecretKey::from_seed(*member.log_key.seed()),
-            cosigner_key: SecretKey::from_seed(*member.cosigner_key.seed()),
+            log_key: SecretKey::from_seed(*member.log_key.seed()).into(),
+            cosigner_key: SecretKey::from_seed(*member.cosigner_key.seed()).into(),
             peer: member.peer,
             card: sign_card(&card, &member.card_key),
             from_backup: false,

@@ -11,6 +11,7 @@ use hashpact_protocol::bundle::{
     Sink, branch_spans, verify_bundle,
 };
 use hashpact_protocol::digest::leaf_hash;
+use hashpact_protocol::keys::SecretKey;
 use hashpact_protocol::merkle::{Frontier, consistency_proof};
 use hashpact_protocol::roster::{LogRef, LogStatus};
 use std::convert::Infallible;
@@ -80,7 +81,8 @@ fn write(founding: &Founding, holder: &Member, disk: &Disk, now_s: u64) -> Archi
             log_of(place).entries[start..end].iter().map(|entry| bundled(&entry.payload)).collect();
         writer.payloads(log, start as u64, &payloads).expect("in memory");
     }
-    writer.finish(&holder.id, now_s, now_s, &holder.card_key).expect("in memory")
+    let card = SecretKey::from_seed(*holder.card_key.seed()).into();
+    writer.finish(&holder.id, now_s, now_s, &card).expect("in memory")
 }
 
 /// Histories that are kept whole beside the followed ones.

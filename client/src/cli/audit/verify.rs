@@ -88,6 +88,13 @@ pub(super) fn proven(found: &FileFindings) -> Vec<String> {
     ];
     lines.extend(findings.logs.iter().map(|log| format!("  log {}: {}", log.origin, log_line(log))));
     lines.extend(findings.forks.iter().flat_map(fork_lines));
+    if let Some(journal) = &findings.journal {
+        lines.push(format!(
+            "  the holder's journal of administrative actions is one chain of {}, the newest with digest {}",
+            counted(journal.lines, "line", "lines"),
+            hex_encode(&journal.digest)
+        ));
+    }
     if let Some(statement) = &findings.statement {
         lines.push(format!(
             "  written by {} between {} and {} (its signature; the times are its clock's)",
@@ -162,6 +169,9 @@ pub(super) fn claimed(found: &FileFindings) -> Vec<String> {
     if cosigned {
         lines.push("  when heads were cosigned: each witness's clock".to_owned());
     }
+    if findings.journal.is_some() {
+        lines.push("  what the journal says, and that nothing was left out at its end: the word of the holder, who signed it".to_owned());
+    }
     for (count, what) in markers.iter().filter(|(count, _)| *count > 0) {
         let payloads = counted(*count, "payload", "payloads");
         lines.push(format!("  {payloads} {what}: the word of the holder, who signed it"));
@@ -175,6 +185,12 @@ pub(super) fn missing(found: &FileFindings) -> Vec<String> {
     let mut lines = vec!["  what was stated after these heads".to_owned()];
     if let Some(manifest) = &findings.manifest {
         lines.extend(scope_limit(manifest).map(|limit| format!("  {limit}")));
+    }
+    if findings.journal.is_none() {
+        lines.push(
+            "  what was done at the holder's node: its journal is not here (bundles of everything have it)"
+                .to_owned(),
+        );
     }
     let opaque = sum(|log| log.opaque);
     if opaque > 0 {
@@ -239,6 +255,7 @@ fn as_json(found: &FileFindings) -> serde_json::Value {
         "scope": manifest.map(|manifest| manifest.scope.text()),
         "holder": findings.statement.as_ref().map(|statement| statement.member.as_str().to_owned()),
         "logs": logs,
+        "journal": findings.journal.map(|head| json!({ "lines": head.lines, "sha256": hex_encode(&head.digest) })),
         "forks": findings.forks.iter().map(|fork| json!({
             "log": fork.origin, "sizes": [fork.sizes.0, fork.sizes.1], "diverges_at": fork.diverges_at,
             "roots": [fork.roots.0.to_hex(), fork.roots.1.to_hex()],

@@ -14,13 +14,19 @@ pub(super) struct Statement {
     pub(super) record: Record,
     pub(super) subject: Option<LeafHash>,
     pub(super) priority: bool,
+    pub(super) group: u32,
 }
 
 /// Checks every draft; the first that fails refuses them all.
-pub(super) fn resolve(drafts: Vec<Draft>, own: &Author, view: &View) -> Result<Vec<Statement>, SubmitError> {
+pub(super) fn resolve(
+    drafts: Vec<Draft>,
+    group: u32,
+    own: &Author,
+    view: &View,
+) -> Result<Vec<Statement>, SubmitError> {
     let mut statements = Vec::with_capacity(drafts.len());
     for (position, draft) in drafts.into_iter().enumerate() {
-        let statement = resolve_one(draft, own, view)?;
+        let statement = Statement { group, ..resolve_one(draft, own, view)? };
         pad_payload(&statement.record.encode())
             .map_err(|error| SubmitError::Payload { position, detail: error.to_string() })?;
         statements.push(statement);
@@ -30,16 +36,19 @@ pub(super) fn resolve(drafts: Vec<Draft>, own: &Author, view: &View) -> Result<V
 
 fn resolve_one(draft: Draft, own: &Author, view: &View) -> Result<Statement, SubmitError> {
     match draft {
-        Draft::Content(content) => {
-            Ok(Statement { record: Record::Content(content), subject: None, priority: false })
-        }
+        Draft::Content(content) => Ok(contribute(content, view)),
         Draft::Opinion { subject, opinion, reason } => {
             let record = find(&subject, view)?;
             if record.author.member == own.member {
                 return Err(SubmitError::OwnRecord(subject));
             }
             let opinion = Opinion::new(place(&record), opinion, reason.unwrap_or_default());
-            Ok(Statement { record: Record::Opinion(opinion), subject: Some(subject), priority: false })
+            Ok(Statement {
+                record: Record::Opinion(opinion),
+                subject: Some(subject),
+                priority: false,
+                group: 0,
+            })
         }
         Draft::Retraction { subject, reason } => {
             let record = find(&subject, view)?;
@@ -53,7 +62,12 @@ fn resolve_one(draft: Draft, own: &Author, view: &View) -> Result<Statement, Sub
                 return Err(SubmitError::AlreadyRetracted(subject));
             }
             let retraction = Retraction::new(place(&record), reason);
-            Ok(Statement { record: Record::Retraction(retraction), subject: Some(subject), priority: true })
+            Ok(Statement {
+                record: Record::Retraction(retraction),
+                subject: Some(subject),
+                priority: true,
+                group: 0,
+            })
         }
         Draft::Erasure { subject, reason, basis } => {
             let record = find(&subject, view)?;
@@ -68,7 +82,12 @@ fn resolve_one(draft: Draft, own: &Author, view: &View) -> Result<Statement, Sub
                 return Err(SubmitError::AlreadyErased(subject, record.status().name()));
             }
             let erasure = Erasure::new(place(&record), reason, basis);
-            Ok(Statement { record: Record::Erasure(erasure), subject: Some(subject), priority: true })
+            Ok(Statement {
+                record: Record::Erasure(erasure),
+                subject: Some(subject),
+                priority: true,
+                group: 0,
+            })
         }
         Draft::Supersession { subject, content } => supersede(subject, content, own, view),
         Draft::Ruling { subject, signal, verdict, reason } => {
@@ -81,7 +100,7 @@ fn resolve_one(draft: Draft, own: &Author, view: &View) -> Result<Statement, Sub
                 Some(subject) => ruling.about(place(&find(subject, view)?)),
                 None => ruling,
             };
-            Ok(Statement { record: Record::Ruling(ruling), subject, priority: true })
+            Ok(Statement { record: Record::Ruling(ruling), subject, priority: true, group: 0 })
         }
         Draft::Vote { member, vote, reason } => {
             if member == own.member {
@@ -91,10 +110,18 @@ fn resolve_one(draft: Draft, own: &Author, view: &View) -> Result<Statement, Sub
                 return Err(SubmitError::UnknownMember(member.to_string()));
             }
             let vote = Suspension::new(member, view.rules().version(), vote, reason);
-            Ok(Statement { record: Record::Suspension(vote), subject: None, priority: true })
+            Ok(Statement { record: Record::Suspension(vote), subject: None, priority: true, group: 0 })
         }
         Draft::Incident(incident) => declare(incident, own, view),
     }
+}
+
+/// What belongs to an incident that goes on overtakes a backlog like the incident itself.
+fn contribute(content: Content, view: &View) -> Statement {
+    let incident = content.handling.as_ref().and_then(|handling| handling.incident);
+    let incident = incident.and_then(|id| view.incident(&id));
+    let priority = incident.is_some_and(|incident| incident.closed.is_none());
+    Statement { record: Record::Content(content), subject: None, priority, group: 0 }
 }
 
 fn supersede(
@@ -116,7 +143,7 @@ fn supersede(
         _ => {}
     }
     let content = Content { subject: Some(place(&record)), ..content };
-    Ok(Statement { record: Record::Supersede(content), subject: Some(subject), priority: false })
+    Ok(Statement { record: Record::Supersede(content), subject: Some(subject), priority: false, group: 0 })
 }
 
 fn declare(incident: Incident, own: &Author, view: &View) -> Result<Statement, SubmitError> {
@@ -129,7 +156,7 @@ fn declare(incident: Incident, own: &Author, view: &View) -> Result<Statement, S
         (_, Some(held)) if held.closed.is_some() => Err(SubmitError::IncidentIs(id, "closed")),
         (IncidentStep::Declared, Some(_)) => Err(SubmitError::IncidentIs(id, "declared")),
         (IncidentStep::Declared, None) | (IncidentStep::Closed, Some(_)) => {
-            Ok(Statement { record: Record::Incident(incident), subject: None, priority: true })
+            Ok(Statement { record: Record::Incident(incident), subject: None, priority: true, group: 0 })
         }
     }
 }

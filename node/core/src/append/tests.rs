@@ -5,12 +5,14 @@ use super::*;
 use crate::event::{Draft, Prior};
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LogId, empty_root};
+use hashpact_protocol::keys::SecretKey;
 use hashpact_protocol::leaf::{EntryLeaf, Kind, Leaf, read_leaf};
 use hashpact_protocol::record::{
     Content, OpinionValue, Reason, Record, Retraction, RetractionReason, Signal, SignalType, SubjectRef,
 };
 
 mod promises;
+mod signer;
 mod submissions;
 
 const NOW_MS: u64 = 1_800_000_000_000;
@@ -52,8 +54,8 @@ impl Bench {
         self.last_request += 1;
         let request = self.last_request;
         let salts = (0..ask.drafts.len()).map(|at| [at as u8; 32]).collect();
-        let Ask { drafts, key, digest, prior, ack } = ask;
-        let submit = Submit { request, drafts, salts, key, digest, prior, ack };
+        let Ask { drafts, group, key, digest, prior, ack } = ask;
+        let submit = Submit { request, drafts, group, salts, key, digest, prior, ack };
         self.own.submit(submit, &self.view, now_ms, &mut self.out);
         request
     }
@@ -88,6 +90,7 @@ impl Bench {
 /// What a test submits.
 struct Ask {
     drafts: Vec<Draft>,
+    group: u32,
     key: Option<[u8; 32]>,
     digest: [u8; 32],
     prior: Option<Prior>,
@@ -100,7 +103,7 @@ impl Ask {
     }
 
     fn drafts(drafts: Vec<Draft>) -> Self {
-        Self { drafts, key: None, digest: [1; 32], prior: None, ack: Ack::Local }
+        Self { drafts, group: 0, key: None, digest: [1; 32], prior: None, ack: Ack::Local }
     }
 
     fn key(self, key: u8) -> Self {
@@ -118,7 +121,8 @@ impl Ask {
 
 fn identity() -> OwnIdentity {
     let author = Author::new(member("north"), 1, LogId::of_origin(ORIGIN));
-    OwnIdentity { author, origin: ORIGIN.to_owned(), key: key(), roster_version: 7, other_members: 2 }
+    let others = BTreeMap::from([(member("south"), BTreeSet::from([1])), (member("east"), BTreeSet::new())]);
+    OwnIdentity { author, origin: ORIGIN.to_owned(), key: key().into(), roster_version: 7, others }
 }
 
 fn member(id: &str) -> MemberId {

@@ -1,6 +1,7 @@
 //! Two histories of one log: one is followed, the other is fetched, and nothing that does not prove itself is kept.
 
 use super::*;
+use crate::entitled::{Entitled, Mine};
 use crate::view::View;
 use hashpact_protocol::checkpoint::{Checkpoint, sign_checkpoint};
 use hashpact_protocol::digest::{LeafHash, NodeHash, leaf_hash, node_hash};
@@ -8,6 +9,7 @@ use hashpact_protocol::evidence::{Divergence, Evidence, OldRoot, Side};
 use hashpact_protocol::keys::SecretKey;
 use hashpact_protocol::limits::{ENTRY_LEAF_MAX_BYTES, PAYLOAD_PADDED_MAX_BYTES};
 use hashpact_protocol::merkle::{HashReader, consistency_proof, inclusion_proof, read_cover, read_root};
+use hashpact_protocol::roster::MemberId;
 use hashpact_protocol::wire::{WireEntry, WirePayload};
 use std::convert::Infallible;
 
@@ -115,7 +117,9 @@ fn evidence(first: &History, a: u64, second: &History, b: u64) -> VerifiedEviden
 /// Takes an answer while no order is known.
 fn answer(branches: &mut Branches, request: RequestId, chunk: Option<RangeChunk>, id: WriteId) -> Brought {
     let (view, members) = (View::new(0), BTreeMap::new());
-    branches.answered(request, chunk, id, &Barred { view: &view, members: &members, now_ms: 0 })
+    let mine = Mine { member: MemberId::parse("south").expect("valid"), entitled: Entitled::All };
+    let barred = Barred { view: &view, members: &members, mine: &mine, now_ms: 0 };
+    branches.answered(request, chunk, id, &barred)
 }
 
 /// Asks for the next part, in the name of `request`.

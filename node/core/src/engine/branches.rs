@@ -109,7 +109,7 @@ impl Engine {
             _ => None,
         };
         let id = self.out.next_id();
-        let barred = Barred { view: &self.view, members: &self.members, now_ms };
+        let barred = Barred { view: &self.view, members: &self.members, now_ms, mine: &self.mine };
         match self.branches.answered(request, chunk, id, &barred) {
             Brought::Batch(batch) => self.out.push(Effect::WriteBranch(batch)),
             Brought::Fault(error) => self.misbehaved(peer, error.label()),
@@ -153,12 +153,12 @@ impl Engine {
     }
 
     /// Answers a request for one history of a log.
-    pub(super) fn serve_branch(&mut self, channel: Channel, ask: BranchRequest) {
+    pub(super) fn serve_branch(&mut self, peer: Peer, channel: Channel, ask: BranchRequest) {
         match self.served(&LogId::new(ask.range.log)) {
             None => self.reply(channel, Response::Refused(Refusal::UnknownLog)),
             Some(_) => {
-                let shows_payloads = !self.from_backup;
-                self.out.push(Effect::ServeBranch { channel, ask, shows_payloads });
+                let entitled = self.entitled(&peer, &LogId::new(ask.range.log));
+                self.out.push(Effect::ServeBranch { channel, ask, entitled });
             }
         }
     }

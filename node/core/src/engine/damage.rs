@@ -42,7 +42,7 @@ impl Engine {
         let Some(healing) = self.healing.as_mut().filter(|healing| healing.is_asking(request)) else {
             return false;
         };
-        let barred = Barred { view: &self.view, members: &self.members, now_ms };
+        let barred = Barred { view: &self.view, members: &self.members, now_ms, mine: &self.mine };
         match (result, self.logs.get(&healing.log())) {
             (Ok(Response::Range(chunk)), Some(log)) => {
                 let taken = healing.answered(log, chunk.clone(), &barred, &mut self.out);

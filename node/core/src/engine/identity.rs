@@ -7,10 +7,10 @@ use crate::follow::{Closure, FollowedStart};
 use crate::stop::StopReason;
 use crate::view::Author;
 use hashpact_protocol::digest::LogId;
-use hashpact_protocol::keys::{PublicKey, SecretKey};
+use hashpact_protocol::keys::{PublicKey, Signer};
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::roster::{LogStatus, MemberId, Roster};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Which log this node writes, and whether the roster has opened it.
 ///
@@ -54,7 +54,7 @@ pub(super) fn own_place(
 /// The roster does not list what this node has.
 pub(super) fn own_identity(
     id: &MemberId,
-    key: SecretKey,
+    key: Signer,
     roster: &Roster,
     locked: Option<&str>,
 ) -> Result<(OwnIdentity, bool), StopReason> {
@@ -65,9 +65,15 @@ pub(super) fn own_identity(
         origin,
         key,
         roster_version: roster.version,
-        other_members: roster.members.iter().filter(|other| other.is_active() && other.id != *id).count(),
+        others: others(roster, id),
     };
     Ok((identity, is_open))
+}
+
+/// The other active members, with their groups.
+pub(super) fn others(roster: &Roster, id: &MemberId) -> BTreeMap<MemberId, BTreeSet<u32>> {
+    let others = roster.members.iter().filter(|other| other.is_active() && other.id != *id);
+    others.map(|other| (other.id.clone(), other.groups.clone())).collect()
 }
 
 /// The logs that a roster has this node follow, with what is held of them.

@@ -3,6 +3,7 @@
 use super::{Engine, ReadFor};
 use crate::admit::HelloError;
 use crate::effect::{Effect, RequestId};
+use crate::entitled::Entitled;
 use crate::event::{Channel, Peer, SendFailure};
 use crate::follow::{Barred, ChunkError, Fault, FollowedLog, HeadError};
 use crate::stop::StopReason;
@@ -43,10 +44,10 @@ impl Engine {
                 self.hear(peer, &announce.notes, now_ms)?;
                 self.hear_listed(peer, &announce.priority, now_ms);
             }
-            Request::Range(range) => self.serve_range(channel, &range),
-            Request::Payloads(request) => self.serve_payloads(channel, request),
-            Request::Entries(ask) => self.serve_entries(channel, ask),
-            Request::Branch(ask) => self.serve_branch(channel, ask),
+            Request::Range(range) => self.serve_range(peer, channel, &range),
+            Request::Payloads(request) => self.serve_payloads(peer, channel, request),
+            Request::Entries(ask) => self.serve_entries(peer, channel, ask),
+            Request::Branch(ask) => self.serve_branch(peer, channel, ask),
             Request::Cosign(body) => self.ask_cosign(Some(peer), Asker::Peer(channel), body, now_ms),
             Request::Consistency(ask) => self.serve_consistency(channel, &ask),
             Request::Evidence(evidence) => self.told_evidence(peer, channel, &evidence),
@@ -141,7 +142,7 @@ impl Engine {
         {
         } else if let Some(log) = self.logs.values_mut().find(|log| log.is_fetching(request)) {
             let (id, target) = (log.author().log, log.target().cloned());
-            let barred = Barred { view: &self.view, members: &self.members, now_ms };
+            let barred = Barred { view: &self.view, members: &self.members, now_ms, mine: &self.mine };
             let fault = match result {
                 Ok(Response::Range(chunk)) => log.fetched(request, chunk, &barred, &mut self.out),
                 Ok(Response::Payloads(payloads)) => {
@@ -253,7 +254,17 @@ impl Engine {
         }
     }
 
-    fn serve_range(&mut self, channel: Channel, range: &RangeRequest) {
+    /// What a peer may have of a log, by the newest roster. Some payloads may have been erased since the backup that a node
+    /// came from: it shows none. Leaves go on, or two restored nodes would wait for one another.
+    pub(super) fn entitled(&self, peer: &Peer, log: &LogId) -> Entitled {
+        match self.peers.member(peer) {
+            _ if self.from_backup => Entitled::Nothing,
+            Some(member) => Entitled::of(self.roster.current(), member, self.members.get(log)),
+            None => Entitled::Nothing,
+        }
+    }
+
+    fn serve_range(&mut self, peer: Peer, channel: Channel, range: &RangeRequest) {
         let id = LogId::new(range.log);
         let refusal = match self.served(&id) {
             None => Some(Refusal::UnknownLog),
@@ -270,13 +281,12 @@ impl Engine {
                 size: range.size,
                 entries_max: range.entries_max,
                 bytes_max: range.bytes_max,
-                // Some may have been erased since the backup. Leaves go on, or two restored nodes would wait for one another.
-                shows_payloads: !self.from_backup,
+                entitled: self.entitled(&peer, &id),
             }),
         }
     }
 
-    fn serve_payloads(&mut self, channel: Channel, request: PayloadsRequest) {
+    fn serve_payloads(&mut self, peer: Peer, channel: Channel, request: PayloadsRequest) {
         let PayloadsRequest { log, indexes, bytes_max } = request;
         let id = LogId::new(log);
         let refusal = match (self.served(&id), indexes.last()) {
@@ -288,7 +298,10 @@ impl Engine {
         };
         match refusal {
             Some(refusal) => self.reply(channel, Response::Refused(refusal)),
-            None => self.out.push(Effect::ServePayloads { channel, log: id, indexes, bytes_max }),
+            None => {
+                let entitled = self.entitled(&peer, &id);
+                self.out.push(Effect::ServePayloads { channel, log: id, indexes, bytes_max, entitled });
+            }
         }
     }
 

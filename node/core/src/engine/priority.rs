@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// How many entries of one log may be held ahead of its end: no more than its member may append a day.
 pub(super) fn ahead_max(roster: &Roster, member: &MemberId) -> usize {
-    let quota = roster.member(member).map_or(0, |member| member.quota_entries_per_day);
+    let quota = roster.member(member).map_or(0, |member| member.priority_entries_per_day);
     usize::try_from(quota).unwrap_or(usize::MAX).min(OVERTAKING_MAX)
 }
 
@@ -96,7 +96,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn serve_entries(&mut self, channel: Channel, ask: EntriesRequest) {
+    pub(super) fn serve_entries(&mut self, peer: Peer, channel: Channel, ask: EntriesRequest) {
         let refusal = match self.served(&LogId::new(ask.log)) {
             None => Some(Refusal::UnknownLog),
             // Their payloads may have been erased since the backup; the log itself brings the leaves.
@@ -107,7 +107,10 @@ impl Engine {
         };
         match refusal {
             Some(refusal) => self.reply(channel, Response::Refused(refusal)),
-            None => self.out.push(Effect::ServeEntries { channel, ask }),
+            None => {
+                let entitled = self.entitled(&peer, &LogId::new(ask.log));
+                self.out.push(Effect::ServeEntries { channel, ask, entitled });
+            }
         }
     }
 }

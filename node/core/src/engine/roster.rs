@@ -1,28 +1,33 @@
 //! A newer roster while the node runs: verified, persisted, and only then in force (SPEC §8.4, §9.4).
 //!
 //! Versions come with a peer's *Hello*, or from the operator. Each is checked against the one before it; the
-//! whole run is taken or nothing of it. A version that is persisted stays: a rival of it is refused, and
-//! nothing ever goes back.
+//! whole run is taken or nothing of it. A version that is persisted stays, and nothing ever goes back: a rival of it, which
+//! governance signed as well, is kept as evidence and told to all, and stops changes until a successor rejects it by name.
 //!
 //! What a version changes is applied in place: who may connect, which logs are followed and where they end,
-//! who witnesses. There are two exceptions: a closure that cuts off entries that were folded, whose effects lapse, and
-//! another word on who may order erasures and how long they wait. The view that comes of that is the one
+//! who witnesses. There are three exceptions: a closure that cuts off entries that were folded, whose effects lapse,
+//! another word on who may order erasures and how long they wait, and other payloads that this member may have. The view that comes of that is the one
 //! that a start makes: the node asks to be opened again.
 
-use super::identity::{followed, own_place};
+use super::identity::{followed, others, own_place};
 use super::{Engine, WAITING_FOR_HEADS, WAITING_FOR_ROSTER};
 use crate::cosigning::Collector;
 use crate::effect::{CosignedHead, Effect, RosterWrite, SizedNote, WriteId};
+use crate::entitled::Mine;
 use crate::follow::{Closure, FollowedLog};
+use crate::health::RosterHealth;
 use crate::limits::HELLO_ROSTERS_BYTES_MAX;
 use crate::stop::StopReason;
 use crate::view::Rules;
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::keys::PublicKey;
-use hashpact_protocol::roster::{LogStatus, MemberId, Roster, RosterChain, SignedRoster};
+use hashpact_protocol::roster::{ChainError, LogStatus, MemberId, Roster, RosterChain, SignedRoster};
 use hashpact_protocol::wire::Hello;
 use hashpact_protocol::wire::bounds::HELLO_ROSTERS_MAX;
 use std::collections::BTreeMap;
+
+/// Versions that are told of one's own history to somebody who has another one.
+const ELSEWHERE_VERSIONS: u64 = 8;
 
 /// A verified chain that is being persisted.
 pub(super) struct Adopting {
@@ -30,38 +35,48 @@ pub(super) struct Adopting {
     chain: RosterChain,
 }
 
-/// What a run of versions is to the chain held.
-enum Brought {
-    /// Nothing that is not held.
-    Nothing,
-    /// This chain.
-    Newer(RosterChain),
-    /// Another history, or one that does not verify.
-    Broken,
+/// What a run of versions brings to the chain held.
+#[derive(Default)]
+struct Brought {
+    /// The chain with those that follow.
+    newer: Option<RosterChain>,
+    /// Versions that governance signed beside those held, and that were not known.
+    rivals: Vec<SignedRoster>,
+    /// Some are of another history, whose beginning was not sent.
+    is_elsewhere: bool,
+    /// One does not verify.
+    is_broken: bool,
 }
 
 /// Goes along versions from the chain held.
 fn walk(held: &RosterChain, versions: &[SignedRoster]) -> Brought {
     let mut chain = held.clone();
+    let mut brought = Brought::default();
     for next in versions {
-        let Ok(roster) = Roster::parse(&next.body) else { return Brought::Broken };
+        let Ok(roster) = Roster::parse(&next.body) else {
+            return Brought { is_broken: true, ..brought };
+        };
         if roster.version > chain.version().saturating_add(1) {
             // Of a peer that could not know how far we are.
             break;
         }
-        if roster.version > chain.version() {
-            if chain.advance(next).is_err() {
-                return Brought::Broken;
-            }
-            continue;
-        }
-        let before = roster.version.checked_sub(1).map(|before| chain.suffix_from(before));
-        let is_held = before.and_then(<[_]>::first).is_some_and(|held| held.body == next.body);
-        if !is_held {
-            return Brought::Broken;
+        let taken = if roster.version > chain.version() {
+            chain.advance(next).map(|()| false)
+        } else {
+            chain.note_rival(next)
+        };
+        match taken {
+            Ok(true) => brought.rivals.push(next.clone()),
+            Ok(false) => {}
+            // Changes pause: whoever sends this may not know the rival.
+            Err(ChainError::Unsettled { .. }) => break,
+            Err(ChainError::OtherPrevious { .. }) => brought.is_elsewhere = true,
+            Err(_) => return Brought { is_broken: true, ..brought },
         }
     }
-    if chain.version() > held.version() { Brought::Newer(chain) } else { Brought::Nothing }
+    let is_newer = chain.version() > held.version() || !brought.rivals.is_empty();
+    brought.newer = is_newer.then_some(chain);
+    brought
 }
 
 impl Engine {
@@ -76,24 +91,26 @@ impl Engine {
             .iter()
             .map(|(body, note)| SignedRoster { body: body.clone(), note: note.clone() })
             .collect();
-        match walk(&self.roster, &versions) {
-            Brought::Nothing => true,
-            Brought::Broken => false,
-            Brought::Newer(chain) => {
-                let write = self.out.next_id();
-                let versions = chain.suffix_from(self.roster.version()).to_vec();
-                self.out.push(Effect::WriteRoster(RosterWrite { id: write, versions }));
-                self.adopting = Some(Adopting { write, chain });
-                true
-            }
+        let brought = walk(&self.roster, &versions);
+        if brought.is_elsewhere && !self.sees_elsewhere {
+            self.sees_elsewhere = true;
+            self.peers.set_hello(self.hello_for(self.roster.version()));
         }
+        if let Some(chain) = brought.newer {
+            let write = self.out.next_id();
+            let versions = chain.suffix_from(self.roster.version()).to_vec();
+            let rivals = brought.rivals;
+            self.out.push(Effect::WriteRoster(RosterWrite { id: write, versions, rivals }));
+            self.adopting = Some(Adopting { write, chain });
+        }
+        !brought.is_broken
     }
 
     /// Versions that the operator installed: on disk already.
     pub(super) fn installed(&mut self, versions: &[SignedRoster], now_ms: u64) -> Result<(), StopReason> {
-        match walk(&self.roster, versions) {
-            Brought::Newer(chain) => self.enforce(chain, now_ms),
-            Brought::Nothing | Brought::Broken => Ok(()),
+        match walk(&self.roster, versions).newer {
+            Some(chain) => self.enforce(chain, now_ms),
+            None => Ok(()),
         }
     }
 
@@ -102,7 +119,7 @@ impl Engine {
         let Some(Adopting { chain, .. }) = self.adopting.take_if(|adopting| adopting.write == write) else {
             return Ok(false);
         };
-        if chain.version() > self.roster.version() {
+        if chain.version() > self.roster.version() || chain.unsettled() != self.roster.unsettled() {
             self.enforce(chain, now_ms)?;
         }
         Ok(true)
@@ -114,8 +131,17 @@ impl Engine {
         self.roster = chain;
         let roster = self.roster.current_shared().clone();
         let version = roster.version;
+        self.peers.set_hello(self.hello_for(version));
+        if version == before.version {
+            // Nothing but a rival is new: who sent it and everybody else hear of both.
+            self.out.push(Effect::Roster(self.roster.clone()));
+            self.health = None;
+            self.greet_all(now_ms);
+            return Ok(());
+        }
+        let may_have = Mine::of(&roster, &self.mine.member) == self.mine;
         let rules = Rules::from(&*roster);
-        if self.cuts_off(&roster) || rules.need_refold(self.view.rules()) {
+        if self.cuts_off(&roster) || !may_have || rules.need_refold(self.view.rules()) {
             return Err(StopReason::Reopen { version });
         }
         let own = self.own.author().clone();
@@ -125,8 +151,7 @@ impl Engine {
         {
             return Err(StopReason::Reopen { version });
         }
-        let others = roster.members.iter().filter(|other| other.is_active() && other.id != own.member);
-        self.own.enforce(version, others.count());
+        self.own.enforce(version, others(&roster, &own.member));
         if place.1 && self.own.blocked() == Some(WAITING_FOR_ROSTER) {
             self.own.block(WAITING_FOR_HEADS);
             self.started_ms = now_ms;
@@ -188,9 +213,32 @@ impl Engine {
         self.adopting.is_some() || hello.roster_version > self.roster.version()
     }
 
-    /// Our hello, with the versions that somebody who holds `version` lacks.
+    /// Our hello, with the versions that somebody who holds `version` lacks; always with the newest, by which another
+    /// history shows. When one has shown, with some before that and with the rivals that are known.
     pub(super) fn hello_for(&self, version: u64) -> Hello {
-        Hello { roster: lacking(&self.roster, version), ..self.peers.hello().clone() }
+        let newest = self.roster.version();
+        let is_split = self.sees_elsewhere || !self.roster.unsettled().is_empty();
+        let behind = if is_split { ELSEWHERE_VERSIONS } else { 1 };
+        let mut roster = lacking(&self.roster, version.min(newest.saturating_sub(behind)));
+        let mut room = HELLO_ROSTERS_BYTES_MAX
+            .saturating_sub(roster.iter().map(|(body, note)| body.len() + note.len()).sum());
+        for rival in self.roster.unsettled().values() {
+            let bytes = rival.body.len() + rival.note.len();
+            if roster.len() < HELLO_ROSTERS_MAX && bytes <= room {
+                room -= bytes;
+                roster.push((rival.body.clone(), rival.note.clone()));
+            }
+        }
+        Hello { roster, roster_version: newest, ..self.peers.hello().clone() }
+    }
+
+    /// Says hello to every admitted peer.
+    fn greet_all(&mut self, now_ms: u64) {
+        let hello = self.hello_for(self.roster.version());
+        let admitted: Vec<_> = self.peers.admitted().map(|(peer, _)| *peer).collect();
+        for peer in admitted {
+            self.peers.say_hello(peer, hello.clone(), now_ms, &mut self.out);
+        }
     }
 
     /// Says hello again to peers that hold an older version than ours, or a newer one.
@@ -207,8 +255,26 @@ pub(super) fn authors(roster: &Roster) -> BTreeMap<LogId, MemberId> {
     roster.logs().map(|log| (log.log_id, log.member.clone())).collect()
 }
 
+/// What is to be known about the roster.
+pub(super) fn health(chain: &RosterChain, newest_claimed: u64) -> RosterHealth {
+    RosterHealth {
+        rivals: chain.unsettled().keys().copied().collect(),
+        newer_claimed: Some(newest_claimed).filter(|claimed| *claimed > chain.version()),
+    }
+}
+
+/// What a node says first, with its card.
+pub(super) fn hello(chain: &RosterChain, card: Vec<u8>) -> Hello {
+    Hello {
+        consortium: chain.current().consortium.clone(),
+        roster_version: chain.version(),
+        roster: lacking(chain, chain.version().saturating_sub(1)),
+        card,
+    }
+}
+
 /// The versions behind one, as many as a hello may carry.
-fn lacking(chain: &RosterChain, version: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
+pub(super) fn lacking(chain: &RosterChain, version: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut bytes = 0;
     let behind = chain.suffix_from(version).iter().take(HELLO_ROSTERS_MAX);
     let fits = |signed: &&SignedRoster| {

@@ -4,6 +4,7 @@
 //! forked log it may honestly hold the other history.
 
 use crate::effect::StoredPayload;
+use crate::entitled::Mine;
 use crate::view::{View, Withdrawal};
 use hashpact_protocol::digest::{LogId, leaf_hash};
 use hashpact_protocol::leaf::{EntryLeaf, read_leaf};
@@ -18,24 +19,28 @@ pub struct Barred<'a> {
     pub members: &'a BTreeMap<LogId, MemberId>,
     /// Now, in milliseconds since 1970.
     pub now_ms: u64,
+    /// What this node's member may have.
+    pub mine: &'a Mine,
 }
 
 impl Barred<'_> {
     /// What stands beside a leaf for good because an order counts, or because a retraction's retention is
-    /// over and the peer says that an entry erased the payload; `None` if it is wanted.
+    /// over and the peer says that an entry erased the payload, or because it is not for this member; `None` if it is wanted.
     pub(crate) fn judge(&self, leaf: &[u8], says_erased: bool) -> Option<StoredPayload> {
         let id = leaf_hash(leaf);
         // A leaf that stands elsewhere than it says is void there, and its payload the same.
         let author = named_author(leaf, self.members)?;
         let retention_ms = self.view.orders().rules().retention_ms;
-        self.view.withdrawals(&id, author).find_map(|withdrawal| match withdrawal {
+        let withdrawn = self.view.withdrawals(&id, author).find_map(|withdrawal| match withdrawal {
             Withdrawal::Ordered { by, .. } => Some(StoredPayload::ErasedBy { by }),
             Withdrawal::Retracted { by, time_ms, .. } => {
                 let is_over = time_ms.saturating_add(retention_ms) <= self.now_ms;
                 (says_erased && is_over).then_some(StoredPayload::ErasedBy { by })
             }
             Withdrawal::Expired { .. } => None,
-        })
+        });
+        // By our own roster, whoever sends it: what is not for this member is not kept.
+        withdrawn.or_else(|| (!self.mine.covers(author, leaf)).then_some(StoredPayload::Withheld))
     }
 }
 

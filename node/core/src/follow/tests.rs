@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::effect::{StoredPayload, WriteBatch};
+use crate::entitled::{Entitled, Mine};
 use crate::limits::{FETCHES_PER_LOG_MAX, MISSING_REST_FIRST_MS, MISSING_REST_MAX_MS};
 use crate::view::View;
 use hashpact_protocol::checkpoint::{Checkpoint, sign_checkpoint};
@@ -111,6 +112,8 @@ struct Bench {
     /// What is known about payloads still to come.
     view: View,
     members: BTreeMap<LogId, MemberId>,
+    /// What the reading member may have.
+    mine: Mine,
 }
 
 impl Bench {
@@ -137,8 +140,9 @@ impl Bench {
         };
         let log = FollowedLog::new(start, &mut out);
         out.take();
+        let mine = Mine { member: MemberId::parse("south").expect("valid"), entitled: Entitled::All };
         let members = BTreeMap::from([(LogId::of_origin(ORIGIN), MemberId::parse("north").expect("valid"))]);
-        Self { log, out, effects: Vec::new(), request: 0, write: 0, view: View::new(NOW_MS), members }
+        Self { log, out, effects: Vec::new(), request: 0, write: 0, view: View::new(NOW_MS), members, mine }
     }
 
     fn hear(&mut self, from: Peer, is_author: bool, note: &[u8], now_ms: u64) -> Result<Heard, HeadError> {
@@ -189,7 +193,7 @@ impl Bench {
         chunk: RangeChunk,
         now_ms: u64,
     ) -> Result<Option<WriteBatch>, Fault> {
-        let barred = Barred { view: &self.view, members: &self.members, now_ms };
+        let barred = Barred { view: &self.view, members: &self.members, now_ms, mine: &self.mine };
         match self.log.fetched(request, chunk, &barred, &mut self.out) {
             Some(fault) => Err(fault),
             None => Ok(self.batch()),
@@ -211,7 +215,7 @@ impl Bench {
         payloads: Vec<WirePayload>,
         now_ms: u64,
     ) -> Option<Fault> {
-        let barred = Barred { view: &self.view, members: &self.members, now_ms };
+        let barred = Barred { view: &self.view, members: &self.members, now_ms, mine: &self.mine };
         self.log.payloads_answered(request, payloads, &barred, &mut self.out)
     }
 
@@ -220,17 +224,17 @@ impl Bench {
         request: RequestId,
         answer: EntriesAnswer,
     ) -> Option<(Fault, Option<SignedCheckpoint>)> {
-        let barred = Barred { view: &self.view, members: &self.members, now_ms: NOW_MS };
+        let barred = Barred { view: &self.view, members: &self.members, now_ms: NOW_MS, mine: &self.mine };
         self.log.entries_answered(request, answer, &barred, &mut self.out)
     }
 
     fn late_written(&mut self, write: WriteId) -> Option<Followed> {
-        let barred = Barred { view: &self.view, members: &self.members, now_ms: NOW_MS };
+        let barred = Barred { view: &self.view, members: &self.members, now_ms: NOW_MS, mine: &self.mine };
         self.log.written(write, &barred, &mut self.out)
     }
 
     fn written(&mut self, now_ms: u64) -> Followed {
-        let barred = Barred { view: &self.view, members: &self.members, now_ms };
+        let barred = Barred { view: &self.view, members: &self.members, now_ms, mine: &self.mine };
         self.log.written(self.write, &barred, &mut self.out).expect("a write is under way")
     }
 }

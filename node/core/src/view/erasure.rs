@@ -4,9 +4,10 @@
 //! view at once; the bytes stay on disk until the hold is over ([`crate::erasing`]). An order that lapses
 //! gives the content back from there ([`View::replace`]).
 
+use super::reading::{Read, read_stored};
 use super::record::{Gone, Standing, Status, StatusReason};
 use super::statement::About;
-use super::{Author, KnownRecord, Order, Orders, Read, View, read_stored};
+use super::{Author, KnownRecord, Order, Orders, View};
 use crate::effect::{EntryRef, StoredPayload, ViewChange};
 use hashpact_protocol::digest::{LogId, RecordId, leaf_hash};
 use hashpact_protocol::leaf::{EntryLeaf, Leaf, read_leaf};
@@ -130,7 +131,7 @@ impl View {
         payload: &StoredPayload,
     ) -> Vec<ViewChange> {
         let Some(gone) = gone(payload).filter(|_| leaf.kind.states_media()) else { return Vec::new() };
-        vec![self.state(author, id, leaf, Content::empty(), Some(Blank::Gone(gone)))]
+        self.state(author, id, leaf, Content::empty(), Some(Blank::Gone(gone)))
     }
 
     /// Takes up that another payload stands beside an entry that was folded: sealed bytes were destroyed, or
@@ -169,7 +170,7 @@ impl View {
             _ => {}
         }
         let blank = gone.map(Blank::Gone).or_else(|| (!is_here).then_some(Blank::Sealed));
-        vec![self.state(author, id, &known, content, blank)]
+        self.state(author, id, &known, content, blank)
     }
 
     /// Notes of which of these records look-ups hold nothing from now on.

@@ -18,8 +18,9 @@
 //!
 //! Which signals are searched by distance is one rule ([`reach()`]) for index and answers alike.
 //!
-//! Not here: which matches a member acts on ([`crate::verdict`]) and the search index itself.
+//! Not here: which matches a member acts on ([`crate::policy`]) and the search index itself.
 
+mod author;
 mod erasure;
 mod governance;
 mod ids;
@@ -27,6 +28,7 @@ mod incidents;
 mod numbers;
 mod orders;
 mod reach;
+mod reading;
 mod receipts;
 mod record;
 mod records;
@@ -38,6 +40,7 @@ mod suspensions;
 #[cfg(test)]
 mod tests;
 
+pub use author::{Author, kept_line};
 pub use erasure::Withdrawal;
 pub use governance::News;
 pub use ids::Ids;
@@ -45,6 +48,7 @@ pub use incidents::{IncidentState, Step};
 pub use numbers::{BLOCK_ENTRIES, Block, Numbers};
 pub use orders::{ErasureRules, Order, Orders};
 pub use reach::{PDQ_ONES_MAX, PDQ_ONES_MIN, PDQ_QUALITY_MIN, Reach, reach};
+pub use reading::{comes_first, read_record, withdrawn_record};
 pub use receipts::StatedHolding;
 pub use record::{
     Gone, KnownRecord, OpinionCounts, RecordView, Standing, Stated, Statement, Status, StatusReason,
@@ -56,11 +60,12 @@ pub use suspensions::{SUSPENSION_MS, Suspension};
 
 use crate::effect::{IndexChange, StoredPayload, ViewChange};
 use erasure::Blank;
-use hashpact_protocol::digest::{LeafHash, LogId, RecordId, leaf_hash, sha256, tags};
-use hashpact_protocol::leaf::{EntryLeaf, Kind, Leaf, check_commitment, marked_kind, read_leaf, unpad};
-use hashpact_protocol::record::{Content, Payload, Record, Signal, SubjectRef, read_payload};
+use hashpact_protocol::digest::{LeafHash, LogId, RecordId, leaf_hash};
+use hashpact_protocol::leaf::{EntryLeaf, Kind, Leaf, read_leaf};
+use hashpact_protocol::record::{Content, Payload, Record, Signal};
 use hashpact_protocol::roster::{LogPlace, MemberId};
 use incidents::Incidents;
+use reading::{Read, read_stored};
 use receipts::Receipts;
 use records::{Known, Records};
 use rulings::Rulings;
@@ -68,47 +73,6 @@ use said::{Said, Weights};
 use statement::{About, OpinionEntry, RetractionEntry, Subject};
 use std::collections::{BTreeMap, BTreeSet};
 use suspensions::Suspensions;
-
-/// Where an entry stands and who wrote it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Author {
-    /// The member.
-    pub member: MemberId,
-    /// Number of the member's log.
-    pub n: u32,
-    /// The log.
-    pub log: LogId,
-    /// Which history of the log: the log's own id for the one that is followed, a name for one that is kept
-    /// beside it. Two entries at one index of a log differ in this.
-    pub line: LogId,
-}
-
-impl Author {
-    /// Of the followed history of a log.
-    #[must_use]
-    pub const fn new(member: MemberId, n: u32, log: LogId) -> Self {
-        Self { member, n, log, line: log }
-    }
-
-    /// The same member and log, in the history that is kept under this number (SPEC §3.6).
-    #[must_use]
-    pub fn beside(&self, number: u8) -> Self {
-        Self { line: kept_line(&self.log, number), ..self.clone() }
-    }
-
-    /// Whether this is a history that is kept beside the followed one.
-    #[must_use]
-    pub fn is_beside(&self) -> bool {
-        self.line != self.log
-    }
-}
-
-/// The name of the history of a log that is kept under this number. It is this node's own: another may keep the same
-/// history under another number, or follow it.
-#[must_use]
-pub fn kept_line(log: &LogId, number: u8) -> LogId {
-    LogId::new(sha256(&[tags::KEPT_LINE, log.as_bytes(), &[number]]))
-}
 
 /// Counts of entries folded, by what became of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -311,7 +275,7 @@ impl View {
             // Neither counts, with or without a payload.
             EntryLeaf::Opaque(_) | EntryLeaf::Void(_) => return Vec::new(),
         };
-        if self.records.find(&leaf_hash(leaf)).is_some() {
+        if self.records.find(&leaf_hash(leaf)).is_some_and(|held| held.author.line == author.line) {
             // Its payload was lost from the disk after it had been folded, and is back.
             return Vec::new();
         }
@@ -412,11 +376,7 @@ impl View {
         match record {
             Record::Content(content) | Record::Supersede(content) => {
                 self.count(author, |counts| &mut counts.records);
-                // One leaf may stand in both histories of a forked log: it is one record.
-                if author.is_beside() && self.records.find(&id).is_some() {
-                    return Vec::new();
-                }
-                vec![self.state(author, id, leaf, content, None)]
+                self.state(author, id, leaf, content, None)
             }
             Record::Opinion(opinion) => {
                 let Some(subject) = leaf.subject else {
@@ -450,7 +410,8 @@ impl View {
         }
     }
 
-    /// Takes a record with what it states, which is nothing if its payload is gone.
+    /// Takes a record with what it states, which is nothing if its payload is gone. One leaf may stand in several
+    /// histories of a forked log: it is one record, of the followed one if that has it.
     fn state(
         &mut self,
         author: &Author,
@@ -458,7 +419,12 @@ impl View {
         leaf: &Leaf,
         mut content: Content,
         blank: Option<Blank>,
-    ) -> ViewChange {
+    ) -> Vec<ViewChange> {
+        let elsewhere = self.records.find_elsewhere(&id, author);
+        if author.is_beside() && elsewhere.is_some() {
+            return Vec::new();
+        }
+        let left = elsewhere.and_then(|number| self.leave(number));
         let number = self.records.insert(author, leaf.index, id);
         if let Some(subject) = leaf.subject.filter(|_| leaf.kind == Kind::Supersede) {
             self.replaces.insert(number, subject);
@@ -483,7 +449,22 @@ impl View {
         }
         let index = if known.stands() { IndexChange::Add } else { IndexChange::Keep };
         let stated = Stated { kind: leaf.kind, time_ms: leaf.time_ms, content };
-        ViewChange { record: known, stated: Some(Box::new(stated)), index }
+        let stated = ViewChange { record: known, stated: Some(Box::new(stated)), index };
+        left.into_iter().chain([stated]).collect()
+    }
+
+    /// Lets go of a record of a kept history that the followed one has as well. Whoever knows it hears first that it does
+    /// not stand there.
+    fn leave(&mut self, number: u64) -> Option<ViewChange> {
+        let record = self.known(&self.records.get(number)?);
+        let index = if record.stands() { IndexChange::Remove } else { IndexChange::Keep };
+        self.records.remove(number);
+        self.expiries.remove(&number);
+        self.blank.remove(&number);
+        self.replaces.remove(&number);
+        let reason = Some(StatusReason::ForkedFrom { index: record.index });
+        let standing = Standing { status: Status::Disowned, reason, ..record.standing };
+        Some(ViewChange { record: KnownRecord { standing, ..record }, stated: None, index })
     }
 
     /// A supersession acts from the leaf alone; what it states instead is a record like any other.
@@ -579,7 +560,7 @@ impl View {
             Some(about) => about.standing(&subject, weights),
             None => subject.standing(weights.now_ms),
         };
-        let order = self.orders.counting(&record.id, &record.author.member, &self.contested).next();
+        let order = self.orders.deciding(&record.id, &record.author.member, &self.contested);
         standing.apply_order(self.blank.get(&record.number), order, &record.place());
         standing
     }
@@ -620,80 +601,5 @@ impl View {
             _ => IndexChange::Keep,
         };
         Some(ViewChange { record: after, stated: None, index })
-    }
-}
-
-/// The record that this entry withdraws, if it is a retraction, a supersession or an erasure by its form. Whether it
-/// counts is decided by the fold: the record's own author can withdraw it, and an erasure authority.
-///
-/// Such entries may be folded ahead of all others. A record that is withdrawn then never stands for a
-/// moment while a view is built, because the fold does not mind the order.
-#[must_use]
-pub fn withdrawn_record(author: &Author, index: u64, leaf: &[u8]) -> Option<RecordId> {
-    if !marked_kind(leaf).is_some_and(Kind::acts_from_leaf) {
-        return None;
-    }
-    match read_leaf(leaf, &author.log, index) {
-        EntryLeaf::Known(leaf) if leaf.kind.acts_from_leaf() => leaf.subject,
-        _ => None,
-    }
-}
-
-/// Whether entries with this leaf are folded ahead of others when a view is built: what withdraws records, and what is
-/// said about signals, members and incidents, so that nothing shows for a moment that does not stand.
-#[must_use]
-pub fn comes_first(leaf: &[u8]) -> bool {
-    marked_kind(leaf).is_some_and(|kind| {
-        kind.acts_from_leaf() || matches!(kind, Kind::Ruling | Kind::Suspension | Kind::Incident)
-    })
-}
-
-/// The record that one entry states, as it stands as long as nobody has said anything about it:
-/// active, or expired at `now_ms`. `None` for every other entry and where the payload is not here.
-#[must_use]
-pub fn read_record(
-    author: &Author,
-    index: u64,
-    leaf: &[u8],
-    payload: &StoredPayload,
-    now_ms: u64,
-) -> Option<RecordView> {
-    let EntryLeaf::Known(known_leaf) = read_leaf(leaf, &author.log, index) else { return None };
-    if !known_leaf.kind.states_media() || !matches!(payload, StoredPayload::Present { .. }) {
-        return None;
-    }
-    let Read::Payload(Payload::Record(Record::Content(content) | Record::Supersede(content))) =
-        read_stored(&known_leaf, leaf, payload)
-    else {
-        return None;
-    };
-    let subject = Subject {
-        member: &author.member,
-        place: SubjectRef { log: author.log, index },
-        expires_s: content.expires_s,
-        contested: None,
-        superseded: None,
-        suspended: None,
-    };
-    let standing = subject.standing(now_ms);
-    let known = KnownRecord { id: leaf_hash(leaf), author: author.clone(), index, standing };
-    Some(RecordView { known, stated: Stated { kind: known_leaf.kind, time_ms: known_leaf.time_ms, content } })
-}
-
-#[expect(clippy::large_enum_variant, reason = "lives for one call")]
-enum Read {
-    Payload(Payload),
-    Absent,
-    Damaged,
-}
-
-fn read_stored(leaf: &Leaf, bytes: &[u8], payload: &StoredPayload) -> Read {
-    let Some((salt, padded)) = payload.bytes() else { return Read::Absent };
-    if check_commitment(bytes, salt, padded).is_err() {
-        return Read::Damaged;
-    }
-    match unpad(padded) {
-        Ok(cbor) => Read::Payload(read_payload(leaf, cbor)),
-        Err(_) => Read::Damaged,
     }
 }

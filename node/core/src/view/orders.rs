@@ -135,6 +135,17 @@ impl Orders {
         orders.filter(move |order| (order.by_authority || order.member == *author) && !is_disowned(order))
     }
 
+    /// The order that is shown of those that count: an authority's, which always seals, before the author's own.
+    pub(super) fn deciding<'a>(
+        &'a self,
+        subject: &RecordId,
+        author: &'a MemberId,
+        contested: &'a BTreeMap<LogId, Contested>,
+    ) -> Option<&'a Order> {
+        let by_others = self.counting(subject, author, contested).find(|order| order.member != *author);
+        by_others.or_else(|| self.counting(subject, author, contested).next())
+    }
+
     /// Everything that some order is about.
     pub fn subjects(&self) -> impl Iterator<Item = &RecordId> {
         self.by_subject.keys()

@@ -164,6 +164,8 @@ pub struct Statement {
     pub reason: Option<Reason>,
     /// Claimed time.
     pub time_ms: u64,
+    /// The last earlier opinion of the member that did not disagree about labels alone.
+    pub before: Option<OpinionValue>,
 }
 
 /// Latest opinions, counted.

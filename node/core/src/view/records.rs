@@ -23,6 +23,8 @@ pub(super) struct Records {
     ids: Ids,
     /// By history.
     authors: BTreeMap<LogId, Author>,
+    /// Whether any of these histories is kept beside a followed one.
+    keeps_beside: bool,
 }
 
 /// A record that is known, by its place.
@@ -48,11 +50,13 @@ impl Records {
             columns: Vec::new(),
             ids: Ids::new(key),
             authors: BTreeMap::new(),
+            keeps_beside: false,
         }
     }
 
     /// Adds the record at a place; its number.
     pub(super) fn insert(&mut self, author: &Author, index: u64, id: RecordId) -> u64 {
+        self.keeps_beside |= author.is_beside();
         let number = self.numbers.assign(author.line, index);
         let (block, offset) = Numbers::split(number);
         if self.columns.len() <= block {
@@ -76,6 +80,25 @@ impl Records {
     pub(super) fn find(&self, id: &RecordId) -> Option<Known<'_>> {
         let is = |number| self.id(number) == Some(*id);
         self.get(self.ids.get(id, is)?)
+    }
+
+    /// The number of the record with this id, if it is known from another history of the author's log.
+    pub(super) fn find_elsewhere(&self, id: &RecordId, author: &Author) -> Option<u64> {
+        // Nearly no node keeps a second history of any log.
+        if !author.is_beside() && !self.keeps_beside {
+            return None;
+        }
+        let Known { number, author: held, .. } = self.find(id)?;
+        (held.line != author.line).then_some(number)
+    }
+
+    /// Forgets the record with this number.
+    pub(super) fn remove(&mut self, number: u64) {
+        let (block, offset) = Numbers::split(number);
+        if let Some(held) = self.columns.get_mut(block).and_then(|column| column.get_mut(offset)) {
+            // Its place by id stays, and leads to nothing.
+            *held = ABSENT;
+        }
     }
 
     /// The record with this number.

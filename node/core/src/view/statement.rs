@@ -5,6 +5,7 @@ use super::said::{Said, Weights, insert};
 use super::{Author, Contested};
 use crate::effect::EntryRef;
 use crate::limits::STATEMENTS_PER_MEMBER_MAX;
+use crate::policy::asks_for_labels_only;
 use hashpact_protocol::digest::{LeafHash, LogId, RecordId};
 use hashpact_protocol::leaf::Leaf;
 use hashpact_protocol::record::{Opinion, OpinionValue, Reason, Retraction, SubjectRef};
@@ -153,14 +154,17 @@ impl About {
             .iter()
             .filter(|(member, _)| *member != subject.member)
             .filter_map(|(member, list)| {
-                let latest = list.iter().rev().find(|entry| {
+                let mut valid = list.iter().rev().filter(|entry| {
                     entry.opinion.subject == subject.place
                         && weights.weighs(member, &entry.line, entry.log_place())
-                })?;
+                });
+                let latest = valid.next()?;
+                let mut before = valid.skip_while(|entry| asks_for_labels_only(&entry.opinion));
                 let statement = Statement {
                     opinion: latest.opinion.opinion,
                     reason: Some(latest.opinion.reason.get()).filter(|reason| *reason != Reason::Unstated),
                     time_ms: latest.time_ms,
+                    before: before.next().map(|entry| entry.opinion.opinion),
                 };
                 Some((member.clone(), statement))
             })

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::effect::EntryRef;
-use hashpact_protocol::leaf::{LeafHeader, seal};
+use hashpact_protocol::leaf::{LeafHeader, marked_kind, seal};
 use hashpact_protocol::record::{
     Content, Erasure, ErasureBasis, ErasureReason, Opinion, OpinionValue, Reason, Retraction,
     RetractionReason, Signal, SignalType, SubjectRef,
@@ -267,6 +267,24 @@ fn only_the_author_retracts_and_an_own_opinion_does_not_count() {
 }
 
 #[test]
+fn who_asks_for_other_labels_thinks_of_the_harm_as_before() {
+    let mut script = Script::default();
+    let (id, place) = script.content(0, 1, None);
+    let mut say = |opinion, reason| {
+        script.push(1, Record::Opinion(Opinion::new(place, opinion, reason)), Some(id));
+        let known = script.in_order().record(&id).expect("it is here");
+        let statement = &known.standing.statements[&author(1).member];
+        (statement.opinion, statement.before)
+    };
+    assert_eq!(say(OpinionValue::Agree, Reason::Unstated), (OpinionValue::Agree, None));
+    for reason in [Reason::NotCg, Reason::WrongClass] {
+        assert_eq!(say(OpinionValue::Disagree, reason), (OpinionValue::Disagree, Some(OpinionValue::Agree)));
+    }
+    assert_eq!(say(OpinionValue::Disagree, Reason::Adult).1, Some(OpinionValue::Agree));
+    assert_eq!(say(OpinionValue::Disagree, Reason::NotCg).1, Some(OpinionValue::Disagree));
+}
+
+#[test]
 fn a_void_opinion_does_not_mask_an_earlier_valid_one() {
     let mut script = Script::default();
     let (id, place) = script.content(0, 1, None);
@@ -402,8 +420,13 @@ fn a_fork_contests_what_follows_it_and_nothing_else() {
     assert_eq!(statuses(&view), [Active, Active, C, Retracted, Active]);
     // They vouched for the other branch: ours does not count from where it parts.
     let changes = view.contest(&author(1), contested(0, false));
-    assert_eq!(statuses(&view), [Disowned, Disowned, Disowned, Retracted, Active]);
-    assert!(changes.iter().all(|change| change.index == IndexChange::Remove));
+    assert_eq!(
+        statuses(&view),
+        [Disowned, Disowned, Disowned, Disowned, Active],
+        "a disowned retraction lapses"
+    );
+    let mut standing = changes.iter().filter(|change| change.record.id != ids[3]);
+    assert!(standing.all(|change| change.index == IndexChange::Remove));
 }
 
 proptest! {

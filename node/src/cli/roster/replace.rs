@@ -4,14 +4,15 @@
 //! what lies beyond never does. After a loss it is the newest checkpoint that any member holds; after a
 //! theft it is the place where the thief's entries begin, even if others have cosigned them.
 
-use super::write_draft;
+use super::draft::{ensure_new, told, write_new};
 use crate::cli::init::{JoinFile, load_roster};
 use crate::driver::now_ms;
 use anyhow::{Context as _, Result, bail, ensure};
+use hashpact_core::governance::successor;
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{Root, RosterDigest};
 use hashpact_protocol::keys::PublicKey;
-use hashpact_protocol::roster::{LogEntry, LogStatus, Member, MemberId, Roster};
+use hashpact_protocol::roster::{LogEntry, LogStatus, Member, MemberId};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -40,14 +41,16 @@ pub(in crate::cli) struct ReplaceArguments {
     out: PathBuf,
 }
 
-pub(super) fn replace_log(arguments: &ReplaceArguments) -> Result<()> {
-    ensure!(!arguments.out.exists(), "{} exists; a roster is never overwritten", arguments.out.display());
-    let (chain, before) = load_roster(&arguments.roster, None)?;
+pub(super) fn replace_log(arguments: &ReplaceArguments) -> Result<String> {
+    ensure_new(&arguments.out)?;
+    let (chain, _) = load_roster(&arguments.roster, None)?;
     let text = std::fs::read_to_string(&arguments.join)
         .with_context(|| format!("cannot read the join file {}", arguments.join.display()))?;
     let join: JoinFile =
         toml::from_str(&text).with_context(|| format!("join file {}", arguments.join.display()))?;
-    let mut next: Roster = chain.current().clone();
+    let digest = RosterDigest::of_body(&chain.current().encode());
+    let valid_s = arguments.valid_days.saturating_mul(86_400);
+    let mut next = successor(chain.current(), digest, now_ms() / 1_000, valid_s);
     let id = MemberId::parse(&join.member).context("join file: member")?;
     let open = next
         .member(&id)
@@ -63,21 +66,19 @@ pub(super) fn replace_log(arguments: &ReplaceArguments) -> Result<()> {
         .find(|member| member.id == id)
         .context("the member was found a moment ago")?;
     change(member, &join, &open, LogStatus::Closed { size, root })?;
-    next.version = chain.version().checked_add(1).context("no version number is left")?;
-    let held = chain.suffix_from(chain.version() - 1).first().context("the newest version")?;
-    next.previous = Some(RosterDigest::of_body(&held.body));
-    next.created_s = (now_ms() / 1_000).max(chain.current().created_s);
-    next.expires_s = next.created_s.saturating_add(arguments.valid_days.saturating_mul(86_400));
-    next.check()?;
-    write_draft(&arguments.out, &before, &next.encode())?;
-    println!("drafted version {} of {}", next.version, next.consortium);
-    println!("closes {origin} at size {size}, root {root}");
-    println!("opens {} with key {}", next.origin(&id, open.n + 1), join.log_key);
-    println!("digest {}", RosterDigest::of_body(&next.encode()));
-    println!(
-        "Entries from index {size} on will never count. Compare size and root with other members before signing."
-    );
-    Ok(())
+    chain.check_next(&next).context("no node would accept this version")?;
+    write_new(&arguments.out, Some(&chain), &next)?;
+    Ok(format!(
+        "drafted version {} of {}\n\
+         closes {origin} at size {size}, root {root}\n\
+         opens {} with key {}\n{}\
+         Entries from index {size} on will never count. Compare size and root with other members before signing.\n",
+        next.version,
+        next.consortium,
+        next.origin(&id, open.n + 1),
+        join.log_key,
+        told(&next)
+    ))
 }
 
 /// Where the log ends.

@@ -3,7 +3,7 @@
 use super::{Form, Part, Totals};
 use crate::http::ApiError;
 use crate::http::request::RequestId;
-use crate::service::{BulkState, Service};
+use crate::service::{BulkState, MatchAsk, Service};
 use axum::http::StatusCode;
 use hashpact_protocol::api::{BULK_LINES_TYPE, BulkLine, BulkSummary, ErrorDetail, MatchItem, Query};
 
@@ -13,14 +13,13 @@ pub(super) const LINE_MAX_BYTES: usize = 64 * 1024;
 /// The form, what is asked, and the request's id for an error inside the answer.
 #[derive(Clone)]
 pub(super) struct Lines {
-    radius: u32,
-    lists: Option<Vec<String>>,
+    ask: MatchAsk,
     id: RequestId,
 }
 
 impl Lines {
-    pub(super) fn new(radius: u32, lists: Option<Vec<String>>, id: RequestId) -> Self {
-        Self { radius, lists, id }
+    pub(super) fn new(ask: MatchAsk, id: RequestId) -> Self {
+        Self { ask, id }
     }
 }
 
@@ -60,7 +59,7 @@ impl Form for Lines {
             }
         }
         let items = queries.len() as u64;
-        let results = service.match_items(queries, self.radius, self.lists.as_deref());
+        let results = service.match_items(queries, &self.ask);
         let matched = results.iter().filter(|result| result.total > 0).count() as u64;
         let answer = results.into_iter().flat_map(|result| line_of(&BulkLine::Result(result))).collect();
         Part { answer, items, lines, matched, state, fault }

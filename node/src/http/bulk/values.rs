@@ -2,21 +2,22 @@
 
 use super::{Form, Part, Totals};
 use crate::http::ApiError;
-use crate::service::{BulkState, Service};
+use crate::service::{BulkState, MatchAsk, Service};
 use axum::http::StatusCode;
 use hashpact_protocol::api::frames::{BrokenFrame, BrokenOff, EndFrame, Frame, FrameHeader, MatchFrame};
 use hashpact_protocol::api::{BULK_ITEMS_MAX, BULK_MATCHES_TYPE, BULK_VALUE_BYTES};
 use hashpact_protocol::record::Vocabulary as _;
 
-/// The form, and the radius asked for.
+/// The form, what is asked, and the radius when the answer began.
 #[derive(Clone)]
 pub(super) struct Values {
-    radius: u32,
+    ask: MatchAsk,
+    radius: u16,
 }
 
 impl Values {
-    pub(super) fn new(radius: u32) -> Self {
-        Self { radius }
+    pub(super) fn new(ask: MatchAsk, radius: u16) -> Self {
+        Self { ask, radius }
     }
 
     /// Refuses a body whose announced length is that of no row of values.
@@ -62,7 +63,7 @@ impl Form for Values {
         // Before the look-up: what is true then and not after it must not be claimed.
         let state = service.bulk_state();
         let (values, _) = bytes.as_chunks::<BULK_VALUE_BYTES>();
-        let found = service.match_values(values, self.radius);
+        let found = service.match_values(values, &self.ask);
         let mut answer = Vec::new();
         for value in &found {
             for record in &value.records {
@@ -83,7 +84,7 @@ impl Form for Values {
 
     fn head(&self, state: &BulkState) -> Result<Vec<u8>, ApiError> {
         let header = FrameHeader {
-            pdq_distance: u16::try_from(self.radius).unwrap_or(u16::MAX),
+            pdq_distance: self.radius,
             roster: state.as_of.roster,
             view: state.as_of.view.clone(),
         };

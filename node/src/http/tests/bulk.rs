@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::response::Response;
 use fixture::Stated;
 use futures::{Stream, StreamExt as _};
-use hashpact_core::health::{Completeness, Health};
+use hashpact_core::health::{Completeness, Health, RosterHealth};
 use hashpact_protocol::api::frames::{
     BrokenFrame, BrokenOff, EndFrame, Frame, FrameEvent, FrameHeader, FrameReader, Incomplete, MatchFrame,
 };
@@ -41,13 +41,13 @@ fn never_ending(parts: Vec<Vec<u8>>) -> Body {
     stream(futures::stream::iter(parts).chain(futures::stream::pending()))
 }
 
-struct Frames {
+pub(super) struct Frames {
     header: FrameHeader,
     matches: Vec<MatchFrame>,
-    last: Frame,
+    pub(super) last: Frame,
 }
 
-fn frames(bytes: &[u8]) -> Frames {
+pub(super) fn frames(bytes: &[u8]) -> Frames {
     let (mut header, mut matches, mut last) = (None, Vec::new(), None);
     let mut reader = FrameReader::new();
     let read = reader.read(bytes, |event| match event {
@@ -149,6 +149,7 @@ async fn an_incomplete_node_says_so_in_both_forms() {
         append_blocked: None,
         from_backup: false,
         peers: Vec::new(),
+        roster: RosterHealth::default(),
     });
     let answer = ask(&node, "", Body::from(vec![0; 64])).await;
     let incomplete = Some(Incomplete::Lagging);

@@ -1,14 +1,17 @@
 //! Member *north* with its store, engine and router, and what members *south* and *east* have stated.
 
 use super::{Answer, request};
+use crate::changes::Feed;
 use crate::config::Config;
+use crate::driver::now_ms;
 use crate::export::Holder;
 use crate::http::{Api, router};
+use crate::lists::{DecisionFiles, Lists};
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
 use crate::service::{Identity, SUBMISSIONS_QUEUED_MAX, Service, Submission};
 use crate::storage::Store;
-use crate::tokens::{Scope, Tokens};
+use crate::tokens::{LiveTokens, NewToken, Scope, Tokens};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request};
@@ -16,10 +19,11 @@ use axum::response::Response;
 use hashpact_core::effect::{HeldFacts, LockState, SizedNote, StoredEntry, StoredPayload, Timer, WriteBatch};
 use hashpact_core::engine::HeldLog;
 use hashpact_core::event::Submit;
-use hashpact_core::health::{Completeness, Health};
+use hashpact_core::health::{Completeness, Health, RosterHealth};
 use hashpact_core::limits::CLEARANCE_WAIT_MS;
+use hashpact_core::policy::FloodLimits;
 use hashpact_core::recover::OwnDisk;
-use hashpact_core::view::{Author, View};
+use hashpact_core::view::{Author, Rules, View};
 use hashpact_core::{Effect, Engine, EngineConfig, Event, Opening};
 use hashpact_protocol::checkpoint::{Checkpoint, sign_checkpoint};
 use hashpact_protocol::digest::{LogId, RecordId, empty_root, leaf_hash};
@@ -29,7 +33,8 @@ use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::record::Record;
 use hashpact_protocol::roster::{
     CardNode, GovernanceKey, LogEntry, LogStatus, Member, MemberId, MemberStatus, NodeCard,
-    PRIORITY_ENTRIES_PER_DAY_DEFAULT, Role, Roster, RosterChain, Terms, assemble, sign_card, sign_roster,
+    PRIORITY_ENTRIES_PER_DAY_DEFAULT, PanelTerm, Role, Roster, RosterChain, Term, Terms, assemble, sign_card,
+    sign_roster,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -38,8 +43,8 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 use tower::ServiceExt as _;
 
-pub(super) const NOW_MS: u64 = 1_800_000_000_000;
-pub(super) const CONSORTIUM: &str = "test-0011223344556677";
+pub(crate) const NOW_MS: u64 = 1_800_000_000_000;
+pub(crate) const CONSORTIUM: &str = "test-0011223344556677";
 const MEMBERS: [&str; 3] = ["east", "north", "south"];
 
 /// How the node under test differs from the usual one.
@@ -51,11 +56,13 @@ pub(super) struct Options {
     pub(super) loaded: bool,
     /// Whether a loop answers submissions; otherwise they wait for ever.
     pub(super) answering: bool,
+    /// Entries of one member in an hour beyond which they are a flood.
+    pub(super) flood: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { http: "", loaded: true, answering: true }
+        Self { http: "", loaded: true, answering: true, flood: 1_000 }
     }
 }
 
@@ -63,10 +70,16 @@ impl Default for Options {
 pub(super) struct Fixture {
     router: Router,
     pub(super) lookup: Arc<Lookup>,
+    pub(super) lists: Arc<Lists>,
+    pub(super) store: Arc<Store>,
+    /// Present if the logs count as replayed.
+    pub(super) feed: Option<Arc<Feed>>,
     tokens: BTreeMap<Scope, String>,
+    /// What the router takes for the tokens.
+    pub(super) live: Arc<LiveTokens>,
     /// Submissions that nobody answers, when the fixture has no loop.
     pub(super) submissions: Option<mpsc::Receiver<Submission>>,
-    _dir: tempfile::TempDir,
+    pub(super) dir: tempfile::TempDir,
 }
 
 /// What other members have stated, in order: author, record, subject.
@@ -114,7 +127,7 @@ fn key(number: u8) -> SecretKey {
     SecretKey::from_seed([number; 32])
 }
 
-fn chain() -> RosterChain {
+pub(crate) fn chain() -> RosterChain {
     let member = |(number, id): (usize, &&str)| Member {
         id: MemberId::parse(id).expect("valid"),
         name: format!("Member {id}"),
@@ -129,6 +142,15 @@ fn chain() -> RosterChain {
         agreement: None,
         records_lapse: false,
         logs: vec![LogEntry { n: 1, key: log_key(id).public(), status: LogStatus::Open }],
+    };
+    // North is the whole review panel, and declares incidents.
+    let north = || Term::from_the_first(MemberId::parse("north").expect("valid"));
+    let terms = Terms {
+        // East is an erasure authority.
+        erasers: vec![Term::from_the_first(MemberId::parse("east").expect("valid"))],
+        panel: vec![PanelTerm { needed: 1, term: north() }],
+        declarers: vec![north()],
+        ..Terms::default()
     };
     let roster = Roster {
         consortium: CONSORTIUM.to_owned(),
@@ -147,7 +169,7 @@ fn chain() -> RosterChain {
         groups: Vec::new(),
         members: MEMBERS.iter().enumerate().map(member).collect(),
         witnesses: Vec::new(),
-        terms: Terms::default(),
+        terms,
     };
     let (body, before) = (roster.encode(), Frontier::empty());
     let signature = sign_roster(&body, &before, "root", &key(90)).expect("a canonical body");
@@ -206,8 +228,8 @@ fn open_engine(chain: RosterChain, view: View, held: BTreeMap<LogId, HeldLog>) -
     };
     let config = EngineConfig {
         member,
-        log_key: log_key("north"),
-        cosigner_key: key(12),
+        log_key: log_key("north").into(),
+        cosigner_key: key(12).into(),
         peer,
         card: sign_card(&card, &key(11)),
         from_backup: false,
@@ -265,6 +287,10 @@ impl Loop {
                     self.lookup.apply(&changes);
                     continue;
                 }
+                Effect::News(news) => {
+                    self.lookup.hear(news);
+                    continue;
+                }
                 Effect::Answer { request, answer } => {
                     let sender = self.answers.remove(&request).expect("asked once");
                     let _ = sender.send(answer);
@@ -278,12 +304,12 @@ impl Loop {
 
     async fn run(mut self, mut submissions: mpsc::Receiver<Submission>) {
         let mut request = 0;
-        while let Some(Submission { drafts, key, digest, ack, answer }) = submissions.recv().await {
+        while let Some(Submission { drafts, group, key, digest, ack, answer }) = submissions.recv().await {
             request += 1;
             let prior = key.and_then(|key| self.store.prior(&key).expect("readable"));
             let salts = vec![[request as u8; 32]; drafts.len()];
             self.answers.insert(request, answer);
-            let submit = Submit { request, drafts, salts, key, digest, prior, ack };
+            let submit = Submit { request, drafts, group, salts, key, digest, prior, ack };
             let effects = self.engine.handle(Event::Submit(submit), self.now_ms);
             self.perform(effects);
         }
@@ -299,19 +325,27 @@ impl Fixture {
         let lookup = Arc::new(Lookup::new(1));
         let chain = chain();
         let roster = chain.current_shared().clone();
-        let mut view = View::new(NOW_MS);
+        let files = DecisionFiles::of(dir.path(), dir.path().join("journal"));
+        let limits =
+            FloodLimits { contributions_per_hour: options.flood, withdrawals_per_hour: options.flood };
+        let lists = Lists::open(files, Arc::clone(&lookup), &chain, limits).expect("an empty folder");
+        let lists = Arc::new(lists);
+        let mut view = View::under(Rules::from(chain.current()), NOW_MS, [0; 16]);
         let held = hold(&store, &mut view, &lookup, stated);
         let (engine, first) = open_engine(chain.clone(), view, held);
         let (submit, submissions) = mpsc::channel(SUBMISSIONS_QUEUED_MAX);
         let identity = Identity { member: "north".to_owned(), roster, started: Instant::now() };
         let metrics = Arc::new(Metrics::default());
         let service = Service::new(identity, submit, Arc::clone(&lookup), Arc::clone(&store), metrics);
+        service.set_lists(Arc::clone(&lists));
         service.set_holder(Holder {
             chain: chain.clone(),
             member: MemberId::parse("north").expect("valid"),
-            card: key(11),
+            card: key(11).into(),
+            journal: dir.path().join("journal"),
         });
 
+        let kept = Arc::clone(&store);
         let mut node = Loop {
             engine,
             store,
@@ -327,32 +361,46 @@ impl Fixture {
             append_blocked: None,
             from_backup: false,
             peers: Vec::new(),
+            roster: RosterHealth::default(),
         };
         lookup.set_health(complete);
-        if options.loaded {
+        let feed = options.loaded.then(|| {
             lookup.set_loaded();
-        }
+            let feed = Feed::begin(Arc::clone(&lookup), Arc::clone(&kept), 1_000).expect("begun");
+            service.set_feed(Arc::clone(&feed));
+            feed
+        });
 
         let path = dir.path().join("tokens");
         let scopes = [Scope::Lookup, Scope::Contribute, Scope::Audit, Scope::Admin];
         let tokens = scopes.map(|scope| {
-            let secret = Tokens::create(&path, scope.name(), &BTreeSet::from([scope])).expect("created");
+            let new = NewToken::new(scope.name(), BTreeSet::from([scope]));
+            let (_, secret) = Tokens::create(&path, &new, now_ms() / 1_000, |_| Ok(())).expect("created");
             (scope, secret)
         });
+        let live = Arc::new(LiveTokens::open(&path).expect("readable"));
         let text = format!("member = \"north\"\ndata_dir = \".\"\n[http]\n{}", options.http);
         let config = Config::parse(&text, dir.path()).expect("a valid configuration");
-        let router = router(Api::new(&config, service, Tokens::load(&path).expect("readable")));
+        let router = router(Api::new(&config, service, Arc::clone(&live)));
         let submissions = if options.answering {
             tokio::spawn(node.run(submissions));
             None
         } else {
             Some(submissions)
         };
-        Self { router, lookup, tokens: tokens.into(), submissions, _dir: dir }
+        Self { router, lookup, lists, store: kept, feed, tokens: tokens.into(), live, submissions, dir }
     }
 
     pub(super) fn new() -> Self {
         Self::start(Options::default(), Stated::default())
+    }
+
+    /// Makes one more token, made so many seconds ago; gives its secret.
+    pub(super) fn create_token(&self, new: &NewToken, ago_s: u64) -> String {
+        let now_s = now_ms() / 1_000 - ago_s;
+        let created = Tokens::create(&self.dir.path().join("tokens"), new, now_s, |_| Ok(()));
+        self.live.reload().expect("readable");
+        created.expect("created").1
     }
 
     pub(super) fn token(&self, scope: Scope) -> &str {

@@ -2,7 +2,7 @@
 
 use super::*;
 use fixture::{CONSORTIUM, Stated};
-use hashpact_core::health::{Completeness, Health};
+use hashpact_core::health::{Completeness, Health, RosterHealth};
 use hashpact_protocol::digest::RecordId;
 use hashpact_protocol::record::{
     Content, Label, Opinion, OpinionValue, Origin, Reason, Record, Retraction, RetractionReason, Review,
@@ -88,7 +88,7 @@ async fn a_match_is_shown_with_all_that_an_analyst_needs() {
         "signal_type": "pdq", "distance": 3, "variant": 0, "status": "disputed",
         "labels": shown["labels"], "review": "dual", "first_stated": "2027-01-14T08:01:00.000Z", "sources": 1,
         "opinions": {"agree": 0, "disagree": 1, "unsure": 0, "seen": 0},
-        "proof": format!("/v1/records/{id}/proof"),
+        "proof": format!("/v1/records/{id}/proof"), "outcome": "review", "list": "built-in",
     });
     assert_eq!(shown, &expected);
     assert_eq!(shown["labels"]["origin"], "generated");
@@ -254,6 +254,7 @@ async fn a_node_that_cannot_know_says_so_and_why() {
             append_blocked: None,
             from_backup: false,
             peers: Vec::new(),
+            roster: RosterHealth::default(),
         });
         let answer = node.post("/v1/match", &body).await.ok();
         assert_eq!((&answer["complete"], &answer["results"][0]["total"]), (&json!(false), &json!(3)));

@@ -3,7 +3,7 @@
 use super::*;
 use crate::tokens::Scope;
 use fixture::Stated;
-use hashpact_core::health::{Completeness, Health};
+use hashpact_core::health::{Completeness, Health, RosterHealth};
 use hashpact_core::view::{FoldCounts, StatedHolding};
 use hashpact_protocol::digest::{LogId, empty_root};
 use hashpact_protocol::record::{Content, Gap, Holding, Record, Signal, SignalType};
@@ -108,6 +108,7 @@ async fn a_restored_node_shows_no_payload_before_it_has_caught_up() {
         append_blocked: None,
         from_backup,
         peers: Vec::new(),
+        roster: RosterHealth::default(),
     };
     let match_one = json!({"items": [{"id": "u", "signals": [{"type": "md5", "value": hex(&[1; 16])}]}]});
     let record = format!("/v1/records/{}", "0".repeat(64));

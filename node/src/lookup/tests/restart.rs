@@ -195,7 +195,7 @@ fn queries() -> Vec<api::Query> {
 fn answers(lookup: &Lookup) -> Vec<String> {
     [0, 31, 64]
         .into_iter()
-        .flat_map(|radius| lookup.match_queries(queries(), radius, None, &|log| log.to_hex()).results)
+        .flat_map(|radius| lookup.match_queries(queries(), &within(radius), &|log| log.to_hex()).results)
         .map(|result| format!("{result:?}"))
         .collect()
 }
@@ -208,7 +208,7 @@ fn pairs(lookup: &Lookup) -> (u64, Vec<(u8, u64)>) {
 
 /// Ids of all records that any query finds.
 fn found(lookup: &Lookup) -> std::collections::BTreeSet<String> {
-    let results = lookup.match_queries(queries(), 64, None, &|log| log.to_hex()).results;
+    let results = lookup.match_queries(queries(), &within(64), &|log| log.to_hex()).results;
     results.into_iter().flat_map(|result| result.matches).map(|hit| hit.record).collect()
 }
 

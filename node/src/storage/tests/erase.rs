@@ -7,6 +7,7 @@ use crate::vault::{Hold, Vault};
 use hashpact_core::effect::{
     EntryRef, EraseBatch, EraseStep, Fact, FactWrite, PayloadState, StoredEntry, StoredPayload, WriteBatch,
 };
+use hashpact_core::entitled::Entitled;
 use hashpact_protocol::digest::{LeafHash, LogId, leaf_hash, sha256};
 use hashpact_protocol::leaf::commitment;
 use hashpact_protocol::wire::WirePayload;
@@ -87,7 +88,7 @@ fn a_destroyed_payload_is_in_no_file_and_its_neighbours_are() {
     }
     let sealed = store.erase(&steps(&log, &erased, EraseStep::Seal { by: BY }), &vault).expect("sealed");
     assert_eq!(sealed.len(), erased.len());
-    let sent = store.payloads(&log.log, &[3], u32::MAX).expect("readable");
+    let sent = store.payloads(&log.log, &[3], u32::MAX, &Entitled::All).expect("readable");
     assert_eq!(sent, [WirePayload::ErasedBy { log: [9; 32], index: 4 }], "served to nobody");
     assert!(store.purge(|| true).expect("nothing to do"));
     for needle in erased.iter().flat_map(|index| needles(&log, *index)) {

@@ -4,6 +4,7 @@ use super::{TestLog, fresh};
 use crate::storage::fsck::fsck_with_keys;
 use crate::storage::{Store, StoreError};
 use hashpact_core::effect::{HoldingRead, PayloadBatch, StoredEntry, StoredPayload};
+use hashpact_core::entitled::Entitled;
 use hashpact_protocol::record::Gap;
 use hashpact_protocol::wire::WirePayload;
 
@@ -78,16 +79,22 @@ fn a_payload_that_is_here_or_destroyed_is_not_replaced() {
 #[test]
 fn a_peer_gets_payloads_in_the_order_asked_within_its_bound() {
     let (_dir, store, log) = lacking(&[5]);
-    let all = store.payloads(&log.log, &[0, 5, 9], 1 << 20).expect("readable");
+    let all = store.payloads(&log.log, &[0, 5, 9], 1 << 20, &Entitled::All).expect("readable");
     assert_eq!(all.len(), 3);
     assert!(matches!(all[0], WirePayload::Present { .. }));
     assert_eq!(all[1], WirePayload::NotHere);
     // Each takes 160 bytes with its salt; one goes in any case, and what is not here takes nothing.
     for (bytes_max, sent) in [(1, 1), (319, 2), (320, 3)] {
-        assert_eq!(store.payloads(&log.log, &[0, 5, 9], bytes_max).expect("readable").len(), sent);
+        assert_eq!(
+            store.payloads(&log.log, &[0, 5, 9], bytes_max, &Entitled::All).expect("readable").len(),
+            sent
+        );
     }
-    assert!(matches!(store.payloads(&log.log, &[10], 1), Err(StoreError::Beyond { .. })));
-    assert!(matches!(store.payloads(&TestLog::new("west").log, &[0], 1), Err(StoreError::UnknownLog(_))));
+    assert!(matches!(store.payloads(&log.log, &[10], 1, &Entitled::All), Err(StoreError::Beyond { .. })));
+    assert!(matches!(
+        store.payloads(&TestLog::new("west").log, &[0], 1, &Entitled::All),
+        Err(StoreError::UnknownLog(_))
+    ));
 }
 
 #[test]

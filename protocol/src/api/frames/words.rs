@@ -58,6 +58,10 @@ pub enum BrokenOff {
     BodyBrokeOff,
     /// The node is stopping.
     Stopping,
+    /// The rate of the caller's token is used up for longer than a request may take.
+    RateLimited,
+    /// The caller's token has nothing left of its day.
+    QuotaExceeded,
 }
 
 impl Vocabulary for BrokenOff {
@@ -68,5 +72,7 @@ impl Vocabulary for BrokenOff {
         (Self::TooManyItems, 3, "too_many_items"),
         (Self::BodyBrokeOff, 4, "body_broke_off"),
         (Self::Stopping, 5, "stopping"),
+        (Self::RateLimited, 6, "rate_limited"),
+        (Self::QuotaExceeded, 7, "quota_exceeded"),
     ];
 }

@@ -9,6 +9,7 @@ use crate::checkpoint::{Checkpoint, SignedCheckpoint, parse_decimal};
 use crate::cosignature::{CosignatureError, verify_cosignature};
 use crate::digest::{NodeHash, Root, leaf_hash};
 use crate::evidence::Evidence;
+use crate::journal::{JournalHead, verify as verify_journal};
 use crate::merkle::{Frontier, MerkleError, verify_consistency};
 use crate::note::{Note, NoteError};
 use crate::roster::{LogRef, LogStatus, Roster, RosterChain, SignedRoster, quorum};
@@ -211,6 +212,27 @@ impl<M: Members> Check<'_, M> {
                 Err(rule) => self.whole(&member, rule),
             }
         }
+        Ok(())
+    }
+
+    /// The holder's journal: one chain through all its parts. Of a broken one the rest is not looked at.
+    pub(super) fn journal(&mut self) -> Result<(), Stop<M::Error>> {
+        let mut head = Some(JournalHead::default());
+        let mut number = 0;
+        while self.annex.behind("annex/journal/").map_err(Stop::Reader)?.is_some() {
+            let part = self.annex_member(&format!("annex/journal/{number:06}"))?;
+            self.digest(&part, &part.content);
+            number += 1;
+            head = match head.map(|head| verify_journal(head, &part.content)) {
+                Some(Ok(head)) => Some(head),
+                Some(Err(error)) => {
+                    self.whole(&part, error);
+                    None
+                }
+                None => None,
+            };
+        }
+        self.findings.journal = head.filter(|head| head.lines > 0);
         Ok(())
     }
 

@@ -99,6 +99,7 @@ impl<M: Members> Check<'_, M> {
         self.evidence(&trusted)?;
         self.branches(&trusted)?;
         self.logs(&trusted)?;
+        self.journal()?;
         self.statement(&trusted)
     }
 

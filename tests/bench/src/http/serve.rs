@@ -7,15 +7,16 @@
 use super::data::{Data, SIGNALS_PER_RECORD, record_id};
 use anyhow::{Context as _, Result};
 use hashpact_core::effect::{IndexChange, ViewChange};
-use hashpact_core::health::{Completeness, Health};
+use hashpact_core::health::{Completeness, Health, RosterHealth};
 use hashpact_core::view::{Author, KnownRecord, Standing, Stated};
 use hashpact_node::config::Config;
+use hashpact_node::driver::now_ms;
 use hashpact_node::http::Server;
 use hashpact_node::lookup::Lookup;
 use hashpact_node::metrics::Metrics;
 use hashpact_node::service::{Identity, SUBMISSIONS_QUEUED_MAX, Service};
 use hashpact_node::storage::Store;
-use hashpact_node::tokens::{Scope, Tokens};
+use hashpact_node::tokens::{LiveTokens, NewToken, Scope, Tokens};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::leaf::Kind;
 use hashpact_protocol::record::{Content, Signal, SignalType};
@@ -43,6 +44,7 @@ pub(crate) async fn run(data: Data) -> Result<()> {
         append_blocked: None,
         from_backup: false,
         peers: Vec::new(),
+        roster: RosterHealth::default(),
     });
     lookup.set_loaded();
 
@@ -52,10 +54,11 @@ pub(crate) async fn run(data: Data) -> Result<()> {
         Identity { member: "bench".to_owned(), roster: Arc::new(roster()), started: Instant::now() };
     let service = Service::new(identity, submit, lookup, store, Arc::new(Metrics::default()));
     let path = dir.path().join("tokens");
-    let token = Tokens::create(&path, "bench", &BTreeSet::from([Scope::Lookup]))?;
+    let new = NewToken::new("bench", BTreeSet::from([Scope::Lookup]));
+    let (_, token) = Tokens::create(&path, &new, now_ms() / 1_000, |_| Ok(()))?;
     let text = "member = \"bench\"\ndata_dir = \".\"\n[http]\nlisten = \"127.0.0.1:0\"\n";
     let config = Config::parse(text, dir.path())?;
-    let server = Server::bind(&config, service, Tokens::load(&path)?).await?;
+    let server = Server::bind(&config, service, Arc::new(LiveTokens::open(&path)?)).await?;
     println!("{} {token}", server.address().port());
     std::io::stdout().flush()?;
 

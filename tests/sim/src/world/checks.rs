@@ -373,6 +373,9 @@ pub(crate) fn chain(founding: &Founding, disk: &Disk) -> RosterChain {
     for version in &disk.rosters {
         chain.advance(version).expect("verified before it was stored");
     }
+    for rival in &disk.rivals {
+        chain.note_rival(rival).expect("verified before it was kept");
+    }
     chain
 }
 

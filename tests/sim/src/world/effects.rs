@@ -4,11 +4,12 @@ use super::checks;
 use super::{Acknowledged, Happening, Place, World};
 use crate::disk::{Disk, Job};
 use hashpact_core::effect::{PublishedHead, Receipts, SubmitError};
+use hashpact_core::entitled::Entitled;
 use hashpact_core::event::{Ack, Peer, SendFailure};
 use hashpact_core::{Effect, StopReason};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::wire::{
-    BranchRequest, Refusal, Request, Response, decode_request, decode_response, encode_request,
+    BranchRequest, Refusal, Request, Response, WirePayload, decode_request, decode_response, encode_request,
     encode_response,
 };
 
@@ -64,20 +65,24 @@ impl World {
                 self.check_cosignature(node, channel, &response);
                 self.reply(channel, response);
             }
-            Effect::ServeRange { channel, log, start, size, entries_max, .. } => {
+            Effect::ServeRange { channel, log, start, size, entries_max, entitled, .. } => {
                 // Small chunks, so that transfers take several.
                 let mut chunk = self.nodes[node].disk.logs[&log].range(start, size, entries_max.min(7));
                 if self.nodes[node].member.log != log {
                     self.lay_bare(&mut chunk);
                 }
+                chunk.entries = chunk.entries.into_iter().map(|entry| entitled.shown_entry(entry)).collect();
                 self.reply(channel, Response::Range(chunk));
             }
-            Effect::ServePayloads { channel, log, indexes, .. } => {
-                let payloads = self.nodes[node].disk.payloads(&log, &indexes);
+            Effect::ServePayloads { channel, log, indexes, entitled, .. } => {
+                let payloads = payloads(&self.nodes[node].disk, &log, &indexes, &entitled);
                 self.reply(channel, Response::Payloads(payloads));
             }
-            Effect::ServeEntries { channel, ask } => {
-                let answer = self.nodes[node].disk.logs[&LogId::new(ask.log)].proven(&ask);
+            Effect::ServeEntries { channel, ask, entitled } => {
+                let mut answer = self.nodes[node].disk.logs[&LogId::new(ask.log)].proven(&ask);
+                for proven in &mut answer.entries {
+                    proven.entry = entitled.shown_entry(proven.entry.clone());
+                }
                 self.reply(channel, Response::Entries(answer));
             }
             Effect::ServeBranch { channel, ask, .. } => {
@@ -244,4 +249,11 @@ fn branch(disk: &Disk, ask: &BranchRequest) -> Response {
     found.map_or(Response::Refused(Refusal::OtherHistory), |history| {
         Response::Range(history.range(range.start, range.size, entries_max))
     })
+}
+
+/// Payloads as one peer may have them.
+fn payloads(disk: &Disk, log: &LogId, indexes: &[u64], entitled: &Entitled) -> Vec<WirePayload> {
+    let leaf = |index: &u64| &disk.logs[log].entries[usize::try_from(*index).expect("small")].leaf;
+    let payloads = disk.payloads(log, indexes).into_iter().zip(indexes);
+    payloads.map(|(payload, index)| entitled.shown(leaf(index), payload)).collect()
 }

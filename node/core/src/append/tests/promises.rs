@@ -112,6 +112,24 @@ fn a_replicated_receipt_waits_for_distinct_members_with_this_very_root() {
 }
 
 #[test]
+fn of_a_group_only_its_members_hold_what_a_record_says() {
+    let mut bench = Bench::new();
+    bench.effects();
+    let of_group = |ack| Ask { group: 1, ..Ask::records(1).ack(ack) };
+    let too_many = bench.answer(of_group(Ack::Replicated(2)), NOW_MS);
+    assert_eq!(too_many, Err(SubmitError::TooFewMembers { asked: 2, others: 1 }));
+    bench.send(of_group(Ack::Replicated(1)), NOW_MS);
+    let batch = written(&bench.effects()).expect("a batch");
+    let EntryLeaf::Known(leaf) = read_leaf(&batch.entries[0].leaf, &batch.log, 0) else { panic!("a leaf") };
+    assert_eq!(leaf.group, 1);
+    let (size, root) = root_of(&bench.store(&batch, NOW_MS));
+    assert!(bench.own.stored(&member("east"), size, &root, &mut bench.out));
+    assert!(answers(&bench.effects()).is_empty(), "it holds the leaf alone");
+    assert!(bench.own.stored(&member("south"), size, &root, &mut bench.out));
+    assert!(matches!(&answers(&bench.effects())[..], [(2, Ok(_))]));
+}
+
+#[test]
 fn a_later_head_confirms_earlier_entries_too() {
     let mut bench = Bench::new();
     bench.effects();

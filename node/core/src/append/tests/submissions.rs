@@ -110,6 +110,7 @@ fn a_call_is_refused_whole_before_anything_is_queued() {
     let submit = Submit {
         request: 1,
         drafts: vec![Draft::Content(content(1))],
+        group: 0,
         salts: Vec::new(),
         key: None,
         digest: [0; 32],

@@ -1,6 +1,7 @@
 //! What a chunk must prove, and what never stops replication.
 
 use super::*;
+use std::collections::BTreeSet;
 
 fn asking(author: &AuthorLog, is_author: bool) -> Bench {
     let size = author.entries.len() as u64;
@@ -118,6 +119,21 @@ fn only_the_author_can_say_that_a_payload_is_withheld_or_erased() {
         let stored: Vec<_> = batch.entries.into_iter().map(|entry| entry.payload).collect();
         assert_eq!(stored, expected);
         assert_eq!((bench.written(NOW_MS).completed, bench.log.payloads_missing()), (None, missing));
+    }
+}
+
+#[test]
+fn what_is_not_for_this_member_is_not_kept_whoever_sends_it_and_not_missed() {
+    let author = AuthorLog::of(3);
+    for is_author in [true, false] {
+        let mut bench = asking(&author, is_author);
+        // Of everything, what is younger than the end of time.
+        bench.mine.entitled = Entitled::Groups { groups: BTreeSet::new(), from_ms: u64::MAX };
+        let batch = bench.fetched(author.chunk(0, 3, 3), NOW_MS).expect("taken").expect("a batch");
+        assert!(batch.entries.iter().all(|entry| entry.payload == StoredPayload::Withheld));
+        let followed = bench.written(NOW_MS);
+        assert_eq!((bench.log.size(), bench.log.payloads_missing()), (3, 0));
+        assert!(followed.completed.is_some(), "it holds all that is for it");
     }
 }
 

@@ -111,7 +111,12 @@ fn a_retraction_is_a_reason_once_its_retention_is_over() {
     let payloads = stored(&mut bench, &author).expect("sound");
     assert_eq!(payloads[1], StoredPayload::NotHere, "others must still have it");
     bench.written(NOW_MS);
-    let barred = Barred { view: &bench.view, members: &bench.members, now_ms: NOW_MS + 90 * DAY_MS };
+    let barred = Barred {
+        view: &bench.view,
+        members: &bench.members,
+        now_ms: NOW_MS + 90 * DAY_MS,
+        mine: &bench.mine,
+    };
     let leaf = &author.entries[1].leaf;
     assert_eq!(barred.judge(leaf, true), Some(StoredPayload::ErasedBy { by }));
     assert_eq!(barred.judge(leaf, false), None, "a payload that comes is kept until we destroy it");

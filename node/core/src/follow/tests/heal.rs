@@ -39,7 +39,8 @@ fn asked(healing: &mut Healing, bench: &mut Bench, now_ms: u64) -> Option<(Peer,
 
 impl Bench {
     fn heal(&mut self, healing: &mut Healing, chunk: RangeChunk) -> Result<(), ChunkError> {
-        let barred = Barred { view: &self.view, members: &self.members, now_ms: NOW_MS };
+        let Self { view, members, mine, .. } = self;
+        let barred = Barred { view, members, mine, now_ms: NOW_MS };
         healing.answered(&self.log, chunk, &barred, &mut self.out)
     }
 }

@@ -194,7 +194,8 @@ fn nobody_is_blamed_for_a_payload_of_leaves_that_may_be_others() {
 
 impl Bench {
     fn barred(&mut self) -> (&mut FollowedLog, Barred<'_>, &mut Out) {
-        let barred = Barred { view: &self.view, members: &self.members, now_ms: NOW_MS };
+        let Self { view, members, mine, .. } = self;
+        let barred = Barred { view, members, mine, now_ms: NOW_MS };
         (&mut self.log, barred, &mut self.out)
     }
 

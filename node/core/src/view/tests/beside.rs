@@ -155,7 +155,7 @@ fn what_a_disowned_history_withdraws_or_disputes_stands_again() {
     let beside = author(FORKER).beside(0);
     for disowned_before in [false, true] {
         let mut view = shared.in_order();
-        let mut settle = |view: &mut View| view.contest(&beside, Contested { from: 1, counts: false });
+        let settle = |view: &mut View| view.contest(&beside, Contested { from: 1, counts: false });
         if disowned_before {
             assert!(settle(&mut view).is_empty());
         }
@@ -182,4 +182,18 @@ fn one_leaf_in_both_histories_is_one_record() {
     assert!(view.fold(&owner.beside(0), index, &leaf, &payload).is_empty());
     assert_eq!(view.records().count(), 1);
     assert!(!view.record(&id).expect("folded").author.is_beside());
+
+    // The followed history reaches it later: the roster closed the log there.
+    let mut view = empty();
+    view.fold(&owner.beside(0), index, &leaf, &payload);
+    assert_eq!(view.record(&id).expect("folded").status(), Status::Contested);
+    assert!(view.fold(&owner.beside(1), index, &leaf, &payload).is_empty());
+    let changes = view.fold(&owner, index, &leaf, &payload);
+    let told: Vec<_> = changes
+        .iter()
+        .map(|change| (change.record.author.is_beside(), change.record.status(), change.index))
+        .collect();
+    let expected = [(true, Status::Disowned, IndexChange::Remove), (false, Status::Active, IndexChange::Add)];
+    assert_eq!(told, expected);
+    assert_eq!(standing(&view), standing(&script.in_order()));
 }

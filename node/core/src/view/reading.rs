@@ -1,0 +1,83 @@
+//! What one entry says by itself, before anything else is known.
+
+use super::statement::Subject;
+use super::{Author, KnownRecord, RecordView, Stated};
+use crate::effect::StoredPayload;
+use hashpact_protocol::digest::{RecordId, leaf_hash};
+use hashpact_protocol::leaf::{EntryLeaf, Kind, Leaf, check_commitment, marked_kind, read_leaf, unpad};
+use hashpact_protocol::record::{Payload, Record, SubjectRef, read_payload};
+
+/// The record that this entry withdraws, if it is a retraction, a supersession or an erasure by its form. Whether it
+/// counts is decided by the fold: the record's own author can withdraw it, and an erasure authority.
+///
+/// Such entries may be folded ahead of all others. A record that is withdrawn then never stands for a
+/// moment while a view is built, because the fold does not mind the order.
+#[must_use]
+pub fn withdrawn_record(author: &Author, index: u64, leaf: &[u8]) -> Option<RecordId> {
+    if !marked_kind(leaf).is_some_and(Kind::acts_from_leaf) {
+        return None;
+    }
+    match read_leaf(leaf, &author.log, index) {
+        EntryLeaf::Known(leaf) if leaf.kind.acts_from_leaf() => leaf.subject,
+        _ => None,
+    }
+}
+
+/// Whether entries with this leaf are folded ahead of others when a view is built: what withdraws records, and what is
+/// said about signals, members and incidents, so that nothing shows for a moment that does not stand.
+#[must_use]
+pub fn comes_first(leaf: &[u8]) -> bool {
+    marked_kind(leaf).is_some_and(|kind| {
+        kind.acts_from_leaf() || matches!(kind, Kind::Ruling | Kind::Suspension | Kind::Incident)
+    })
+}
+
+/// The record that one entry states, as it stands as long as nobody has said anything about it:
+/// active, or expired at `now_ms`. `None` for every other entry and where the payload is not here.
+#[must_use]
+pub fn read_record(
+    author: &Author,
+    index: u64,
+    leaf: &[u8],
+    payload: &StoredPayload,
+    now_ms: u64,
+) -> Option<RecordView> {
+    let EntryLeaf::Known(known_leaf) = read_leaf(leaf, &author.log, index) else { return None };
+    if !known_leaf.kind.states_media() || !matches!(payload, StoredPayload::Present { .. }) {
+        return None;
+    }
+    let Read::Payload(Payload::Record(Record::Content(content) | Record::Supersede(content))) =
+        read_stored(&known_leaf, leaf, payload)
+    else {
+        return None;
+    };
+    let subject = Subject {
+        member: &author.member,
+        place: SubjectRef { log: author.log, index },
+        expires_s: content.expires_s,
+        contested: None,
+        superseded: None,
+        suspended: None,
+    };
+    let standing = subject.standing(now_ms);
+    let known = KnownRecord { id: leaf_hash(leaf), author: author.clone(), index, standing };
+    Some(RecordView { known, stated: Stated { kind: known_leaf.kind, time_ms: known_leaf.time_ms, content } })
+}
+
+#[expect(clippy::large_enum_variant, reason = "lives for one call")]
+pub(super) enum Read {
+    Payload(Payload),
+    Absent,
+    Damaged,
+}
+
+pub(super) fn read_stored(leaf: &Leaf, bytes: &[u8], payload: &StoredPayload) -> Read {
+    let Some((salt, padded)) = payload.bytes() else { return Read::Absent };
+    if check_commitment(bytes, salt, padded).is_err() {
+        return Read::Damaged;
+    }
+    match unpad(padded) {
+        Ok(cbor) => Read::Payload(read_payload(leaf, cbor)),
+        Err(_) => Read::Damaged,
+    }
+}
