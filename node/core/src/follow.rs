@@ -366,13 +366,14 @@ impl FollowedLog {
         self.closed.is_some_and(|closed| (closed.size, closed.root) == (head.size, head.root))
     }
 
-    /// A signed head of this log. One that a peer offers already was verified before.
+    /// A signed head of this log. A signature that a peer offers already was verified before: cosignatures come to a note
+    /// one by one, and everybody tells it again with each of them.
     pub(crate) fn verify_head(&self, note: &[u8]) -> Result<SignedCheckpoint, HeadError> {
-        let mut offered = self.offers().map(|(_, head)| head);
-        if let Some(known) = offered.find(|head| head.note() == note) {
-            return Ok(known.clone());
-        }
-        SignedCheckpoint::verify(note, &self.origin, &self.key).map_err(|_| HeadError::Signature)
+        let known = self.offers().find_map(|(_, head)| head.in_note(note, &self.key));
+        known.map_or_else(
+            || SignedCheckpoint::verify(note, &self.origin, &self.key).map_err(|_| HeadError::Signature),
+            Ok,
+        )
     }
 
     /// Compares a verified head with the note held and with what peers offer.

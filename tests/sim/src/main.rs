@@ -63,7 +63,7 @@ fn main() -> ExitCode {
 /// Lets a year pass and prints its report; a year in which something is wrong ends in a panic that says what.
 fn tell_year(seed: u64) -> ExitCode {
     let started = Instant::now();
-    let passed = year::pass(seed);
+    let passed = year::pass(seed, |line| eprintln!("{line}"));
     print!("{}", passed.report);
     println!("\nWeather: {:?}", passed.weather);
     println!("Simulated in {:.0} s.", started.elapsed().as_secs_f64());

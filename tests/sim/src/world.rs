@@ -193,6 +193,8 @@ pub struct World {
     stated: BTreeMap<usize, Stated>,
     pub(crate) random: Random,
     pub(crate) now_ms: u64,
+    /// When time last passed at once ([`Self::leap`]).
+    leapt_ms: u64,
     sequence: u64,
     /// Whether a refusal that a member's people could have foreseen is what is looked for.
     pub(crate) probing: bool,
@@ -275,6 +277,7 @@ impl World {
             stated: BTreeMap::new(),
             random,
             now_ms: Founding::NOW_MS,
+            leapt_ms: 0,
             sequence: 0,
             report: Report::default(),
         }

@@ -6,7 +6,7 @@ use hashpact_sim::{story, year};
 /// The report of the first seed, for people and for whoever changes what a year shows.
 #[test]
 fn a_year_ends_with_equal_views_and_a_report() {
-    let passed = year::pass(1);
+    let passed = year::pass(1, |_| ());
     assert!(passed.weather.crashes > 50 && passed.weather.lost > 500, "{:?}", passed.weather);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/year-1.txt");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
@@ -26,7 +26,7 @@ fn other_years_end_so_too() {
     let seeds = seeds.map_or(2..3, |text| story::parse_seeds(&text).expect("HASHPACT_YEAR_SEEDS"));
     for seed in seeds {
         println!("seed {seed}");
-        let passed = year::pass(seed);
+        let passed = year::pass(seed, |_| ());
         assert!(passed.report.contains("a machine is stolen"));
     }
 }

@@ -215,10 +215,10 @@ impl Engine {
             return;
         }
         let witnesses = self.roster.current().witness_keys(author);
-        let (text, times) = count(&note.note, &witnesses, now_ms);
+        let held = self.cosigned.get(&log);
+        let (text, times) = count(&note.note, &witnesses, held, now_ms);
         let enough = quorum(witnesses.len()).is_some_and(|needed| times.len() >= needed);
         let is_own = log == self.own.author().log;
-        let held = self.cosigned.get(&log);
         // Old lines that somebody tells again never replace newer ones.
         let worth = |quorum: bool, size: u64, times: &BTreeMap<MemberId, u64>| {
             (quorum, size, times.len(), times.values().min().copied())

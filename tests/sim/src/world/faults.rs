@@ -63,6 +63,12 @@ impl World {
         self.nodes[self.rogue_at].place = Place::Outside;
     }
 
+    /// Time passes at once, as for machines that slept: what was under way is late.
+    pub(crate) fn leap(&mut self, span_ms: u64) {
+        self.now_ms += span_ms;
+        self.leapt_ms = self.now_ms;
+    }
+
     /// Parts the members into two groups for a while.
     pub(super) fn part(&mut self) {
         let apart = (0..self.nodes.len()).filter(|_| self.random.once_in(2)).collect();

@@ -104,7 +104,7 @@ impl Year {
         while left_ms > 0 {
             let jump_ms = left_ms.min(JUMP_DAYS * DAY_MS);
             self.renew_cards(jump_ms);
-            self.world.now_ms += jump_ms;
+            self.world.leap(jump_ms);
             self.world.run(4 * SECOND_MS);
             left_ms -= jump_ms;
         }

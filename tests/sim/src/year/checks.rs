@@ -6,7 +6,7 @@ use crate::world::Node;
 use crate::world::checks::chain;
 use hashpact_core::Engine;
 use hashpact_core::effect::StoredPayload;
-use hashpact_core::view::{IncidentState, KnownRecord, Ruled, Standing, Status, Suspension, View};
+use hashpact_core::view::{IncidentState, KnownRecord, Ruled, Standing, Status, StatusReason, Suspension, View};
 use hashpact_protocol::digest::RecordId;
 use hashpact_protocol::leaf::{EntryLeaf, read_leaf};
 use hashpact_protocol::record::{Payload, Record, Signal, Verdict, read_padded};
@@ -24,7 +24,8 @@ pub(super) fn ruled_benign(view: &View, id: &RecordId, signal: &Signal) -> bool 
     ruled.verdict == Verdict::Benign && record.standing.ruled([Some(&ruled)]).status == Status::Ruled
 }
 
-/// All that a member sees.
+/// All that a member sees. When the payload of a retracted record is destroyed, each member counts from its own first
+/// sight of the retraction (SPEC §7.10), so that one which joined later does so later: here it is retracted either way.
 #[derive(Debug, PartialEq)]
 pub(super) struct Sight {
     /// By record: whose it is and how it stands, rulings on its signals included.
@@ -43,7 +44,10 @@ impl Sight {
         let records = counted.map(|record| {
             let ruled: Vec<Option<Ruled>> =
                 signals(node, &record).iter().map(|signal| view.ruled(signal)).collect();
-            let standing = record.standing.ruled(ruled.iter().map(Option::as_ref));
+            let mut standing = record.standing.ruled(ruled.iter().map(Option::as_ref));
+            if is_outlived(&standing) {
+                standing.status = Status::Retracted;
+            }
             (record.id, (record.author.member, standing))
         });
         Some(Self {
@@ -69,6 +73,11 @@ impl Sight {
     }
 }
 
+/// Whether a payload is gone because its author retracted it, and its retention is over.
+pub(super) fn is_outlived(standing: &Standing) -> bool {
+    standing.status == Status::Erased && matches!(standing.reason, Some(StatusReason::RetractedBy { .. }))
+}
+
 /// Signals of a record whose payload is here.
 fn signals(node: &Node, record: &KnownRecord) -> Vec<Signal> {
     let log = node.disk.logs.get(&record.author.log).filter(|_| !record.author.is_beside());
@@ -92,10 +101,12 @@ impl Year {
             let sights: Option<Vec<Sight>> =
                 inside.iter().map(|node| Sight::of(&self.world.nodes[*node])).collect();
             if let Some(mut sights) = sights {
-                let first = sights.swap_remove(0);
-                match sights.iter().find(|other| **other != first) {
+                let first = sights.remove(0);
+                match sights.iter().zip(&inside[1..]).find(|(other, _)| **other != first) {
                     None => return first,
-                    Some(other) => differs = first.difference(other),
+                    Some((other, node)) => {
+                        differs = format!("{}: {}", self.name(*node), first.difference(other));
+                    }
                 }
             }
             self.world.run(SECOND_MS / 2);

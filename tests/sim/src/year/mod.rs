@@ -61,6 +61,8 @@ struct Year {
     dice: Random,
     ledger: Ledger,
     notes: Notes,
+    /// Hears of every note at once.
+    tell: fn(&str),
     /// Governance keys by name, those that are at hand.
     keys: Vec<(String, SecretKey)>,
     /// When each node's card was signed last.
@@ -79,13 +81,13 @@ pub struct Passed {
     pub weather: crate::Report,
 }
 
-/// Lets a year pass.
+/// Lets a year pass; `tell` hears what happens while it does.
 ///
 /// # Panics
 /// Something happened that must not, or did not happen that must.
 #[must_use]
-pub fn pass(seed: u64) -> Passed {
-    let mut year = Year::found(seed);
+pub fn pass(seed: u64, tell: fn(&str)) -> Passed {
+    let mut year = Year::found(seed, tell);
     let months: [(&str, fn(&mut Year)); 12] = [
         ("twelve members begin", Year::founding),
         ("a member joins", Year::joining),
@@ -103,6 +105,7 @@ pub fn pass(seed: u64) -> Passed {
     for (number, (title, episode)) in (0..).zip(months) {
         year.pass_to(number * 30);
         year.notes.begin(title);
+        tell(&format!("Month {}: {title}", number + 1));
         episode(&mut year);
         year.end_month();
     }
@@ -112,7 +115,7 @@ pub fn pass(seed: u64) -> Passed {
 
 impl Year {
     /// Founds the consortium of a seed and starts its nodes.
-    fn found(seed: u64) -> Self {
+    fn found(seed: u64, tell: fn(&str)) -> Self {
         let mut random = Random::new(seed);
         let (founding, keys) = governance::found(&mut random);
         let members = founding.members.len();
@@ -127,6 +130,7 @@ impl Year {
             dice,
             ledger: Ledger::default(),
             notes: Notes::default(),
+            tell,
             keys,
             carded_ms: vec![Founding::NOW_MS; members],
             rotated: None,
@@ -144,7 +148,8 @@ impl Year {
     }
 
     fn note(&mut self, text: impl Into<String>) {
-        let day = self.day();
-        self.notes.add(day, text.into());
+        let (day, text) = (self.day(), text.into());
+        (self.tell)(&format!("day {day}: {text}"));
+        self.notes.add(day, text);
     }
 }
