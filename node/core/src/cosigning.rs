@@ -207,6 +207,12 @@ impl Collector {
     }
 }
 
+/// How many of these witnesses have a line in a note; whether it is good is not looked at.
+pub(crate) fn lines(note: &[u8], witnesses: &Witnesses) -> usize {
+    let Ok(note) = Note::parse(note) else { return 0 };
+    witnesses.iter().filter(|(_, key)| note.signature_by(key).is_ok()).count()
+}
+
 /// The cosignatures of these witnesses on a note, with their times in seconds since 1970, and the note
 /// with the author's line and theirs alone. The author's signature is not looked at, nor those that were counted
 /// before, in `held`.

@@ -65,6 +65,10 @@ fn tell_year(seed: u64) -> ExitCode {
     let started = Instant::now();
     let passed = year::pass(seed, |line| eprintln!("{line}"));
     print!("{}", passed.report);
+    println!("\nWhat every member saw at the end of each month, as a digest:");
+    for (number, digest) in (1..).zip(&passed.digests) {
+        println!("  {number:>2}  {digest}");
+    }
     println!("\nWeather: {:?}", passed.weather);
     println!("Simulated in {:.0} s.", started.elapsed().as_secs_f64());
     ExitCode::SUCCESS

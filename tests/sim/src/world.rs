@@ -4,15 +4,12 @@ use crate::disk::{Disk, Job};
 use crate::founding::{Founding, Member};
 use crate::random::Random;
 use crate::rogue::Rogue;
-use hashpact_core::effect::{HeldFacts, PublishedHead, Receipts, SubmitError, Timer};
-use hashpact_core::engine::HeldLog;
+use hashpact_core::effect::{PublishedHead, Receipts, SubmitError, Timer};
 use hashpact_core::event::{Ack, Draft, FoundHolding, MissingEntry, Peer, SendFailure, Submit};
-use hashpact_core::recover::OwnDisk;
-use hashpact_core::view::{Rules, Status, View};
-use hashpact_core::{Engine, Event, Opening, StopReason};
+use hashpact_core::view::Status;
+use hashpact_core::{Engine, Event, StopReason};
 use hashpact_protocol::digest::{LeafHash, LogId, RecordId};
 use hashpact_protocol::record::{ErasureBasis, ErasureReason, OpinionValue, RetractionReason};
-use hashpact_protocol::roster::{LogRef, LogStatus};
 use hashpact_protocol::wire::{Request, Response};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
@@ -21,6 +18,7 @@ mod backlog;
 pub(crate) mod checks;
 mod effects;
 mod faults;
+mod start;
 mod strike;
 
 pub use strike::{Fate, Step};
@@ -390,96 +388,6 @@ impl World {
         records.get(at).copied()
     }
 
-    pub(crate) fn start(&mut self, node: usize) {
-        let now_ms = self.now_ms;
-        let held = &mut self.nodes[node];
-        let own = held.disk.logs.get(&held.member.log).cloned().unwrap_or_default();
-        let lock = held.disk.lock.clone();
-        let signed = lock.as_ref().map_or(0, |lock| lock.size) as usize;
-        let reached = own.entries.len() >= signed;
-        let roster = checks::chain(&self.founding, &held.disk);
-        let rules = Rules::from(roster.current());
-        let mut view = View::under(rules, now_ms, [0; 16]);
-        let mut others = BTreeMap::new();
-        let mut priority = BTreeMap::new();
-        // What lies beyond a closure does not count.
-        let ends: BTreeMap<LogId, usize> =
-            roster.current().logs().map(|log| (log.log_id, end(&log))).collect();
-        for (log, end) in &ends {
-            let stored = held.disk.logs.get(log).map_or(0, |stored| stored.entries.len()).min(*end);
-            let counted = if *log == held.member.log { signed.min(stored) } else { stored };
-            let mut urgent = held.disk.priority(log, counted);
-            urgent.ahead.retain(|(index, _)| *index < *end as u64);
-            let author = self.founding.named(log);
-            for (index, entry) in &urgent.ahead {
-                view.fold_ahead(&author, *index, &entry.leaf, &entry.payload);
-            }
-            priority.insert(*log, urgent);
-        }
-        for (log, stored) in &held.disk.logs {
-            let end = stored.entries.len().min(ends[log]);
-            let visible = if *log == held.member.log { signed.min(end) } else { end };
-            let author = self.founding.named(log);
-            for (index, entry) in (0u64..).zip(&stored.entries[..visible]) {
-                view.fold(&author, index, &entry.leaf, &entry.payload);
-            }
-            if *log != held.member.log {
-                let frontier = stored.frontier_at(end);
-                let missing = stored.missing(None, usize::MAX);
-                let missing = missing.iter().filter(|entry| entry.index < end as u64);
-                let payloads_missing = missing.count() as u64;
-                others.insert(*log, HeldLog { frontier, note: stored.note.clone(), payloads_missing });
-            }
-        }
-        // Of a forked log nothing at all may be followed, and both histories kept.
-        for ((log, number), entries) in &held.disk.branches {
-            let author = self.founding.named(log).beside(*number);
-            let start = held.disk.facts.branches[&(*log, *number)].start;
-            for (index, entry) in (start..).zip(entries) {
-                view.fold(&author, index, &entry.leaf, &entry.payload);
-            }
-        }
-        let opening = Opening {
-            config: self.founding.config(&held.member, now_ms),
-            roster,
-            own: OwnDisk {
-                frontier: own.stored_frontier().clone(),
-                at_lock: reached.then(|| own.frontier_at(signed)),
-                lock,
-                beyond_lock: own.entries.get(signed..).unwrap_or_default().to_vec(),
-                generation: held.disk.generation,
-            },
-            last_time_ms: own.last_time_ms(),
-            held: others,
-            priority,
-            facts: HeldFacts { erased: held.disk.erased(), ..held.disk.facts.clone() },
-            view,
-            now_ms,
-        };
-        let (engine, effects) = match Engine::open(opening) {
-            Ok(opened) => opened,
-            Err(reason) if self.flipped == Some(node) => {
-                self.refused = Some(reason);
-                return;
-            }
-            Err(StopReason::Roster(_)) if held.place == Place::Leaving => {
-                held.place = Place::Outside;
-                return;
-            }
-            Err(reason) => panic!("member {} cannot start: {reason}", held.member.id),
-        };
-        held.engine = Some(engine);
-        held.life += 1;
-        held.published.clear();
-        self.perform(node, effects);
-        for other in 0..self.nodes.len() {
-            if other != node {
-                let delay = 1 + self.random.below(50);
-                self.later(delay, Happening::Link { a: node, b: other });
-            }
-        }
-    }
-
     /// Power cut: the engine is gone, jobs not yet done are stored up to a random one.
     pub(crate) fn crash(&mut self, node: usize) {
         if self.nodes[node].engine.is_none() {
@@ -671,14 +579,6 @@ impl Node {
             timers: BTreeMap::new(),
             published: BTreeMap::new(),
         }
-    }
-}
-
-/// How many entries of a log count at most.
-fn end(log: &LogRef<'_>) -> usize {
-    match log.status {
-        LogStatus::Closed { size, .. } => *size as usize,
-        _ => usize::MAX,
     }
 }
 

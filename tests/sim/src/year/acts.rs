@@ -9,7 +9,9 @@ use hashpact_core::effect::SubmitError;
 use hashpact_core::event::{Ack, Draft};
 use hashpact_core::view::View;
 use hashpact_protocol::digest::RecordId;
-use hashpact_protocol::record::{Content, OpinionValue, Reason, RetractionReason, Signal, SignalType};
+use hashpact_protocol::record::{
+    Content, Label, OpinionValue, Reason, RetractionReason, Review, Signal, SignalType,
+};
 
 /// How long anything may take until everybody sees it, in steps of half a second.
 const STEPS_MAX: usize = 1_200;
@@ -132,10 +134,7 @@ impl Year {
 
     /// Records that a member states now; `kept` says that everyday business leaves them alone.
     pub(super) fn contribute(&mut self, node: usize, signals: Vec<Signal>, kept: bool) -> Vec<usize> {
-        let contents =
-            signals.iter().map(|signal| Content::new(vec![signal.clone()]).expect("a valid record"));
-        let contents: Vec<Content> = contents.collect();
-        self.contribute_contents(node, contents, kept)
+        self.contribute_contents(node, signals.into_iter().map(reviewed).collect(), kept)
     }
 
     /// The same with what else they state.
@@ -229,11 +228,18 @@ impl Year {
         let Item { id: subject, by, .. } = self.ledger.items[item];
         self.until_at(&[by], "a record to supersede", |view| view.record(&subject).is_some());
         let signal = self.signal();
-        let content = Content::new(vec![signal.clone()]).expect("a valid record");
+        let content = reviewed(signal.clone());
         let ids = self.say(by, vec![Draft::Supersession { subject, content }]);
         self.ledger.items[item].is_gone = true;
         let next =
             |id| Item { id, by, signal: signal.clone(), kept: false, is_gone: false, disputed_ms: None };
         self.ledger.add(ids.into_iter().map(next).collect());
     }
+}
+
+/// A record of this signal, of which one person says that it is harmful.
+pub(super) fn reviewed(signal: Signal) -> Content {
+    let mut content = Content::new(vec![signal]).expect("a valid record");
+    content.review = Label::Known(Review::Single);
+    content
 }

@@ -6,10 +6,12 @@ use crate::world::Node;
 use crate::world::checks::chain;
 use hashpact_core::Engine;
 use hashpact_core::effect::StoredPayload;
-use hashpact_core::view::{IncidentState, KnownRecord, Ruled, Standing, Status, StatusReason, Suspension, View};
-use hashpact_protocol::digest::RecordId;
+use hashpact_core::view::{
+    IncidentState, KnownRecord, Ruled, Standing, Status, StatusReason, Suspension, View,
+};
+use hashpact_protocol::digest::{RecordId, leaf_hash};
 use hashpact_protocol::leaf::{EntryLeaf, read_leaf};
-use hashpact_protocol::record::{Payload, Record, Signal, Verdict, read_padded};
+use hashpact_protocol::record::{Content, Payload, Record, Signal, Verdict, read_padded};
 use hashpact_protocol::roster::{LogStatus, MemberId};
 use std::collections::BTreeMap;
 
@@ -42,8 +44,9 @@ impl Sight {
         let view = node.engine.as_ref()?.view();
         let counted = view.records().filter(|record| record.status() != Status::Disowned);
         let records = counted.map(|record| {
-            let ruled: Vec<Option<Ruled>> =
-                signals(node, &record).iter().map(|signal| view.ruled(signal)).collect();
+            let content = stated(node, &record).map(|(_, content)| content);
+            let signals = content.iter().flat_map(|content| &content.signals);
+            let ruled: Vec<Option<Ruled>> = signals.map(|signal| view.ruled(signal)).collect();
             let mut standing = record.standing.ruled(ruled.iter().map(Option::as_ref));
             if is_outlived(&standing) {
                 standing.status = Status::Retracted;
@@ -56,6 +59,11 @@ impl Sight {
             suspensions: view.suspensions().to_vec(),
             incidents: view.incidents(),
         })
+    }
+
+    /// One number for all of it.
+    pub(super) fn digest(&self) -> RecordId {
+        leaf_hash(format!("{self:?}").as_bytes())
     }
 
     /// What differs, for whoever reads a failure.
@@ -78,17 +86,19 @@ pub(super) fn is_outlived(standing: &Standing) -> bool {
     standing.status == Status::Erased && matches!(standing.reason, Some(StatusReason::RetractedBy { .. }))
 }
 
-/// Signals of a record whose payload is here.
-fn signals(node: &Node, record: &KnownRecord) -> Vec<Signal> {
-    let log = node.disk.logs.get(&record.author.log).filter(|_| !record.author.is_beside());
-    let Some(entry) = log.and_then(|log| log.entries.get(record.index as usize)) else { return Vec::new() };
-    let StoredPayload::Present { padded, .. } = &entry.payload else { return Vec::new() };
+/// What a record states and when it says so, in milliseconds, if its payload is here.
+pub(super) fn stated(node: &Node, record: &KnownRecord) -> Option<(u64, Content)> {
+    let log = node.disk.logs.get(&record.author.log).filter(|_| !record.author.is_beside())?;
+    let entry = log.entries.get(record.index as usize)?;
+    let StoredPayload::Present { padded, .. } = &entry.payload else { return None };
     let EntryLeaf::Known(leaf) = read_leaf(&entry.leaf, &record.author.log, record.index) else {
-        return Vec::new();
+        return None;
     };
     match read_padded(&leaf, padded) {
-        Payload::Record(Record::Content(content) | Record::Supersede(content)) => content.signals,
-        _ => Vec::new(),
+        Payload::Record(Record::Content(content) | Record::Supersede(content)) => {
+            Some((leaf.time_ms, content))
+        }
+        _ => None,
     }
 }
 
@@ -102,7 +112,8 @@ impl Year {
                 inside.iter().map(|node| Sight::of(&self.world.nodes[*node])).collect();
             if let Some(mut sights) = sights {
                 let first = sights.remove(0);
-                match sights.iter().zip(&inside[1..]).find(|(other, _)| **other != first) {
+                let digest = first.digest();
+                match sights.iter().zip(&inside[1..]).find(|(other, _)| other.digest() != digest) {
                     None => return first,
                     Some((other, node)) => {
                         differs = format!("{}: {}", self.name(*node), first.difference(other));

@@ -18,7 +18,7 @@ use hashpact_protocol::roster::{
 pub(super) const THRESHOLD: u8 = 3;
 /// For how long a version is valid.
 pub(super) const VALID_DAYS: u64 = 120;
-const GOVERNORS: [&str; 5] = ["ada", "bo", "cleo", "dan", "eve"];
+pub(super) const GOVERNORS: [&str; 5] = ["ada", "bo", "cleo", "dan", "eve"];
 
 /// The first version and the keys of governance.
 pub(super) fn found(random: &mut Random) -> (Founding, Vec<(String, SecretKey)>) {

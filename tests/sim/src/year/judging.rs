@@ -7,6 +7,7 @@ use super::{
 };
 use hashpact_core::effect::SubmitError;
 use hashpact_core::event::Draft;
+use hashpact_core::policy::{Decision, FloodKind, Outcome};
 use hashpact_core::view::Status;
 use hashpact_protocol::digest::RecordId;
 use hashpact_protocol::record::{
@@ -26,13 +27,16 @@ struct Harm {
     good: Vec<RecordId>,
     /// Places of the lies in the ledger.
     lies: Vec<usize>,
-    /// All that it states.
+    /// All that it states, the lies first.
     bad: Vec<RecordId>,
+    /// A record of another member, which it calls benign.
+    slandered: RecordId,
 }
 
 impl Year {
     pub(super) fn compromise(&mut self) {
         let harm = self.harm();
+        self.quarantine(&harm);
         self.dispute_lies(&harm);
         self.suspend_juniper(&harm);
         self.skip(2 * DAY_MS);
@@ -46,6 +50,13 @@ impl Year {
         self.replace_log(JUNIPER, &former, harm.from, COBALT);
         self.until("records of before", |view| stand(view, &harm.good, Status::Active));
         self.until("nothing of the flood", |view| harm.bad.iter().all(|id| view.record(id).is_none()));
+        self.all_desks_say("good records of before", &harm.good, Some(Outcome::Block));
+        self.all_desks_say("what the key's new owner stated", &harm.bad[..LIES], None);
+        let name = self.world.nodes[JUNIPER].member.id.clone();
+        self.until("nothing of the slander", |view| {
+            let record = view.record(&harm.slandered);
+            record.is_some_and(|record| !record.standing.statements.contains_key(&name))
+        });
         self.note(format!(
             "governance closes juniper's log at entry {} and opens its next one: what was stated beyond \
              counts nowhere, and the {GOOD} retracted records match again",
@@ -61,6 +72,11 @@ impl Year {
     fn harm(&mut self) -> Harm {
         let signals = (0..GOOD).map(|_| self.signal()).collect();
         let good = self.contribute(JUNIPER, signals, true);
+        let signals = vec![self.signal()];
+        let slandered = self.contribute(AURORA, signals, true);
+        let both = self.ledger.ids(&[good.clone(), slandered.clone()].concat());
+        self.until("good records", |view| stand(view, &both, Status::Active));
+        self.all_desks_say("good records", &both, Some(Outcome::Block));
         let from = self.settle_log(JUNIPER);
         let signals: Vec<Signal> = (0..LIES).map(|_| self.signal()).collect();
         let lies = self.contribute(JUNIPER, signals, true);
@@ -74,17 +90,56 @@ impl Year {
             .iter()
             .map(|subject| Draft::Retraction { subject: *subject, reason: RetractionReason::Error });
         self.say(JUNIPER, drafts.collect());
+        self.opine(JUNIPER, slandered[0], OpinionValue::Disagree, Some(Reason::BenignCollision));
+        let slandered = self.ledger.id(slandered[0]);
         self.until("the mass retraction", |view| stand(view, &subjects, Status::Retracted));
+        self.until("the slander", |view| stand(view, &[slandered], Status::Disputed));
         self.note(format!(
             "juniper's key is in other hands: {FLOOD} records within a minute, {LIES} of benign pictures, \
-             and {GOOD} good records retracted, from their leaves, everywhere"
+             {GOOD} good records retracted, and one of aurora's called benign"
         ));
         let bad = self.ledger.ids(&[lies.clone(), flood].concat());
         for item in bad.iter() {
             let at = self.ledger.items.iter().position(|held| held.id == *item).expect("it was stated");
             self.ledger.items[at].is_gone = true;
         }
-        Harm { from, good: subjects, lies, bad }
+        Harm { from, good: subjects, lies, bad, slandered }
+    }
+
+    /// What no list can switch off: floods wait for a person at every desk, and one voice is no negative.
+    fn quarantine(&mut self, harm: &Harm) {
+        self.until("the whole flood", |view| stand(view, &harm.bad, Status::Active));
+        let kinds = [FloodKind::Contributions, FloodKind::Withdrawals];
+        let member = &self.world.nodes[JUNIPER].member.id;
+        for node in self.inside() {
+            let waiting = self.desk(node).waiting();
+            let names = waiting.iter().map(|flood| (flood.kind, &flood.member));
+            assert!(names.eq(kinds.map(|kind| (kind, member))), "{}: {waiting:?}", self.name(node));
+        }
+        self.all_desks_say("what floods", &harm.bad, Some(Outcome::Review));
+        self.all_desks_say("what is withdrawn in masses", &harm.good, Some(Outcome::Review));
+        self.all_desks_say("what one member calls benign", &[harm.slandered], Some(Outcome::Block));
+        self.note(
+            "at every desk both floods wait for a person: what floods in matches for review at most, what is              withdrawn in masses goes on matching for review, and aurora's record still means block",
+        );
+        let mut desk = self.desk(HARBOR);
+        let node = &self.world.nodes[HARBOR];
+        let lie = &harm.bad[0];
+        for flood in desk.waiting() {
+            for (decision, lie_is, good_is) in [
+                (Decision::Rejected, None, Outcome::Review),
+                (Decision::Waiting, Some(Outcome::Review), Outcome::Review),
+            ] {
+                desk.decide(&flood, decision);
+                let of_lie =
+                    if flood.kind == FloodKind::Contributions { lie_is } else { Some(Outcome::Review) };
+                assert_eq!(desk.outcome(node, lie), of_lie, "{flood}");
+                assert_eq!(desk.outcome(node, &harm.good[0]), Some(good_is), "{flood}");
+            }
+        }
+        self.note(
+            "harbor's operator rejects the floods: the records count no more at this one desk, the withdrawals              still do not; taking the decision back brings both to where they were",
+        );
     }
 
     fn dispute_lies(&mut self, harm: &Harm) {

@@ -12,6 +12,7 @@
 mod acts;
 mod apart;
 mod checks;
+mod desk;
 mod governance;
 mod judging;
 mod ledger;
@@ -77,6 +78,8 @@ struct Year {
 pub struct Passed {
     /// What happened, month by month, for people: the same for one seed whatever the network did.
     pub report: String,
+    /// Of all that every member sees, at the end of each month: the same for one seed and one version of the code.
+    pub digests: Vec<String>,
     /// What the network and the machines did.
     pub weather: crate::Report,
 }
@@ -110,7 +113,8 @@ pub fn pass(seed: u64, tell: fn(&str)) -> Passed {
         year.end_month();
     }
     year.check_all();
-    Passed { report: year.report(seed), weather: year.world.report }
+    let report = year.report(seed);
+    Passed { report, digests: year.notes.digests, weather: year.world.report }
 }
 
 impl Year {

@@ -1,10 +1,11 @@
 //! The year as people read it: month by month what happened, then who did how much, and how it stands in the end.
 
 use super::checks::Sight;
-use super::{HOUR_MS, NAMES, Year};
+use super::governance::{GOVERNORS, THRESHOLD};
+use super::{AURORA, BEACON, COBALT, HOUR_MS, NAMES, Year};
 use crate::world::checks::chain;
 use hashpact_core::effect::{StoredEntry, StoredPayload};
-use hashpact_core::view::{Status, StatusReason};
+use hashpact_core::view::Status;
 use hashpact_protocol::leaf::{EntryLeaf, Kind, Leaf, read_leaf};
 use hashpact_protocol::record::{OpinionValue, Payload, Record, read_padded};
 use hashpact_protocol::roster::{LogStatus, MemberStatus, quorum};
@@ -17,6 +18,8 @@ pub(super) struct Notes {
     months: Vec<Month>,
     /// Hours from the first dispute of a record to the ruling on its signal.
     pub(super) ruled_after: Vec<u64>,
+    /// Of what all members see, at the end of each month.
+    pub(super) digests: Vec<String>,
 }
 
 struct Month {
@@ -55,14 +58,16 @@ impl Year {
         self.skip(2 * HOUR_MS);
         let logs = self.until_cosigned();
         let sight = self.agree();
+        self.notes.digests.push(sight.digest().to_string());
         let matching = sight.records.values().filter(|(_, standing)| standing.status.stands()).count();
         let roster = self.world.founding.published.last().expect("a first version").current();
         let needed = quorum(roster.witnesses.len() - 1).expect("witnesses");
         let end = format!(
-            "{} members see the same {} records, of which {matching} match; {logs} of {logs} open logs \
+            "{} members see the same {} records ({}), of which {matching} match; {logs} of {logs} open logs \
              are cosigned by a quorum of {needed} witnesses; roster version {}",
             self.inside().len(),
             sight.records.len(),
+            standings(&sight),
             roster.version
         );
         self.notes.months.last_mut().expect("a month has begun").end = end;
@@ -71,7 +76,8 @@ impl Year {
     /// The report.
     pub(super) fn report(&mut self, seed: u64) -> String {
         let sight = self.agree();
-        let mut text = format!("A year of a consortium in the simulator, seed {seed}\n");
+        let mut text = format!("A year of a consortium in the simulator, seed {seed}\n\n");
+        fold(&mut text, "", &opening());
         for (number, month) in (1..).zip(&self.notes.months) {
             let _ = writeln!(text, "\nMonth {number}: {}", month.title);
             for (day, line) in &month.lines {
@@ -169,24 +175,35 @@ impl Tally {
 }
 
 fn write_standings(text: &mut String, sight: &Sight) {
+    let all = sight.records.len();
+    let end = format!("{all} records stand, the same at every member: {}", standings(sight));
+    text.push('\n');
+    fold(text, "", &end);
+}
+
+/// Who is who.
+fn opening() -> String {
+    let [eraser, declarer, third] = [NAMES[AURORA], NAMES[BEACON], NAMES[COBALT]];
+    format!(
+        "{} members found it: {}. {eraser}, {declarer} and {third} are the review panel, of which two must agree; \
+         {eraser} is an erasure authority; {declarer} declares incidents. Of {} governance keys {THRESHOLD} must \
+         sign. Everything is made up. All year messages are lost and machines lose power; at the end of every \
+         month all members' nodes must see the same, record by record, and in the end an audit bundle of each is \
+         verified from outside.",
+        NAMES.len(),
+        NAMES.join(", "),
+        GOVERNORS.len()
+    )
+}
+
+/// How many records stand how.
+fn standings(sight: &Sight) -> String {
     let mut counts: BTreeMap<Status, usize> = BTreeMap::new();
-    let (mut ordered, mut outlived) = (0, 0);
     for (_, standing) in sight.records.values() {
         *counts.entry(standing.status).or_default() += 1;
-        if standing.status == Status::Erased {
-            match standing.reason {
-                Some(StatusReason::OrderedBy { .. }) => ordered += 1,
-                _ => outlived += 1,
-            }
-        }
     }
-    let _ =
-        writeln!(text, "\nHow {} records stand in the end, the same at every member", sight.records.len());
-    for (status, count) in counts {
-        let _ = writeln!(text, "  {:<12}{count:>6}", status.name());
-    }
-    let _ =
-        writeln!(text, "  of the erased: {ordered} by order, {outlived} because their retention was over");
+    let counts = counts.iter().map(|(status, count)| format!("{count} {}", status.name()));
+    counts.collect::<Vec<_>>().join(", ")
 }
 
 /// A paragraph of at most 110 columns, hanging behind its label.
