@@ -13,6 +13,7 @@ use proptest::prelude::*;
 mod ahead;
 mod beside;
 mod governance;
+mod leavers;
 
 const NOW_MS: u64 = 1_800_000_000_000;
 
@@ -86,6 +87,7 @@ fn rules() -> Rules {
         erasure: ErasureRules { erasers: vec![term(0)], ..ErasureRules::default() },
         panel: (1..4).map(|by| PanelTerm { needed: 2, term: term(by) }).collect(),
         declarers: vec![term(0)],
+        leavers: Leavers::default(),
         members: (0..4).map(|by| author(by).member).collect(),
         version: 1,
     }
