@@ -3,7 +3,7 @@
 //! There is no origin here, and no evidence of origin: what a list cannot read cannot change its outcome
 //! (DESIGN: Matching). Opinions that only ask for other labels are not disagreement, either.
 
-use crate::view::{Standing, Status};
+use crate::view::{Standing, Statement, Status};
 use hashpact_protocol::record::{
     Activity, AgeBand, AgeGroup, IncidentId, Label, Labels, Likeness, Opinion, OpinionValue, Realism, Reason,
     Review, SignalType, Tlp,
@@ -64,9 +64,7 @@ impl Opinions {
             if members.is_muted(member) {
                 continue;
             }
-            let is_about_labels =
-                statement.opinion == OpinionValue::Disagree && asks_for_labels(statement.reason);
-            match if is_about_labels { statement.before } else { Some(statement.opinion) } {
+            match on_harm(statement) {
                 Some(OpinionValue::Agree) => counts.agree += 1,
                 Some(OpinionValue::Disagree) => counts.disagree += 1,
                 Some(OpinionValue::Unsure | OpinionValue::Seen) | None => {}
@@ -74,6 +72,13 @@ impl Opinions {
         }
         counts
     }
+}
+
+/// What a member thinks of the harm: its latest opinion that did not disagree about labels alone.
+#[must_use]
+pub fn on_harm(statement: &Statement) -> Option<OpinionValue> {
+    let is_about_labels = statement.opinion == OpinionValue::Disagree && asks_for_labels(statement.reason);
+    if is_about_labels { statement.before } else { Some(statement.opinion) }
 }
 
 /// Whether an opinion disagrees about labels and leaves the harm as it is.

@@ -1,6 +1,7 @@
 //! The rules hold for every record and every list; lists say what they mean.
 
 mod floods;
+mod grouping;
 mod lists;
 mod properties;
 

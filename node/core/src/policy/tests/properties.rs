@@ -72,7 +72,7 @@ fn some_labels() -> impl Strategy<Value = Labels> {
 }
 
 prop_compose! {
-    fn a_record()(
+    pub(super) fn a_record()(
         member in a_member(),
         status in prop_oneof![3 => Just(Status::Active), 2 => prop::sample::select(STATUSES.as_slice())],
         labels in some_labels(),
