@@ -1,9 +1,9 @@
 //! The JSON of the HTTP API: exact snapshots, refusal of unknown fields, bounds and their messages.
 
 use hashpact_protocol::api::{
-    Ack, AsOf, ContributeRequest, ErrorBody, ErrorDetail, LabelsJson, Match, MatchItem, MatchLimits,
-    MatchRequest, MatchResponse, MatchResult, NewRecord, OpinionCounts, OpinionRequest, QuerySignal, Receipt,
-    Receipts, RecordJson, RetractionRequest, check_idempotency_key, time,
+    Ack, AsOf, ContributeRequest, ErrorBody, ErrorDetail, GroupJson, LabelsJson, Match, MatchItem,
+    MatchLimits, MatchRequest, MatchResponse, MatchResult, NewRecord, OpinionCounts, OpinionRequest,
+    QuerySignal, Receipt, Receipts, RecordJson, RetractionRequest, check_idempotency_key, time,
 };
 use hashpact_protocol::limits::{MATCH_SIGNALS_PER_CALL_MAX, RECORDS_PER_CALL_MAX, TIME_MS_MAX};
 use hashpact_protocol::record::{

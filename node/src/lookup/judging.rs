@@ -8,8 +8,8 @@ use super::restored::Restored;
 use super::rows::{Held, Rows};
 use super::{Lookup, opinions, read};
 use hashpact_core::policy::{
-    Asked, Explanation, Facts, Group, Grouped, HarmLabels, List, NEGATIVE_MEMBERS_MIN, Negative, Opinions, Outcome,
-    independent_sources, original_source,
+    Asked, Explanation, Facts, Group, Grouped, HarmLabels, List, NEGATIVE_MEMBERS_MIN, Negative, Opinions,
+    Outcome, independent_sources, original_source,
 };
 use hashpact_core::view::{RecordView, Standing, Stated};
 use hashpact_index::MatchIndex;

@@ -5,8 +5,8 @@
 
 use crate::view::{Standing, Statement, Status};
 use hashpact_protocol::record::{
-    Activity, AgeBand, AgeGroup, IncidentId, Label, Labels, Likeness, Opinion, OpinionValue, Realism, Reason,
-    Review, SignalType, Tlp,
+    Activity, AgeBand, AgeGroup, IncidentId, Label, Labels, Likeness, OpinionValue, Realism, Reason, Review,
+    SignalType, Tlp,
 };
 use hashpact_protocol::roster::{MemberId, Role};
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,18 +77,15 @@ impl Opinions {
 /// What a member thinks of the harm: its latest opinion that did not disagree about labels alone.
 #[must_use]
 pub fn on_harm(statement: &Statement) -> Option<OpinionValue> {
-    let is_about_labels = statement.opinion == OpinionValue::Disagree && asks_for_labels(statement.reason);
-    if is_about_labels { statement.before } else { Some(statement.opinion) }
+    let before = statement.before.as_ref().map(|before| before.opinion);
+    if asks_for_labels(statement) { before } else { Some(statement.opinion) }
 }
 
 /// Whether an opinion disagrees about labels and leaves the harm as it is.
 #[must_use]
-pub fn asks_for_labels_only(opinion: &Opinion) -> bool {
-    opinion.opinion == OpinionValue::Disagree && asks_for_labels(Some(opinion.reason.get()))
-}
-
-const fn asks_for_labels(reason: Option<Reason>) -> bool {
-    matches!(reason, Some(Reason::NotCg | Reason::WrongClass))
+pub fn asks_for_labels(statement: &Statement) -> bool {
+    statement.opinion == OpinionValue::Disagree
+        && matches!(statement.reason, Some(Reason::NotCg | Reason::WrongClass))
 }
 
 /// Why a record waits for a local decision, or what was decided.

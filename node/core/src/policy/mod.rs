@@ -27,7 +27,7 @@ mod tests;
 pub use benign::Benign;
 pub use condition::{Condition, Conditions, Newcomers, Subject, Unmet};
 pub use facts::{
-    Facts, Flooded, HarmLabels, MemberFacts, Members, Negative, Opinions, Way, asks_for_labels_only, on_harm,
+    Facts, Flooded, HarmLabels, MemberFacts, Members, Negative, Opinions, Way, asks_for_labels, on_harm,
 };
 pub use flood::{Decision, Flood, FloodEntry, FloodId, FloodKind, FloodLimits, Floods, Ranges};
 pub use grouping::{Group, Grouped, LOOKS_ENOUGH, Look};

@@ -22,6 +22,7 @@
 
 mod author;
 mod erasure;
+mod followed;
 mod governance;
 mod ids;
 mod incidents;
@@ -45,6 +46,7 @@ mod tests;
 
 pub use author::{Author, kept_line};
 pub use erasure::Withdrawal;
+pub use followed::Followed;
 pub use governance::News;
 pub use ids::Ids;
 pub use incidents::{IncidentState, Step};

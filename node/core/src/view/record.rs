@@ -8,7 +8,7 @@ use hashpact_protocol::leaf::Kind;
 use hashpact_protocol::record::{
     Content, ErasureBasis, ErasureReason, OpinionValue, Reason, RetractionReason,
 };
-use hashpact_protocol::roster::MemberId;
+use hashpact_protocol::roster::{LogPlace, MemberId};
 use std::collections::BTreeMap;
 
 /// Whether a record counts, in one word.
@@ -184,8 +184,10 @@ pub struct Statement {
     pub reason: Option<Reason>,
     /// Claimed time.
     pub time_ms: u64,
-    /// The last earlier opinion of the member that did not disagree about labels alone.
-    pub before: Option<OpinionValue>,
+    /// Where it stands in the member's logs.
+    pub place: LogPlace,
+    /// If it disagrees about labels alone: the last earlier one of the member that did not.
+    pub before: Option<Box<Statement>>,
 }
 
 /// Latest opinions, counted.

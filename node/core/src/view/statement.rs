@@ -5,7 +5,7 @@ use super::said::{Said, Weights, insert};
 use super::{Author, Contested};
 use crate::effect::EntryRef;
 use crate::limits::STATEMENTS_PER_MEMBER_MAX;
-use crate::policy::asks_for_labels_only;
+use crate::policy::asks_for_labels;
 use hashpact_protocol::digest::{LeafHash, LogId, RecordId};
 use hashpact_protocol::leaf::Leaf;
 use hashpact_protocol::record::{Opinion, OpinionValue, Reason, Retraction, SubjectRef};
@@ -48,6 +48,16 @@ impl OpinionEntry {
 
     fn rank(&self) -> (u32, u64, LeafHash) {
         (self.n, self.index, self.id)
+    }
+
+    fn statement(&self) -> Statement {
+        Statement {
+            opinion: self.opinion.opinion,
+            reason: Some(self.opinion.reason.get()).filter(|reason| *reason != Reason::Unstated),
+            time_ms: self.time_ms,
+            place: self.log_place(),
+            before: None,
+        }
     }
 }
 
@@ -177,15 +187,13 @@ impl About {
                     entry.opinion.subject == subject.place
                         && weights.weighs(member, &entry.line, entry.log_place())
                 });
-                let latest = valid.next()?;
-                let mut before = valid.skip_while(|entry| asks_for_labels_only(&entry.opinion));
-                let statement = Statement {
-                    opinion: latest.opinion.opinion,
-                    reason: Some(latest.opinion.reason.get()).filter(|reason| *reason != Reason::Unstated),
-                    time_ms: latest.time_ms,
-                    before: before.next().map(|entry| entry.opinion.opinion),
-                };
-                Some((member.clone(), statement))
+                let mut latest = valid.next()?.statement();
+                if asks_for_labels(&latest) {
+                    let before =
+                        valid.map(OpinionEntry::statement).find(|statement| !asks_for_labels(statement));
+                    latest.before = before.map(Box::new);
+                }
+                Some((member.clone(), latest))
             })
             .collect();
         let (status, reason) = self
@@ -266,7 +274,8 @@ impl Subject<'_> {
     }
 }
 
-fn disputed(statements: &BTreeMap<MemberId, Statement>) -> (Status, Option<StatusReason>) {
+/// How a record stands about which these are the opinions.
+pub(super) fn disputed(statements: &BTreeMap<MemberId, Statement>) -> (Status, Option<StatusReason>) {
     let disagree = statements.iter().filter(|(_, statement)| statement.opinion == OpinionValue::Disagree);
     let members: Vec<MemberId> = disagree.map(|(member, _)| member.clone()).collect();
     if members.is_empty() {
