@@ -15,6 +15,8 @@ mod peer;
 mod priority;
 mod receipts;
 mod roster;
+#[cfg(test)]
+mod tests;
 
 use crate::admit::Peers;
 use crate::append::OwnLog;
