@@ -390,6 +390,7 @@ impl Driver {
             Effect::Answer { request, answer } => self.submitted(request, answer),
             Effect::View(changes) => self.lookup.apply(&changes),
             Effect::News(news) => self.lookup.hear(news),
+            Effect::Coverage(coverage) => self.lookup.set_coverage(coverage),
             Effect::Folded { log, counts, ahead } => self.lookup.set_folded(log, counts, ahead),
             Effect::Receipted { member, stated } => self.lookup.set_receipts(member, stated),
             Effect::Erasures(counts) => self.lookup.set_erasures(counts),
