@@ -56,7 +56,7 @@ pub(super) async fn near(
     let id = parse_id(path)?;
     api.count_items(&caller, 1)?;
     let _slot = api.scans.enter(caller.id)?;
-    let near = api.within(api.service.near(id)).await??;
+    let near = api.within(api.service.near(id)).await?;
     near.map(Json).ok_or_else(|| {
         ApiError::not_found(format!(
             "of record {id} this node has no signals: it is not known, sealed or erased"

@@ -52,7 +52,7 @@ pub use threads::HttpThreads;
 pub use tls::TlsError;
 
 /// Patterns of all routes, as metrics name them.
-const ENDPOINTS: [&str; 42] = [
+const ENDPOINTS: [&str; 43] = [
     "/v1/match",
     "/v1/match/bulk",
     "/v1/lists",

@@ -20,6 +20,7 @@ mod backlog;
 mod checks;
 mod effects;
 mod faults;
+mod incidents;
 mod strike;
 
 pub use strike::{Fate, Step};
@@ -169,6 +170,7 @@ pub struct World {
     flipped: Option<usize>,
     refused: Option<StopReason>,
     stated: BTreeMap<usize, Stated>,
+    reports: incidents::Reports,
     random: Random,
     now_ms: u64,
     sequence: u64,
@@ -243,6 +245,7 @@ impl World {
             flipped: None,
             refused: None,
             stated: BTreeMap::new(),
+            reports: incidents::Reports::default(),
             random,
             now_ms: Founding::NOW_MS,
             sequence: 0,
