@@ -22,6 +22,7 @@ mod decisions;
 mod field;
 pub mod frames;
 mod governance;
+mod grouping;
 mod handling;
 mod labels;
 mod lists;
@@ -49,10 +50,11 @@ pub use decisions::{
 };
 pub use field::{FieldError, FieldRule};
 pub use governance::{
-    IncidentJson, IncidentReceipt, IncidentRequest, IncidentStepJson, IncidentsResponse, PlaceJson,
-    RulingJson, RulingRequest, RulingSignal, RulingsResponse, SuspensionJson, SuspensionRequest,
-    SuspensionsResponse,
+    CoverageJson, IncidentJson, IncidentReceipt, IncidentRequest, IncidentStepJson, IncidentsResponse,
+    MemberCoverage, PlaceJson, RulingJson, RulingRequest, RulingSignal, RulingsResponse, SuspensionJson,
+    SuspensionRequest, SuspensionsResponse,
 };
+pub use grouping::GroupJson;
 pub use handling::{CrosswalkJson, HandlingJson, OtherClassJson, ReportJson};
 pub use labels::LabelsJson;
 pub use lists::{

@@ -148,7 +148,11 @@ impl Founding {
             groups: Vec::new(),
             members: members.iter().map(roster_member).collect(),
             witnesses: members[..members.len() - rogues].iter().map(|member| member.id.clone()).collect(),
-            terms: Terms { erasers: vec![Term::from_the_first(members[0].id.clone())], ..Terms::default() },
+            terms: Terms {
+                erasers: vec![Term::from_the_first(members[0].id.clone())],
+                declarers: vec![Term::from_the_first(members[0].id.clone())],
+                ..Terms::default()
+            },
         }
     }
 

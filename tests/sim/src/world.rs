@@ -18,6 +18,7 @@ mod backlog;
 pub(crate) mod checks;
 mod effects;
 mod faults;
+mod incidents;
 mod start;
 mod strike;
 
@@ -189,6 +190,7 @@ pub struct World {
     flipped: Option<usize>,
     refused: Option<StopReason>,
     stated: BTreeMap<usize, Stated>,
+    reports: incidents::Reports,
     pub(crate) random: Random,
     pub(crate) now_ms: u64,
     /// When time last passed at once ([`Self::leap`]).
@@ -273,6 +275,7 @@ impl World {
             flipped: None,
             refused: None,
             stated: BTreeMap::new(),
+            reports: incidents::Reports::default(),
             random,
             now_ms: Founding::NOW_MS,
             leapt_ms: 0,

@@ -61,6 +61,7 @@ impl World {
             }
             Effect::AnswerCosign { .. } => panic!("nobody asked locally"),
             Effect::Cosigned(_) => {}
+            Effect::Coverage(report) => self.covered(node, report),
             Effect::Evidence(forked) => {
                 assert!(self.forked.contains(&forked.origin), "the honest log {} is accused", forked.origin);
             }

@@ -93,7 +93,7 @@ impl<'a> Folding<'a> {
         now_ms: u64,
     ) -> Self {
         let ends = roster.current().logs().map(|log| (log.log_id, end(&log))).collect();
-        let view = View::under(Rules::from(roster.current()), now_ms, [0; 16]);
+        let view = View::under(Rules::from(roster), now_ms, [0; 16]);
         Self { founding, disk, own, signed, ends, view }
     }
 

@@ -120,7 +120,8 @@ impl Year {
         self.all_desks_say("what is withdrawn in masses", &harm.good, Some(Outcome::Review));
         self.all_desks_say("what one member calls benign", &[harm.slandered], Some(Outcome::Block));
         self.note(
-            "at every desk both floods wait for a person: what floods in matches for review at most, what is              withdrawn in masses goes on matching for review, and aurora's record still means block",
+            "at every desk both floods wait for a person: what floods in matches for review at most, what is \
+             withdrawn in masses goes on matching for review, and aurora's record still means block",
         );
         let mut desk = self.desk(HARBOR);
         let node = &self.world.nodes[HARBOR];
@@ -138,7 +139,8 @@ impl Year {
             }
         }
         self.note(
-            "harbor's operator rejects the floods: the records count no more at this one desk, the withdrawals              still do not; taking the decision back brings both to where they were",
+            "harbor's operator rejects the floods: the records count no more at this one desk, the withdrawals \
+             still do not; taking the decision back brings both to where they were",
         );
     }
 
