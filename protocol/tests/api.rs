@@ -196,8 +196,8 @@ fn record_errors_name_record_field_and_rule() {
     let cases: &[(&str, &str)] = &[
         (r#"{"records":[]}"#, "records: must not be empty"),
         (
-            r#"{"records":[{"kind":"model","signals":[]}]}"#,
-            r#"records[0].kind: unknown value "model", expected one of: content"#,
+            r#"{"records":[{"kind":"opinion","signals":[]}]}"#,
+            r#"records[0].kind: unknown value "opinion", expected one of: content, model, dataset, service, ttp"#,
         ),
         (r#"{"records":[{"kind":"content","signals":[]}]}"#, "records[0].signals: must not be empty"),
         (

@@ -221,7 +221,10 @@ pub(super) async fn supersede(
     if let (Some(about), [Draft::Supersession { content, .. }]) = (api.service.about(&subject), &drafts[..])
         && about != content.kind()
     {
-        let message = format!("record {subject} states a {about}; it is superseded by another one, not by a {}", content.kind());
+        let message = format!(
+            "record {subject} states a {about}; it is superseded by another one, not by a {}",
+            content.kind()
+        );
         return Err(ApiError::new(StatusCode::CONFLICT, "other_kind", message));
     }
     let statement =

@@ -12,7 +12,7 @@ use hashpact_core::view::{
     Stated, Status,
 };
 use hashpact_protocol::digest::{LogId, RecordId};
-use hashpact_protocol::record::{Content, Signal, SignalType};
+use hashpact_protocol::record::{Content, Detail, Signal, SignalType};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -391,6 +391,11 @@ impl<'a> Held<'a> {
     /// Whether it has a signal of this type.
     pub(super) fn has(&self, kind: SignalType) -> bool {
         self.description.about() == kind.record_kind() && self.row.types & type_bit(kind) != 0
+    }
+
+    /// What only its kind says, without values of sketches.
+    pub(super) fn detail(&self) -> Option<Detail> {
+        packed::detail(self.packed, self.description)
     }
 
     /// Its signals.

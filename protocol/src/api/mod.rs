@@ -33,6 +33,7 @@ mod records;
 mod reports;
 mod statements;
 pub mod time;
+mod ttps;
 
 pub use ack::{Ack, AckError, IdempotencyKeyError, check_idempotency_key};
 pub use bulk::{
@@ -80,3 +81,7 @@ pub use records::{
 };
 pub use reports::{ContradictionJson, ContradictionsQuery, ContradictionsResponse};
 pub use statements::{ErasureRequest, OpinionRequest, RetractionRequest};
+pub use ttps::{
+    ObservationJson, StatisticsJson, StatisticsQuery, StatisticsRow, StixIds, TacticJson, TaxonomyJson,
+    TechniqueJson, TtpsPage, TtpsQuery,
+};
