@@ -227,8 +227,8 @@ pub(super) async fn supersede(
         );
         return Err(ApiError::new(StatusCode::CONFLICT, "other_kind", message));
     }
-    let statement =
-        Statement { operation: "supersede", subject: Some(subject), group: 0, body: &whole.bytes };
+    let group = api.service.group_of(subject).await?;
+    let statement = Statement { operation: "supersede", subject: Some(subject), group, body: &whole.bytes };
     single(submit(&api, &headers, &caller, drafts, &statement, Ack::Local).await?)
 }
 
@@ -245,7 +245,8 @@ async fn state_about<R: DeserializeOwned + 'static>(
     let subject = parse_id(path)?;
     let check = move |request| Ok(vec![draft(subject, request)?]);
     let (drafts, whole) = read_json(api, &caller, headers, body, STATEMENT_MAX_BYTES, check).await?;
-    let statement = Statement { operation, subject: Some(subject), group: 0, body: &whole.bytes };
+    let group = api.service.group_of(subject).await?;
+    let statement = Statement { operation, subject: Some(subject), group, body: &whole.bytes };
     single(submit(api, headers, &caller, drafts, &statement, Ack::Local).await?)
 }
 
@@ -320,7 +321,7 @@ fn parse_ack(text: Option<&str>) -> Result<Ack, ApiError> {
     })
 }
 
-fn parse_id(path: Result<Path<String>, PathRejection>) -> Result<RecordId, ApiError> {
+pub(super) fn parse_id(path: Result<Path<String>, PathRejection>) -> Result<RecordId, ApiError> {
     RecordId::from_hex(&read_path(path)?).map_err(|error| {
         ApiError::bad_request(
             "invalid_record_id",

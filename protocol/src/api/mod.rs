@@ -24,6 +24,7 @@ mod field;
 pub mod frames;
 mod genmeta;
 mod governance;
+mod grouping;
 mod handling;
 mod labels;
 mod lists;
@@ -56,10 +57,11 @@ pub use details::{
 pub use field::{FieldError, FieldRule};
 pub use genmeta::{GenmetaJson, ResourceJson};
 pub use governance::{
-    IncidentJson, IncidentReceipt, IncidentRequest, IncidentStepJson, IncidentsResponse, PlaceJson,
-    RulingJson, RulingRequest, RulingSignal, RulingsResponse, SuspensionJson, SuspensionRequest,
-    SuspensionsResponse,
+    CoverageJson, IncidentJson, IncidentReceipt, IncidentRequest, IncidentStepJson, IncidentsResponse,
+    MemberCoverage, PlaceJson, RulingJson, RulingRequest, RulingSignal, RulingsResponse, SuspensionJson,
+    SuspensionRequest, SuspensionsResponse,
 };
+pub use grouping::GroupJson;
 pub use handling::{CrosswalkJson, HandlingJson, OtherClassJson, ReportJson};
 pub use labels::LabelsJson;
 pub use lists::{
