@@ -16,6 +16,7 @@ mod keeper;
 mod local;
 mod matching;
 mod news;
+mod observations;
 mod outcomes;
 mod packed;
 mod progress;
@@ -36,6 +37,7 @@ pub use keeper::{SnapshotForgetter, SnapshotKeeper, SnapshotTimes};
 pub use local::{Local, NegativeList};
 pub use matching::{Near, NearRecord, Question};
 pub use news::{FeedNews, NewsQueue, RecordNews, Taken};
+pub use observations::TtpFilter;
 pub use outcomes::{Judgement, OwnOutcomes};
 pub use proof::Contradiction;
 pub use report::ReportAsk;
@@ -55,6 +57,7 @@ use hashpact_core::view::{
 use hashpact_index::{IndexStats, MatchIndex};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId, hex_encode, sha256};
+use hashpact_protocol::leaf::Kind;
 use hashpact_protocol::record::{Signal, SignalType, Vocabulary as _};
 use hashpact_protocol::roster::MemberId;
 use judging::equals;
@@ -121,6 +124,8 @@ struct State {
 pub struct RecordsFilter {
     /// Only this member's.
     pub member: Option<String>,
+    /// Only statements about this, or entries of this kind.
+    pub kind: Option<Kind>,
     /// Only records with a signal of this type.
     pub signal_type: Option<SignalType>,
     /// Only this status; without it, what stands.
@@ -487,6 +492,14 @@ impl Lookup {
         rows.by_id(id).map(|record| rows.view(&record))
     }
 
+    /// What a record is a statement about, while something of it is left.
+    #[must_use]
+    pub fn about(&self, id: &RecordId) -> Option<Kind> {
+        let rows = read(&self.rows);
+        let record = rows.by_id(id).filter(|record| !record.status().is_blank())?;
+        Some(record.description.about())
+    }
+
     /// A page of records in the order of (log, index), and where the next page starts.
     #[must_use]
     pub fn page(
@@ -522,6 +535,10 @@ impl Lookup {
 impl RecordsFilter {
     fn accepts(&self, record: &Held<'_>) -> bool {
         self.member.as_ref().is_none_or(|member| record.author.member.as_str() == member)
+            && self.kind.is_none_or(|kind| {
+                let about = record.description.about();
+                about == kind || record.description.kind() == kind
+            })
             && self.signal_type.is_none_or(|kind| record.has(kind))
             && match &self.status {
                 Some(status) => record.status().name() == status,

@@ -24,6 +24,7 @@ mod governance;
 mod hostile;
 mod http;
 mod index_snapshot;
+mod kinds;
 mod lists;
 mod overtake;
 mod power;

@@ -34,6 +34,7 @@ mod rule;
 mod status;
 mod supersede;
 mod suspend;
+mod ttp;
 mod verify;
 mod watch;
 
@@ -106,6 +107,9 @@ enum Command {
     /// Declare, close and show content incidents
     #[command(subcommand)]
     Incident(incident::Command),
+    /// State, show and count techniques that were seen
+    #[command(subcommand)]
+    Ttp(ttp::Command),
     /// Show a record and who said what about it
     Record(record::Args),
     /// Verify the provenance proof of a record, offline
@@ -174,6 +178,7 @@ async fn dispatch(cli: Cli, output: Output) -> anyhow::Result<Outcome> {
         Command::Suspend(args) => suspend::run(&args, &node.client(output)?, output).await,
         Command::Suspensions => suspend::list(&node.client(output)?, output).await,
         Command::Incident(command) => incident::run(&command, &node.client(output)?, output).await,
+        Command::Ttp(command) => ttp::run(&command, &node.client(output)?, output).await,
         Command::Record(args) => record::run(&args, &node.client(output)?, output).await,
         Command::Verify(args) => verify::run(&args, node, output).await,
         Command::Audit(command) => audit::run(&command, node, output).await,

@@ -31,6 +31,7 @@ pub mod health;
 pub mod limits;
 pub mod policy;
 pub mod recover;
+pub mod statistics;
 mod stop;
 pub mod view;
 mod witness;

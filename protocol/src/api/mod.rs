@@ -19,8 +19,10 @@ mod ack;
 mod bulk;
 mod changes;
 mod decisions;
+mod details;
 mod field;
 pub mod frames;
+mod genmeta;
 mod governance;
 mod grouping;
 mod handling;
@@ -32,6 +34,7 @@ mod records;
 mod reports;
 mod statements;
 pub mod time;
+mod ttps;
 
 pub use ack::{Ack, AckError, IdempotencyKeyError, check_idempotency_key};
 pub use bulk::{
@@ -48,7 +51,11 @@ pub use decisions::{
     NEGATIVE_SIGNALS_MAX, NegativeJson, NegativesRequest, NegativesResponse, QuarantineResponse,
     REASON_MAX_BYTES, check_reason,
 };
+pub use details::{
+    ClaimedIdJson, DatasetJson, ModelJson, PartJson, PlaceOfRecord, ServiceJson, TilesJson, TtpJson,
+};
 pub use field::{FieldError, FieldRule};
+pub use genmeta::{GenmetaJson, ResourceJson};
 pub use governance::{
     CoverageJson, IncidentJson, IncidentReceipt, IncidentRequest, IncidentStepJson, IncidentsResponse,
     MemberCoverage, PlaceJson, RulingJson, RulingRequest, RulingSignal, RulingsResponse, SuspensionJson,
@@ -76,3 +83,7 @@ pub use records::{
 };
 pub use reports::{ContradictionJson, ContradictionsQuery, ContradictionsResponse};
 pub use statements::{ErasureRequest, OpinionRequest, RetractionRequest};
+pub use ttps::{
+    ObservationJson, StatisticsJson, StatisticsQuery, StatisticsRow, StixIds, TacticJson, TaxonomyJson,
+    TechniqueJson, TtpsPage, TtpsQuery,
+};
