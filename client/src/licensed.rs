@@ -78,7 +78,8 @@ impl Client {
         };
         let mut of_licensees = records.iter().filter(|record| has_licensed(record)).zip(of_licensees);
         let whole = receipts.into_iter().zip(records).filter_map(|(receipt, record)| {
-            let licensed = if has_licensed(record) { of_licensees.next().map(|(_, receipt)| receipt) } else { None };
+            let licensed =
+                if has_licensed(record) { of_licensees.next().map(|(_, receipt)| receipt) } else { None };
             receipt.or(licensed)
         });
         Ok(whole.collect())

@@ -196,11 +196,7 @@ pub(crate) async fn run(args: &Args, node: &NodeArgs, output: Output) -> anyhow:
 }
 
 /// Sends a batch, while the list is read on.
-fn send(
-    client: Client,
-    batch: Batch,
-    args: &Args,
-) -> JoinHandle<(Batch, Result<Vec<Receipt>, ClientError>)> {
+fn send(client: Client, batch: Batch, args: &Args) -> JoinHandle<(Batch, Result<Vec<Receipt>, ClientError>)> {
     let (licensees, ack) = (args.licensees.clone(), args.ack);
     tokio::spawn(async move {
         let receipts =

@@ -105,6 +105,7 @@ impl Desk {
             stated_ms,
             hash_set: None,
             incident: None,
+            is_registration: false,
             flooded,
             negative: (count >= NEGATIVE_MEMBERS_MIN).then_some(Negative::Members { count }),
         };

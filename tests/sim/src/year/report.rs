@@ -176,7 +176,7 @@ impl Tally {
 
 fn write_standings(text: &mut String, sight: &Sight) {
     let all = sight.records.len();
-    let end = format!("{all} records stand, the same at every member: {}", standings(sight));
+    let end = format!("{all} records are known, the same at every member: {}", standings(sight));
     text.push('\n');
     fold(text, "", &end);
 }
