@@ -28,6 +28,7 @@ mod forks;
 pub mod governance;
 pub mod health;
 pub mod limits;
+pub mod models;
 pub mod policy;
 pub mod recover;
 mod stop;
