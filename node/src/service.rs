@@ -32,6 +32,7 @@ mod entry;
 mod governance;
 mod lists;
 mod matching;
+mod models;
 mod operations;
 mod proof;
 mod receipts;

@@ -13,6 +13,8 @@ use utoipa::{Modify, OpenApi};
     paths(
         super::matching::match_signals,
         super::bulk::match_bulk,
+        super::models::bases,
+        super::models::match_model,
         super::lists::all,
         super::lists::show,
         super::lists::put,

@@ -54,6 +54,10 @@ pub(super) async fn contribute(
     };
     let (drafts, whole) = read_json(&api, &caller, &headers, body, BODY_MAX_BYTES, check).await?;
     api.count_items(&caller, drafts.len())?;
+    // Compares sketches: not on a thread that look-ups need.
+    let service = api.service.clone();
+    let checked = tokio::task::spawn_blocking(move || service.check_listings(&drafts).map(|()| drafts));
+    let drafts = checked.await.map_err(|_| ServiceError::Stopping)??;
     let statement = Statement { operation: "contribute", subject: None, group, body: &whole.bytes };
     Ok(Json(submit(&api, &headers, &caller, drafts, &statement, ack).await?))
 }

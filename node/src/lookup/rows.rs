@@ -37,6 +37,8 @@ pub(super) struct Rows {
     rulings: BTreeMap<Signal, Ruled>,
     /// Numbers of records of which some signal is cleared: they match by the others only.
     cleared: BTreeSet<u64>,
+    /// Numbers of listings that contradict the registry of models.
+    conflicting: BTreeSet<u64>,
     count: usize,
     /// Whether any record is of a history that is kept beside a followed one.
     keeps_beside: bool,
@@ -119,6 +121,7 @@ impl Rows {
             benign: Benign::default(),
             rulings: BTreeMap::new(),
             cleared: BTreeSet::new(),
+            conflicting: BTreeSet::new(),
             count: 0,
             keeps_beside: false,
             scratch: Vec::new(),
@@ -158,7 +161,7 @@ impl Rows {
             self.get(number).map_or_else(Vec::new, |held| held.signals().collect())
         });
         self.benign = benign;
-        if !self.rulings.is_empty() {
+        if !self.rulings.is_empty() || self.conflicting.contains(&number) {
             self.judge(number);
         }
         let before = is_known.then(|| before.unwrap_or(Standing::UNDISPUTED));
@@ -201,20 +204,36 @@ impl Rows {
         } else {
             self.cleared.remove(&number);
         }
+        let status = self.beside_registry(number, status);
         if let Some(row) = self.row_mut(number) {
             row.status = status;
         }
     }
 
+    /// Takes which listings contradict the registry of models.
+    pub(super) fn set_conflicting(&mut self, ids: impl Iterator<Item = RecordId>) {
+        let numbers = ids.filter_map(|id| self.by_id(&id).map(|record| record.number));
+        let before = std::mem::replace(&mut self.conflicting, numbers.collect());
+        let changed: Vec<u64> = before.symmetric_difference(&self.conflicting).copied().collect();
+        changed.into_iter().for_each(|number| self.judge(number));
+    }
+
+    /// The status of a record that otherwise has this one.
+    fn beside_registry(&self, number: u64, status: Status) -> Status {
+        if status.stands() && self.conflicting.contains(&number) { Status::Conflicting } else { status }
+    }
+
     /// How a record that stands so stands by what the panel holds of its signals.
     pub(super) fn ruled(&self, number: u64, standing: Standing) -> Standing {
-        if self.rulings.is_empty() {
+        let is_conflicting = self.conflicting.contains(&number);
+        if self.rulings.is_empty() && !is_conflicting {
             return standing;
         }
         let Some(record) = self.get(number) else { return standing };
         let verdicts: Vec<Option<&Ruled>> =
             record.signals().map(|signal| self.rulings.get(&signal.without_quality())).collect();
-        standing.ruled(verdicts)
+        let ruled = standing.ruled(verdicts);
+        Standing { status: self.beside_registry(number, ruled.status), ..ruled }
     }
 
     /// A record as it matches, if the panel cleared some of its signals: without these.
