@@ -23,6 +23,7 @@ mod lists;
 mod r#match;
 mod members;
 mod models;
+mod named_models;
 mod opinion;
 mod output;
 mod progress;

@@ -1,10 +1,10 @@
 //! Which registered bases are near the tiles of a model.
 
 use super::{FAMILY_MAX_BITS, Models, STOP, State, entry};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use hashpact_index::{ClassBits, Hit};
-use hashpact_protocol::api::{BaseTileJson, NearBaseJson, RegisteredModelJson, ShapedBits};
+use hashpact_protocol::api::{
+    BaseTileJson, NearBaseJson, RegisteredModelJson, ShapedBits, tile_text,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 
@@ -96,6 +96,6 @@ impl State {
     fn numbers_of(&self, number: u64, tile: u64) -> Option<String> {
         let entry = self.entries.get(self.numbers.get(&number)?)?;
         let (_, numbers) = entry.indexed.numbers.get(usize::try_from(tile).ok()?)?;
-        Some(BASE64.encode(numbers))
+        Some(tile_text(numbers))
     }
 }

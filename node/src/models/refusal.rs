@@ -30,24 +30,24 @@ pub struct RefusedListing {
 }
 
 impl Models {
-    /// Why these records of `member` cannot be stated, if there is a reason.
+    /// Why these records of `member`, each with the record that it adds to, cannot be stated, if there is a reason.
     ///
     /// # Errors
     /// The first that contradicts the registry.
     pub fn check_listings<'c>(
         &self,
         member: &MemberId,
-        records: impl IntoIterator<Item = &'c Content>,
+        records: impl IntoIterator<Item = (Option<RecordId>, &'c Content)>,
     ) -> Result<(), RefusedListing> {
-        for (nth, content) in records.into_iter().enumerate() {
+        for (nth, (subject, content)) in records.into_iter().enumerate() {
             let Some(Detail::Model(model)) = content.detail.as_deref() else { continue };
             if model.role != ModelRole::Listed {
                 continue;
             }
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
             let own: Vec<_> = tiles_of(model).collect();
-            let before = content.subject.filter(|_| model.is_further_part()).and_then(|subject| {
-                let entry = state.entries.get(&(subject.log, subject.index))?;
+            let before = subject.filter(|_| model.is_further_part()).and_then(|subject| {
+                let entry = state.entries.get(state.firsts.get(&subject)?)?;
                 // A part of a registration lists nothing.
                 (entry.first.as_ref()?.role == ModelRole::Listed).then_some(entry)
             });

@@ -72,7 +72,10 @@ impl Service {
     pub fn check_listings(&self, drafts: &[Draft]) -> Result<(), RefusedListing> {
         let member = MemberId::parse(&self.inner.identity.member).ok();
         let contents = drafts.iter().filter_map(|draft| match draft {
-            Draft::Content(content) => Some(content),
+            Draft::Content(content) => Some((None, content)),
+            Draft::Addition { subject, content } | Draft::Supersession { subject, content } => {
+                Some((Some(*subject), content))
+            }
             _ => None,
         });
         member.map_or(Ok(()), |member| self.inner.lookup.models().check_listings(&member, contents))

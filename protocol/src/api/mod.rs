@@ -68,7 +68,7 @@ pub use models::{
     AskedFingerprint, AskedModel, BaseTileJson, BasesRequest, BasesResponse, ComparisonJson, FingerprintJson,
     ListingJson, ModelId, ModelIdJson, ModelIdType, ModelLeadJson, ModelMatchRequest, ModelMatchResponse,
     NearBaseJson, NearestBenignJson, RegisteredModelJson, RegistryJson, ShapedBits, SketchMatchJson, TileGroupJson,
-    tile_numbers, vectors_text,
+    tile_numbers, tile_text, vectors_text,
 };
 pub use node::{
     AlarmStatus, BackupResponse, BranchStatus, CatchUp, CosignedStatus, ErasureStatus, ErrorBody,

@@ -295,6 +295,12 @@ pub fn tile_numbers(text: &str) -> Option<[u8; TILE_NUMBERS_BYTES]> {
     BASE64.decode(text).ok()?.try_into().ok()
 }
 
+/// The text of the values of tiles behind one another.
+#[must_use]
+pub fn tile_text(bytes: &[u8]) -> String {
+    BASE64.encode(bytes)
+}
+
 /// The text of vectors, as a fingerprint has it.
 #[must_use]
 pub fn vectors_text(vectors: &[[u8; TILE_BITS_BYTES]]) -> String {

@@ -3,12 +3,14 @@
 
 pub(crate) mod bases;
 mod compare;
+mod contribute;
 mod files;
 mod fingerprint;
 mod lookup;
 mod r#match;
 mod register;
 mod scan;
+mod statement;
 
 use clap::Subcommand;
 
@@ -24,6 +26,8 @@ pub(crate) enum Command {
     Compare(compare::Args),
     /// Ask the node whether models are known
     Match(r#match::Args),
+    /// List model files, with labels, as records of your member
+    Contribute(contribute::Args),
     /// Register a known base or a popular benign model, or put tiles on the stop list
     Register(register::Args),
     /// Take the inventory of a store of models; resumable
@@ -35,6 +39,7 @@ pub(crate) async fn run(command: &Command, node: &NodeArgs, output: Output) -> a
         Command::Fingerprint(args) => fingerprint::run(args, output),
         Command::Compare(args) => compare::run(args, output),
         Command::Match(args) => r#match::run(args, &node.client(output)?, output).await,
+        Command::Contribute(args) => contribute::run(args, &node.client(output)?, output).await,
         Command::Register(args) => register::run(args, &node.client(output)?, output).await,
         Command::Scan(args) => scan::run(args, node, output).await,
     }
