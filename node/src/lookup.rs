@@ -54,6 +54,7 @@ use hashpact_core::models::Thresholds;
 use hashpact_index::{IndexStats, MatchIndex};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId, hex_encode, sha256};
+use hashpact_protocol::leaf::Kind;
 use hashpact_protocol::record::{Signal, SignalType, Vocabulary as _};
 use hashpact_protocol::roster::MemberId;
 use judging::equals;
@@ -121,6 +122,8 @@ struct State {
 pub struct RecordsFilter {
     /// Only this member's.
     pub member: Option<String>,
+    /// Only statements about this, or entries of this kind.
+    pub kind: Option<Kind>,
     /// Only records with a signal of this type.
     pub signal_type: Option<SignalType>,
     /// Only this status; without it, what stands.
@@ -523,6 +526,10 @@ impl Lookup {
 impl RecordsFilter {
     fn accepts(&self, record: &Held<'_>) -> bool {
         self.member.as_ref().is_none_or(|member| record.author.member.as_str() == member)
+            && self.kind.is_none_or(|kind| {
+                let about = record.description.about();
+                about == kind || record.description.kind() == kind
+            })
             && self.signal_type.is_none_or(|kind| record.has(kind))
             && match &self.status {
                 Some(status) => record.status().name() == status,

@@ -22,6 +22,7 @@ use hashpact_protocol::api::{
     check_idempotency_key,
 };
 use hashpact_protocol::digest::{RecordId, sha256};
+use hashpact_protocol::leaf::Kind;
 use hashpact_protocol::record::{Review, SignalType, Vocabulary as _};
 use serde::de::DeserializeOwned;
 
@@ -50,7 +51,11 @@ pub(super) async fn contribute(
     let ack = parse_ack(query.ack.as_deref())?;
     let group = api.service.group_for(query.group.as_deref())?;
     let check = |request: ContributeRequest| -> Result<Vec<Draft>, ApiError> {
-        Ok(request.to_records()?.into_iter().map(Draft::Content).collect())
+        let drafts = request.to_records()?.into_iter().map(|(subject, content)| match subject {
+            Some(subject) => Draft::Addition { subject, content },
+            None => Draft::Content(content),
+        });
+        Ok(drafts.collect())
     };
     let (drafts, whole) = read_json(&api, &caller, &headers, body, BODY_MAX_BYTES, check).await?;
     api.count_items(&caller, drafts.len())?;
@@ -82,9 +87,13 @@ pub(super) async fn list(
             format!("limit: {limit} is not in 1..={PAGE_MAX}"),
         ));
     }
-    if let Some(kind) = query.kind.as_deref().filter(|kind| *kind != "content") {
-        return Err(invalid("kind", kind));
-    }
+    let kind = match &query.kind {
+        Some(text) => {
+            let kind = Kind::parse(text).filter(|kind| kind.is_statement());
+            Some(kind.ok_or_else(|| invalid("kind", text))?)
+        }
+        None => None,
+    };
     let cursor = match &query.cursor {
         Some(text) => Some(Cursor::parse(text).ok_or_else(|| invalid("cursor", text))?),
         None => None,
@@ -102,7 +111,7 @@ pub(super) async fn list(
     {
         return Err(invalid("status", status));
     }
-    let filter = RecordsFilter { member: query.member, signal_type, status: query.status, review_min };
+    let filter = RecordsFilter { member: query.member, kind, signal_type, status: query.status, review_min };
     let _slot = api.reads.enter(caller.id)?;
     // A page may pass over very many records: not on a thread that look-ups need.
     let service = api.service.clone();

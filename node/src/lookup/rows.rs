@@ -61,7 +61,7 @@ struct Row {
     time_low: u32,
     time_high: u16,
     status: Status,
-    /// Bit by code of the types of its signals.
+    /// Bit by code of the types of its signals, counted from the first code of its kind.
     types: u8,
     description: u32,
     /// Where its own bytes begin.
@@ -409,7 +409,7 @@ impl<'a> Held<'a> {
 
     /// Whether it has a signal of this type.
     pub(super) fn has(&self, kind: SignalType) -> bool {
-        self.row.types & type_bit(kind) != 0
+        self.description.about() == kind.record_kind() && self.row.types & type_bit(kind) != 0
     }
 
     /// Its signals.
@@ -428,6 +428,7 @@ fn types(stated: &Stated) -> u8 {
     stated.content.signals.iter().fold(0, |types, signal| types | type_bit(signal.kind()))
 }
 
+/// Types of one kind of record have codes of one range of 16.
 const fn type_bit(kind: SignalType) -> u8 {
-    1 << kind.code()
+    1 << (kind.code() & 15)
 }

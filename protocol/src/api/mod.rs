@@ -19,8 +19,10 @@ mod ack;
 mod bulk;
 mod changes;
 mod decisions;
+mod details;
 mod field;
 pub mod frames;
+mod genmeta;
 mod governance;
 mod handling;
 mod labels;
@@ -48,7 +50,11 @@ pub use decisions::{
     NEGATIVE_SIGNALS_MAX, NegativeJson, NegativesRequest, NegativesResponse, QuarantineResponse,
     REASON_MAX_BYTES, check_reason,
 };
+pub use details::{
+    ClaimedIdJson, DatasetJson, ModelJson, PartJson, PlaceOfRecord, ServiceJson, TilesJson, TtpJson,
+};
 pub use field::{FieldError, FieldRule};
+pub use genmeta::{GenmetaJson, ResourceJson};
 pub use governance::{
     IncidentJson, IncidentReceipt, IncidentRequest, IncidentStepJson, IncidentsResponse, PlaceJson,
     RulingJson, RulingRequest, RulingSignal, RulingsResponse, SuspensionJson, SuspensionRequest,

@@ -119,6 +119,12 @@ impl Content {
         self.detail.as_deref().map_or(Kind::Content, Detail::kind)
     }
 
+    /// Whether it says that a model is benign, or tiles are no evidence: no list counts such a record.
+    #[must_use]
+    pub fn is_registration(&self) -> bool {
+        matches!(self.detail.as_deref(), Some(Detail::Model(model)) if model.role.is_registration())
+    }
+
     /// Whether it has the signals that its kind asks for.
     fn check_signals(&self) -> Result<(), RecordError> {
         let kind = self.kind();

@@ -9,10 +9,10 @@ use super::dataset::{self, Dataset};
 use super::error::{RecordError, SchemaError};
 use super::genmeta::Genmeta;
 use super::model::{self, Model};
-use super::schema::{MapReader, MapWriter};
+use super::schema::{MapReader, MapWriter, UnknownFields};
 use super::service::{self, Service};
 use super::ttp::{self, Ttp};
-use crate::codec::{Fields, Value};
+use crate::codec::{Fields, Value, decode_map, encode_map};
 use crate::leaf::{Kind, OpaqueReason};
 
 const KEY_GENMETA: u64 = 20;
@@ -105,6 +105,28 @@ impl Detail {
             },
         };
         Ok(Some(Box::new(detail)))
+    }
+
+    /// Few bytes for who keeps many records: everything but the values of sketches, of which the numbers are left. Not a
+    /// format: written and read by one process.
+    #[must_use]
+    pub fn to_kept(&self) -> Vec<u8> {
+        let mut map = MapWriter::new(&UnknownFields::new());
+        match self {
+            Self::Model(model) => model.write_kept(&mut map),
+            other => other.write(&mut map),
+        }
+        encode_map(&map.finish())
+    }
+
+    /// What [`Self::to_kept`] wrote of a statement of this kind; `None` if it did not.
+    #[must_use]
+    pub fn from_kept(kind: Kind, bytes: &[u8]) -> Option<Self> {
+        let mut map = MapReader::new(kind.name(), decode_map(bytes).ok()?);
+        match kind {
+            Kind::Model => Model::read_kept(&mut map).map(Self::Model),
+            kind => Self::read(kind, &mut map).ok()?.map(|detail| *detail),
+        }
     }
 
     pub(super) fn write(&self, map: &mut MapWriter) {

@@ -18,7 +18,7 @@ use super::lists::{
 };
 use super::schema::{MapReader, MapWriter, SubjectRef};
 use super::techniques::TechniqueId;
-use super::tiles::{TILE_BITS_BYTES, TileBits, TileNumbers, check_groups, read_groups, write_groups};
+use super::tiles::{TILE_BITS_BYTES, TileBits, TileNumbers, Tiles, check_groups, read_groups, write_groups};
 use super::vocabulary::{Label, LabelWord, Vocabulary};
 use crate::codec::{Fields, Int, Value};
 use crate::leaf::OpaqueReason;
@@ -499,6 +499,36 @@ impl Model {
         let part = |part: Part| Value::Array(vec![Value::unsigned(part.number), Value::unsigned(part.of)]);
         map.put_some(KEY_PART, self.part.map(part));
     }
+}
+
+/// Keys of what is kept of sketches; not in payloads.
+const KEPT_TILES: u64 = 1_000;
+const KEPT_ROLL_UPS: u64 = 1_002;
+const KEPT_NUMBERS: u64 = 1_004;
+const KEPT_VECTORS: u64 = 1_005;
+
+impl Model {
+    /// As [`Self::write`], with shapes and numbers of sketches in the place of their values.
+    pub(super) fn write_kept(&self, map: &mut MapWriter) {
+        let (tiles, roll_ups, vectors, numbers) = Default::default();
+        Self { tiles, roll_ups, vectors, numbers, ..self.clone() }.write(map);
+        map.put_list(KEPT_TILES, self.tiles.iter().map(Tiles::count_to_value).collect());
+        map.put_list(KEPT_ROLL_UPS, self.roll_ups.iter().map(Tiles::count_to_value).collect());
+        map.put_list(KEPT_NUMBERS, self.numbers.iter().map(Tiles::count_to_value).collect());
+        map.put_nonzero(KEPT_VECTORS, self.vector_count as u64);
+    }
+
+    pub(super) fn read_kept(map: &mut MapReader) -> Option<Self> {
+        let tiles = read_counts(map, KEPT_TILES)?;
+        let roll_ups = read_counts(map, KEPT_ROLL_UPS)?;
+        let numbers = read_counts(map, KEPT_NUMBERS)?;
+        let vector_count = usize::try_from(map.unsigned(KEPT_VECTORS).ok()?.unwrap_or(0)).ok()?;
+        Some(Self { tiles, roll_ups, numbers, vector_count, ..Self::read(map).ok()? })
+    }
+}
+
+fn read_counts<const BYTES: usize>(map: &mut MapReader, key: u64) -> Option<Vec<Tiles<BYTES>>> {
+    map.array(key).ok()?.unwrap_or_default().iter().map(Tiles::count_from_value).collect()
 }
 
 fn read_vectors(map: &mut MapReader) -> Result<Vec<[u8; TILE_BITS_BYTES]>, SchemaError> {

@@ -94,10 +94,25 @@ impl<const BYTES: usize> Tiles<BYTES> {
         Self { shape: self.shape, count: self.count, values: Vec::new() }
     }
 
-    /// The reverse of [`Self::without_values`] for who kept shape and number.
-    #[must_use]
-    pub const fn of_count(shape: TileShape, count: usize) -> Self {
-        Self { shape, count, values: Vec::new() }
+    /// Shape and number.
+    pub(super) fn count_to_value(&self) -> Value {
+        let TileShape { rows, columns } = self.shape;
+        Value::Array([u64::from(rows), u64::from(columns), self.count as u64].map(Value::unsigned).to_vec())
+    }
+
+    /// The reverse of [`Self::count_to_value`].
+    pub(super) fn count_from_value(value: &Value) -> Option<Self> {
+        let Value::Array(parts) = value else { return None };
+        let [
+            Value::Int(Int::Unsigned(rows)),
+            Value::Int(Int::Unsigned(columns)),
+            Value::Int(Int::Unsigned(count)),
+        ] = parts.as_slice()
+        else {
+            return None;
+        };
+        let shape = TileShape { rows: u32::try_from(*rows).ok()?, columns: u32::try_from(*columns).ok()? };
+        Some(Self { shape, count: usize::try_from(*count).ok()?, values: Vec::new() })
     }
 }
 
