@@ -24,6 +24,7 @@ mod hostile;
 mod http;
 mod index_snapshot;
 mod lists;
+mod models;
 mod overtake;
 mod power;
 mod recover;

@@ -73,9 +73,9 @@ pub struct BasesResponse {
 pub struct RegistryJson {
     /// Name of its state; equal at all nodes that hold the same.
     pub version: String,
-    /// Registered models that count.
+    /// Registrations of models that count.
     pub models: u64,
-    /// Of these, by two independent members: only they stand against a listing.
+    /// Of these, those of models that two independent members registered: only they stand against a listing.
     pub doubly_registered: u64,
     /// Tiles of registered models.
     pub base_tiles: u64,

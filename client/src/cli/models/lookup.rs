@@ -177,7 +177,7 @@ impl Answer {
         let version = &registry.version;
         let (models, double) = (grouped(registry.models), grouped(registry.doubly_registered));
         output.note(&format!(
-            "  registry   {version}: {models} models, {double} by two members; {} listed",
+            "  registry   {version}: {models} registrations, {double} of models of two members; {} listed",
             grouped(registry.listings)
         ));
         if !sketches.is_empty() || !leads.is_empty() {
