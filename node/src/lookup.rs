@@ -491,6 +491,14 @@ impl Lookup {
         rows.by_id(id).map(|record| rows.view(&record))
     }
 
+    /// What a record is a statement about, while something of it is left.
+    #[must_use]
+    pub fn about(&self, id: &RecordId) -> Option<Kind> {
+        let rows = read(&self.rows);
+        let record = rows.by_id(id).filter(|record| !record.status().is_blank())?;
+        Some(record.description.about())
+    }
+
     /// A page of records in the order of (log, index), and where the next page starts.
     #[must_use]
     pub fn page(

@@ -218,9 +218,16 @@ pub(super) async fn supersede(
     let caller = api.allow(&headers, &[Scope::Contribute])?;
     let subject = parse_id(path)?;
     let check = move |request: NewRecord| -> Result<Vec<Draft>, ApiError> {
+        request.check_no_subject()?;
         Ok(vec![Draft::Supersession { subject, content: request.to_record()? }])
     };
     let (drafts, whole) = read_json(&api, &caller, &headers, body, RECORD_MAX_BYTES, check).await?;
+    if let (Some(about), [Draft::Supersession { content, .. }]) = (api.service.about(&subject), &drafts[..])
+        && about != content.kind()
+    {
+        let message = format!("record {subject} states a {about}; it is superseded by another one, not by a {}", content.kind());
+        return Err(ApiError::new(StatusCode::CONFLICT, "other_kind", message));
+    }
     let statement =
         Statement { operation: "supersede", subject: Some(subject), group: 0, body: &whole.bytes };
     single(submit(&api, &headers, &caller, drafts, &statement, Ack::Local).await?)

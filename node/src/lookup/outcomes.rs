@@ -92,6 +92,7 @@ impl<'a> Own<'a> {
             signals: stated.content.signals.clone(),
             hash_set: handling.and_then(|handling| Some(handling.hash_set.as_ref()?.as_str())),
             incident: handling.and_then(|handling| handling.incident),
+            is_registration: stated.content.is_registration(),
         }
     }
 }

@@ -370,6 +370,14 @@ impl NewRecord {
         Ok(Some(RecordId::new(bytes)))
     }
 
+    /// Refuses a subject where the request itself names one.
+    ///
+    /// # Errors
+    /// There is one.
+    pub fn check_no_subject(&self) -> Result<(), FieldError> {
+        self.subject.as_ref().map_or(Ok(()), |_| Err(FieldError::new("subject", FieldRule::NotHere)))
+    }
+
     fn stated_kind(&self) -> Result<Kind, FieldError> {
         let kinds = [Kind::Content, Kind::Model, Kind::Dataset, Kind::Service, Kind::Ttp];
         kinds.into_iter().find(|kind| kind.name() == self.kind).ok_or_else(|| {
