@@ -59,10 +59,6 @@ pub(super) async fn contribute(
     };
     let (drafts, whole) = read_json(&api, &caller, &headers, body, BODY_MAX_BYTES, check).await?;
     api.count_items(&caller, drafts.len())?;
-    // Compares sketches: not on a thread that look-ups need.
-    let service = api.service.clone();
-    let checked = tokio::task::spawn_blocking(move || service.check_listings(&drafts).map(|()| drafts));
-    let drafts = checked.await.map_err(|_| ServiceError::Stopping)??;
     let statement = Statement { operation: "contribute", subject: None, group, body: &whole.bytes };
     Ok(Json(submit(&api, &headers, &caller, drafts, &statement, ack).await?))
 }
@@ -277,6 +273,7 @@ pub(super) async fn submit(
         sha256(&[SUBMISSION, operation, &[1], &group, &subject, statement.body])
     };
     let _slot = api.writes.enter(caller.id)?;
+    let drafts = api.within(api.service.check_listings(drafts)).await??;
     let done = api.within(api.service.submit(drafts, statement.group, key, digest, ack)).await?;
     let ack = match done.ack {
         Ack::Local => api::Ack::Local.to_string(),

@@ -233,7 +233,7 @@ impl Models {
     fn near_benign(&self, state: &State, fingerprint: &Fingerprint) -> Option<(RecordId, u32)> {
         let benign = self.benign_near(state, fingerprint);
         let fingerprints: Vec<&Fingerprint> =
-            benign.iter().map(|(entry, _)| &entry.indexed.fingerprint).collect();
+            benign.iter().map(|(entry, _)| &*entry.indexed.fingerprint).collect();
         let (nth, _) = decision::refusal(fingerprint, &fingerprints, &self.thresholds)?;
         let (entry, members) = benign.get(nth)?;
         Some((entry.first.as_ref()?.id, *members))

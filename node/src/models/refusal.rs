@@ -30,16 +30,17 @@ pub struct RefusedListing {
 }
 
 impl Models {
-    /// Why these records of `member`, each with the record that it adds to, cannot be stated, if there is a reason.
+    /// Why these records of `member`, each with the record that it adds to, if it is any, cannot be stated, if there is a reason.
     ///
     /// # Errors
     /// The first that contradicts the registry.
     pub fn check_listings<'c>(
         &self,
         member: &MemberId,
-        records: impl IntoIterator<Item = (Option<RecordId>, &'c Content)>,
+        records: impl IntoIterator<Item = Option<(Option<RecordId>, &'c Content)>>,
     ) -> Result<(), RefusedListing> {
-        for (nth, (subject, content)) in records.into_iter().enumerate() {
+        for (nth, stated) in records.into_iter().enumerate() {
+            let Some((subject, content)) = stated else { continue };
             let Some(Detail::Model(model)) = content.detail.as_deref() else { continue };
             if model.role != ModelRole::Listed {
                 continue;

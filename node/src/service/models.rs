@@ -4,6 +4,8 @@ use super::{MatchAsk, Service, ServiceError};
 use crate::models::RefusedListing;
 use hashpact_core::event::Draft;
 use hashpact_protocol::api::{self, AskedModel, BasesResponse, ModelMatchResponse, ShapedBits};
+use hashpact_protocol::digest::RecordId;
+use hashpact_protocol::record::{Content, Detail};
 use hashpact_protocol::roster::MemberId;
 
 impl Service {
@@ -64,20 +66,38 @@ impl Service {
         .await
     }
 
-    /// Refuses listings of models that two independent members registered as benign. Compares sketches: takes milliseconds
-    /// where there are any.
+    /// Refuses listings of models that two independent members registered as benign, and gives back the others.
     ///
     /// # Errors
-    /// The first such record.
-    pub fn check_listings(&self, drafts: &[Draft]) -> Result<(), RefusedListing> {
-        let member = MemberId::parse(&self.inner.identity.member).ok();
-        let contents = drafts.iter().filter_map(|draft| match draft {
-            Draft::Content(content) => Some((None, content)),
-            Draft::Addition { subject, content } | Draft::Supersession { subject, content } => {
-                Some((Some(*subject), content))
-            }
-            _ => None,
-        });
-        member.map_or(Ok(()), |member| self.inner.lookup.models().check_listings(&member, contents))
+    /// The node is stopping; inside, the first such record.
+    pub async fn check_listings(
+        &self,
+        drafts: Vec<Draft>,
+    ) -> Result<Result<Vec<Draft>, RefusedListing>, ServiceError> {
+        let is_listing = |(_, content): (_, &Content)| {
+            let detail = content.detail.as_deref();
+            matches!(detail, Some(Detail::Model(model)) if !model.role.is_registration())
+        };
+        let Ok(member) = MemberId::parse(&self.inner.identity.member) else { return Ok(Ok(drafts)) };
+        if !drafts.iter().filter_map(stated).any(is_listing) {
+            return Ok(Ok(drafts));
+        }
+        // Compares sketches, which takes milliseconds: not on a thread that look-ups need.
+        self.scan(move |inner| {
+            let checked = inner.lookup.models().check_listings(&member, drafts.iter().map(stated));
+            checked.map(|()| drafts)
+        })
+        .await
+    }
+}
+
+/// What a draft states, with the record that it adds to or takes the place of.
+fn stated(draft: &Draft) -> Option<(Option<RecordId>, &Content)> {
+    match draft {
+        Draft::Content(content) => Some((None, content)),
+        Draft::Addition { subject, content } | Draft::Supersession { subject, content } => {
+            Some((Some(*subject), content))
+        }
+        _ => None,
     }
 }
