@@ -22,11 +22,11 @@ pub(super) async fn bases(
     body: Body,
 ) -> Result<Json<BasesResponse>, ApiError> {
     let caller = api.allow_payloads(&headers, &[Scope::Lookup])?;
-    let check = |request: BasesRequest| Ok(request.to_tiles()?);
+    let check = |request: BasesRequest| -> Result<_, ApiError> { Ok(request.to_tiles()?) };
     let (tiles, _body) = read_json(&api, &caller, &headers, body, BODY_MAX_BYTES, check).await?;
     api.count_items(&caller, 1)?;
     let _slot = api.scans.enter(caller.id)?;
-    Ok(Json(api.within(api.service.model_bases(tiles)).await??))
+    Ok(Json(api.within(api.service.model_bases(tiles)).await?))
 }
 
 /// Is this model known? Whole identifiers have an outcome by this node's lists; prefixes, checksums, claims and sketches are
@@ -40,12 +40,12 @@ pub(super) async fn match_model(
     body: Body,
 ) -> Result<Json<ModelMatchResponse>, ApiError> {
     let caller = api.allow_payloads(&headers, &[Scope::Lookup])?;
-    let check = |request: ModelMatchRequest| {
+    let check = |request: ModelMatchRequest| -> Result<_, ApiError> {
         request.check_lists()?;
         Ok((request.to_model()?, request.lists))
     };
     let ((asked, lists), _body) = read_json(&api, &caller, &headers, body, BODY_MAX_BYTES, check).await?;
     api.count_items(&caller, 1)?;
     let _slot = api.scans.enter(caller.id)?;
-    Ok(Json(api.within(api.service.match_model(asked, lists)).await??))
+    Ok(Json(api.within(api.service.match_model(asked, lists)).await?))
 }
