@@ -22,6 +22,7 @@ pub mod list;
 mod policy;
 pub mod retry;
 mod tls;
+mod ttps;
 
 pub use audit::{Arrived, AuditAnswer, AuditFetch, OTHER_BEGINNING};
 pub use changes::Follower;

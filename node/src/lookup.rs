@@ -10,11 +10,13 @@
 
 mod bulk;
 mod comparing;
+mod following;
 mod judging;
 mod keeper;
 mod local;
 mod matching;
 mod news;
+mod observations;
 mod outcomes;
 mod packed;
 mod progress;
@@ -35,12 +37,15 @@ pub use keeper::{SnapshotForgetter, SnapshotKeeper, SnapshotTimes};
 pub use local::{Local, NegativeList};
 pub use matching::{Near, NearRecord, Question};
 pub use news::{FeedNews, NewsQueue, RecordNews, Taken};
+pub use observations::TtpFilter;
 pub use outcomes::{Judgement, OwnOutcomes};
 pub use proof::Contradiction;
 pub use report::ReportAsk;
 pub use restored::{KeptExtent, LogExtent};
 pub use standings::Standings;
 
+use following::Follows;
+use hashpact_core::coverage::IncidentCoverage;
 use hashpact_core::effect::{
     CosignedHead, ErasureCounts, ForkedLog, IndexChange, LogBranches, PublishedHead, ViewChange,
 };
@@ -115,6 +120,7 @@ struct State {
     erasures: ErasureCounts,
     suspensions: Vec<Suspension>,
     incidents: Vec<IncidentState>,
+    coverage: Vec<IncidentCoverage>,
 }
 
 /// What a listing asks for.
@@ -189,6 +195,7 @@ impl Lookup {
                 erasures: ErasureCounts::default(),
                 suspensions: Vec::new(),
                 incidents: Vec::new(),
+                coverage: Vec::new(),
             }),
             roster_version: AtomicU64::new(roster_version),
         }
@@ -210,14 +217,18 @@ impl Lookup {
     /// names has a row; a row that no longer stands hides its index entries until they are gone, too.
     pub fn apply(&self, changes: &[ViewChange]) {
         let Source { index, restored } = self.source();
-        let mut told = Vec::with_capacity(changes.len());
+        let (mut told, mut said) = (Vec::with_capacity(changes.len()), Vec::new());
         let mut news = self.news.get().map(|queue| (queue, Vec::with_capacity(changes.len())));
         let now_ms = crate::driver::now_ms();
         for some in changes.chunks(CHANGES_PER_LOCK) {
             let mut rows = write(&self.rows);
             let mut floods = write(&self.floods);
             for change in some {
-                let Put { number, before } = rows.put(change);
+                let Put { number, before, follows } = rows.put(change);
+                if !follows.is_empty() {
+                    let author = change.record.author.member.clone();
+                    said.push(Follows { number, author, signals: follows });
+                }
                 floods.note(number, change, now_ms);
                 let means = restored.as_ref().map_or(change.index, |restored| restored.index_change(change));
                 let is_sealed = change.record.is_blank() && change.stated.is_none();
@@ -253,7 +264,9 @@ impl Lookup {
         if self.models.apply(changes) {
             write(&self.rows).set_conflicting(self.models.conflicting().into_keys());
         }
-        if let Some((queue, news)) = news {
+        let following = self.follow(&index, said);
+        if let Some((queue, mut news)) = news {
+            news.extend(following);
             queue.put_records(news);
         }
         self.find_floods();
@@ -299,6 +312,17 @@ impl Lookup {
     #[must_use]
     pub fn incidents(&self) -> Vec<IncidentState> {
         read(&self.state).incidents.clone()
+    }
+
+    /// Takes which members' nodes are known to hold the declarations of incidents.
+    pub fn set_coverage(&self, coverage: Vec<IncidentCoverage>) {
+        write(&self.state).coverage = coverage;
+    }
+
+    /// Which members' nodes are known to hold the declarations of incidents that matter still.
+    #[must_use]
+    pub fn coverage(&self) -> Vec<IncidentCoverage> {
+        read(&self.state).coverage.clone()
     }
 
     /// Serves from a snapshot's index until [`Self::confirm_index`].

@@ -39,12 +39,14 @@ mod receipts;
 mod roster_log;
 mod shown;
 mod status;
+mod ttps;
 
 pub use audit::{AuditRequest, AuditStream};
 pub use changes::ChangesPage;
 pub use matching::{BulkState, MatchAsk};
 pub use operations::Operations;
 pub use roster_log::RosterLog;
+pub use ttps::taxonomy;
 
 /// Submissions waiting for the loop.
 pub const SUBMISSIONS_QUEUED_MAX: usize = 256;
@@ -325,6 +327,12 @@ impl Service {
             return Ok(Some(self.inner.show(&record)));
         }
         self.blocking(move |inner| inner.unread_entry(&id)).await
+    }
+
+    /// What a record is a statement about, while something of it is left.
+    #[must_use]
+    pub fn about(&self, id: &RecordId) -> Option<Kind> {
+        self.inner.lookup.about(id)
     }
 
     /// A page of records.

@@ -43,6 +43,9 @@ pub(crate) struct Args {
     /// State the signals in this file instead: lines of `hash --json`, or records as JSON lines
     #[arg(long, value_name = "JSONL", conflicts_with = "paths")]
     signals: Option<PathBuf>,
+    /// State what picture files say about how they were made as well: tool, models by digests, settings
+    #[arg(long, conflicts_with = "signals")]
+    genmeta: bool,
     /// State PDQ hashes of a quality under 50 as well; they match many unrelated pictures
     #[arg(long)]
     keep_low_quality: bool,
@@ -133,6 +136,9 @@ impl Plan {
             }
             if !file.signals.is_empty() {
                 let mut record = file.to_record();
+                if args.genmeta {
+                    record.genmeta = file.genmeta.as_ref().map(|found| Box::new(found.stated()));
+                }
                 defaults.apply(&mut record);
                 self.add(file.file, record, args, output)?;
             }
@@ -191,14 +197,14 @@ impl Plan {
                     printable(&name)
                 ));
             }
-            if record.signals.is_empty() {
+            if record.signals.is_empty() && left_out > 0 {
                 self.failed += 1;
                 output.warn(&format!("{}: no signal is left; not stated", printable(&name)));
                 return Ok(());
             }
         }
         let content = record.to_record().with_context(|| name.clone())?;
-        let record = canonical(&content);
+        let record = NewRecord { subject: record.subject, ..canonical(&content) };
         if self.seen.insert(digest_of(std::slice::from_ref(&record))) {
             self.records.push(Planned { name, record });
         } else {

@@ -35,6 +35,7 @@ mod rule;
 mod status;
 mod supersede;
 mod suspend;
+mod ttp;
 mod verify;
 mod watch;
 
@@ -107,6 +108,9 @@ enum Command {
     /// Declare, close and show content incidents
     #[command(subcommand)]
     Incident(incident::Command),
+    /// State, show and count techniques that were seen
+    #[command(subcommand)]
+    Ttp(ttp::Command),
     /// Show a record and who said what about it
     Record(record::Args),
     /// Verify the provenance proof of a record, offline
@@ -175,6 +179,7 @@ async fn dispatch(cli: Cli, output: Output) -> anyhow::Result<Outcome> {
         Command::Suspend(args) => suspend::run(&args, &node.client(output)?, output).await,
         Command::Suspensions => suspend::list(&node.client(output)?, output).await,
         Command::Incident(command) => incident::run(&command, &node.client(output)?, output).await,
+        Command::Ttp(command) => ttp::run(&command, &node.client(output)?, output).await,
         Command::Record(args) => record::run(&args, &node.client(output)?, output).await,
         Command::Verify(args) => verify::run(&args, node, output).await,
         Command::Audit(command) => audit::run(&command, node, output).await,

@@ -63,9 +63,27 @@ pub enum HelloError {
     OldCard,
     /// The member has left or may not connect.
     Left,
+    /// Our roster has expired, and the member has not taken part before.
+    RosterExpired,
+}
+
+/// Whom a node admits (SPEC §9.4, rule 5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admits {
+    /// Every member that the roster lists as active.
+    Members,
+    /// Of these the ones that have taken part: the roster has expired, and nobody new joins under it. Who was admitted
+    /// before is one of them, too.
+    Known(BTreeSet<MemberId>),
 }
 
 impl HelloError {
+    /// Whether the peer broke no rule: it is our roster that stands in its way.
+    #[must_use]
+    pub const fn is_blameless(&self) -> bool {
+        matches!(self, Self::RosterExpired)
+    }
+
     /// Fixed label for metrics and logs.
     #[must_use]
     pub const fn label(&self) -> &'static str {
@@ -75,6 +93,7 @@ impl HelloError {
             Self::NotListed => "hello_not_listed",
             Self::OldCard => "hello_old_card",
             Self::Left => "hello_left",
+            Self::RosterExpired => "hello_roster_expired",
         }
     }
 }
@@ -216,7 +235,7 @@ impl Peers {
         &mut self,
         peer: Peer,
         hello: &Hello,
-        roster: &Roster,
+        (roster, admits): (&Roster, &Admits),
         now_ms: u64,
         out: &mut Out,
     ) -> Result<(), HelloError> {
@@ -232,8 +251,15 @@ impl Peers {
         let Some(node) = card.nodes.iter().find(|node| node.peer_key == peer) else {
             return Err(HelloError::NotListed);
         };
-        if self.cards.get(&card.member).is_some_and(|seen| *seen > card.sequence) {
+        let seen = self.cards.get(&card.member);
+        if seen.is_some_and(|seen| *seen > card.sequence) {
             return Err(HelloError::OldCard);
+        }
+        if let Admits::Known(members) = admits
+            && seen.is_none()
+            && !members.contains(&card.member)
+        {
+            return Err(HelloError::RosterExpired);
         }
         self.cards.insert(card.member.clone(), card.sequence);
         let Some(state) = self.connected.get_mut(&peer) else { return Ok(()) };

@@ -15,7 +15,7 @@ const WEBHOOKS_MAX: usize = 16;
 const GIVE_UP_MAX_S: u64 = 366 * 86_400;
 const GIVE_UP_DEFAULT_S: u64 = 86_400;
 /// Every status that a record can have.
-pub const STATUSES: [&str; 13] = [
+pub const STATUSES: [&str; 15] = [
     "active",
     "disputed",
     "contested",
@@ -24,6 +24,8 @@ pub const STATUSES: [&str; 13] = [
     "retracted",
     "superseded",
     "suspended",
+    "lapsed",
+    "void",
     "ruled",
     "expired",
     "sealed",

@@ -32,6 +32,7 @@ mod stream;
 pub(crate) mod tests;
 mod threads;
 mod tls;
+mod ttps;
 mod witness;
 
 use crate::config::Config;
@@ -53,7 +54,7 @@ pub use threads::HttpThreads;
 pub use tls::TlsError;
 
 /// Patterns of all routes, as metrics name them.
-const ENDPOINTS: [&str; 44] = [
+const ENDPOINTS: [&str; 49] = [
     "/v1/match",
     "/v1/match/bulk",
     "/v1/models/bases",
@@ -69,15 +70,20 @@ const ENDPOINTS: [&str; 44] = [
     "/v1/quarantine/{id}/accept",
     "/v1/quarantine/{id}/reject",
     "/v1/reports/contradictions",
+    "/v1/reports/genmeta",
     "/v1/changes",
     "/v1/changes/snapshot",
     "/v1/records",
     "/v1/records/{id}",
+    "/v1/records/{id}/near",
     "/v1/records/{id}/proof",
     "/v1/records/{id}/opinions",
     "/v1/records/{id}/retraction",
     "/v1/records/{id}/erasure",
     "/v1/records/{id}/supersede",
+    "/v1/ttps",
+    "/v1/ttps/statistics",
+    "/v1/ttps/taxonomy",
     "/v1/rulings",
     "/v1/suspensions",
     "/v1/incidents",
@@ -192,15 +198,20 @@ pub fn router(api: Api) -> Router {
         .route("/v1/quarantine/{id}/accept", post(decisions::accept))
         .route("/v1/quarantine/{id}/reject", post(decisions::reject))
         .route("/v1/reports/contradictions", get(reports::contradictions))
+        .route("/v1/reports/genmeta", get(ttps::genmeta))
         .route("/v1/changes", get(changes::follow))
         .route("/v1/changes/snapshot", get(changes::snapshot))
         .route("/v1/records", post(records::contribute).get(records::list))
         .route("/v1/records/{id}", get(records::show))
+        .route("/v1/records/{id}/near", get(matching::near))
         .route("/v1/records/{id}/proof", get(records::proof))
         .route("/v1/records/{id}/opinions", post(records::opine))
         .route("/v1/records/{id}/retraction", post(records::retract))
         .route("/v1/records/{id}/erasure", post(records::erase))
         .route("/v1/records/{id}/supersede", post(records::supersede))
+        .route("/v1/ttps", get(ttps::list))
+        .route("/v1/ttps/statistics", get(ttps::statistics))
+        .route("/v1/ttps/taxonomy", get(ttps::taxonomy))
         .route("/v1/rulings", post(governance::rule).get(governance::rulings))
         .route("/v1/suspensions", post(governance::vote).get(governance::suspensions))
         .route("/v1/incidents", post(governance::declare).get(governance::incidents))

@@ -12,6 +12,7 @@ use utoipa::{Modify, OpenApi};
     ),
     paths(
         super::matching::match_signals,
+        super::matching::near,
         super::bulk::match_bulk,
         super::models::bases,
         super::models::match_model,
@@ -40,6 +41,10 @@ use utoipa::{Modify, OpenApi};
         super::records::retract,
         super::records::erase,
         super::records::supersede,
+        super::ttps::list,
+        super::ttps::statistics,
+        super::ttps::taxonomy,
+        super::ttps::genmeta,
         super::governance::rule,
         super::governance::rulings,
         super::governance::vote,

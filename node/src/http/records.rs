@@ -221,11 +221,14 @@ pub(super) async fn supersede(
     if let (Some(about), [Draft::Supersession { content, .. }]) = (api.service.about(&subject), &drafts[..])
         && about != content.kind()
     {
-        let message = format!("record {subject} states a {about}; it is superseded by another one, not by a {}", content.kind());
+        let message = format!(
+            "record {subject} states a {about}; it is superseded by another one, not by a {}",
+            content.kind()
+        );
         return Err(ApiError::new(StatusCode::CONFLICT, "other_kind", message));
     }
-    let statement =
-        Statement { operation: "supersede", subject: Some(subject), group: 0, body: &whole.bytes };
+    let group = api.service.group_of(subject).await?;
+    let statement = Statement { operation: "supersede", subject: Some(subject), group, body: &whole.bytes };
     single(submit(&api, &headers, &caller, drafts, &statement, Ack::Local).await?)
 }
 
@@ -242,7 +245,8 @@ async fn state_about<R: DeserializeOwned + 'static>(
     let subject = parse_id(path)?;
     let check = move |request| Ok(vec![draft(subject, request)?]);
     let (drafts, whole) = read_json(api, &caller, headers, body, STATEMENT_MAX_BYTES, check).await?;
-    let statement = Statement { operation, subject: Some(subject), group: 0, body: &whole.bytes };
+    let group = api.service.group_of(subject).await?;
+    let statement = Statement { operation, subject: Some(subject), group, body: &whole.bytes };
     single(submit(api, headers, &caller, drafts, &statement, Ack::Local).await?)
 }
 
@@ -318,7 +322,7 @@ fn parse_ack(text: Option<&str>) -> Result<Ack, ApiError> {
     })
 }
 
-fn parse_id(path: Result<Path<String>, PathRejection>) -> Result<RecordId, ApiError> {
+pub(super) fn parse_id(path: Result<Path<String>, PathRejection>) -> Result<RecordId, ApiError> {
     RecordId::from_hex(&read_path(path)?).map_err(|error| {
         ApiError::bad_request(
             "invalid_record_id",

@@ -254,6 +254,15 @@ pub(super) fn signals(packed: &[u8]) -> impl Iterator<Item = Signal> {
     (0..count).map(move |_| reader.signal())
 }
 
+/// What only the kind of the record says, in packed bytes.
+pub(super) fn detail(packed: &[u8], description: &Description) -> Option<Detail> {
+    let [flags, ..] = packed else { return None };
+    if flags & HAS_DETAIL == 0 {
+        return None;
+    }
+    unpack(packed, description, 0).content.detail.map(|detail| *detail)
+}
+
 /// What was packed, together with its description.
 pub(super) fn unpack(packed: &[u8], description: &Description, time_ms: u64) -> Stated {
     let mut reader = Reader(packed);

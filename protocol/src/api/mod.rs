@@ -24,6 +24,7 @@ mod field;
 pub mod frames;
 mod genmeta;
 mod governance;
+mod grouping;
 mod handling;
 mod labels;
 mod lists;
@@ -34,6 +35,7 @@ mod records;
 mod reports;
 mod statements;
 pub mod time;
+mod ttps;
 
 pub use ack::{Ack, AckError, IdempotencyKeyError, check_idempotency_key};
 pub use bulk::{
@@ -56,10 +58,11 @@ pub use details::{
 pub use field::{FieldError, FieldRule};
 pub use genmeta::{GenmetaJson, ResourceJson};
 pub use governance::{
-    IncidentJson, IncidentReceipt, IncidentRequest, IncidentStepJson, IncidentsResponse, PlaceJson,
-    RulingJson, RulingRequest, RulingSignal, RulingsResponse, SuspensionJson, SuspensionRequest,
-    SuspensionsResponse,
+    CoverageJson, IncidentJson, IncidentReceipt, IncidentRequest, IncidentStepJson, IncidentsResponse,
+    MemberCoverage, PlaceJson, RulingJson, RulingRequest, RulingSignal, RulingsResponse, SuspensionJson,
+    SuspensionRequest, SuspensionsResponse,
 };
+pub use grouping::GroupJson;
 pub use handling::{CrosswalkJson, HandlingJson, OtherClassJson, ReportJson};
 pub use labels::LabelsJson;
 pub use lists::{
@@ -87,3 +90,7 @@ pub use records::{
 };
 pub use reports::{ContradictionJson, ContradictionsQuery, ContradictionsResponse};
 pub use statements::{ErasureRequest, OpinionRequest, RetractionRequest};
+pub use ttps::{
+    ObservationJson, StatisticsJson, StatisticsQuery, StatisticsRow, StixIds, TacticJson, TaxonomyJson,
+    TechniqueJson, TtpsPage, TtpsQuery,
+};

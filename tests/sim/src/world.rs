@@ -20,6 +20,7 @@ mod backlog;
 mod checks;
 mod effects;
 mod faults;
+mod incidents;
 mod strike;
 
 pub use strike::{Fate, Step};
@@ -169,6 +170,7 @@ pub struct World {
     flipped: Option<usize>,
     refused: Option<StopReason>,
     stated: BTreeMap<usize, Stated>,
+    reports: incidents::Reports,
     random: Random,
     now_ms: u64,
     sequence: u64,
@@ -243,6 +245,7 @@ impl World {
             flipped: None,
             refused: None,
             stated: BTreeMap::new(),
+            reports: incidents::Reports::default(),
             random,
             now_ms: Founding::NOW_MS,
             sequence: 0,
@@ -366,7 +369,7 @@ impl World {
         let lock = held.disk.lock.clone();
         let signed = lock.as_ref().map_or(0, |lock| lock.size) as usize;
         let reached = own.entries.len() >= signed;
-        let rules = Rules::from(self.founding.chain.current());
+        let rules = Rules::from(&self.founding.chain);
         let mut view = View::under(rules, now_ms, [0; 16]);
         let mut others = BTreeMap::new();
         let mut priority = BTreeMap::new();

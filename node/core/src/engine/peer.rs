@@ -1,19 +1,20 @@
 //! What peers ask and answer, one small function per message.
 
 use super::{Engine, ReadFor};
-use crate::admit::HelloError;
+use crate::admit::{Admits, HelloError};
 use crate::effect::{Effect, RequestId};
 use crate::entitled::Entitled;
 use crate::event::{Channel, Peer, SendFailure};
 use crate::follow::{Barred, ChunkError, Fault, FollowedLog, HeadError};
 use crate::stop::StopReason;
-use crate::view::Author;
 use crate::witness::Asker;
 use hashpact_protocol::checkpoint::SignedCheckpoint;
-use hashpact_protocol::digest::{LogId, Root};
+use hashpact_protocol::digest::LogId;
+use hashpact_protocol::roster::MemberId;
 use hashpact_protocol::wire::{
-    HeadNote, Heads, Hello, PayloadsRequest, RangeRequest, Refusal, Request, Response, Stored,
+    HeadNote, Heads, Hello, PayloadsRequest, RangeRequest, Refusal, Request, Response,
 };
+use std::collections::BTreeSet;
 
 impl Engine {
     pub(super) fn inbound(
@@ -51,18 +52,9 @@ impl Engine {
             Request::Cosign(body) => self.ask_cosign(Some(peer), Asker::Peer(channel), body, now_ms),
             Request::Consistency(ask) => self.serve_consistency(channel, &ask),
             Request::Evidence(evidence) => self.told_evidence(peer, channel, &evidence),
-            Request::Stored(Stored { log, size, root }) => {
+            Request::Stored(stored) => {
                 self.reply(channel, Response::Ack);
-                let log = LogId::new(log);
-                let ours = log == self.own.author().log;
-                let member_of = |log: &FollowedLog| log.author().member == self.own.author().member;
-                if self.logs.get(&log).is_some_and(member_of) {
-                    // Of a log that we gave up: nobody waits for it any more.
-                    return Ok(());
-                }
-                if !ours || !self.own.stored(&member, size, &Root::new(root), &mut self.out) {
-                    self.misbehaved(peer, "stored_unknown_head");
-                }
+                self.told_stored(peer, &member, stored, now_ms);
             }
         }
         Ok(())
@@ -79,11 +71,28 @@ impl Engine {
                 self.reply(channel, Response::Refused(Refusal::NotAdmitted));
             }
             Err(error) => {
-                self.misbehaved(peer, error.label());
                 self.reply(channel, Response::Refused(Refusal::NotAdmitted));
-                self.out.push(Effect::Disconnect { peer, reason: error.label() });
+                self.turn_away(peer, error);
             }
         }
+    }
+
+    /// Lets go of a peer whose hello was refused.
+    fn turn_away(&mut self, peer: Peer, error: HelloError) {
+        if !error.is_blameless() {
+            self.misbehaved(peer, error.label());
+        }
+        self.out.push(Effect::Disconnect { peer, reason: error.label() });
+    }
+
+    /// Whom we admit now. A node that holds nothing of anybody is itself the new one, and has nothing to go by.
+    fn admits(&self, now_ms: u64) -> Admits {
+        if !self.roster.is_expired(now_ms / 1_000) {
+            return Admits::Members;
+        }
+        let begun = self.logs.values().filter(|log| log.size() > 0);
+        let known: BTreeSet<MemberId> = begun.map(|log| log.author().member.clone()).collect();
+        if known.is_empty() { Admits::Members } else { Admits::Known(known) }
     }
 
     /// Judges a hello. A member that is admitted is told what we hold of its logs: it may have been
@@ -93,23 +102,12 @@ impl Engine {
             self.misbehaved(peer, "hello_roster");
         }
         let known = self.peers.member(&peer).is_some();
-        let roster = self.roster.current_shared().clone();
-        self.peers.greet(peer, hello, &roster, now_ms, &mut self.out)?;
+        let (roster, admits) = (self.roster.current_shared().clone(), self.admits(now_ms));
+        self.peers.greet(peer, hello, (&roster, &admits), now_ms, &mut self.out)?;
         if !known {
             self.confirm_held(peer);
         }
         Ok(())
-    }
-
-    /// Tells a member's node what we hold of its logs. Said again with every answer for heads: a
-    /// confirmation that is lost, or arrives before we are admitted there, must not stay lost.
-    fn confirm_held(&mut self, peer: Peer) {
-        let Some(member) = self.peers.member(&peer) else { return };
-        let held = self.logs.values().filter(|log| log.author().member == *member);
-        let held: Vec<_> = held.filter_map(|log| Some((log.author().log, log.held_head()?))).collect();
-        for (log, (size, root)) in held {
-            self.send_stored(peer, log, size, root);
-        }
     }
 
     pub(super) fn outcome(
@@ -184,8 +182,7 @@ impl Engine {
                 if let Err(error) = self.greet(peer, &hello, now_ms)
                     && !self.may_be_listed(&hello)
                 {
-                    self.misbehaved(peer, error.label());
-                    self.out.push(Effect::Disconnect { peer, reason: error.label() });
+                    self.turn_away(peer, error);
                 }
             }
             // A peer that refuses us, or says nothing, may still greet us itself within the bounded time.
@@ -303,25 +300,6 @@ impl Engine {
                 self.out.push(Effect::ServePayloads { channel, log: id, indexes, bytes_max, entitled });
             }
         }
-    }
-
-    /// Tells the author's nodes that leaves and payloads below a signed head are on our disk.
-    pub(super) fn confirm_stored(&mut self, author: &Author, size: u64, root: Root) {
-        let peers: Vec<Peer> = self
-            .peers
-            .admitted()
-            .filter(|(_, member)| **member == author.member)
-            .map(|(peer, _)| *peer)
-            .collect();
-        for peer in peers {
-            self.send_stored(peer, author.log, size, root);
-        }
-    }
-
-    fn send_stored(&mut self, peer: Peer, log: LogId, size: u64, root: Root) {
-        let stored = Stored { log: *log.as_bytes(), size, root: *root.as_bytes() };
-        let request_id = self.out.next_id();
-        self.out.push(Effect::Send { peer, request_id, request: Request::Stored(stored) });
     }
 
     pub(super) fn reply(&mut self, channel: Channel, response: Response) {

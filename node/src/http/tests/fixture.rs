@@ -291,6 +291,10 @@ impl Loop {
                     self.lookup.hear(news);
                     continue;
                 }
+                Effect::Coverage(coverage) => {
+                    self.lookup.set_coverage(coverage);
+                    continue;
+                }
                 Effect::Answer { request, answer } => {
                     let sender = self.answers.remove(&request).expect("asked once");
                     let _ = sender.send(answer);
@@ -330,7 +334,7 @@ impl Fixture {
             FloodLimits { contributions_per_hour: options.flood, withdrawals_per_hour: options.flood };
         let lists = Lists::open(files, Arc::clone(&lookup), &chain, limits).expect("an empty folder");
         let lists = Arc::new(lists);
-        let mut view = View::under(Rules::from(chain.current()), NOW_MS, [0; 16]);
+        let mut view = View::under(Rules::from(&chain), NOW_MS, [0; 16]);
         let held = hold(&store, &mut view, &lookup, stated);
         let (engine, first) = open_engine(chain.clone(), view, held);
         let (submit, submissions) = mpsc::channel(SUBMISSIONS_QUEUED_MAX);
