@@ -10,8 +10,8 @@
 use std::time::Duration;
 
 use hashpact_protocol::api::{
-    Ack, ContributeRequest, ErasureRequest, ErrorBody, IncidentReceipt, IncidentRequest, IncidentsResponse,
-    LogsResponse, MatchRequest, MatchResponse, MembersResponse, NewRecord, OpinionRequest, Receipt, Receipts,
+    Ack, BasesRequest, BasesResponse, ContributeRequest, ErasureRequest, ErrorBody, IncidentReceipt, IncidentRequest, IncidentsResponse,
+    LogsResponse, MatchRequest, MatchResponse, MembersResponse, ModelMatchRequest, ModelMatchResponse, NewRecord, OpinionRequest, Receipt, Receipts,
     RecordJson, RecordsPage, RecordsQuery, RetractionRequest, RulingRequest, RulingsResponse, StatusResponse,
     SuspensionRequest, SuspensionsResponse,
 };
@@ -122,6 +122,24 @@ impl Client {
     /// See [`ClientError`]. An answer with `complete: false` is *not* an error: the caller must look.
     pub async fn match_signals(&self, request: &MatchRequest) -> Result<MatchResponse, ClientError> {
         let url = self.url("v1/match");
+        self.json(self.request(Method::POST, &url).json(request), &url, Repeat::Safe).await
+    }
+
+    /// Asks which registered bases the tiles of a model are near.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn model_bases(&self, request: &BasesRequest) -> Result<BasesResponse, ClientError> {
+        let url = self.url("v1/models/bases");
+        self.json(self.request(Method::POST, &url).json(request), &url, Repeat::Safe).await
+    }
+
+    /// Asks whether a model is known.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn match_model(&self, request: &ModelMatchRequest) -> Result<ModelMatchResponse, ClientError> {
+        let url = self.url("v1/models/match");
         self.json(self.request(Method::POST, &url).json(request), &url, Repeat::Safe).await
     }
 

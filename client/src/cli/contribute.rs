@@ -290,7 +290,7 @@ async fn state(
 }
 
 /// A digest that only the same statement has; as hexadecimal it is the idempotency key.
-fn digest_of(records: &[NewRecord]) -> [u8; 32] {
+pub(crate) fn digest_of(records: &[NewRecord]) -> [u8; 32] {
     let bytes = serde_json::to_vec(records).expect("records have string keys only");
     sha256(&[b"hashpact/contribute-key/v1\0", &bytes])
 }
