@@ -54,6 +54,8 @@ use hashpact_core::view::{
     Block, FoldCounts, IncidentState, KnownRecord, News, Numbers, RecordView, Ruled, Standing, StatedHolding,
     Suspension,
 };
+use crate::models::Models;
+use hashpact_core::models::Thresholds;
 use hashpact_index::{IndexStats, MatchIndex};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId, hex_encode, sha256};
@@ -84,6 +86,8 @@ pub struct Lookup {
     /// Whether anything is found beside the main index: look-ups that find nothing take no lock for it.
     withholds: AtomicBool,
     local: RwLock<Local>,
+    /// What is listed and registered of models.
+    models: Models,
     /// Who is told of changes; nobody before the logs are replayed.
     news: OnceLock<Arc<NewsQueue>>,
     state: RwLock<State>,
@@ -168,6 +172,7 @@ impl Lookup {
             floods: RwLock::default(),
             withholds: AtomicBool::new(false),
             local: RwLock::default(),
+            models: Models::new(Thresholds::default()),
             news: OnceLock::new(),
             state: RwLock::new(State {
                 health: Health {
@@ -194,6 +199,18 @@ impl Lookup {
             }),
             roster_version: AtomicU64::new(roster_version),
         }
+    }
+
+    /// With other thresholds for sketches of models.
+    #[must_use]
+    pub fn with_thresholds(self, thresholds: Thresholds) -> Self {
+        Self { models: Models::new(thresholds), ..self }
+    }
+
+    /// What is listed and registered of models.
+    #[must_use]
+    pub fn models(&self) -> &Models {
+        &self.models
     }
 
     /// Applies view changes in order. Rows come before index entries, so that whatever the index
@@ -244,6 +261,9 @@ impl Lookup {
         }
         // One call for all: the writer's lock is taken once.
         index.apply(told.iter().flat_map(|(number, means, signals)| index_changes(signals, *number, *means)));
+        if self.models.apply(changes) {
+            write(&self.rows).set_conflicting(self.models.conflicting().into_keys());
+        }
         let following = self.follow(&index, said);
         if let Some((queue, mut news)) = news {
             news.extend(following);
@@ -255,6 +275,9 @@ impl Lookup {
     /// Takes other verdicts on signals, suspensions and incidents.
     pub fn hear(&self, news: News) {
         let News { rulings, suspensions, incidents } = news;
+        if self.models.hear(&rulings) {
+            write(&self.rows).set_conflicting(self.models.conflicting().into_keys());
+        }
         for change in rulings {
             let signal = change.signal.clone();
             let before = self.standings_with(&signal);

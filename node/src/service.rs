@@ -33,6 +33,7 @@ mod entry;
 mod governance;
 mod lists;
 mod matching;
+mod models;
 mod operations;
 mod proof;
 mod receipts;

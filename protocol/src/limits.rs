@@ -72,6 +72,12 @@ pub const TILE_SIDE_MIN: u32 = 16;
 pub const VECTORS_PER_RECORD_MAX: usize = 1024;
 /// Records that one statement about a model may be split over.
 pub const MODEL_PARTS_MAX: u16 = 256;
+/// Most tiles of a look-up of a model, over all of its fingerprints.
+pub const MODEL_TILES_PER_CALL_MAX: usize = 16_384;
+/// Most identifiers of a look-up of a model.
+pub const MODEL_IDS_MAX: usize = 256;
+/// Most fingerprints of a look-up of a model, one for each base that it may be made from.
+pub const MODEL_FINGERPRINTS_MAX: usize = 4;
 /// Largest number in the version of a tool.
 pub const VERSION_NUMBER_MAX: u16 = 999;
 /// Most steps of a generator.

@@ -26,6 +26,7 @@ mod http;
 mod index_snapshot;
 mod kinds;
 mod lists;
+mod models;
 mod overtake;
 mod power;
 mod recover;

@@ -23,6 +23,7 @@ mod lists;
 mod r#match;
 mod members;
 mod models;
+mod named_models;
 mod opinion;
 mod output;
 mod progress;
@@ -77,7 +78,7 @@ pub(crate) struct Global {
 enum Command {
     /// Compute the signals of files; sends nothing
     Hash(hash::Args),
-    /// Fingerprint and compare generative models; sends nothing
+    /// Fingerprint, compare, look up and register generative models; no weight leaves this machine
     #[command(subcommand)]
     Models(models::Command),
     /// Ask the node whether files, or the signals of a list, are known
@@ -164,7 +165,7 @@ async fn dispatch(cli: Cli, output: Output) -> anyhow::Result<Outcome> {
     let node = &cli.global.node;
     match cli.command {
         Command::Hash(args) => hash::run(&args, output),
-        Command::Models(command) => models::run(&command, output),
+        Command::Models(command) => models::run(&command, node, output).await,
         Command::Match(args) => r#match::run(&args, &node.client(output)?, output).await,
         Command::Contribute(args) => contribute::run(&args, node, output).await,
         Command::Import(args) => import::run(&args, node, output).await,

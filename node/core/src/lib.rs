@@ -29,6 +29,7 @@ mod forks;
 pub mod governance;
 pub mod health;
 pub mod limits;
+pub mod models;
 pub mod policy;
 pub mod recover;
 pub mod statistics;

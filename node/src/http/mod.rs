@@ -20,6 +20,7 @@ mod guard;
 mod lists;
 mod logs;
 mod matching;
+mod models;
 mod node;
 pub mod openapi;
 mod records;
@@ -53,9 +54,11 @@ pub use threads::HttpThreads;
 pub use tls::TlsError;
 
 /// Patterns of all routes, as metrics name them.
-const ENDPOINTS: [&str; 47] = [
+const ENDPOINTS: [&str; 49] = [
     "/v1/match",
     "/v1/match/bulk",
+    "/v1/models/bases",
+    "/v1/models/match",
     "/v1/lists",
     "/v1/lists/{name}",
     "/v1/lists/dry-run",
@@ -182,6 +185,8 @@ pub fn router(api: Api) -> Router {
     Router::new()
         .route("/v1/match", post(matching::match_signals))
         .route("/v1/match/bulk", post(bulk::match_bulk))
+        .route("/v1/models/bases", post(models::bases))
+        .route("/v1/models/match", post(models::match_model))
         .route("/v1/lists", get(lists::all))
         .route("/v1/lists/dry-run", post(lists::dry_run))
         .route("/v1/lists/{name}", get(lists::show).put(lists::put).delete(lists::delete))

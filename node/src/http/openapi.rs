@@ -14,6 +14,8 @@ use utoipa::{Modify, OpenApi};
         super::matching::match_signals,
         super::matching::near,
         super::bulk::match_bulk,
+        super::models::bases,
+        super::models::match_model,
         super::lists::all,
         super::lists::show,
         super::lists::put,

@@ -277,6 +277,7 @@ pub(super) async fn submit(
         sha256(&[SUBMISSION, operation, &[1], &group, &subject, statement.body])
     };
     let _slot = api.writes.enter(caller.id)?;
+    let drafts = api.within(api.service.check_listings(drafts)).await??;
     let done = api.within(api.service.submit(drafts, statement.group, key, digest, ack)).await?;
     let ack = match done.ack {
         Ack::Local => api::Ack::Local.to_string(),

@@ -135,6 +135,23 @@ pub enum FieldRule {
     /// A list that holds one of its elements again.
     #[error("the same one stands there twice")]
     Twice,
+    /// An identifier of a model of as many digits as its type does not have.
+    #[error("expected 64 hex digits, or the 8, 10 or 12 that its type begins with, got {got}")]
+    ModelIdDigits {
+        /// Characters given.
+        got: usize,
+    },
+    /// Bits of tiles that are no base64, none, or no whole tiles.
+    #[error("expected base64 of 32 bytes for each tile, at least one")]
+    TileBits,
+    /// A tile with too short a side.
+    #[error("a tile with a side of {got}; the least is {min}")]
+    TileSide {
+        /// The shorter side.
+        got: u32,
+        /// The least that has a sketch.
+        min: u32,
+    },
     /// A rule of records.
     #[error("{0}")]
     Record(#[from] RecordError),

@@ -29,6 +29,7 @@ mod handling;
 mod labels;
 mod lists;
 mod matching;
+mod models;
 mod node;
 mod records;
 mod reports;
@@ -71,6 +72,12 @@ pub use lists::{
 pub use matching::{
     AsOf, Match, MatchItem, MatchLimits, MatchRequest, MatchResponse, MatchResult, OpinionCounts, Query,
     QuerySignal,
+};
+pub use models::{
+    AskedFingerprint, AskedModel, BaseTileJson, BasesRequest, BasesResponse, ComparisonJson, FingerprintJson,
+    ListingJson, ModelId, ModelIdJson, ModelIdType, ModelLeadJson, ModelMatchRequest, ModelMatchResponse,
+    NearBaseJson, NearestBenignJson, RegisteredModelJson, RegistryJson, ShapedBits, SketchMatchJson, TileGroupJson,
+    tile_numbers, tile_text, vectors_text,
 };
 pub use node::{
     AlarmStatus, BackupResponse, BranchStatus, CatchUp, CosignedStatus, ErasureStatus, ErrorBody,

@@ -26,7 +26,8 @@ const COUNT_MAX: u32 = 256;
 const DAYS_MAX: u32 = 36_525;
 const HOURS_MAX: u32 = DAYS_MAX * 24;
 const INDUSTRY_CLASSES: [&str; 4] = ["A1", "A2", "B1", "B2"];
-const STATUSES: [Status; 4] = [Status::Active, Status::Disputed, Status::Contested, Status::Retracted];
+const STATUSES: [Status; 5] =
+    [Status::Active, Status::Disputed, Status::Contested, Status::Conflicting, Status::Retracted];
 /// Kinds of records that have signals.
 const KINDS: [Kind; 4] = [Kind::Content, Kind::Model, Kind::Dataset, Kind::Service];
 const ROLES: [Role; 4] = [Role::Contributor, Role::Hotline, Role::Observer, Role::Auditor];

@@ -9,10 +9,11 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 const MEMBERS: [&str; 5] = ["hotline", "old", "new", "muted", "stranger"];
-const STATUSES: [Status; 9] = [
+const STATUSES: [Status; 10] = [
     Status::Active,
     Status::Disputed,
     Status::Contested,
+    Status::Conflicting,
     Status::Disowned,
     Status::Retracted,
     Status::Expired,
@@ -222,7 +223,9 @@ proptest! {
             prop_assert_eq!(outcome, None);
         } else {
             let waits = record.flooded.is_some();
-            let is_held = record.status == Status::Contested || waits || review == Review::Unreviewed;
+            let is_held = matches!(record.status, Status::Contested | Status::Conflicting)
+                || waits
+                || review == Review::Unreviewed;
             let is_enough = !matches!(record.negative, None | Some(Negative::Members { count: 0 | 1 }));
             let is_negative = is_enough && review != Review::HotlineConfirmed;
             let may_block = |way: &Way| {
