@@ -176,7 +176,7 @@ fn errors_name_field_and_rule() {
         (ttp("").replace("\"ttp\":", "\"review\":\"dual\",\"ttp\":"), "review: has no place here"),
         (
             ttp("").replace("\"ttp\":", &format!("\"signals\":[{}],\"ttp\":", sha("model_sha256"))),
-            "signals: this record has no signals",
+            "signals[0]: signals of type 16 do not stand in records of kind ttp",
         ),
         (genmeta(r#""prompt":"x""#), "unknown field `prompt`"),
         (genmeta(r#""version":"1""#), "genmeta.version: expected two or three numbers, at most 999 each"),

@@ -206,7 +206,7 @@ pub enum LineError {
         what: String,
     },
     /// An exported entry that is not content.
-    #[error("a record of kind {kind:?} cannot be imported, only content")]
+    #[error("a record of kind {kind:?} cannot be imported, only statements")]
     Kind {
         /// Its kind.
         kind: String,

@@ -103,7 +103,7 @@ fn a_log_full_of_poison_and_of_what_is_newer_stops_nobody() -> Result<()> {
 
     // Exported and verified offline: everything is there, what it is is told.
     let node = &consortium.nodes[3];
-    node.hashpact_ok(&["audit", "fetch", "--out", "all.tar"])?;
+    node.hashpact_ok(&["audit", "fetch", "--tlp", "red", "--out", "all.tar"])?;
     let trust = trust(&consortium)?;
     let told = node.hashpact_ok(&["audit", "verify", "all.tar", "--trust", &trust, "--json"])?;
     let found: Value = told.json_lines()?.pop().context("findings")?;

@@ -76,7 +76,8 @@ async fn each_malformed_request_is_told_what_is_wrong_with_it() {
     node.post("/v1/match", &lists(json!([]))).await.refused(400, "invalid_field");
     let message = node.post("/v1/match", &lists(json!(["mine"]))).await.refused(400, "unknown_list");
     assert!(message.contains("\"mine\""), "{message}");
-    for query in ["limit=0", "limit=1001", "kind=model", "cursor=x", "signal_type=x", "review=x", "status=x"]
+    for query in
+        ["limit=0", "limit=1001", "kind=opinion", "cursor=x", "signal_type=x", "review=x", "status=x"]
     {
         node.get(&format!("/v1/records?{query}")).await.refused(400, "invalid_field");
     }
