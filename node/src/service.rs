@@ -17,6 +17,7 @@ use hashpact_core::entitled::{GroupError, group_for};
 use hashpact_core::event::{Ack, Draft};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId};
+use hashpact_protocol::leaf::Kind;
 use hashpact_protocol::merkle::TileId;
 use hashpact_protocol::roster::{LogStatus, MemberId, Roster, RosterChain};
 use hashpact_protocol::wire::CosignAnswer;

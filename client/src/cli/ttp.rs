@@ -260,5 +260,5 @@ pub(crate) fn show_statistics(statistics: &StatisticsJson, output: Output) {
         vec![printable(&row.month), printable(&row.key), row.records.to_string(), row.members.to_string()]
     };
     let rows: Vec<Vec<String>> = statistics.rows.iter().map(row).collect();
-    output.table(&["month", &statistics.by, "records", "members"], &rows);
+    output.table(&["month", statistics.by.as_str(), "records", "members"], &rows);
 }

@@ -153,7 +153,6 @@ impl GenMetaJson {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use hashpact_hashing::genmeta::{SAMPLERS, SCHEDULERS, SOURCE_TYPES};
     use hashpact_protocol::record::{Sampler, Scheduler, SourceType, Vocabulary as _};
 

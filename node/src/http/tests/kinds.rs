@@ -54,11 +54,11 @@ async fn what_breaks_a_rule_is_refused_by_name_and_changes_nothing() {
         ),
     ] {
         let refused = node.post("/v1/records", &json!({ "records": [good, bad] })).await;
-        assert_eq!(refused.status, 400, "{}", refused.text());
+        assert_eq!(refused.status.as_u16(), 400, "{}", refused.text());
         assert!(refused.text().contains(needle), "{} not in {}", needle, refused.text());
     }
     let unknown = json!({ "records": [{ "kind": "model", "subject": hex(&[9; 32]), "signals": [sha("model_sha256", 1)] }] });
-    assert_eq!(node.post("/v1/records", &unknown).await.status, 404);
+    assert_eq!(node.post("/v1/records", &unknown).await.status.as_u16(), 404);
     assert!(ids(&node, "/v1/records", "records").await.is_empty());
 }
 
@@ -84,7 +84,7 @@ async fn kinds_are_listed_apart_and_observations_by_what_they_say() {
     {
         assert_eq!(ids(&node, &format!("/v1/records?kind={kind}"), "records").await, of(expected), "{kind}");
     }
-    assert_eq!(node.get("/v1/records?kind=opinion").await.status, 400);
+    assert_eq!(node.get("/v1/records?kind=opinion").await.status.as_u16(), 400);
     for (query, expected) in [
         ("", &[2, 3, 4, 5][..]),
         ("technique=HP-T0034", &[2, 3]),
@@ -108,7 +108,7 @@ async fn kinds_are_listed_apart_and_observations_by_what_they_say() {
         "cursor=x",
         "colour=red",
     ] {
-        assert_eq!(node.get(&format!("/v1/ttps?{query}")).await.status, 400, "{query}");
+        assert_eq!(node.get(&format!("/v1/ttps?{query}")).await.status.as_u16(), 400, "{query}");
     }
     let shown = node.get("/v1/ttps?technique=HP-T0999").await.ok();
     assert!(shown["ttps"][0].get("name").is_none(), "a technique of a newer taxonomy: {shown}");
@@ -143,7 +143,7 @@ async fn statistics_count_what_stands_by_month_and_key() {
     for path in
         ["/v1/ttps/statistics?by=colour", "/v1/reports/genmeta?by=prompt", "/v1/ttps/statistics?from=x"]
     {
-        assert_eq!(node.get(path).await.status, 400, "{path}");
+        assert_eq!(node.get(path).await.status.as_u16(), 400, "{path}");
     }
     let taxonomy = node.get("/v1/ttps/taxonomy").await.ok();
     assert_eq!(taxonomy["techniques"].as_array().map(Vec::len), Some(40));
