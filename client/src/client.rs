@@ -156,8 +156,25 @@ impl Client {
         idempotency_key: &str,
         ack: Ack,
     ) -> Result<Vec<Receipt>, ClientError> {
+        self.contribute_to(None, records, idempotency_key, ack).await
+    }
+
+    /// The same, told to the members of a group of the roster alone.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn contribute_to(
+        &self,
+        group: Option<&str>,
+        records: &[NewRecord],
+        idempotency_key: &str,
+        ack: Ack,
+    ) -> Result<Vec<Receipt>, ClientError> {
         let mut url = self.url("v1/records");
         url.query_pairs_mut().append_pair("ack", &ack.to_string());
+        if let Some(group) = group {
+            url.query_pairs_mut().append_pair("group", group);
+        }
         let body = ContributeRequest { records: records.to_vec() };
         let request = self.request(Method::POST, &url).header("Idempotency-Key", idempotency_key).json(&body);
         let receipts: Receipts = self.json(request, &url, Repeat::Safe).await?;

@@ -12,6 +12,7 @@ use std::io::BufReader;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use hashpact_client::has_licensed;
 use hashpact_client::list::{Defaults, ListReader, ReadOptions, Step, canonical};
 use hashpact_protocol::api::{Ack, NewRecord, Receipt, check_idempotency_key};
 use hashpact_protocol::digest::{hex_encode, sha256};
@@ -25,6 +26,9 @@ use super::{hashing, inputs, progress};
 
 /// PDQ hashes under this quality say little; the reference advises not to share them.
 pub(crate) const PDQ_QUALITY_MIN: u8 = 50;
+/// Why a record with a signal under licence is not stated.
+pub(crate) const WITHOUT_LICENSEES: &str =
+    "photodna: only licensees may receive it; --licensees names their group in the roster";
 /// Records of one call.
 const RECORDS_PER_CALL: usize = 2_000;
 
@@ -49,6 +53,10 @@ pub(crate) struct Args {
     /// State PDQ hashes of a quality under 50 as well; they match many unrelated pictures
     #[arg(long)]
     keep_low_quality: bool,
+    /// Group of the roster that may receive signals under licence (PhotoDNA): they are stated in a record of their own, for
+    /// its members alone, which is linked with the one that everybody receives
+    #[arg(long, value_name = "GROUP")]
+    licensees: Option<String>,
     /// What to wait for: local (survives a crash of your node), or replicated:K (survives the loss of its
     /// disk, because K other members hold it)
     #[arg(long, default_value = "local", value_parser = parse_ack)]
@@ -203,6 +211,11 @@ impl Plan {
                 return Ok(());
             }
         }
+        if has_licensed(&record) && args.licensees.is_none() {
+            self.failed += 1;
+            output.warn(&format!("{}: {}; not stated", printable(&name), WITHOUT_LICENSEES));
+            return Ok(());
+        }
         let content = record.to_record().with_context(|| name.clone())?;
         let record = NewRecord { subject: record.subject, ..canonical(&content) };
         if self.seen.insert(digest_of(std::slice::from_ref(&record))) {
@@ -252,7 +265,8 @@ async fn state(
             Some(key) => format!("{key}.{call}"),
             None => hex_encode(&digest_of(&records)),
         };
-        let receipts = client.contribute(&records, &key, args.ack).await?;
+        let licensees = args.licensees.as_deref();
+        let receipts = client.contribute_licensed(licensees, &records, &key, args.ack).await?;
         bar.inc(part.len() as u64);
         for (planned, receipt) in part.iter().zip(&receipts) {
             if output.json {

@@ -149,7 +149,7 @@ mod tests {
     };
 
     fn member(name: &str) -> MemberId {
-        MemberId::new(name).expect("an id")
+        MemberId::parse(name).expect("an id")
     }
 
     fn ttp(technique: u64, months: u64) -> Ttp {

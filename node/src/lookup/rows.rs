@@ -251,7 +251,8 @@ impl Rows {
     /// Takes which listings contradict the registry of models.
     pub(super) fn set_conflicting(&mut self, ids: impl Iterator<Item = RecordId>) {
         let numbers = ids.filter_map(|id| self.by_id(&id).map(|record| record.number));
-        let before = std::mem::replace(&mut self.conflicting, numbers.collect());
+        let numbers = numbers.collect();
+        let before = std::mem::replace(&mut self.conflicting, numbers);
         let changed: Vec<u64> = before.symmetric_difference(&self.conflicting).copied().collect();
         changed.into_iter().for_each(|number| self.judge(number));
     }

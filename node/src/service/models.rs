@@ -50,6 +50,7 @@ impl Service {
                 total: 0,
                 matches: Vec::new(),
                 not_counted: Vec::new(),
+                group: None,
             };
             ModelMatchResponse {
                 complete: exact.complete,

@@ -97,9 +97,13 @@ struct Walk {
 impl Walk {
     fn folder(&mut self, folder: &Path, depth: usize, each: &mut impl FnMut(&Path)) {
         match fs::canonicalize(folder) {
-            Ok(real) if !self.entered.insert(real) => return,
+            Ok(real) => {
+                if !self.entered.insert(real) {
+                    return;
+                }
+                each(folder);
+            }
             Err(error) => return self.problem(folder, error.to_string()),
-            Ok(_) => each(folder),
         }
         let entries = match fs::read_dir(folder) {
             Ok(entries) => entries,
