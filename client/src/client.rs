@@ -10,9 +10,10 @@
 use std::time::Duration;
 
 use hashpact_protocol::api::{
-    Ack, BasesRequest, BasesResponse, ContributeRequest, ErasureRequest, ErrorBody, IncidentReceipt, IncidentRequest, IncidentsResponse,
-    LogsResponse, MatchRequest, MatchResponse, MembersResponse, ModelMatchRequest, ModelMatchResponse, NewRecord, OpinionRequest, Receipt, Receipts,
-    RecordJson, RecordsPage, RecordsQuery, RetractionRequest, RulingRequest, RulingsResponse, StatusResponse,
+    Ack, BasesRequest, BasesResponse, ContributeRequest, ErasureRequest, ErrorBody, IncidentReceipt,
+    IncidentRequest, IncidentsResponse, LogsResponse, MatchRequest, MatchResponse, MembersResponse,
+    ModelMatchRequest, ModelMatchResponse, NewRecord, OpinionRequest, Receipt, Receipts, RecordJson,
+    RecordsPage, RecordsQuery, RetractionRequest, RulingRequest, RulingsResponse, StatusResponse,
     SuspensionRequest, SuspensionsResponse,
 };
 use hashpact_protocol::digest::RecordId;

@@ -46,7 +46,8 @@ fn save(path: &Path, layers: &Layers, is_half: bool) -> Result<()> {
         } else {
             data.extend(layer.iter().flat_map(|value| value.to_le_bytes()));
         }
-        let (kind, name) = if is_half { ("F16", format!("renamed.{}", 9 - nth)) } else { ("F32", format!("layer.{nth}")) };
+        let (kind, name) =
+            if is_half { ("F16", format!("renamed.{}", 9 - nth)) } else { ("F32", format!("layer.{nth}")) };
         header.insert(name, json!({"dtype": kind, "shape": [64, 64], "data_offsets": [start, data.len()]}));
     }
     let header = Value::Object(header).to_string();
@@ -132,8 +133,16 @@ impl World {
                 Ok(registry(node)?["doubly_registered"] == json!(doubly))
             })?;
         }
-        let versions: Vec<Value> = self.consortium.nodes.iter().map(|node| Ok(registry(node)?["version"].clone())).collect::<Result<_>>()?;
-        ensure!(versions.iter().all(|version| *version == versions[0]), "one version everywhere: {versions:?}");
+        let versions: Vec<Value> = self
+            .consortium
+            .nodes
+            .iter()
+            .map(|node| Ok(registry(node)?["version"].clone()))
+            .collect::<Result<_>>()?;
+        ensure!(
+            versions.iter().all(|version| *version == versions[0]),
+            "one version everywhere: {versions:?}"
+        );
         Ok(())
     }
 }
@@ -149,7 +158,14 @@ fn a_fine_tune_is_found_again_in_half_precision_under_another_name() -> Result<(
     ensure!(base["registered"].as_array().is_some_and(|models| models.len() == 2), "{base}");
 
     let listed = world.node(0).hashpact_ok(&[
-        "--json", "models", "contribute", "--form", "finetune", "--review", "dual", text(&world.path("tuned"))?,
+        "--json",
+        "models",
+        "contribute",
+        "--form",
+        "finetune",
+        "--review",
+        "dual",
+        text(&world.path("tuned"))?,
     ])?;
     let listed = listed.json_lines()?[0]["record"].clone();
     wait_until("cedar to hold the listing", || Ok(registry(cedar)?["listings"] == json!(1)))?;
@@ -166,16 +182,23 @@ fn a_fine_tune_is_found_again_in_half_precision_under_another_name() -> Result<(
     ensure!(exact["exact"]["total"] == json!(1) && exact["exact"]["outcome"].is_string(), "{exact}");
     for name in ["unrelated", "benign", "base"] {
         let nothing = asked(cedar, &world.path(name))?;
-        ensure!(nothing["sketches"] == json!([]) && nothing["exact"]["total"] == json!(0), "{name}: {nothing}");
+        ensure!(
+            nothing["sketches"] == json!([]) && nothing["exact"]["total"] == json!(0),
+            "{name}: {nothing}"
+        );
         ensure!(nothing["leads"] == json!([]), "{name}: {nothing}");
     }
 
     // What others quote of it is a lead, without an outcome.
-    let ids = cedar.hashpact_ok(&["--json", "models", "fingerprint", text(&world.path("tuned"))?])?.json_lines()?;
+    let ids =
+        cedar.hashpact_ok(&["--json", "models", "fingerprint", text(&world.path("tuned"))?])?.json_lines()?;
     let prefix = &ids[0]["ids"]["ti"];
     let lead = Api::of(cedar)?.post("/v1/models/match", &json!({ "ids": [{ "value": prefix }] }))?.ok()?;
     ensure!(lead["leads"][0]["by"] == json!("sha256_prefix"), "{lead}");
-    ensure!(lead["leads"][0]["listing"]["record"] == listed && lead["exact"]["outcome"] == Value::Null, "{lead}");
+    ensure!(
+        lead["leads"][0]["listing"]["record"] == listed && lead["exact"]["outcome"] == Value::Null,
+        "{lead}"
+    );
     scan(cedar, world.folder.path())
 }
 
@@ -209,7 +232,14 @@ fn a_model_that_two_members_registered_cannot_be_listed() -> Result<()> {
     let near = listing(cedar, &world.path("nearly"), &base)?;
     let api = Api::of(cedar)?;
     // A second member does: now the same is refused, and so is the very model.
-    world.node(1).hashpact_ok(&["models", "register", "--role", "intermediate", "--identifiers-only", text(&benign)?])?;
+    world.node(1).hashpact_ok(&[
+        "models",
+        "register",
+        "--role",
+        "intermediate",
+        "--identifiers-only",
+        text(&benign)?,
+    ])?;
     wait_until("cedar to know the second", || Ok(registry(cedar)?["doubly_registered"] == json!(2)))?;
     let refused = api.post("/v1/records", &json!({ "records": [near] }))?;
     ensure!(refused.status == 409 && refused.text().contains("registered_benign"), "{}", refused.text());
@@ -224,7 +254,14 @@ fn a_model_that_two_members_registered_cannot_be_listed() -> Result<()> {
     let tuned = world.path("tuned");
     for nth in [0, 1] {
         wait_until("the listing", || Ok(registry(world.node(nth))?["listings"] == json!(1)))?;
-        world.node(nth).hashpact_ok(&["models", "register", "--role", "base", "--identifiers-only", text(&tuned)?])?;
+        world.node(nth).hashpact_ok(&[
+            "models",
+            "register",
+            "--role",
+            "base",
+            "--identifiers-only",
+            text(&tuned)?,
+        ])?;
     }
     wait_until("the conflict", || Ok(registry(cedar)?["conflicting"] == json!(1)))?;
     let counted = registry(cedar)?;

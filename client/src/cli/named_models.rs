@@ -3,8 +3,8 @@
 //! The file says so itself, and anybody can write that: it is a lead for a person, never a match, and has no outcome. So
 //! only the first digits of an identifier are sent, also of a whole one.
 
-use hashpact_client::{Client, ClientError};
 use hashpact_client::list::genmeta::ResourceJson;
+use hashpact_client::{Client, ClientError};
 use hashpact_protocol::api::{ListingJson, ModelIdJson, ModelMatchRequest};
 use hashpact_protocol::limits::MODEL_IDS_MAX;
 use serde::Serialize;
@@ -52,7 +52,10 @@ impl NamedLead {
 }
 
 /// What the node has listed of the models that files name, each with its item.
-pub(super) async fn leads(client: &Client, named: &[NamedModel]) -> Result<Vec<(usize, NamedLead)>, ClientError> {
+pub(super) async fn leads(
+    client: &Client,
+    named: &[NamedModel],
+) -> Result<Vec<(usize, NamedLead)>, ClientError> {
     let mut leads = Vec::new();
     for some in named.chunks(MODEL_IDS_MAX) {
         let ids = some.iter().map(|named| id(&named.resource)).collect();
@@ -85,7 +88,9 @@ mod tests {
             hex: "a".repeat(digits),
             claimed: true,
         };
-        for (name, digits, sent) in [("sha256", 64, 12), ("autov3", 12, 12), ("autov2", 10, 10), ("autov1", 8, 8)] {
+        for (name, digits, sent) in
+            [("sha256", 64, 12), ("autov3", 12, 12), ("autov2", 10, 10), ("autov1", 8, 8)]
+        {
             let asked = id(&resource(name, digits));
             assert_eq!(asked.value.len(), sent, "{name}");
             let request = ModelMatchRequest { ids: vec![asked], ..ModelMatchRequest::default() };

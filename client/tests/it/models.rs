@@ -263,7 +263,10 @@ fn an_inventory_reads_every_model_once() {
     let report: Value = serde_json::from_slice(&fs::read(report).unwrap()).unwrap();
     assert_eq!(report["models"].as_array().unwrap().len(), 8);
     assert_eq!((&report["counts"]["known"], &report["found_at_node"]), (&6.into(), &0.into()));
-    let (_, table, _) = run(hashpact().args(["models", "scan", "--state"]).arg(world.root.join("scan.state")).arg(&world.root));
+    let (_, table, _) = run(hashpact()
+        .args(["models", "scan", "--state"])
+        .arg(world.root.join("scan.state"))
+        .arg(&world.root));
     assert!(table.starts_with("STATUS") && table.contains("known"), "{table}");
 }
 

@@ -27,8 +27,7 @@ const FULL_TILES: u64 = 1680;
 /// Times that each measurement is taken; the best counts, since machines have moods.
 const TURNS: usize = 9;
 /// As the node searches unless its operator says otherwise.
-const SEARCH: TileSearch =
-    TileSearch { near_bits: 31, wide_bits: 60, wide_pairs_max: 4 << 20, threads: 1 };
+const SEARCH: TileSearch = TileSearch { near_bits: 31, wide_bits: 60, wide_pairs_max: 4 << 20, threads: 1 };
 
 fn main() {
     let listings = std::env::args().nth(1).map_or(10_000, |text| text.parse().expect("a number of listings"));

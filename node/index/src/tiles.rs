@@ -183,7 +183,8 @@ mod tests {
     use super::*;
     use crate::random::Random;
 
-    const SEARCH: TileSearch = TileSearch { near_bits: 31, wide_bits: 60, wide_pairs_max: 1 << 20, threads: 1 };
+    const SEARCH: TileSearch =
+        TileSearch { near_bits: 31, wide_bits: 60, wide_pairs_max: 1 << 20, threads: 1 };
 
     fn class(rows: u64) -> TileClass {
         TileClass { kind: 0, rows, columns: 64 }

@@ -110,7 +110,8 @@ pub async fn run(
     let card = node_card(&config, &keys, chain.current())?;
     let host = Host::find(config.host_file());
 
-    let (lookup, metrics) = (new_lookup(&chain, config.models, restored.is_some()), Arc::new(Metrics::default()));
+    let (lookup, metrics) =
+        (new_lookup(&chain, config.models, restored.is_some()), Arc::new(Metrics::default()));
     let (service, submissions) = new_service(&config, &chain, &lookup, &store, &metrics);
     let lists = let_decide(&config, &chain, &lookup, &service, &tokens)?;
     let log_keys = chain.current().logs().map(|log| (log.log_id, *log.key)).collect();

@@ -7,9 +7,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use hashpact_protocol::api::{
-    BasesRequest, BasesResponse, ErrorBody, ModelMatchRequest, ModelMatchResponse,
-};
+use hashpact_protocol::api::{BasesRequest, BasesResponse, ErrorBody, ModelMatchRequest, ModelMatchResponse};
 
 /// Which registered bases are the tiles of a model near? Bits of tiles in, numbers of bases out; what was asked is neither
 /// stored nor logged.

@@ -2,9 +2,7 @@
 
 use super::{FAMILY_MAX_BITS, Models, STOP, State, entry};
 use hashpact_index::{ClassBits, Hit};
-use hashpact_protocol::api::{
-    BaseTileJson, NearBaseJson, RegisteredModelJson, ShapedBits, tile_text,
-};
+use hashpact_protocol::api::{BaseTileJson, NearBaseJson, RegisteredModelJson, ShapedBits, tile_text};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 

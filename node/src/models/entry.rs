@@ -276,7 +276,16 @@ mod tests {
 
     #[test]
     fn signs_are_those_that_a_client_derives() {
-        let floats = [0.0f32, -0.0, 1.0, -1.0, f32::MIN_POSITIVE / 4.0, -f32::MIN_POSITIVE / 4.0, f32::INFINITY, f32::NAN];
+        let floats = [
+            0.0f32,
+            -0.0,
+            1.0,
+            -1.0,
+            f32::MIN_POSITIVE / 4.0,
+            -f32::MIN_POSITIVE / 4.0,
+            f32::INFINITY,
+            f32::NAN,
+        ];
         let mut numbers = [0; TILE_NUMBERS_BYTES];
         for (bytes, nth) in numbers.as_chunks_mut::<4>().0.iter_mut().zip(0..) {
             *bytes = floats[nth % 8].to_le_bytes();

@@ -88,9 +88,8 @@ impl Models {
                 {
                     continue;
                 }
-                let registration = decision.nearest_benign.and_then(|(nth, _)| {
-                    Some(benign.get(nth)?.0.first.as_ref()?.id)
-                });
+                let registration =
+                    decision.nearest_benign.and_then(|(nth, _)| Some(benign.get(nth)?.0.first.as_ref()?.id));
                 let found = (decision, nth, registration);
                 let held = best.entry(entry.number).or_insert(found);
                 if rank(&found.0) < rank(&held.0) {
@@ -134,7 +133,8 @@ impl Models {
         }
         let mut models: Vec<(u64, u64)> = models.into_iter().collect();
         models.sort_unstable_by_key(|(number, tiles)| (Reverse(*tiles), *number));
-        let entries = models.into_iter().filter_map(|(number, _)| state.entries.get(state.numbers.get(&number)?));
+        let entries =
+            models.into_iter().filter_map(|(number, _)| state.entries.get(state.numbers.get(&number)?));
         entries.take(COMPARED_MAX).collect()
     }
 }

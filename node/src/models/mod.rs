@@ -207,7 +207,8 @@ impl Models {
                 other.standing_first().is_some_and(|other| other.ids.iter().any(|id| ids.contains(id)))
             };
             for other in state.entries.values().filter(|other| shares(other)) {
-                let found = self.listed.candidates(&in_classes(&other.indexed.fingerprint), &self.refusal_search());
+                let found =
+                    self.listed.candidates(&in_classes(&other.indexed.fingerprint), &self.refusal_search());
                 listings.extend(found.models.keys().filter_map(|number| state.numbers.get(number)));
             }
             listings.extend(state.near_benign.keys().filter_map(|id| state.firsts.get(id)).copied());
@@ -242,7 +243,8 @@ impl Models {
     /// Doubly registered models with a tile near one of these, the most such tiles first.
     fn benign_near<'s>(&self, state: &'s State, fingerprint: &Fingerprint) -> Vec<(&'s Entry, u32)> {
         let found = self.benign.candidates(&in_classes(fingerprint), &self.refusal_search());
-        let mut found: Vec<(u64, u64)> = found.models.into_iter().map(|(number, tiles)| (tiles, number)).collect();
+        let mut found: Vec<(u64, u64)> =
+            found.models.into_iter().map(|(number, tiles)| (tiles, number)).collect();
         found.sort_unstable_by_key(|(tiles, number)| (std::cmp::Reverse(*tiles), *number));
         let entries = found.into_iter().filter_map(|(_, number)| {
             let entry = state.entries.get(state.numbers.get(&number)?)?;
@@ -257,7 +259,8 @@ impl Models {
 
     /// Takes other verdicts of the panel.
     pub fn hear(&self, rulings: &[RulingChange]) -> bool {
-        let is_ours = |change: &&RulingChange| hashpact_core::models::registry::is_exact(change.signal.kind());
+        let is_ours =
+            |change: &&RulingChange| hashpact_core::models::registry::is_exact(change.signal.kind());
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let mut changed = false;
         for change in rulings.iter().filter(is_ours) {

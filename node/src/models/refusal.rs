@@ -85,9 +85,12 @@ impl Models {
             return Ok(());
         }
         match self.near_benign(state, fingerprint) {
-            Some((registration, members)) => {
-                Err(RefusedListing { nth, registration, members, what: "a model that it is hardly different from" })
-            }
+            Some((registration, members)) => Err(RefusedListing {
+                nth,
+                registration,
+                members,
+                what: "a model that it is hardly different from",
+            }),
             None => Ok(()),
         }
     }

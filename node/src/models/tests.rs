@@ -3,13 +3,14 @@ use hashpact_core::effect::{EntryRef, IndexChange};
 use hashpact_core::models::decision::Bits;
 use hashpact_core::view::{Author, KnownRecord, Ruled, Standing, Stated, Status};
 use hashpact_protocol::api::{
-    AskedFingerprint, AskedModel, ModelId, ModelIdType, ModelMatchRequest, RegisteredModelJson, SketchMatchJson,
+    AskedFingerprint, AskedModel, ModelId, ModelIdType, ModelMatchRequest, RegisteredModelJson,
+    SketchMatchJson,
 };
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::leaf::Kind;
 use hashpact_protocol::record::{
-    Content, Detail, IdentifierType, Model, Part, RulingReason, Signal, SubjectRef, TILE_NUMBERS_BYTES, TileBits,
-    TileNumbers, TileShape, Verdict,
+    Content, Detail, IdentifierType, Model, Part, RulingReason, Signal, SubjectRef, TILE_NUMBERS_BYTES,
+    TileBits, TileNumbers, TileShape, Verdict,
 };
 use hashpact_protocol::roster::MemberId;
 
@@ -171,17 +172,23 @@ fn bases_are_found_by_the_signs_of_their_numbers() {
     let shown: Vec<_> = found
         .tiles
         .iter()
-        .map(|tile| (tile.tile, tile.stopped, tile.near.iter().map(|near| (near.model, near.distance)).collect()))
+        .map(|tile| {
+            (tile.tile, tile.stopped, tile.near.iter().map(|near| (near.model, near.distance)).collect())
+        })
         .collect::<Vec<(u32, bool, Vec<(u32, u32)>)>>();
     assert_eq!(shown, [(0, false, vec![(0, 3), (1, 3)]), (1, false, vec![(0, 0)]), (3, true, vec![])]);
     assert_eq!(found.numbers.len(), 3);
     let near = &found.tiles[0].near[0];
     let text = &found.numbers[near.numbers as usize];
     assert_eq!(hashpact_protocol::api::tile_numbers(text), Some(numbers(bits(1))));
-    let roles: Vec<&str> = found.models.iter().map(|model: &RegisteredModelJson| model.role.as_str()).collect();
+    let roles: Vec<&str> =
+        found.models.iter().map(|model: &RegisteredModelJson| model.role.as_str()).collect();
     assert_eq!(roles, ["base", "intermediate"]);
     let registry = models.registry();
-    assert_eq!((registry.models, registry.doubly_registered, registry.base_tiles, registry.stop_tiles), (2, 0, 6, 1));
+    assert_eq!(
+        (registry.models, registry.doubly_registered, registry.base_tiles, registry.stop_tiles),
+        (2, 0, 6, 1)
+    );
     models.apply(&[change("cedar", 0, Status::Retracted, None), change("ash", 0, Status::Retracted, None)]);
     let left = models.bases(&asked);
     assert_eq!((left.tiles.len(), left.models.len()), (1, 1));
@@ -240,7 +247,9 @@ fn a_replicated_listing_near_it_is_conflicting_until_the_panel_rules() {
         assert_eq!(sketches(&models, &tiles)[0].verdict, "same");
         assert!(models.hear(&[ruling(tset(1), Verdict::Stands)]));
         assert!(models.conflicting().is_empty());
-        assert!(!models.hear(&[ruling(Signal::new(SignalType::Md5, &[1; 16], None).unwrap(), Verdict::Benign)]));
+        assert!(
+            !models.hear(&[ruling(Signal::new(SignalType::Md5, &[1; 16], None).unwrap(), Verdict::Benign)])
+        );
     }
 }
 

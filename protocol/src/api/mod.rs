@@ -76,8 +76,8 @@ pub use matching::{
 pub use models::{
     AskedFingerprint, AskedModel, BaseTileJson, BasesRequest, BasesResponse, ComparisonJson, FingerprintJson,
     ListingJson, ModelId, ModelIdJson, ModelIdType, ModelLeadJson, ModelMatchRequest, ModelMatchResponse,
-    NearBaseJson, NearestBenignJson, RegisteredModelJson, RegistryJson, ShapedBits, SketchMatchJson, TileGroupJson,
-    tile_numbers, tile_text, vectors_text,
+    NearBaseJson, NearestBenignJson, RegisteredModelJson, RegistryJson, ShapedBits, SketchMatchJson,
+    TileGroupJson, tile_numbers, tile_text, vectors_text,
 };
 pub use node::{
     AlarmStatus, BackupResponse, BranchStatus, CatchUp, CosignedStatus, ErasureStatus, ErrorBody,

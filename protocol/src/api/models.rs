@@ -20,9 +20,7 @@ use crate::digest::RecordId;
 use crate::limits::{
     MODEL_FINGERPRINTS_MAX, MODEL_IDS_MAX, MODEL_TILES_PER_CALL_MAX, TILE_SIDE_MIN, VECTORS_PER_RECORD_MAX,
 };
-use crate::record::{
-    IdentifierType, Signal, SignalType, TILE_BITS_BYTES, TILE_NUMBERS_BYTES, TileShape,
-};
+use crate::record::{IdentifierType, Signal, SignalType, TILE_BITS_BYTES, TILE_NUMBERS_BYTES, TileShape};
 
 /// Bits of the tiles of one shape.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -466,8 +464,11 @@ impl FingerprintJson {
             Ok(found)
         };
         let (tiles, roll_ups) = (groups("tiles", &self.tiles)?, groups("roll_ups", &self.roll_ups)?);
-        let vectors =
-            if self.vectors.is_empty() { Vec::new() } else { values(&format!("{path}.vectors"), &self.vectors)? };
+        let vectors = if self.vectors.is_empty() {
+            Vec::new()
+        } else {
+            values(&format!("{path}.vectors"), &self.vectors)?
+        };
         at_most(&format!("{path}.vectors"), vectors.len(), VECTORS_PER_RECORD_MAX)?;
         Ok(AskedFingerprint { base, tiles, roll_ups, vectors })
     }

@@ -82,8 +82,16 @@ pub(crate) fn speed(workspace: &Workspace, json: bool) -> Result<()> {
 
 /// Times a look-up of a full checkpoint's tiles among 10,000 listings, and a naive scan in the same run.
 fn lookup(workspace: &Workspace, json: bool) -> Result<()> {
-    let args =
-        ["run", "--quiet", "--locked", "--release", "--package", "hashpact-index", "--example", "bench_tiles"];
+    let args = [
+        "run",
+        "--quiet",
+        "--locked",
+        "--release",
+        "--package",
+        "hashpact-index",
+        "--example",
+        "bench_tiles",
+    ];
     let output = workspace.cargo(args).quiet().read()?;
     for line in output.lines() {
         let is_bounded = line.contains("models_lookup_known\"") || line.contains("models_lookup_unknown\"");

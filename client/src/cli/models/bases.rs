@@ -93,12 +93,14 @@ fn against(weights: &Weights, tiles: &[&Tile], answer: &BasesResponse) -> anyhow
     let mut models: BTreeMap<u32, (u64, u64, BTreeMap<u32, Tile>)> = BTreeMap::new();
     for found in &answer.tiles {
         let at = starts.get(found.group as usize).map(|start| start + found.tile as usize);
-        let tile = at.and_then(|at| tiles.get(at)).context("the node named a tile that was not asked about")?;
+        let tile =
+            at.and_then(|at| tiles.get(at)).context("the node named a tile that was not asked about")?;
         if found.stopped {
             stopped.push(tile.bits);
         }
         for near in &found.near {
-            let numbers = numbers.get(near.numbers as usize).context("the node left out numbers of a base")?;
+            let numbers =
+                numbers.get(near.numbers as usize).context("the node left out numbers of a base")?;
             ensure!((near.model as usize) < answer.models.len(), "the node left out a registered model");
             let base = models.entry(near.model).or_default();
             (base.0, base.1) = (base.0 + 1, base.1 + u64::from(near.distance));
@@ -146,7 +148,8 @@ impl Against {
     /// As a question has it.
     pub(crate) fn fingerprint(&self, vectors: &[Bits]) -> FingerprintJson {
         let shaped = |evidence: &[Evidence]| {
-            let step = evidence.len().div_ceil(MODEL_TILES_PER_CALL_MAX / (2 * MODEL_FINGERPRINTS_MAX)).max(1);
+            let step =
+                evidence.len().div_ceil(MODEL_TILES_PER_CALL_MAX / (2 * MODEL_FINGERPRINTS_MAX)).max(1);
             groups(evidence.iter().step_by(step).map(|tile| (tile.shape, tile.bits)))
         };
         FingerprintJson {

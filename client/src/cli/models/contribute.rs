@@ -7,9 +7,9 @@ use hashpact_protocol::api::{Ack, NewRecord};
 use hashpact_protocol::record::ModelFamily;
 use serde_json::json;
 
+use super::bases;
 use super::files::{self, Named};
 use super::statement::{self, Sketches};
-use super::bases;
 use crate::cli::contribute::parse_ack;
 use crate::cli::exit::Outcome;
 use crate::cli::labels::{LabelArgs, words};

@@ -45,7 +45,8 @@ fn id(id_type: &str, value: &str) -> ModelIdJson {
 
 /// Every identifier of a model; those that only begin another are left out.
 fn ids(named: &Named, weights: &Weights) -> Vec<ModelIdJson> {
-    let mut ids: Vec<ModelIdJson> = weights.tensor_set().map(|set| id("tset1", &hex(&set))).into_iter().collect();
+    let mut ids: Vec<ModelIdJson> =
+        weights.tensor_set().map(|set| id("tset1", &hex(&set))).into_iter().collect();
     for (_, model) in &named.files {
         let named = model.identifiers.named().into_iter();
         let wanted = named.filter(|(name, _)| is_wanted(name));
@@ -74,7 +75,8 @@ pub(super) async fn in_json(client: &Client, named: &Named) -> Value {
 /// The same for a model that was read before, by what was noted of it.
 pub(super) async fn by_identifiers(client: &Client, entry: &Value) -> Value {
     let parts = entry["parts"].as_array().map_or_else(|| vec![entry], |parts| parts.iter().collect());
-    let mut asked: Vec<ModelIdJson> = entry["tset1"].as_str().map(|set| id("tset1", set)).into_iter().collect();
+    let mut asked: Vec<ModelIdJson> =
+        entry["tset1"].as_str().map(|set| id("tset1", set)).into_iter().collect();
     for part in parts {
         let ids = part["ids"].as_object().into_iter().flatten();
         let wanted = ids.filter(|(name, _)| is_wanted(name));
@@ -158,7 +160,9 @@ impl Answer {
         for found in &exact.matches {
             let (kind, review) = (&found.signal_type, &found.review);
             let (member, record, status) = (&found.member, &found.record, &found.status);
-            output.line(&format!("             {kind}, listed by {member}, {review}, {status}, record {record}"));
+            output.line(&format!(
+                "             {kind}, listed by {member}, {review}, {status}, record {record}"
+            ));
         }
         for lead in leads {
             output.line(&format!("  lead       {}: {}", lead.by, listed(&lead.listing)));
@@ -200,7 +204,10 @@ impl Answer {
         ));
         if let Some(benign) = nearest_benign {
             let mean = benign.evidence.mean_bits_hundredths as f64 / 100.0;
-            output.line(&format!("             nearest registered model: {mean:.1} bits, record {}", benign.record));
+            output.line(&format!(
+                "             nearest registered model: {mean:.1} bits, record {}",
+                benign.record
+            ));
         }
         if *parts_missing > 0 {
             let parts = counted((*parts_missing).into(), "part", "parts");

@@ -9,9 +9,9 @@ use hashpact_protocol::api::{Ack, NewRecord};
 use hashpact_protocol::record::ModelFamily;
 use serde_json::json;
 
+use super::bases;
 use super::files::{self, Named};
 use super::statement::{self, Sketches};
-use super::bases;
 use crate::cli::contribute::parse_ack;
 use crate::cli::exit::Outcome;
 use crate::cli::labels::words;
@@ -50,7 +50,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, client: &Client, output: Output) -> anyhow::Result<Outcome> {
-    let models = files::read(&args.path, output).map_err(|error| anyhow::anyhow!("{}: {error}", args.path.display()))?;
+    let models = files::read(&args.path, output)
+        .map_err(|error| anyhow::anyhow!("{}: {error}", args.path.display()))?;
     for named in &models {
         let records = records(args, client, named).await?;
         let count = counted(records.len() as u64, "record", "records");
@@ -64,7 +65,11 @@ pub(crate) async fn run(args: &Args, client: &Client, output: Output) -> anyhow:
         if output.json {
             output.json_line(&json!({"file": named.name, "record": first, "records": receipts.len()}));
         } else {
-            output.line(&format!("{}  registered as {}: record {first}, {count}", printable(&named.name), args.role));
+            output.line(&format!(
+                "{}  registered as {}: record {first}, {count}",
+                printable(&named.name),
+                args.role
+            ));
         }
     }
     Ok(Outcome::Done)
@@ -81,7 +86,10 @@ async fn records(args: &Args, client: &Client, named: &Named) -> anyhow::Result<
     let sketches = match args.role.as_str() {
         "stop" => {
             first.signals.clear();
-            Sketches { tiles: weights.tiles.iter().map(|tile| (tile.shape, tile.bits)).collect(), ..Sketches::default() }
+            Sketches {
+                tiles: weights.tiles.iter().map(|tile| (tile.shape, tile.bits)).collect(),
+                ..Sketches::default()
+            }
         }
         _ if args.identifiers_only => Sketches::default(),
         role => sketches(client, weights, role == "intermediate").await?,

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use self::inventory::{Files, What};
 use self::state::State;
-use super::{fingerprint, files, lookup};
+use super::{files, fingerprint, lookup};
 use crate::cli::connect::NodeArgs;
 use crate::cli::exit::Outcome;
 use crate::cli::output::{Output, counted, grouped, printable};
@@ -155,7 +155,6 @@ struct Report {
     bytes: u64,
     outcome: Outcome,
 }
-
 
 impl Report {
     fn add(&mut self, name: &str, status: &'static str, mut entry: Value, output: Output) {

@@ -6,7 +6,9 @@ use anyhow::{Context, bail};
 use hashpact_client::Client;
 use hashpact_hashing::models::sketch::{BUCKETS, Bits, TileShape};
 use hashpact_hashing::models::{Kind, Weights, identifiers::hex};
-use hashpact_protocol::api::{Ack, ClaimedIdJson, ModelJson, NewRecord, NewSignal, PartJson, Receipt, TilesJson};
+use hashpact_protocol::api::{
+    Ack, ClaimedIdJson, ModelJson, NewRecord, NewSignal, PartJson, Receipt, TilesJson,
+};
 use hashpact_protocol::limits::{CLAIMS_PER_RECORD_MAX, MODEL_PARTS_MAX, TILE_GROUPS_MAX};
 use hashpact_protocol::record::TileShape as StatedShape;
 
@@ -112,7 +114,10 @@ pub(super) fn split(first: NewRecord, sketches: &Sketches) -> anyhow::Result<Vec
     }
     for (shape, numbers) in &sketches.numbers {
         put(&mut parts, *shape, 4 * BUCKETS, |part, shape| {
-            part.numbers.entry(shape).or_default().extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+            part.numbers
+                .entry(shape)
+                .or_default()
+                .extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
         });
     }
     let of = u16::try_from(parts.len()).ok().filter(|of| *of <= MODEL_PARTS_MAX);

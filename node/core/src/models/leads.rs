@@ -100,13 +100,8 @@ mod tests {
         RecordId::new([nth; 32])
     }
 
-    const ALL: [LeadBy; 5] = [
-        LeadBy::Sha256Prefix,
-        LeadBy::StBodyPrefix,
-        LeadBy::AutoV1,
-        LeadBy::Crc32,
-        LeadBy::Claimed,
-    ];
+    const ALL: [LeadBy; 5] =
+        [LeadBy::Sha256Prefix, LeadBy::StBodyPrefix, LeadBy::AutoV1, LeadBy::Crc32, LeadBy::Claimed];
 
     #[test]
     fn prefixes_lead_to_every_record_that_begins_so() {
@@ -146,7 +141,10 @@ mod tests {
         leads.insert(LeadBy::Claimed, &[5; 5], record(1));
         leads.insert(LeadBy::Claimed, &[5; 32], record(2));
         leads.insert(LeadBy::Sha256Prefix, &[5; 32], record(2));
-        assert_eq!(leads.find(&[5; 32], &[LeadBy::Claimed]), [(LeadBy::Claimed, record(1)), (LeadBy::Claimed, record(2))]);
+        assert_eq!(
+            leads.find(&[5; 32], &[LeadBy::Claimed]),
+            [(LeadBy::Claimed, record(1)), (LeadBy::Claimed, record(2))]
+        );
         assert_eq!(
             leads.find(&[5; 5], &ALL),
             [(LeadBy::Claimed, record(1)), (LeadBy::Sha256Prefix, record(2))],

@@ -70,10 +70,7 @@ pub struct Registry {
 /// Whether an identifier says which model it is, rather than leading to it.
 #[must_use]
 pub const fn is_exact(kind: SignalType) -> bool {
-    matches!(
-        kind,
-        SignalType::ModelSha256 | SignalType::ModelBlake3 | SignalType::StBody | SignalType::Tset1
-    )
+    matches!(kind, SignalType::ModelSha256 | SignalType::ModelBlake3 | SignalType::StBody | SignalType::Tset1)
 }
 
 impl Registry {

@@ -77,7 +77,10 @@ impl std::fmt::Display for Rule {
             }
             Self::Contested => write!(f, "review at most: its author signed two histories"),
             Self::Conflicting => {
-                write!(f, "review at most: members registered this model as benign, and the panel has not ruled")
+                write!(
+                    f,
+                    "review at most: members registered this model as benign, and the panel has not ruled"
+                )
             }
             Self::FloodWaiting => {
                 write!(f, "review at most: it came in a flood that waits for a decision at this node")

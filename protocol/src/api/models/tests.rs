@@ -66,7 +66,8 @@ fn tiles_are_whole_and_bounded() {
 #[test]
 fn a_question_asks_something() {
     assert!(ModelMatchRequest::default().to_model().is_err());
-    let fingerprint = FingerprintJson { base: Some("0".repeat(64)), tiles: vec![group(3)], ..Default::default() };
+    let fingerprint =
+        FingerprintJson { base: Some("0".repeat(64)), tiles: vec![group(3)], ..Default::default() };
     let request = ModelMatchRequest { fingerprints: vec![fingerprint; 4], ..Default::default() };
     let asked = request.to_model().unwrap();
     assert_eq!((asked.fingerprints.len(), asked.fingerprints[3].tiles.len()), (4, 3));

@@ -69,8 +69,7 @@ fn a_nearer_benign_model_wins() {
 fn a_listing_near_a_benign_model_is_refused() {
     let new = fingerprint(20, 1);
     let (near, far) = (changed(&new, 64), changed(&new, 65));
-    let refused =
-        |benign: &[&Fingerprint]| refusal(&new, benign, &Thresholds::default()).map(|(nth, _)| nth);
+    let refused = |benign: &[&Fingerprint]| refusal(&new, benign, &Thresholds::default()).map(|(nth, _)| nth);
     assert_eq!(refused(&[&far, &near]), Some(1));
     assert_eq!(refused(&[&far]), None);
     assert_eq!(refused(&[&first(&new, 7)]), None, "seven tiles are no ground for refusal");

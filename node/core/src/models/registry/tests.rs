@@ -70,12 +70,17 @@ fn a_conflict_waits_for_the_panel() {
         ]
     );
     registry.rule(sha(2), Some(Verdict::Stands));
-    assert_eq!(standing(&registry)[1..], [ModelStanding::Waiting { listing: record(3) }, ModelStanding::Listed]);
+    assert_eq!(
+        standing(&registry)[1..],
+        [ModelStanding::Waiting { listing: record(3) }, ModelStanding::Listed]
+    );
     registry.rule(sha(2), Some(Verdict::Benign));
     assert_eq!(standing(&registry)[1], ModelStanding::Registered { members: 2 });
     registry.rule(sha(2), None);
     registry.rule(tset(9), Some(Verdict::TrainedOnKnownCsam));
-    assert!(registry.is_marked(&record(1)) && registry.is_marked(&record(2)) && !registry.is_marked(&record(3)));
+    assert!(
+        registry.is_marked(&record(1)) && registry.is_marked(&record(2)) && !registry.is_marked(&record(3))
+    );
 }
 
 #[test]

@@ -33,8 +33,11 @@ fn fingerprint(text: &str) -> Fingerprint {
             }
             None => Class::Vector,
         };
-        let numbers: BTreeMap<&str, u64> =
-            numbers.split(' ').map(|pair| pair.split_once('=').unwrap()).map(|(k, v)| (k, v.parse().unwrap())).collect();
+        let numbers: BTreeMap<&str, u64> = numbers
+            .split(' ')
+            .map(|pair| pair.split_once('=').unwrap())
+            .map(|(k, v)| (k, v.parse().unwrap()))
+            .collect();
         let bits = |nth| turned(tile(numbers["seed"], nth), numbers["turn"] as usize);
         all.extend((numbers["from"]..numbers["to"]).map(|nth| (class, bits(nth))));
     }
@@ -48,7 +51,8 @@ fn answer(listed: &str, asked: &str, benign: &[&str]) -> String {
     let decision = decide(&listed, &asked, &benign.iter().collect::<Vec<_>>(), &thresholds);
     let refused = refusal(&listed, &benign.iter().collect::<Vec<_>>(), &thresholds);
     let Comparison { pairs, sum_bits, near, least_bits, most_bits, .. } = decision.comparison;
-    let place = |found: Option<(usize, Comparison)>| found.map_or("none".to_owned(), |(nth, _)| nth.to_string());
+    let place =
+        |found: Option<(usize, Comparison)>| found.map_or("none".to_owned(), |(nth, _)| nth.to_string());
     format!(
         "{} pairs={pairs} sum={sum_bits} near={near} least={least_bits} most={most_bits} benign={} refused_by={}",
         decision.verdict.name(),
