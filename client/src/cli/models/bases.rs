@@ -13,7 +13,7 @@ use hashpact_hashing::models::registry::{Changes, Evidence, Registry, RegistryLi
 use hashpact_hashing::models::sketch::{self, BUCKETS, Bits, TileShape};
 use hashpact_hashing::models::{Tile, Weights};
 use hashpact_protocol::api::{
-    BasesRequest, BasesResponse, FingerprintJson, RegisteredModelJson, RegistryJson, TileGroupJson,
+    BasesRequest, BasesResponse, FingerprintJson, RegisteredModelJson, TileGroupJson,
 };
 use hashpact_protocol::limits::{MODEL_FINGERPRINTS_MAX, MODEL_TILES_PER_CALL_MAX};
 use hashpact_protocol::record;
@@ -32,8 +32,6 @@ pub(crate) struct Against {
 pub(crate) struct Placed {
     /// Against each base that it may be made from, the best first; at most 4.
     pub(crate) against: Vec<Against>,
-    /// What the registry holds.
-    pub(crate) registry: Option<RegistryJson>,
     /// Why the node's answer is not complete, if it is not.
     pub(crate) incomplete: Option<String>,
 }
@@ -43,7 +41,7 @@ pub(crate) async fn place(client: &Client, weights: &Weights) -> anyhow::Result<
     if weights.tiles.is_empty() {
         let changes = Registry::default().changes(weights, &RegistryLimits::default());
         let against = vec![Against { base: None, changes }];
-        return Ok(Placed { against, registry: None, incomplete: None });
+        return Ok(Placed { against, incomplete: None });
     }
     let tiles = asked(&weights.tiles);
     let groups = groups(tiles.iter().map(|tile| (tile.shape, tile.bits)));
@@ -51,7 +49,7 @@ pub(crate) async fn place(client: &Client, weights: &Weights) -> anyhow::Result<
     let against = against(weights, &tiles, &answer)?;
     let reason = || answer.reason.unwrap_or_else(|| "the node's answer is not complete".to_owned());
     let incomplete = if answer.complete { None } else { Some(reason()) };
-    Ok(Placed { against, registry: Some(answer.registry), incomplete })
+    Ok(Placed { against, incomplete })
 }
 
 /// The tiles that are asked about: of more than a call takes, evenly chosen ones.
