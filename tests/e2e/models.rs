@@ -271,5 +271,6 @@ fn a_model_that_two_members_registered_cannot_be_listed() -> Result<()> {
     let found = asked(cedar, &tuned)?;
     ensure!(found["exact"]["matches"][0]["status"] == json!("conflicting"), "{found}");
     ensure!(found["exact"]["outcome"] == json!("review"), "{found}");
+    ensure!(found["exact"]["matches"][0]["sources"] == json!(1), "who calls it benign is no source: {found}");
     Ok(())
 }
