@@ -2,8 +2,8 @@
 //! here.
 //!
 //! Relatives of one base lie within a few bits of one another, so which of them is nearest to a tile is chance where a model
-//! was saved again. The difference is therefore taken against each model by itself, the one that fits best first; whoever
-//! lists a model lists that first one.
+//! was saved again. The difference is therefore taken against each model by itself, the one that fits best first, models of two
+//! members before others; whoever lists a model lists that first one.
 
 use std::collections::BTreeMap;
 
@@ -115,7 +115,8 @@ fn against(weights: &Weights, tiles: &[&Tile], answer: &BasesResponse) -> anyhow
     let changes = |bases: Vec<Tile>| registry(bases).changes(weights, &RegistryLimits::default());
     let mut ranked: Vec<_> = models.into_iter().collect();
     ranked.sort_by_key(|(nth, (tiles, bits, _))| {
-        (u64::MAX - tiles, *bits, answer.models[*nth as usize].record.clone())
+        let model = &answer.models[*nth as usize];
+        (model.members < 2, u64::MAX - tiles, *bits, model.record.clone())
     });
     let with_base = answer.tiles.iter().filter(|tile| !tile.near.is_empty()).count() as u64;
     let is_covered = ranked.first().is_some_and(|(_, (tiles, ..))| *tiles == with_base);
