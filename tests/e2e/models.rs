@@ -85,6 +85,7 @@ fn listing(node: &Node, model: &Path, base: &Path) -> Result<Value> {
     ensure!(bits.len() == 320, "ten tiles of evidence");
     Ok(json!({
         "kind": "model",
+        "review": "dual",
         "signals": [{ "type": "model_sha256", "value": found["ids"]["sha256"] }],
         "model": { "form": "finetune", "tiles": [{ "rows": 64, "columns": 64, "bits": tile_text(&bits) }] },
     }))
@@ -227,6 +228,7 @@ fn a_model_that_two_members_registered_cannot_be_listed() -> Result<()> {
     // One member alone shields nothing.
     let (base, benign) = (world.path("base"), world.path("benign"));
     world.node(0).hashpact_ok(&["models", "register", "--role", "base", text(&base)?])?;
+    wait_until("ash to know the base", || Ok(registry(world.node(0))?["models"] == json!(1)))?;
     world.node(0).hashpact_ok(&["models", "register", "--role", "intermediate", text(&benign)?])?;
     wait_until("cedar to know both", || Ok(registry(cedar)?["models"] == json!(2)))?;
     let near = listing(cedar, &world.path("nearly"), &base)?;
@@ -269,5 +271,6 @@ fn a_model_that_two_members_registered_cannot_be_listed() -> Result<()> {
     let found = asked(cedar, &tuned)?;
     ensure!(found["exact"]["matches"][0]["status"] == json!("conflicting"), "{found}");
     ensure!(found["exact"]["outcome"] == json!("review"), "{found}");
+    ensure!(found["exact"]["matches"][0]["sources"] == json!(1), "who calls it benign is no source: {found}");
     Ok(())
 }

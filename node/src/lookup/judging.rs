@@ -350,7 +350,8 @@ impl<'a> Judges<'a> {
         let mut first_ms = None::<u64>;
         let mut sources = BTreeMap::new();
         for record in numbers().into_iter().filter_map(|number| rows.get(number)) {
-            if !record.status().stands() {
+            // Who registered a model as benign is no source of its listing.
+            if !record.status().stands() || record.description.is_registration() {
                 continue;
             }
             first_ms = Some(first_ms.map_or(record.time_ms(), |first_ms| first_ms.min(record.time_ms())));
@@ -375,6 +376,7 @@ impl<'a> Judges<'a> {
         carriers.retain(|other| {
             let mut held = other.stated.content.signals.iter();
             held.any(|held| own.iter().any(|signal| signal.same_value(held)))
+                && !other.stated.content.is_registration()
         });
         let sources = carriers.iter().map(|other| (&other.known.author.member, original_source(other)));
         let carried = Carried {

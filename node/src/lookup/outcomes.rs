@@ -195,9 +195,12 @@ impl Judges<'_> {
         numbers.retain(|number| *number != earlier.number);
         let is_same = |held: &Signal| signals.iter().any(|signal| signal.same_value(held));
         let stood = earlier.standing.status.stands() && earlier.signals.iter().any(is_same);
-        let then = rows.get(earlier.number).filter(|_| stood);
+        let then = rows.get(earlier.number).filter(|record| stood && !record.description.is_registration());
         let now = numbers.into_iter().filter_map(|number| rows.get(number));
-        let carriers: Vec<Held<'_>> = now.filter(|record| record.status().stands()).chain(then).collect();
+        let carriers: Vec<Held<'_>> = now
+            .filter(|record| record.status().stands() && !record.description.is_registration())
+            .chain(then)
+            .collect();
         let sources = carriers.iter().map(|record| (&record.author.member, record.source().0));
         independent_sources(self.unmuted(sources))
     }

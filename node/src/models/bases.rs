@@ -1,6 +1,8 @@
 //! Which registered bases are near the tiles of a model.
 
 use super::{FAMILY_MAX_BITS, Models, STOP, State, entry};
+use hashpact_core::models::registry::REGISTERED_BY_MIN;
+use hashpact_core::policy::independent_sources;
 use hashpact_index::{ClassBits, Hit};
 use hashpact_protocol::api::{BaseTileJson, NearBaseJson, RegisteredModelJson, ShapedBits, tile_text};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +35,7 @@ impl Models {
         let mut found = Bases::default();
         let mut places = Places::default();
         for ((group, tile, _), hits) in asked.iter().zip(hits) {
-            let stopped = hits.iter().any(|hit| hit.record & STOP == STOP && state.counts(hit.record >> 32));
+            let stopped = state.is_stopped(&hits);
             let near = if stopped { Vec::new() } else { nearest(&state, &hits, &mut places, &mut found) };
             if stopped || !near.is_empty() {
                 found.tiles.push(BaseTileJson { group: *group, tile: *tile, stopped, near });
@@ -52,12 +54,13 @@ struct Places {
     numbers: BTreeMap<u64, u32>,
 }
 
-/// The nearest tile of each model; hits come the nearest first.
+/// The nearest tile of each model; hits come the nearest first. Of many models those of two members are named before others,
+/// so that nobody alone can crowd out a base with copies that are nearer.
 fn nearest(state: &State, hits: &[Hit], places: &mut Places, found: &mut Bases) -> Vec<NearBaseJson> {
     let (mut near, mut seen) = (Vec::new(), BTreeSet::new());
     for hit in hits {
         let (number, tile) = (hit.record >> 32, hit.record & STOP);
-        if near.len() == NEAR_MAX || !seen.insert(number) {
+        if tile == STOP || !seen.insert(number) {
             continue;
         }
         let models = &mut found.models;
@@ -68,27 +71,38 @@ fn nearest(state: &State, hits: &[Hit], places: &mut Places, found: &mut Bases) 
             Some(models.len() as u32 - 1)
         });
         let Some(model) = model else { continue };
-        let numbers = match places.numbers.get(&hit.record) {
+        let is_alone = models[model as usize].members < REGISTERED_BY_MIN;
+        near.push((is_alone, hit.distance, model, hit.record));
+    }
+    near.sort_by_key(|(is_alone, ..)| *is_alone);
+    near.truncate(NEAR_MAX);
+    near.sort_by_key(|(_, distance, ..)| *distance);
+    let named = near.into_iter().filter_map(|(_, distance, model, record)| {
+        let numbers = match places.numbers.get(&record) {
             Some(held) => *held,
             None => {
-                let Some(held) = state.numbers_of(number, tile) else { continue };
-                found.numbers.push(held);
+                found.numbers.push(state.numbers_of(record >> 32, record & STOP)?);
                 let place = found.numbers.len() as u32 - 1;
-                places.numbers.insert(hit.record, place);
+                places.numbers.insert(record, place);
                 place
             }
         };
-        near.push(NearBaseJson { model, distance: hit.distance.into(), numbers });
-    }
-    near
+        Some(NearBaseJson { model, distance: distance.into(), numbers })
+    });
+    named.collect()
 }
 
 impl State {
-    /// Whether a registration counts.
-    fn counts(&self, number: u64) -> bool {
-        let entry = self.numbers.get(&number).and_then(|place| self.entries.get(place));
-        let first = entry.and_then(|entry| entry.standing_first());
-        first.is_some_and(|first| self.registered(&first.id).is_some())
+    /// Whether a tile with these neighbours is of the stop list: two independent members must say so, or one alone could
+    /// take a model's tiles out of every comparison.
+    fn is_stopped(&self, hits: &[Hit]) -> bool {
+        let stops = hits.iter().filter(|hit| hit.record & STOP == STOP);
+        let said = stops.filter_map(|hit| {
+            let entry = self.entries.get(self.numbers.get(&(hit.record >> 32))?)?;
+            let statement = self.registry.statement(&entry.standing_first()?.id)?;
+            Some((&statement.member, statement.source.as_str()))
+        });
+        independent_sources(said) >= REGISTERED_BY_MIN
     }
 
     fn numbers_of(&self, number: u64, tile: u64) -> Option<String> {

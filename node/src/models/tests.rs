@@ -166,7 +166,10 @@ fn bases_are_found_by_the_signs_of_their_numbers() {
     states(&models, "ash", 0, content(&[tset(1)], base(0..4, ModelRole::Base)));
     states(&models, "birch", 0, content(&[tset(2)], base(0..2, ModelRole::Intermediate)));
     states(&models, "cedar", 0, content(&[], model(ModelRole::Stop, &[bits(70)])));
-    let asked = [turned(bits(1), 3), bits(3), bits(99), turned(bits(70), 31)];
+    let alone = models.bases(&[(0, 0, (SHAPE, bits(70)))]);
+    assert!(alone.tiles.is_empty(), "one member alone stops nothing");
+    states(&models, "elder", 0, content(&[], model(ModelRole::Stop, &[turned(bits(70), 9)])));
+    let asked = [turned(bits(1), 3), bits(3), bits(99), turned(bits(70), 20)];
     let asked: Vec<_> = (0u32..).zip(asked).map(|(tile, bits)| (7, tile, (SHAPE, bits))).collect();
     let found = models.bases(&asked);
     let shown: Vec<_> = found
@@ -187,12 +190,34 @@ fn bases_are_found_by_the_signs_of_their_numbers() {
     let registry = models.registry();
     assert_eq!(
         (registry.models, registry.doubly_registered, registry.base_tiles, registry.stop_tiles),
-        (2, 0, 6, 1)
+        (2, 0, 6, 2)
     );
     models.apply(&[change("cedar", 0, Status::Retracted, None), change("ash", 0, Status::Retracted, None)]);
     let left = models.bases(&asked);
     assert_eq!((left.tiles.len(), left.models.len()), (1, 1));
     assert_ne!(models.registry().version, registry.version);
+}
+
+#[test]
+fn one_member_cannot_crowd_a_base_out() {
+    let models = Models::new(Thresholds::default());
+    let twice = || content(&[tset(1)], Model { numbers: Vec::new(), ..base(0..1, ModelRole::Base) });
+    states(&models, "ash", 0, content(&[tset(1)], base(0..1, ModelRole::Base)));
+    states(&models, "birch", 0, twice());
+    let asked = turned(bits(0), 9);
+    for nth in 0..6u8 {
+        let values = vec![numbers(turned(asked, usize::from(nth)))];
+        let copy = Model {
+            numbers: vec![TileNumbers::new(SHAPE, values).unwrap()],
+            ..model(ModelRole::Intermediate, &[])
+        };
+        states(&models, "elder", nth.into(), content(&[tset(10 + nth)], copy));
+    }
+    let found = models.bases(&[(0, 0, (SHAPE, asked))]);
+    let near = &found.tiles[0].near;
+    assert_eq!(near.len(), 4);
+    let last = near.last().unwrap();
+    assert_eq!((found.models[last.model as usize].member.as_str(), last.distance), ("ash", 9));
 }
 
 /// A benign model that two members registered, with what it adds to its base.

@@ -2,8 +2,8 @@
 //! here.
 //!
 //! Relatives of one base lie within a few bits of one another, so which of them is nearest to a tile is chance where a model
-//! was saved again. The difference is therefore taken against each model by itself, the one that fits best first; whoever
-//! lists a model lists that first one.
+//! was saved again. The difference is therefore taken against each model by itself, the one that fits best first, models of two
+//! members before others; whoever lists a model lists that first one.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use hashpact_hashing::models::registry::{Changes, Evidence, Registry, RegistryLi
 use hashpact_hashing::models::sketch::{self, BUCKETS, Bits, TileShape};
 use hashpact_hashing::models::{Tile, Weights};
 use hashpact_protocol::api::{
-    BasesRequest, BasesResponse, FingerprintJson, RegisteredModelJson, RegistryJson, TileGroupJson,
+    BasesRequest, BasesResponse, FingerprintJson, RegisteredModelJson, TileGroupJson,
 };
 use hashpact_protocol::limits::{MODEL_FINGERPRINTS_MAX, MODEL_TILES_PER_CALL_MAX};
 use hashpact_protocol::record;
@@ -32,8 +32,6 @@ pub(crate) struct Against {
 pub(crate) struct Placed {
     /// Against each base that it may be made from, the best first; at most 4.
     pub(crate) against: Vec<Against>,
-    /// What the registry holds.
-    pub(crate) registry: Option<RegistryJson>,
     /// Why the node's answer is not complete, if it is not.
     pub(crate) incomplete: Option<String>,
 }
@@ -43,7 +41,7 @@ pub(crate) async fn place(client: &Client, weights: &Weights) -> anyhow::Result<
     if weights.tiles.is_empty() {
         let changes = Registry::default().changes(weights, &RegistryLimits::default());
         let against = vec![Against { base: None, changes }];
-        return Ok(Placed { against, registry: None, incomplete: None });
+        return Ok(Placed { against, incomplete: None });
     }
     let tiles = asked(&weights.tiles);
     let groups = groups(tiles.iter().map(|tile| (tile.shape, tile.bits)));
@@ -51,7 +49,7 @@ pub(crate) async fn place(client: &Client, weights: &Weights) -> anyhow::Result<
     let against = against(weights, &tiles, &answer)?;
     let reason = || answer.reason.unwrap_or_else(|| "the node's answer is not complete".to_owned());
     let incomplete = if answer.complete { None } else { Some(reason()) };
-    Ok(Placed { against, registry: Some(answer.registry), incomplete })
+    Ok(Placed { against, incomplete })
 }
 
 /// The tiles that are asked about: of more than a call takes, evenly chosen ones.
@@ -117,7 +115,8 @@ fn against(weights: &Weights, tiles: &[&Tile], answer: &BasesResponse) -> anyhow
     let changes = |bases: Vec<Tile>| registry(bases).changes(weights, &RegistryLimits::default());
     let mut ranked: Vec<_> = models.into_iter().collect();
     ranked.sort_by_key(|(nth, (tiles, bits, _))| {
-        (u64::MAX - tiles, *bits, answer.models[*nth as usize].record.clone())
+        let model = &answer.models[*nth as usize];
+        (model.members < 2, u64::MAX - tiles, *bits, model.record.clone())
     });
     let with_base = answer.tiles.iter().filter(|tile| !tile.near.is_empty()).count() as u64;
     let is_covered = ranked.first().is_some_and(|(_, (tiles, ..))| *tiles == with_base);

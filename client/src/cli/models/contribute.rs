@@ -93,11 +93,14 @@ async fn records(
     let Some(Ok(weights)) = &named.weights else { return statement::split(first, &Sketches::default()) };
     let placed = bases::place(client, weights).await?;
     let Some(best) = placed.against.first().filter(|best| best.is_evidence(&weights.vectors)) else {
+        let unchanged = placed.against.first().map_or(0, |best| best.changes.unchanged);
+        let why = if unchanged > 0 {
+            "it adds nothing to a registered model"
+        } else {
+            "no registered base is near; register it and list the model again"
+        };
         if !weights.tiles.is_empty() {
-            output.warn(&format!(
-                "{}: no registered base is near, so only its identifiers are stated; register the base and list it again",
-                printable(&named.name)
-            ));
+            output.warn(&format!("{}: {why}; only its identifiers are stated", printable(&named.name)));
         }
         return statement::split(first, &Sketches::default());
     };

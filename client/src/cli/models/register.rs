@@ -26,7 +26,7 @@ use crate::cli::output::{Output, counted, printable};
                   One member's registration is a base for comparisons; only a model that two independent members registered \
                   stands against a listing. So a second member registers the same file as well, with --identifiers-only. A model \
                   that is listed is registered, and waits until the review panel rules.\n\n\
-                  Of a stop list the tiles of the file are no evidence for anybody: positional tables, untouched encoders."
+                  Of a stop list the tiles of the file are no evidence for anybody, once two members say so: positional tables, untouched encoders."
 )]
 pub(crate) struct Args {
     /// The model: a file, an index of shards, or a folder of components

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Members that must register a model before it shields anything.
 pub const REGISTERED_BY_MIN: u32 = 2;
-/// Domain of the digest that names a state of the registry. Local to this node, equal at all that hold the same.
+/// Domain of the digest that names a state of the registry (SPEC §13.4).
 const VERSION: &[u8] = b"hashpact/model-registry/v1\0";
 
 /// What one record says, as far as the rules here ask.
