@@ -403,16 +403,18 @@ fn what_members_call_benign_is_told_of_every_record_with_the_signal() {
     let (first, place) = world.state("south", &Record::Content(content(1)), None);
     world.state("south", &Record::Content(content(1)), None);
     world.rows(1, 2);
+    // What is said of one record follows the value to the other, which is of the same author.
     world.state("north", &disagree(place), Some(first));
-    world.rows(1, 3);
+    world.rows(1, 4);
     world.state("east", &disagree(place), Some(first));
-    let rows: Vec<String> = world.rows(1, 5).iter().map(told).collect();
+    let rows: Vec<String> = world.rows(1, 6).iter().map(told).collect();
     assert_eq!(
         rows[2..],
         [
-            "active > disputed: block by dual > block by dual".to_owned(),
-            "disputed > disputed: block by dual > review by dual".to_owned(),
-            format!("active > active: block by dual > review by dual because record {first}"),
+            "active > disputed: block by dual > block by dual",
+            "active > disputed: block by dual > block by dual",
+            "disputed > disputed: block by dual > review by dual",
+            "disputed > disputed: block by dual > review by dual",
         ]
     );
 }

@@ -181,9 +181,13 @@ fn times_away(text: &str) -> String {
 
 /// Compares a golden file, or rewrites it with `UPDATE_GOLDEN=1`.
 fn check_golden(name: &str, content: &str) {
+    // Whether a second passes between two drafts, so that they expire at other times, is chance.
+    let is_chance = |line: &&str| line.trim() == "expires TIME → TIME";
+    let content: String =
+        content.lines().filter(|line| !is_chance(line)).map(|line| format!("{line}\n")).collect();
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/messages").join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&path, content).expect("written");
+        std::fs::write(&path, &content).expect("written");
     }
     let held = std::fs::read_to_string(&path).unwrap_or_default();
     assert_eq!(held, content, "{} differs; if that is meant, run with UPDATE_GOLDEN=1", path.display());
