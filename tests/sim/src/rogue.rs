@@ -47,7 +47,7 @@ pub(crate) struct Rogue {
 
 impl Rogue {
     pub(crate) fn new(founding: &Founding, member: &Member, sides: Vec<usize>) -> Self {
-        let config = founding.config(member, Founding::NOW_MS);
+        let config = founding.config(member, Founding::NOW_MS, None);
         let hello = Hello {
             consortium: founding.chain.current().consortium.clone(),
             roster_version: 1,

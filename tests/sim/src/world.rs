@@ -20,6 +20,7 @@ mod backlog;
 mod checks;
 mod effects;
 mod faults;
+mod replicas;
 mod strike;
 
 pub use strike::{Fate, Step};
@@ -180,32 +181,39 @@ impl World {
     /// A world of `members` members that are started and connected.
     #[must_use]
     pub fn new(seed: u64, members: usize, faults: Faults) -> Self {
-        Self::found(seed, members, None, 0, faults)
+        Self::found(seed, members, None, (0, 0), faults)
     }
 
     /// The same with one more member, which signs two histories.
     #[must_use]
     pub fn with_rogue(seed: u64, honest: usize, faults: Faults) -> Self {
-        Self::found(seed, honest + 1, Some(Bad::Forks), 0, faults)
+        Self::found(seed, honest + 1, Some(Bad::Forks), (0, 0), faults)
     }
 
     /// The same with one more member, whose signed log is full of entries that break every rule.
     #[must_use]
     pub fn with_poisoner(seed: u64, honest: usize, faults: Faults) -> Self {
-        Self::found(seed, honest + 1, Some(Bad::Poisons), 0, faults)
+        Self::found(seed, honest + 1, Some(Bad::Poisons), (0, 0), faults)
     }
 
     /// A world whose members state what they hold, at most once in an interval.
     #[must_use]
     pub fn with_receipts(seed: u64, members: usize, interval_ms: u64, faults: Faults) -> Self {
-        Self::found(seed, members, None, interval_ms, faults)
+        Self::found(seed, members, None, (interval_ms, 0), faults)
     }
 
-    fn found(seed: u64, members: usize, bad: Option<Bad>, receipt_interval_ms: u64, faults: Faults) -> Self {
+    fn found(
+        seed: u64,
+        members: usize,
+        bad: Option<Bad>,
+        (receipt_interval_ms, replicas): (u64, usize),
+        faults: Faults,
+    ) -> Self {
         let mut random = Random::new(seed);
         let rogues = usize::from(bad.is_some());
         let mut founding = Founding::new(&mut random, members, rogues);
         founding.receipt_interval_ms = receipt_interval_ms;
+        (0..replicas).for_each(|of| founding.add_replica(&mut random, of));
         let rogue = bad.map(|bad| match bad {
             Bad::Poisons => Rogue::poisoner(&founding, &founding.members[members - 1], members),
             Bad::Forks => {
@@ -214,7 +222,7 @@ impl World {
                 Rogue::new(&founding, &founding.members[members - 1], sides)
             }
         });
-        let nodes = founding.members.iter().map(|member| Node {
+        let nodes = founding.members.iter().chain(&founding.replicas).map(|member| Node {
             member: member.clone(),
             engine: None,
             disk: Disk { lock: Some(founding.empty_lock(member)), ..Disk::default() },
@@ -248,7 +256,7 @@ impl World {
             sequence: 0,
             report: Report::default(),
         };
-        for node in 0..members - rogues {
+        for node in (0..members - rogues).chain(members..members + replicas) {
             world.start(node);
         }
         world
@@ -403,7 +411,7 @@ impl World {
             }
         }
         let opening = Opening {
-            config: self.founding.config(&held.member, now_ms),
+            config: self.founding.config(&held.member, now_ms, held.disk.card.as_ref()),
             roster: checks::chain(&self.founding, &held.disk),
             own: OwnDisk {
                 frontier: own.stored_frontier().clone(),

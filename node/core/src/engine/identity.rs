@@ -1,5 +1,6 @@
 //! What a roster says about this node: which log it writes, and which it follows.
 
+use super::replica::no_author;
 use super::{HeldLog, priority};
 use crate::append::OwnIdentity;
 use crate::effect::HeldPriority;
@@ -16,10 +17,10 @@ use std::collections::{BTreeMap, BTreeSet};
 ///
 /// A node that has given up its log (`hashpact-node recover`) holds the key and the lock of the next one.
 /// Until the roster opens that, the node follows and serves everything, its former log like
-/// anybody else's, and states nothing.
+/// anybody else's, and states nothing. A read replica, which has no key, has log 0, which is never open.
 pub(super) fn own_place(
     id: &MemberId,
-    key: &PublicKey,
+    key: Option<&PublicKey>,
     roster: &Roster,
     locked: Option<&str>,
 ) -> Result<(u32, bool), StopReason> {
@@ -30,12 +31,22 @@ pub(super) fn own_place(
     if !member.is_active() {
         return refuse(format!("member {} is no longer active", id));
     }
+    let Some(key) = key else { return Ok((no_author(roster, id).n, false)) };
     let former = member.logs.iter().filter(|log| log.status != LogStatus::Spare).map(|log| log.n).max();
     let next = former.and_then(|former| former.checked_add(1)).unwrap_or(1);
     let spare = member.logs.iter().find(|log| log.n == next);
     let is_next = locked == Some(roster.origin(id, next).as_str());
+    let ended = member.logs.iter().find(|log| log.key == *key && matches!(log.status, LogStatus::Closed { .. }));
     match member.open_log() {
         Some(log) if log.key == *key => Ok((log.n, true)),
+        Some(log) if ended.is_some() => refuse(format!(
+            "roster version {} closed {}, which this node wrote, and another node of {id} writes {} now. This node must never \
+                 sign again. To go on as a read replica, empty its data folder and run `hashpact-node init --replica`; the other \
+                 nodes have its records",
+            roster.version,
+            roster.origin(id, ended.map_or(0, |log| log.n)),
+            roster.origin(id, log.n)
+        )),
         _ if is_next && spare.is_none_or(|spare| spare.key == *key) => Ok((next, false)),
         Some(log) => refuse(format!(
             "the roster lists key {} for log {} of {}, but this node's log key is {}. If that key is lost, \
@@ -48,17 +59,18 @@ pub(super) fn own_place(
     }
 }
 
-/// The own log, with its key.
+/// The own log, with its key; without one, that of a read replica.
 ///
 /// # Errors
 /// The roster does not list what this node has.
 pub(super) fn own_identity(
     id: &MemberId,
-    key: Signer,
+    key: Option<Signer>,
     roster: &Roster,
     locked: Option<&str>,
 ) -> Result<(OwnIdentity, bool), StopReason> {
-    let (n, is_open) = own_place(id, &key.public(), roster, locked)?;
+    let public = key.as_ref().map(Signer::public);
+    let (n, is_open) = own_place(id, public.as_ref(), roster, locked)?;
     let origin = roster.origin(id, n);
     let identity = OwnIdentity {
         author: Author::new(id.clone(), n, LogId::of_origin(&origin)),

@@ -54,6 +54,10 @@ impl Engine {
             Request::Stored(Stored { log, size, root }) => {
                 self.reply(channel, Response::Ack);
                 let log = LogId::new(log);
+                if member == self.own.author().member || self.own.is_replica() {
+                    // Of one member's several nodes, each copy is that member's own; and a replica waits for nobody.
+                    return Ok(());
+                }
                 let ours = log == self.own.author().log;
                 let member_of = |log: &FollowedLog| log.author().member == self.own.author().member;
                 if self.logs.get(&log).is_some_and(member_of) {
@@ -78,6 +82,8 @@ impl Engine {
             Err(_) if self.may_be_listed(hello) => {
                 self.reply(channel, Response::Refused(Refusal::NotAdmitted));
             }
+            // A replica that has no card yet: its author will tell us of it.
+            Err(HelloError::NoCard) => self.reply(channel, Response::Refused(Refusal::NotAdmitted)),
             Err(error) => {
                 self.misbehaved(peer, error.label());
                 self.reply(channel, Response::Refused(Refusal::NotAdmitted));
@@ -95,6 +101,7 @@ impl Engine {
         let known = self.peers.member(&peer).is_some();
         let roster = self.roster.current_shared().clone();
         self.peers.greet(peer, hello, &roster, now_ms, &mut self.out)?;
+        self.tell_card(now_ms);
         if !known {
             self.confirm_held(peer);
         }
@@ -104,7 +111,9 @@ impl Engine {
     /// Tells a member's node what we hold of its logs. Said again with every answer for heads: a
     /// confirmation that is lost, or arrives before we are admitted there, must not stay lost.
     fn confirm_held(&mut self, peer: Peer) {
-        let Some(member) = self.peers.member(&peer) else { return };
+        let Some(member) = self.peers.member(&peer).filter(|member| **member != self.own.author().member) else {
+            return;
+        };
         let held = self.logs.values().filter(|log| log.author().member == *member);
         let held: Vec<_> = held.filter_map(|log| Some((log.author().log, log.held_head()?))).collect();
         for (log, (size, root)) in held {
@@ -182,6 +191,7 @@ impl Engine {
         match result {
             Ok(Response::Hello(hello)) => {
                 if let Err(error) = self.greet(peer, &hello, now_ms)
+                    && error != HelloError::NoCard
                     && !self.may_be_listed(&hello)
                 {
                     self.misbehaved(peer, error.label());
@@ -207,7 +217,7 @@ impl Engine {
                 // A log of a newer roster than ours: not misbehaviour, and nothing to follow yet.
                 continue;
             };
-            let is_author = self.peers.member(&peer) == Some(&log.author().member);
+            let is_author = self.peers.is_author(&peer, &log.author().member);
             let id = log.author().log;
             match log.heard(peer, is_author, &head.note, now_ms, &mut self.out) {
                 Ok(heard) => self.heard(Some(peer), id, heard, now_ms),
@@ -218,7 +228,7 @@ impl Engine {
     }
 
     fn hear_own(&mut self, peer: Peer, head: &HeadNote) -> Result<(), StopReason> {
-        let key = self.own.public_key();
+        let Some(key) = self.own.public_key() else { return Ok(()) };
         match SignedCheckpoint::verify(&head.note, self.own.origin(), &key) {
             Ok(seen) => {
                 self.own.check_seen(seen.size(), &seen.root())?;
@@ -307,6 +317,9 @@ impl Engine {
 
     /// Tells the author's nodes that leaves and payloads below a signed head are on our disk.
     pub(super) fn confirm_stored(&mut self, author: &Author, size: u64, root: Root) {
+        if author.member == self.own.author().member {
+            return;
+        }
         let peers: Vec<Peer> = self
             .peers
             .admitted()

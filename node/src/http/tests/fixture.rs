@@ -228,8 +228,7 @@ fn open_engine(chain: RosterChain, view: View, held: BTreeMap<LogId, HeldLog>) -
     };
     let config = EngineConfig {
         member,
-        log_key: log_key("north").into(),
-        cosigner_key: key(12).into(),
+        role: NodeRole::Author { log_key: log_key("north").into(), cosigner_key: key(12).into() },
         peer,
         card: sign_card(&card, &key(11)),
         from_backup: false,

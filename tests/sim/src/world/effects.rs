@@ -29,6 +29,7 @@ impl World {
     }
 
     fn job(&mut self, node: usize, job: Job) {
+        self.check_signs_nothing(node, &job);
         self.nodes[node].jobs.push_back(job);
         let life = self.nodes[node].life;
         let delay = 1 + self.random.below(12);
@@ -36,6 +37,7 @@ impl World {
     }
 
     fn carry_out(&mut self, node: usize, effect: Effect) {
+        self.check_sends_no_signature(node, &effect);
         match effect {
             Effect::Publish(head) => self.publish(node, head),
             Effect::Send { peer, request_id, request } => self.send(node, &peer, request_id, request),
@@ -97,8 +99,12 @@ impl World {
                 let life = self.nodes[node].life;
                 self.later(1, Happening::Found { node, life, log, found });
             }
+            Effect::OwnCard { card } => self.nodes[node].disk.card = Some(card),
             Effect::Disconnect { peer, reason } => {
                 let other = self.by_peer(&peer);
+                if self.may_be_unknown(other, reason) {
+                    return self.cut(node, other);
+                }
                 panic!("member {node} disconnects honest member {other}: {reason}");
             }
             Effect::SetTimer { timer, at_ms } => {
@@ -181,6 +187,9 @@ impl World {
 
     fn answered(&mut self, request: u64, answer: Result<Receipts, SubmitError>) {
         let promise = self.promises.remove(&request).expect("every request is answered once");
+        if self.refused_rightly(promise.node, &answer) {
+            return;
+        }
         match answer {
             Ok(receipts) => {
                 assert_eq!(receipts.records.len(), promise.drafts, "a receipt per record");
@@ -192,12 +201,12 @@ impl World {
                 if let Ack::Replicated(wanted) = receipts.ack {
                     let log = self.nodes[promise.node].member.log;
                     let needed = receipts.first_index + promise.drafts as u64;
-                    let copies = self.nodes.iter().enumerate().filter(|(other, node)| {
-                        *other != promise.node
-                            && node.disk.logs.get(&log).is_some_and(|log| log.holds(needed))
+                    let author = self.nodes[promise.node].member.id.clone();
+                    let copies = self.copies(&author, |node| {
+                        node.disk.logs.get(&log).is_some_and(|log| log.holds(needed))
                     });
                     assert!(
-                        copies.count() >= wanted as usize,
+                        copies >= wanted as usize,
                         "acknowledged as replicated without the copies"
                     );
                 }
