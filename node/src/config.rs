@@ -7,16 +7,19 @@
 
 mod access;
 mod feed;
+mod nodes;
 
 pub use access::{ClientCertificates, RawKeys, RawSigner, RawTls, TlsFiles};
 pub use feed::{RawChanges, RawWebhook, STATUSES, WebhookConfig};
+
+pub use nodes::{RawReplica, RoleWord};
 
 use access::{check_keys, check_tls};
 
 use crate::keystore::KeyAccess;
 use crate::network::{AddressRole, check_address};
 use hashpact_core::policy::FloodLimits;
-use hashpact_protocol::roster::MemberId;
+use hashpact_protocol::roster::{CardNode, MemberId};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -44,6 +47,12 @@ pub struct RawConfig {
     pub member: String,
     /// Folder for keys, database, lock file, roster and tokens; relative to the configuration file.
     pub data_dir: PathBuf,
+    /// What this node does for its member.
+    #[serde(default)]
+    pub role: RoleWord,
+    /// The member's read replicas, in the configuration of its author.
+    #[serde(default)]
+    pub replicas: Vec<RawReplica>,
     /// Peer connections.
     #[serde(default)]
     pub network: RawNetwork,
@@ -235,6 +244,10 @@ pub struct Config {
     pub member: MemberId,
     /// Folder of everything this node keeps.
     pub data_dir: PathBuf,
+    /// What this node does for its member.
+    pub role: RoleWord,
+    /// Checked `[[replicas]]`
+    pub replicas: Vec<CardNode>,
     /// `[network]`
     pub network: RawNetwork,
     /// Checked `[http] listen`.
@@ -349,6 +362,8 @@ impl Config {
         Ok(Self {
             member,
             data_dir: base.join(&raw.data_dir),
+            role: raw.role,
+            replicas: nodes::check(raw.role, &raw.replicas)?,
             network: raw.network,
             http_listen,
             http: raw.http,
@@ -365,6 +380,12 @@ impl Config {
             webhooks,
             log: raw.log,
         })
+    }
+
+    /// Whether this node is a read replica of its member.
+    #[must_use]
+    pub fn is_replica(&self) -> bool {
+        self.role == RoleWord::Replica
     }
 
     /// The addresses that other members should dial.
@@ -528,6 +549,7 @@ mod tests {
         let sample =
             Config::parse(include_str!("../config.sample.toml"), Path::new(".")).expect("sample parses");
         let bare = check("member = \"acme\"\ndata_dir = \"data\"").expect("defaults parse");
+        assert_eq!((sample.role, sample.replicas), (bare.role, bare.replicas));
         assert_eq!(format!("{:?}", sample.network), format!("{:?}", bare.network));
         assert_eq!(format!("{:?}", sample.http), format!("{:?}", bare.http));
         assert_eq!(format!("{:?}", sample.index), format!("{:?}", bare.index));

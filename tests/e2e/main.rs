@@ -28,5 +28,6 @@ mod overtake;
 mod power;
 mod recover;
 mod recovery;
+mod replicas;
 mod rosters;
 mod tiles;

@@ -46,6 +46,10 @@ pub(super) fn export(config: &Config, arguments: &ExportArguments) -> anyhow::Re
         "this data folder was restored from a backup: payloads in it may have been erased since. Run the node until it has caught up, \
          or give --no-payloads"
     );
+    ensure!(
+        !config.is_replica(),
+        "this node is a read replica and has no card key to sign a bundle with: export at the author's node"
+    );
     let keys = config.keys.open().context("keys")?;
     let (chain, _) = super::init::load_roster(&config.roster_file(), None)?;
     let store = super::database::open(config)
@@ -54,7 +58,7 @@ pub(super) fn export(config: &Config, arguments: &ExportArguments) -> anyhow::Re
         .with_context(|| format!("lock file {}", config.lock_file().display()))?;
     let held = held(&store, lock.state())?;
     let holder =
-        Holder { chain, member: config.member.clone(), card: keys.card, journal: config.journal_file() };
+        Holder { chain, member: config.member.clone(), card: Some(keys.card), journal: config.journal_file() };
     let at = arguments.at.as_deref();
     let mut export = Export::new(&store, &holder, &held, arguments.scope.clone(), at, now_ms() / 1000)?;
     if arguments.no_payloads {

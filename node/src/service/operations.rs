@@ -69,7 +69,8 @@ impl Inner {
         let mut facts = Facts {
             now_s,
             incomplete: (!complete).then(|| reason.unwrap_or_else(|| "loading".to_owned())),
-            append_blocked: health.append_blocked.map(str::to_owned),
+            // A read replica never appends: that is no reason to wake anybody.
+            append_blocked: health.append_blocked.filter(|_| health.replica.is_none()).map(str::to_owned),
             behind: behind.collect(),
             cosigned_age_s: cosigned_age_s.collect(),
             forked: self.lookup.forked().into_values().map(|forked| forked.origin).collect(),

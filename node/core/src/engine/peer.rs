@@ -84,6 +84,12 @@ impl Engine {
             }
             // A replica that has no card yet: its author will tell us of it.
             Err(HelloError::NoCard) => self.reply(channel, Response::Refused(Refusal::NotAdmitted)),
+            // Its card may verify under the roster that it holds, and not under ours any more: it is told ours.
+            Err(HelloError::Card) if hello.roster_version < self.roster.version() => {
+                self.reply(channel, Response::Refused(Refusal::NotAdmitted));
+                let ours = self.hello_for(hello.roster_version);
+                self.peers.say_hello(peer, ours, now_ms, &mut self.out);
+            }
             Err(error) => {
                 self.misbehaved(peer, error.label());
                 self.reply(channel, Response::Refused(Refusal::NotAdmitted));
@@ -192,6 +198,7 @@ impl Engine {
             Ok(Response::Hello(hello)) => {
                 if let Err(error) = self.greet(peer, &hello, now_ms)
                     && error != HelloError::NoCard
+                    && !(error == HelloError::Card && hello.roster_version < self.roster.version())
                     && !self.may_be_listed(&hello)
                 {
                     self.misbehaved(peer, error.label());

@@ -17,7 +17,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request};
 use axum::response::Response;
 use hashpact_core::effect::{HeldFacts, LockState, SizedNote, StoredEntry, StoredPayload, Timer, WriteBatch};
-use hashpact_core::engine::HeldLog;
+use hashpact_core::engine::{HeldLog, NodeRole};
 use hashpact_core::event::Submit;
 use hashpact_core::health::{Completeness, Health, RosterHealth};
 use hashpact_core::limits::CLEARANCE_WAIT_MS;
@@ -333,14 +333,14 @@ impl Fixture {
         let held = hold(&store, &mut view, &lookup, stated);
         let (engine, first) = open_engine(chain.clone(), view, held);
         let (submit, submissions) = mpsc::channel(SUBMISSIONS_QUEUED_MAX);
-        let identity = Identity { member: "north".to_owned(), roster, started: Instant::now() };
+        let identity = Identity { member: "north".to_owned(), is_replica: false, roster, started: Instant::now() };
         let metrics = Arc::new(Metrics::default());
         let service = Service::new(identity, submit, Arc::clone(&lookup), Arc::clone(&store), metrics);
         service.set_lists(Arc::clone(&lists));
         service.set_holder(Holder {
             chain: chain.clone(),
             member: MemberId::parse("north").expect("valid"),
-            card: key(11).into(),
+            card: Some(key(11).into()),
             journal: dir.path().join("journal"),
         });
 
@@ -361,6 +361,7 @@ impl Fixture {
             from_backup: false,
             peers: Vec::new(),
             roster: RosterHealth::default(),
+            replica: None,
         };
         lookup.set_health(complete);
         let feed = options.loaded.then(|| {
