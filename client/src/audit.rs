@@ -23,6 +23,10 @@ pub struct AuditFetch {
     pub scope: Scope,
     /// Whether payloads are wanted.
     pub payloads: bool,
+    /// The strictest marking (TLP 2.0) of payloads that are wanted; the node's default if none is given.
+    pub tlp: Option<String>,
+    /// Groups whose payloads are wanted.
+    pub groups: Vec<String>,
     /// Heads and moment (seconds since 1970 UTC) of an earlier answer, to get the same bytes again.
     pub resume: Option<(String, u64)>,
 }
@@ -68,6 +72,10 @@ impl Client {
             ("format", "tar".to_owned()),
             ("payloads", asked.payloads.to_string()),
         ];
+        query.extend(asked.tlp.clone().map(|tlp| ("tlp", tlp)));
+        if !asked.groups.is_empty() {
+            query.push(("groups", asked.groups.join(",")));
+        }
         if let Some((heads, begun_s)) = &asked.resume {
             query.push(("at", heads.clone()));
             query.push(("begun", begun_s.to_string()));

@@ -364,27 +364,10 @@ impl Driver {
                 heard(self.network.send(peer, request_id, request).await)?
             }
             Effect::Reply { channel, response } => heard(self.network.reply(channel, response).await)?,
-            Effect::ServeRange { channel, log, start, size, entries_max, bytes_max, entitled } => {
-                let range = move |store: &Store| store.range(&log, start, size, entries_max, bytes_max);
-                self.serve(channel, move |store| Ok(shown(range(store)?, &entitled))).await;
-            }
-            Effect::ServePayloads { channel, log, indexes, bytes_max, entitled } => {
-                self.serve(channel, move |store| {
-                    store.payloads(&log, &indexes, bytes_max, &entitled).map(Response::Payloads)
-                })
-                .await;
-            }
-            Effect::ServeEntries { channel, ask, entitled } => {
-                let entries = move |store: &Store| store.proven_entries(&ask, &entitled);
-                self.serve(channel, move |store| entries(store).map(Response::Entries)).await;
-            }
-            Effect::ServeBranch { channel, ask, entitled } => {
-                let other = Response::Refused(Refusal::OtherHistory);
-                let range = move |store: &Store| store.branch_range(&ask);
-                let found =
-                    move |store: &Store| Ok(range(store)?.map_or(other, |chunk| shown(chunk, &entitled)));
-                self.serve(channel, found).await;
-            }
+            Effect::ServeRange { .. }
+            | Effect::ServePayloads { .. }
+            | Effect::ServeEntries { .. }
+            | Effect::ServeBranch { .. } => self.serve_peer(effect).await,
             Effect::Branches(branches) => self.lookup.set_branches(branches),
             Effect::Healed { log, start, end, payloads_missing } => {
                 self.tell_scrub(Told::Healed { log, start, end, payloads_missing });
@@ -408,6 +391,7 @@ impl Driver {
             Effect::Answer { request, answer } => self.submitted(request, answer),
             Effect::View(changes) => self.lookup.apply(&changes),
             Effect::News(news) => self.lookup.hear(news),
+            Effect::Coverage(coverage) => self.lookup.set_coverage(coverage),
             Effect::Folded { log, counts, ahead } => self.lookup.set_folded(log, counts, ahead),
             Effect::Receipted { member, stated } => self.lookup.set_receipts(member, stated),
             Effect::Erasures(counts) => self.lookup.set_erasures(counts),
@@ -434,6 +418,34 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// Reads what a peer asked for, on a blocking thread.
+    async fn serve_peer(&self, effect: Effect) {
+        match effect {
+            Effect::ServeRange { channel, log, start, size, entries_max, bytes_max, entitled } => {
+                let range = move |store: &Store| store.range(&log, start, size, entries_max, bytes_max);
+                self.serve(channel, move |store| Ok(shown(range(store)?, &entitled))).await;
+            }
+            Effect::ServePayloads { channel, log, indexes, bytes_max, entitled } => {
+                self.serve(channel, move |store| {
+                    store.payloads(&log, &indexes, bytes_max, &entitled).map(Response::Payloads)
+                })
+                .await;
+            }
+            Effect::ServeEntries { channel, ask, entitled } => {
+                let entries = move |store: &Store| store.proven_entries(&ask, &entitled);
+                self.serve(channel, move |store| entries(store).map(Response::Entries)).await;
+            }
+            Effect::ServeBranch { channel, ask, entitled } => {
+                let other = Response::Refused(Refusal::OtherHistory);
+                let range = move |store: &Store| store.branch_range(&ask);
+                let found =
+                    move |store: &Store| Ok(range(store)?.map_or(other, |chunk| shown(chunk, &entitled)));
+                self.serve(channel, found).await;
+            }
+            _ => {}
+        }
     }
 
     fn tell_scrub(&self, told: Told) {

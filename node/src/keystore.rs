@@ -18,12 +18,14 @@
 
 mod access;
 mod error;
+mod hold;
 mod passphrase;
 mod sealed;
 mod signer;
 
 pub use access::KeyAccess;
 pub use error::KeyStoreError;
+pub use hold::hold_key_path;
 pub use passphrase::{PASSPHRASE_MIN_BYTES, Passphrase, PassphraseError, PassphraseSource};
 
 pub use signer::{SignerFault, SignerProgram};
@@ -41,9 +43,6 @@ use zeroize::Zeroizing;
 const FORMAT: &str = "hashpact-secret-key-1";
 /// A public key whose secret half a signer holds.
 const PUBLIC_FORMAT: &str = "hashpact-public-key-1";
-/// The key of legal holds encrypts and signs nothing: it is of another format, so that it is never taken for one
-/// that does.
-const HOLD_FORMAT: &str = "hashpact-hold-key-1";
 /// Longest key file, generously: a longer one is not read to its end.
 const FILE_BYTES_MAX: u64 = 512;
 
@@ -199,10 +198,14 @@ pub fn open_key_with(
 }
 
 fn seal_error(path: &Path, role: KeyRole, fault: SealFault) -> KeyStoreError {
+    seal_fault(path, role.name(), fault)
+}
+
+fn seal_fault(path: &Path, expected: &'static str, fault: SealFault) -> KeyStoreError {
     let path = path.to_owned();
     match fault {
         SealFault::Form => KeyStoreError::SealForm { path },
-        SealFault::Role => KeyStoreError::Role { path, expected: role.name() },
+        SealFault::Role => KeyStoreError::Role { path, expected },
         SealFault::Failed => KeyStoreError::Sealing { path },
         SealFault::Passphrase => KeyStoreError::WrongPassphrase { path },
     }
@@ -265,31 +268,6 @@ pub fn write_key_file(path: &Path, line: &[u8]) -> Result<(), KeyStoreError> {
 pub fn open_key(path: &Path, role: KeyRole) -> Result<SecretKey, KeyStoreError> {
     let (text, found_bytes) = read_key_file(path)?;
     parse_key_file(path, role, &text, found_bytes)
-}
-
-/// Where the key of legal holds is.
-#[must_use]
-pub fn hold_key_path(dir: &Path) -> PathBuf {
-    dir.join("hold.key")
-}
-
-/// The key that encrypts payloads under a legal hold, `hold.key`; created when it is needed first.
-///
-/// # Errors
-/// As [`open_key`] and [`create_key`].
-pub fn hold_key(dir: &Path) -> Result<Zeroizing<[u8; SEED_BYTES]>, KeyStoreError> {
-    let path = hold_key_path(dir);
-    if fs::symlink_metadata(&path).is_err() {
-        let mut key = Zeroizing::new([0; SEED_BYTES]);
-        getrandom::fill(key.as_mut_slice()).map_err(KeyStoreError::Random)?;
-        let digits = Zeroizing::new(hex_encode(key.as_slice()));
-        write_key_file(&path, Zeroizing::new(format!("{HOLD_FORMAT} {}\n", digits.as_str())).as_bytes())?;
-    }
-    let (text, _) = read_key_file(&path)?;
-    let digits = text.strip_prefix(HOLD_FORMAT).and_then(|rest| rest.strip_prefix(' '));
-    let digits = digits.and_then(|rest| rest.strip_suffix('\n'));
-    let digits = digits.ok_or_else(|| KeyStoreError::Format { path: path.clone() })?;
-    Ok(Zeroizing::new(hex_array(digits).map_err(|source| KeyStoreError::Hex { path, source })?))
 }
 
 /// Reads a key file that nobody else can read, with its length.

@@ -41,6 +41,7 @@ pub use report::ReportAsk;
 pub use restored::{KeptExtent, LogExtent};
 pub use standings::Standings;
 
+use hashpact_core::coverage::IncidentCoverage;
 use hashpact_core::effect::{
     CosignedHead, ErasureCounts, ForkedLog, IndexChange, LogBranches, PublishedHead, ViewChange,
 };
@@ -110,6 +111,7 @@ struct State {
     erasures: ErasureCounts,
     suspensions: Vec<Suspension>,
     incidents: Vec<IncidentState>,
+    coverage: Vec<IncidentCoverage>,
 }
 
 /// What a listing asks for.
@@ -182,6 +184,7 @@ impl Lookup {
                 erasures: ErasureCounts::default(),
                 suspensions: Vec::new(),
                 incidents: Vec::new(),
+                coverage: Vec::new(),
             }),
             roster_version: AtomicU64::new(roster_version),
         }
@@ -274,6 +277,17 @@ impl Lookup {
     #[must_use]
     pub fn incidents(&self) -> Vec<IncidentState> {
         read(&self.state).incidents.clone()
+    }
+
+    /// Takes which members' nodes are known to hold the declarations of incidents.
+    pub fn set_coverage(&self, coverage: Vec<IncidentCoverage>) {
+        write(&self.state).coverage = coverage;
+    }
+
+    /// Which members' nodes are known to hold the declarations of incidents that matter still.
+    #[must_use]
+    pub fn coverage(&self) -> Vec<IncidentCoverage> {
+        read(&self.state).coverage.clone()
     }
 
     /// Serves from a snapshot's index until [`Self::confirm_index`].

@@ -127,9 +127,11 @@ impl ScrubMetrics {
 #[derive(Default)]
 struct OperationMetrics {
     log_behind: Family<LogLabel, Gauge>,
+    log_unfolded: Family<LogLabel, Gauge>,
     append_blocked: Gauge,
     roster_expiry: Gauge,
     token_expiry: Gauge,
+    certificate_expiry: Gauge,
     tokens_unreadable: Gauge,
     clock_behind: Gauge,
     disk_free: Gauge,
@@ -152,6 +154,11 @@ impl OperationMetrics {
                 "When the next token expires, in seconds since 1970; 0 if there is none",
                 &self.token_expiry,
             ),
+            (
+                "certificate_expiry_timestamp_seconds",
+                "When the API's certificate expires, in seconds since 1970; 0 without TLS",
+                &self.certificate_expiry,
+            ),
             ("tokens_unreadable", "1 while the token file cannot be read as it is", &self.tokens_unreadable),
             (
                 "clock_behind_seconds",
@@ -169,6 +176,11 @@ impl OperationMetrics {
             "log_behind",
             "Entries announced and not yet held, by log",
             self.log_behind.clone(),
+        );
+        registry.register(
+            "log_unfolded",
+            "Entries held that look-ups do not know yet, by log",
+            self.log_unfolded.clone(),
         );
         registry.register(
             "signer_failures",
@@ -332,9 +344,13 @@ impl Metrics {
         for (log, entries) in &facts.behind {
             own.log_behind.get_or_create(&LogLabel { log: log.clone() }).set(number(*entries));
         }
+        for (log, entries) in &facts.unfolded {
+            own.log_unfolded.get_or_create(&LogLabel { log: log.clone() }).set(number(*entries));
+        }
         own.append_blocked.set(i64::from(facts.append_blocked.is_some()));
         own.roster_expiry.set(number(facts.roster_expires_s));
         own.token_expiry.set(number(facts.next_token.as_ref().map_or(0, |(_, expires_s)| *expires_s)));
+        own.certificate_expiry.set(number(facts.certificate_expires_s.unwrap_or(0)));
         own.tokens_unreadable.set(i64::from(facts.tokens_stale));
         own.clock_behind.set(number(facts.clock_behind_s));
         let (free, all) = facts.disk.unwrap_or_default();

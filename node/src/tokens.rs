@@ -10,6 +10,7 @@ mod limits;
 mod live;
 #[cfg(test)]
 mod tests;
+mod used;
 
 pub use limits::{Exceeded, Limits};
 pub use live::{LiveToken, LiveTokens};

@@ -10,10 +10,11 @@
 //! is destroyed. What is in the folder is not indexed, not served, not exported, and read by nobody but
 //! `hold extract`. Losing the key destroys it; somebody with folder and key reads it.
 
-use crate::keystore::hold_key;
+use crate::keystore::KeyAccess;
 use chacha20poly1305::aead::{Aead as _, Payload};
 use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, XNonce};
 use hashpact_protocol::digest::RecordId;
+use hashpact_protocol::keys::SEED_BYTES;
 use hashpact_protocol::limits::SALT_BYTES;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -21,6 +22,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use zeroize::Zeroizing;
 
 const NONCE_BYTES: usize = 24;
 
@@ -95,14 +98,25 @@ impl OnHold {
 pub struct Vault {
     list: PathBuf,
     folder: PathBuf,
-    keys: PathBuf,
+    keys: KeyAccess,
+    /// The key of holds once it was needed: opening a sealed one takes long.
+    key: Arc<OnceLock<Zeroizing<[u8; SEED_BYTES]>>>,
 }
 
 impl Vault {
     /// The vault of a data folder, whether or not there is anything in it.
     #[must_use]
-    pub fn of(data: &Path, keys: &Path) -> Self {
-        Self { list: data.join("holds"), folder: data.join("held"), keys: keys.to_owned() }
+    pub fn of(data: &Path, keys: &KeyAccess) -> Self {
+        let (list, folder) = (data.join("holds"), data.join("held"));
+        Self { list, folder, keys: keys.clone(), key: Arc::default() }
+    }
+
+    fn key(&self) -> Result<&[u8; SEED_BYTES], VaultError> {
+        if let Some(key) = self.key.get() {
+            return Ok(key);
+        }
+        let key = self.keys.hold_key().map_err(|error| VaultError::Key(format!("{error:#}")))?;
+        Ok(self.key.get_or_init(|| key))
     }
 
     /// Records on hold.
@@ -159,12 +173,12 @@ impl Vault {
     pub fn keep(&self, id: &RecordId, salt: &[u8; SALT_BYTES], padded: &[u8]) -> Result<(), VaultError> {
         fs::create_dir_all(&self.folder)
             .map_err(|source| VaultError::Io { path: self.folder.clone(), source })?;
-        let key = hold_key(&self.keys).map_err(|error| VaultError::Key(format!("{error:#}")))?;
+        let key = self.key()?;
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|_| VaultError::Random)?;
-        let plain = zeroize::Zeroizing::new([salt, padded].concat());
+        let plain = Zeroizing::new([salt, padded].concat());
         let message = Payload { msg: &plain, aad: id.as_bytes() };
-        let cipher = XChaCha20Poly1305::new((&*key).into());
+        let cipher = XChaCha20Poly1305::new(key.into());
         let sealed =
             cipher.encrypt(XNonce::from_slice(&nonce), message).map_err(|_| VaultError::Damaged(*id))?;
         write_whole(&self.path(id), &[nonce.as_slice(), &sealed].concat())
@@ -183,10 +197,10 @@ impl Vault {
         };
         let damaged = || VaultError::Damaged(*id);
         let (nonce, sealed) = bytes.split_at_checked(NONCE_BYTES).ok_or_else(damaged)?;
-        let key = hold_key(&self.keys).map_err(|error| VaultError::Key(format!("{error:#}")))?;
+        let key = self.key()?;
         let message = Payload { msg: sealed, aad: id.as_bytes() };
-        let plain = XChaCha20Poly1305::new((&*key).into()).decrypt(XNonce::from_slice(nonce), message);
-        let plain = zeroize::Zeroizing::new(plain.map_err(|_| damaged())?);
+        let plain = XChaCha20Poly1305::new(key.into()).decrypt(XNonce::from_slice(nonce), message);
+        let plain = Zeroizing::new(plain.map_err(|_| damaged())?);
         let (salt, padded) = plain.split_first_chunk::<SALT_BYTES>().ok_or_else(damaged)?;
         Ok(Some(Held { salt: *salt, padded: padded.to_vec() }))
     }

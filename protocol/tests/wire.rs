@@ -18,7 +18,7 @@ use hashpact_protocol::limits::{
 use hashpact_protocol::roster::{CONSORTIUM_ID_MAX_BYTES, ORIGIN_MAX_BYTES};
 use hashpact_protocol::wire::bounds::{
     ANNOUNCE_NOTES_MAX, ANNOUNCE_PRIORITY_MAX, Bounded, COVER_NODES_MAX, ENTRIES_ASKED_MAX, HEADS_MAX,
-    HEADS_PRIORITY_MAX, HELLO_ROSTERS_MAX, PAYLOADS_ASKED_MAX,
+    HEADS_PRIORITY_MAX, HELLO_ROSTERS_MAX, PAYLOADS_ASKED_MAX, STORED_AHEAD_MAX,
 };
 use hashpact_protocol::wire::{
     Announce, BranchRequest, DecodeFault, EntriesAnswer, EntriesRequest, HeadNote, Heads, Hello,
@@ -33,7 +33,7 @@ use wire_priority::{entries_request, proven};
 use wire_samples::{
     CONSORTIUM, ORIGIN, Raw, Refused, accepted_requests, accepted_responses, chunk, head, hello, payloads,
     payloads_request, range, raw, raw_payloads, raw_range, refused_encodings, refused_requests,
-    refused_responses, refused_witness_requests, unchecked,
+    refused_responses, refused_stored, refused_witness_requests, stored, unchecked,
 };
 
 fn all_vectors() -> Vec<Vector> {
@@ -64,6 +64,7 @@ fn all_vectors() -> Vec<Vector> {
             .into_iter()
             .chain(refused_requests())
             .chain(refused_witness_requests())
+            .chain(refused_stored())
             .chain(wire_priority::refused_requests())
             .chain(wire_branch::refused_requests())
             .map(reject("request")),
@@ -231,6 +232,9 @@ fn request_bounds_hold_at_the_bound_and_one_past_it() {
         let bytes_max = u32::try_from(n).unwrap();
         Side::Request(Request::Entries(EntriesRequest { bytes_max, ..entries_request() }))
     });
+    check_bound(Bounded::Indexes, STORED_AHEAD_MAX, |n| {
+        Side::Request(Request::Stored(stored((250..250 + n as u64).collect())))
+    });
 }
 
 #[test]
@@ -361,8 +365,12 @@ fn any_request() -> impl Strategy<Value = Request> {
         (heads(), vec((name(), number()), 0..6))
             .prop_map(|(notes, priority)| Request::Announce(Announce { notes, priority })),
         any_range().prop_map(Request::Range),
-        (any::<[u8; 32]>(), number(), any::<[u8; 32]>())
-            .prop_map(|(log, size, root)| Request::Stored(Stored { log, size, root })),
+        (any::<[u8; 32]>(), any::<[u8; 32]>(), btree_set(number(), 0..20), 0_u64..9).prop_map(
+            |(log, root, ahead, below)| {
+                let size = ahead.first().map_or(below, |first| first.saturating_sub(below));
+                Request::Stored(Stored { log, size, root, ahead: ahead.into_iter().collect() })
+            }
+        ),
         (any::<[u8; 32]>(), btree_set(number(), 1..20), 1_u32..1_048_577).prop_map(
             |(log, indexes, bytes_max)| {
                 let indexes = indexes.into_iter().collect();

@@ -168,7 +168,8 @@ fn a_transfer_that_no_longer_fits_begins_again() -> Result<()> {
     for (name, broke_off_at, says) in [("core", core, false), ("annex", payloads + 1_000, true)] {
         let (out, part) = (format!("{name}.tar"), node.dir.join(format!("{name}.tar.part")));
         std::fs::write(&part, &first.body[..broke_off_at])?;
-        std::fs::write(node.dir.join(format!("{name}.tar.part.state")), "1.300.0\n1800000000\nall\ntrue\n")?;
+        let asked = "1.300.0\n1800000000\nall payloads=true tlp= groups=\n";
+        std::fs::write(node.dir.join(format!("{name}.tar.part.state")), asked)?;
         let told = node.hashpact_ok(&["audit", "fetch", "--out", &out])?;
         ensure!(told.stderr.contains("begins again") == says, "{name}: {}", told.stderr);
         let told = node.hashpact(&["audit", "verify", &out, "--trust", &trust, "--json"])?;

@@ -20,6 +20,7 @@ mod crash;
 mod damage;
 mod erasure;
 mod evidence;
+mod governance;
 mod hostile;
 mod http;
 mod index_snapshot;

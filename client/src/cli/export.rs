@@ -15,7 +15,7 @@ use hashpact_client::Client;
 use hashpact_client::list::{csv, tx};
 use hashpact_protocol::api::{RecordJson, RecordsQuery};
 use hashpact_protocol::limits::RECORDS_PAGE_MAX;
-use hashpact_protocol::record::{Review, SignalType};
+use hashpact_protocol::record::{LabelWord as _, Review, SignalType, Tlp, Vocabulary as _};
 
 use super::exit::Outcome;
 use super::import::FormatArg;
@@ -28,7 +28,7 @@ use super::progress;
 #[command(
     after_help = "csv and jsonl keep signals, labels, review, source and expiry, and `import` reads them back. A record \
                   without a source gets its author as the source, so that passing it on does not look like a second \
-                  statement. tx writes TYPE VALUE lines without labels, MD5 as video_md5, for the threatexchange command."
+                  statement. tx writes TYPE VALUE lines without labels and markings, MD5 as video_md5, for the threatexchange command."
 )]
 pub(crate) struct Args {
     /// The format
@@ -49,6 +49,9 @@ pub(crate) struct Args {
     /// Only records with at least this review
     #[arg(long, value_name = "REVIEW", value_parser = words::<Review>())]
     min_review: Option<String>,
+    /// The strictest marking (TLP 2.0) of records in the list; stricter ones are left out and counted
+    #[arg(long, value_name = "WORD", value_parser = words::<Tlp>(), default_value = Tlp::AmberStrict.name())]
+    tlp: String,
 }
 
 /// Where the list goes: a stream, or a file that gets its name at the end.
@@ -73,13 +76,17 @@ pub(crate) async fn run(args: &Args, client: &Client, output: Output) -> anyhow:
         status: args.status.clone(),
         review: args.min_review.clone(),
     };
-    let (mut records, mut failed) = (0u64, 0u64);
+    let (mut records, mut failed, mut left_out) = (0u64, 0u64, 0u64);
     if args.format == FormatArg::Csv {
         target.line(&csv::header_line())?;
     }
     loop {
         let page = client.records(&query).await?;
         for record in &page.records {
+            if marking(record) > Tlp::parse(&args.tlp).unwrap_or_default() {
+                left_out += 1;
+                continue;
+            }
             match write_record(&mut target, record, args)? {
                 Ok(()) => records += 1,
                 Err(not_writable) => {
@@ -102,6 +109,10 @@ pub(crate) async fn run(args: &Args, client: &Client, output: Output) -> anyhow:
     target.finish()?;
     bar.finish_and_clear();
     output.note(&counted(records, "record exported", "records exported"));
+    if left_out > 0 {
+        let counted = counted(left_out, "record left out", "records left out");
+        output.note(&format!("{counted}: marked stricter than TLP:{}", args.tlp.to_ascii_uppercase()));
+    }
     if !status.complete {
         let reason = status.reason.unwrap_or_else(|| "no reason given".to_owned());
         output.warn(&format!(
@@ -111,6 +122,14 @@ pub(crate) async fn run(args: &Args, client: &Client, output: Output) -> anyhow:
         return Ok(Outcome::Incomplete);
     }
     Ok(if failed > 0 { Outcome::SomeFailed } else { Outcome::Done })
+}
+
+/// How far a record may be passed on; a marking that this version does not know is the strictest.
+fn marking(record: &RecordJson) -> Tlp {
+    match record.labels.as_ref().and_then(|labels| labels.tlp.as_deref()) {
+        None => Tlp::DEFAULT,
+        Some(word) => Tlp::parse(word).unwrap_or(Tlp::FALLBACK),
+    }
 }
 
 /// Writes one record; the inner error is about the record, the outer about the file.

@@ -2,11 +2,12 @@
 
 use hashpact_client::Client;
 use hashpact_protocol::api::{
-    BranchStatus, CatchUp, ErasureStatus, HoldingStatus, LogStatus, ReceiptStatus, ScrubStatus,
+    BranchStatus, CatchUp, ErasureStatus, HoldingStatus, IncidentJson, LogStatus, ReceiptStatus, ScrubStatus,
     StatusResponse, WebhookStatus,
 };
 
 use super::exit::Outcome;
+use super::incident::coverage;
 use super::output::{Output, grouped, printable};
 
 pub(crate) async fn run(client: &Client, output: Output) -> anyhow::Result<Outcome> {
@@ -105,6 +106,9 @@ fn attention(status: &StatusResponse, output: Output) {
         let floods = grouped(status.quarantine_waiting);
         output.line(&format!("{:<10} {floods} WAIT FOR A DECISION: hashpact quarantine show", "floods"));
     }
+    for incident in &status.incidents {
+        output.line(&format!("{:<10} {}", "incident", printable(&open(incident))));
+    }
     for hook in status.webhooks.iter().filter(|hook| hook.failing_since.is_some() || hook.dead_letters > 0) {
         output.line(&format!("{:<10} {}", "webhook", printable(&webhook(hook))));
     }
@@ -143,6 +147,13 @@ fn logs(status: &StatusResponse, output: Output) {
     for log in status.logs.iter().filter(|log| log.ahead > 0) {
         output.line(&format!("{}: {}", printable(&log.origin), ahead(log)));
     }
+}
+
+/// An open incident, and how far the word of it has come.
+fn open(incident: &IncidentJson) -> String {
+    let IncidentJson { incident: id, class, declared, coverage: covered, .. } = incident;
+    let covered = covered.as_ref().map_or_else(String::new, |covered| format!(": {}", coverage(covered)));
+    format!("{id} ({class}), declared by {} on {}{covered}", declared.member, declared.time)
 }
 
 /// A webhook that is not well.
@@ -280,7 +291,7 @@ fn fork(log: &LogStatus) -> Vec<String> {
 }
 
 /// A duration in its two largest units.
-fn duration(seconds: u64) -> String {
+pub(super) fn duration(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),

@@ -11,6 +11,7 @@ pub use branch::{BranchBatch, BranchState, HeldBranch, LogBranches};
 pub use erasure::{EntryRef, EraseBatch, EraseStep, ErasureCounts, FoundSubject, PayloadState};
 pub use refusal::SubmitError;
 
+use crate::coverage::IncidentCoverage;
 use crate::entitled::Entitled;
 use crate::event::{Ack, Channel, Peer};
 use crate::health::Health;
@@ -232,6 +233,8 @@ pub enum Effect {
     View(Vec<ViewChange>),
     /// Verdicts on signals, suspensions or incidents changed in the view.
     News(News),
+    /// Which members' nodes are known to hold the declarations of incidents: all that is known now.
+    Coverage(Vec<IncidentCoverage>),
     /// What became of a log's entries, as counts.
     Folded {
         /// The log.

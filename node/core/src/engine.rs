@@ -16,6 +16,7 @@ mod priority;
 mod receipts;
 mod replica;
 mod roster;
+mod stored;
 
 use crate::admit::{OwnNode, Peers};
 use crate::append::OwnLog;
@@ -24,6 +25,7 @@ pub use replica::{NodeRole, replica_origin};
 
 use crate::branches::Branches;
 use crate::cosigning::{Collector, count};
+use crate::coverage::Coverage;
 use crate::effect::{
     CosignedHead, Effect, Receipts, RequestId, SizedNote, StoredEntry, StoredPayload, SubmitError, Timer,
     ViewChange, WriteId,
@@ -110,6 +112,8 @@ pub struct Engine {
     /// `None` in a read replica.
     cosigner_key: Option<PublicKey>,
     receipting: Receipting,
+    /// Who has heard of incidents.
+    coverage: Coverage,
     suspicions: BTreeMap<RequestId, forks::Suspicion>,
     reads: BTreeMap<u64, ReadFor>,
     facts_writing: BTreeSet<WriteId>,
@@ -222,6 +226,7 @@ impl Engine {
             sees_elsewhere: false,
             cosigner_key: cosigner_public,
             receipting: Receipting::new(config.receipt_interval_ms, now_ms),
+            coverage: Coverage::new(now_ms),
             suspicions: BTreeMap::new(),
             reads: BTreeMap::new(),
             facts_writing: BTreeSet::new(),
@@ -247,6 +252,7 @@ impl Engine {
         }
         engine.load_erasures(&facts.erased, now_ms);
         engine.report_health(now_ms);
+        engine.cover(now_ms);
         let effects = engine.out.take();
         Ok((engine, effects))
     }
@@ -268,6 +274,7 @@ impl Engine {
         self.clear_to_append(now_ms);
         self.clear_backup();
         self.report_health(now_ms);
+        self.cover(now_ms);
         self.out.take()
     }
 
@@ -370,6 +377,7 @@ impl Engine {
                 self.keep_branches(now_ms);
                 self.heal(now_ms);
                 self.look_for_receipt(now_ms);
+                self.coverage.tick(now_ms);
                 self.spread_roster(now_ms);
                 let expired = self.view.expire(now_ms);
                 self.take_changes(expired);
@@ -480,6 +488,8 @@ impl Engine {
         // When a retraction destroys is counted from its first sight, so that comes first.
         self.note_entries(author, entries, now_ms);
         self.take_changes(changes);
+        // Shown like the view: before the author of a declaration is answered.
+        self.cover(now_ms);
         self.tell_folded(author);
         if entries.iter().any(|(_, entry)| marked_kind(&entry.leaf) == Some(Kind::Receipt)) {
             let (member, stated) = (author.member.clone(), self.view.receipts_of(&author.member));
@@ -492,6 +502,9 @@ impl Engine {
         self.note_changes(&changes);
         self.out.view(changes);
         let news = self.view.take_news();
+        if news.incidents.is_some() {
+            self.coverage.changed();
+        }
         if !news.is_empty() {
             self.out.push(Effect::News(news));
         }

@@ -49,8 +49,13 @@ impl Entitled {
     /// Whether the payload beside this leaf is for the member. Beside a leaf of another form there is none.
     #[must_use]
     pub fn covers(&self, leaf: &[u8]) -> bool {
+        group_and_time(leaf).is_none_or(|(group, time_ms)| self.reaches(group, time_ms))
+    }
+
+    /// Whether payloads of a group beside leaves of this time, in milliseconds since 1970, are for the member.
+    #[must_use]
+    pub fn reaches(&self, group: u32, time_ms: u64) -> bool {
         let Self::Groups { groups, from_ms } = self else { return true };
-        let Some((group, time_ms)) = group_and_time(leaf) else { return true };
         (group == EVERYBODY || groups.contains(&group)) && time_ms >= *from_ms
     }
 

@@ -18,6 +18,7 @@ pub mod admit;
 pub mod append;
 mod branches;
 mod cosigning;
+pub mod coverage;
 pub mod effect;
 pub mod engine;
 pub mod entitled;

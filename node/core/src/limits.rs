@@ -4,6 +4,7 @@
 use hashpact_protocol::limits::{
     NODE_CARD_MAX_BYTES, NOTE_MAX_BYTES, RECORDS_PER_CALL_MAX, ROSTER_BODY_MAX_BYTES, WIRE_REQUEST_MAX_BYTES,
 };
+use hashpact_protocol::wire::bounds::STORED_AHEAD_MAX;
 
 /// Shortest time between two checkpoints of the own log, in milliseconds: ten a second.
 pub const CHECKPOINT_INTERVAL_MS: u64 = 100;
@@ -83,6 +84,12 @@ pub const ERASE_ROUND_MAX_MS: u64 = 60 * 60 * 1_000;
 pub const ERASE_ROUND_MAX: usize = 16_384;
 /// Subjects of orders looked up at once.
 pub const FOUND_SUBJECTS_MAX: usize = 256;
+/// Incidents of which is known how far their declarations have come.
+pub const INCIDENTS_COVERED_MAX: usize = 64;
+/// How long after its closure that is shown of an incident, in milliseconds.
+pub const INCIDENT_CLOSED_SHOWN_MS: u64 = 7 * 86_400 * 1_000;
+/// Logs of which is remembered what one member's nodes said last that they hold.
+pub const CLAIMS_PER_MEMBER_MAX: usize = 16;
 /// Peers tracked at once, connected or not yet admitted.
 pub const PEERS_MAX: usize = 512;
 /// Statements about one subject that are kept per member.
@@ -117,6 +124,7 @@ pub const SUSPICIONS_MAX: usize = 64;
 pub const SUSPECTS_PER_CHUNK_MAX: usize = 4;
 
 const _: () = assert!(COSIGN_RETRY_MS < COSIGN_INTERVAL_MS, "a witness is asked again within a round");
+const _: () = assert!(INCIDENTS_COVERED_MAX <= STORED_AHEAD_MAX, "all that are held ahead can be told");
 const _: () = assert!(BATCH_ENTRIES_MAX >= RECORDS_PER_CALL_MAX, "one call must fit one batch");
 const _: () = assert!(QUEUED_ENTRIES_MAX >= BATCH_ENTRIES_MAX, "a batch must fit the queue");
 const _: () = assert!(ROSTER_BODY_MAX_BYTES + NOTE_MAX_BYTES <= HELLO_ROSTERS_BYTES_MAX);

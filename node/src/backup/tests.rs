@@ -96,7 +96,7 @@ fn a_backup_names_every_file_and_comes_back_whole() {
 #[test]
 fn what_is_under_a_legal_hold_goes_along_encrypted_and_is_read_again() {
     let node = Node::new();
-    let vault = Vault::of(&node.config.data_dir, &node.config.keys_dir());
+    let vault = Vault::of(&node.config.data_dir, &node.config.keys);
     let id = LeafHash::new([7; 32]);
     let hold = Hold { record: id.to_hex(), reason: "case 17".to_owned(), since_ms: 1 };
     let holds = BTreeMap::from([(id, hold)]);

@@ -4,9 +4,9 @@
 
 use crate::config::Config;
 use crate::driver::now_ms;
-use crate::export::{Compressed, Export, Held, Holder};
+use crate::export::{Audience, Compressed, Export, Held, Holder};
 use crate::storage::{LockFile, Store};
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use clap::Args;
 use hashpact_core::effect::{LockState, SizedNote};
 use hashpact_protocol::bundle::Scope;
@@ -31,6 +31,22 @@ pub(super) struct ExportArguments {
     /// Mark all payloads as withheld, so that no signal is in the file.
     #[arg(long)]
     no_payloads: bool,
+    /// The strictest marking that payloads in the file may have: clear, green, amber, amber+strict (the default) or red.
+    #[arg(long, conflicts_with = "no_payloads")]
+    tlp: Option<String>,
+    /// A group whose payloads may be in the file; may be given more than once.
+    #[arg(long = "group", conflicts_with = "no_payloads")]
+    groups: Vec<String>,
+}
+
+impl ExportArguments {
+    fn audience(&self) -> anyhow::Result<Audience> {
+        if self.no_payloads {
+            return Ok(Audience::without_payloads());
+        }
+        Audience::parse(self.tlp.as_deref(), self.groups.iter().cloned())
+            .map_err(|message| anyhow!("--{message}"))
+    }
 }
 
 fn parse_scope(text: &str) -> Result<Scope, String> {
@@ -50,6 +66,7 @@ pub(super) fn export(config: &Config, arguments: &ExportArguments) -> anyhow::Re
         !config.is_replica(),
         "this node is a read replica and has no card key to sign a bundle with: export at the author's node"
     );
+    let audience = arguments.audience()?;
     let keys = config.keys.open().context("keys")?;
     let (chain, _) = super::init::load_roster(&config.roster_file(), None)?;
     let store = super::database::open(config)
@@ -60,10 +77,8 @@ pub(super) fn export(config: &Config, arguments: &ExportArguments) -> anyhow::Re
     let holder =
         Holder { chain, member: config.member.clone(), card: Some(keys.card), journal: config.journal_file() };
     let at = arguments.at.as_deref();
-    let mut export = Export::new(&store, &holder, &held, arguments.scope.clone(), at, now_ms() / 1000)?;
-    if arguments.no_payloads {
-        export = export.without_payloads();
-    }
+    let scope = arguments.scope.clone();
+    let export = Export::new(&store, &holder, &held, scope, &audience, at, now_ms() / 1000)?;
     let mut part = out.clone().into_os_string();
     part.push(".part");
     let part = PathBuf::from(part);

@@ -43,7 +43,7 @@ pub(super) enum HoldCommand {
 }
 
 pub(super) fn hold(config: &Config, command: HoldCommand) -> Result<()> {
-    let vault = Vault::of(&config.data_dir, &config.keys_dir());
+    let vault = Vault::of(&config.data_dir, &config.keys);
     match command {
         HoldCommand::Add { record, reason } => add(config, &vault, &record, reason),
         HoldCommand::Release { record, reason } => release(config, &vault, &record, &reason),

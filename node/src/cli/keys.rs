@@ -62,10 +62,9 @@ pub(super) fn keys(config: &Config, command: &KeysCommand) -> anyhow::Result<()>
             ("sealed anew", config.keys.reseal_files(&new)?)
         }
     };
-    let roles: Vec<&str> = changed.iter().map(|role| role.name()).collect();
-    match roles.as_slice() {
+    match changed.as_slice() {
         [] => println!("nothing was to be done"),
-        roles => println!("{action}: {}", roles.join(", ")),
+        keys => println!("{action}: {}", keys.join(", ")),
     }
     Ok(())
 }

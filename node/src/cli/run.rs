@@ -162,7 +162,7 @@ pub async fn run(
         cards,
         card_files,
         adopted,
-        vault: Vault::of(&config.data_dir, &config.keys_dir()),
+        vault: Vault::of(&config.data_dir, &config.keys),
         snapshots: keeper.forgetter(),
     });
     let outcome = driver.context("storage thread")?.run(effects, shutdown).await;

@@ -60,6 +60,9 @@ pub enum HeadsError {
     /// A member that the roster does not list.
     #[error("the roster lists no member {0}")]
     UnknownMember(MemberId),
+    /// A group that the roster does not have.
+    #[error("the roster has no group {0}")]
+    UnknownGroup(String),
     /// The rosters on disk.
     #[error("roster: {0}")]
     Roster(#[from] ChainError),

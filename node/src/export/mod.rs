@@ -8,19 +8,22 @@
 //! the bundle written again from its start and gets what comes behind the place where it stopped, if the bundle still
 //! begins with what was sent: notes, payloads and erasures that came meanwhile change its annex.
 
+mod audience;
 mod branches;
 mod heads;
 mod sink;
 
+pub use audience::Audience;
 pub use heads::{HeadsError, Held};
 pub use sink::{Beginning, Compressed, OtherBeginning, Portion};
 
 use crate::storage::{PayloadRef, Store, StoreError};
+use audience::Carried;
 use hashpact_core::effect::{HeldFacts, StoredPayload};
 use hashpact_protocol::bundle::{BundleLog, BundlePayload, BundleWriter, Manifest, Scope, Sink, WriteError};
 use hashpact_protocol::digest::{LogId, RecordId, leaf_hash};
 use hashpact_protocol::keys::Signer;
-use hashpact_protocol::leaf::{EntryLeaf, Kind, check_commitment, read_leaf};
+use hashpact_protocol::leaf::check_commitment;
 use hashpact_protocol::limits::BUNDLE_CHUNK_ENTRIES_MAX;
 use hashpact_protocol::merkle::consistency_proof;
 use hashpact_protocol::roster::{MemberId, RosterChain};
@@ -55,7 +58,7 @@ pub struct Export<'a> {
     facts: HeldFacts,
     /// The holder's journal.
     journal: Vec<u8>,
-    shows_payloads: bool,
+    carried: Carried,
     begun_s: u64,
 }
 
@@ -84,6 +87,7 @@ impl<'a> Export<'a> {
         holder: &'a Holder,
         held: &'a BTreeMap<LogId, Held>,
         scope: Scope,
+        audience: &Audience,
         at: Option<&str>,
         begun_s: u64,
     ) -> Result<Self, HeadsError> {
@@ -93,6 +97,7 @@ impl<'a> Export<'a> {
         {
             return Err(HeadsError::UnknownMember(member.clone()));
         }
+        let carried = audience.of_roster(chain.current())?;
         let manifest = Manifest {
             consortium: chain.current().consortium.clone(),
             roster_version: chain.version(),
@@ -106,14 +111,7 @@ impl<'a> Export<'a> {
             Scope::All => crate::journal::read(&holder.journal).map_err(HeadsError::Journal)?,
             _ => Vec::new(),
         };
-        Ok(Self { store, holder, chain, manifest, held, facts, journal, shows_payloads: true, begun_s })
-    }
-
-    /// Marks every payload but those of receipts as withheld: for somebody who may see who did what when, and no signals.
-    #[must_use]
-    pub fn without_payloads(mut self) -> Self {
-        self.shows_payloads = false;
-        self
+        Ok(Self { store, holder, chain, manifest, held, facts, journal, carried, begun_s })
     }
 
     /// What the core follows from.
@@ -298,13 +296,12 @@ impl<'a> Export<'a> {
         Ok(failed?)
     }
 
-    /// What is said about a payload. One that is not what its leaf commits to is none. Receipts speak of
-    /// possession and of no signal: who may see who did what when may see them.
+    /// What is said about a payload. One that is not what its leaf commits to is none.
     fn shown(&self, log: &LogId, index: u64, leaf: &[u8], payload: PayloadRef<'_>) -> StoredPayload {
-        let is_receipt =
-            || matches!(read_leaf(leaf, log, index), EntryLeaf::Known(leaf) if leaf.kind == Kind::Receipt);
         match payload {
-            PayloadRef::Present { .. } if !self.shows_payloads && !is_receipt() => StoredPayload::Withheld,
+            PayloadRef::Present { padded, .. } if !self.carried.takes(log, index, leaf, padded) => {
+                StoredPayload::Withheld
+            }
             // A sealed payload is shown to nobody any more; why, is what there is to say.
             PayloadRef::Sealed { by, .. } => StoredPayload::ErasedBy { by: by.into() },
             PayloadRef::Present { salt, padded } if check_commitment(leaf, &salt, padded).is_err() => {

@@ -9,7 +9,7 @@
 use super::budget::Slot;
 use super::request::read_query;
 use super::{Api, ApiError};
-use crate::export::Beginning;
+use crate::export::{Audience, Beginning};
 use crate::service::{AuditRequest, AuditStream};
 use crate::tokens::Scope;
 use axum::body::{Body, Bytes};
@@ -42,6 +42,10 @@ pub(super) struct AuditQuery {
     format: Option<String>,
     /// `false` marks all payloads as withheld, so that no signal is in the bundle.
     payloads: Option<bool>,
+    /// The strictest marking that payloads in the bundle may have: `clear`, `green`, `amber`, `amber+strict` (the default) or `red`.
+    tlp: Option<String>,
+    /// Groups whose payloads may be in the bundle, separated by commas; none without it.
+    groups: Option<String>,
     /// Heads of another export, from its header `Hashpact-Heads`: the core is then the same.
     at: Option<String>,
     /// When that export began, from its header `Hashpact-Begun`, seconds since 1970 UTC.
@@ -91,8 +95,16 @@ impl AuditQuery {
         if self.begun.is_some_and(|begun_s| begun_s > TIME_S_MAX) {
             return Err(invalid("begun: must be seconds since 1970"));
         }
-        let (at, begun_s, shows_payloads) = (self.at, self.begun, self.payloads.unwrap_or(true));
-        Ok(AuditRequest { scope, at, begun_s, shows_payloads, is_archive, beginning })
+        let groups = self.groups.iter().flat_map(|names| names.split(',')).map(str::to_owned);
+        let audience = match self.payloads {
+            Some(false) if self.tlp.is_some() || self.groups.is_some() => {
+                return Err(invalid("payloads: false leaves nothing for tlp and groups to choose"));
+            }
+            Some(false) => Audience::without_payloads(),
+            _ => Audience::parse(self.tlp.as_deref(), groups).map_err(|message| invalid(&message))?,
+        };
+        let (at, begun_s) = (self.at, self.begun);
+        Ok(AuditRequest { scope, audience, at, begun_s, is_archive, beginning })
     }
 }
 

@@ -16,6 +16,7 @@ use hashpact_protocol::api::{
 };
 use hashpact_protocol::limits::INCIDENT_ID_BYTES;
 use hashpact_protocol::record::{Incident, IncidentId, Vote, VoteWord};
+use hashpact_protocol::roster::EVERYBODY;
 
 /// States what this member, as a panellist, holds of signals: one entry each, all or none. A later one takes the place of
 /// an earlier one.
@@ -34,7 +35,16 @@ pub(super) async fn rule(
         Ok(signals.into_iter().map(draft).collect())
     };
     let (drafts, whole) = read_json(&api, &caller, &headers, body, RECORD_MAX_BYTES, check).await?;
-    let statement = Statement { operation: "ruling", subject: None, group: 0, body: &whole.bytes };
+    // A ruling names the signal: of a record that a group alone may see, nobody else hears of it.
+    let of_record = drafts.iter().find_map(|draft| match draft {
+        Draft::Ruling { subject, .. } => *subject,
+        _ => None,
+    });
+    let group = match of_record {
+        Some(record) => api.service.group_of(record).await?,
+        None => EVERYBODY,
+    };
+    let statement = Statement { operation: "ruling", subject: None, group, body: &whole.bytes };
     Ok(Json(submit(&api, &headers, &caller, drafts, &statement, Ack::Local).await?))
 }
 

@@ -208,8 +208,8 @@ pub(super) async fn supersede(
         Ok(vec![Draft::Supersession { subject, content: request.to_record()? }])
     };
     let (drafts, whole) = read_json(&api, &caller, &headers, body, RECORD_MAX_BYTES, check).await?;
-    let statement =
-        Statement { operation: "supersede", subject: Some(subject), group: 0, body: &whole.bytes };
+    let group = api.service.group_of(subject).await?;
+    let statement = Statement { operation: "supersede", subject: Some(subject), group, body: &whole.bytes };
     single(submit(&api, &headers, &caller, drafts, &statement, Ack::Local).await?)
 }
 
@@ -226,7 +226,8 @@ async fn state_about<R: DeserializeOwned + 'static>(
     let subject = parse_id(path)?;
     let check = move |request| Ok(vec![draft(subject, request)?]);
     let (drafts, whole) = read_json(api, &caller, headers, body, STATEMENT_MAX_BYTES, check).await?;
-    let statement = Statement { operation, subject: Some(subject), group: 0, body: &whole.bytes };
+    let group = api.service.group_of(subject).await?;
+    let statement = Statement { operation, subject: Some(subject), group, body: &whole.bytes };
     single(submit(api, headers, &caller, drafts, &statement, Ack::Local).await?)
 }
 

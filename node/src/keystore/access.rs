@@ -3,8 +3,8 @@
 use super::signer::ProgramKey;
 use super::{
     KeyStore, KeyStoreError, NodeKeys, PUBLIC_FORMAT, Passphrase, SignerProgram, check_shared, create_key,
-    is_sealed, key_path, make_key_dir, open_key_with, plain_line, public_path, read_public, replace_key_file,
-    sealed, write_key_file,
+    hold, hold_key_path, is_sealed, key_path, make_key_dir, open_key_with, plain_line, public_path,
+    read_public, replace_key_file, sealed, write_key_file,
 };
 use hashpact_protocol::keys::{KeyRole, PublicKey, SEED_BYTES, SecretKey, Signer};
 use std::fs;
@@ -92,30 +92,37 @@ impl KeyAccess {
             .map_err(|_| KeyStoreError::Sealing { path: path.to_owned() })
     }
 
-    /// Seals the key files that are not yet; gives the roles.
+    /// Seals the key files that are not yet; gives their names.
     ///
     /// # Errors
     /// [`KeyStoreError`]; files before the one that is named are sealed then, and it can be done again.
-    pub fn seal_files(&self) -> Result<Vec<KeyRole>, KeyStoreError> {
-        self.rewrite(|path, role, was_sealed, seed| match was_sealed {
+    pub fn seal_files(&self) -> Result<Vec<&'static str>, KeyStoreError> {
+        let mut done = self.rewrite(|path, role, was_sealed, seed| match was_sealed {
             true => Ok(None),
             false => self.seal(path, role, seed).map(Some),
-        })
+        })?;
+        done.extend(self.rewrite_hold(Some(&self.passphrase))?.then_some(hold::NAME));
+        Ok(done)
     }
 
-    /// Unseals the key files that are sealed; gives the roles.
+    /// Unseals the key files that are sealed; gives their names.
     ///
     /// # Errors
     /// As for [`KeyAccess::seal_files`].
-    pub fn unseal_files(&self) -> Result<Vec<KeyRole>, KeyStoreError> {
-        self.rewrite(|_, role, was_sealed, seed| Ok(was_sealed.then(|| plain_line(role, seed).to_string())))
+    pub fn unseal_files(&self) -> Result<Vec<&'static str>, KeyStoreError> {
+        let unseal = |_: &Path, role, was_sealed: bool, seed: &_| {
+            Ok(was_sealed.then(|| plain_line(role, seed).to_string()))
+        };
+        let mut done = self.rewrite(unseal)?;
+        done.extend(self.rewrite_hold(None)?.then_some(hold::NAME));
+        Ok(done)
     }
 
-    /// Seals the sealed key files by another passphrase; those that it opens already stay. Gives the roles.
+    /// Seals the sealed key files by another passphrase; those that it opens already stay. Gives their names.
     ///
     /// # Errors
     /// As for [`KeyAccess::seal_files`].
-    pub fn reseal_files(&self, new: &Passphrase) -> Result<Vec<KeyRole>, KeyStoreError> {
+    pub fn reseal_files(&self, new: &Passphrase) -> Result<Vec<&'static str>, KeyStoreError> {
         let after = Self { passphrase: new.clone(), ..self.clone() };
         let mut done = Vec::new();
         for role in KeyStore::roles_in(&self.dir).into_iter().filter(|role| self.program(*role).is_none()) {
@@ -126,7 +133,11 @@ impl KeyAccess {
             let seed = Zeroizing::new(*self.open_file(role)?.seed());
             let path = key_path(&self.dir, role);
             replace_key_file(&path, &after.seal(&path, role, &seed)?)?;
-            done.push(role);
+            done.push(role.name());
+        }
+        let hold = hold_key_path(&self.dir);
+        if hold.exists() && is_sealed(&hold)? {
+            done.extend(self.rewrite_hold(Some(new))?.then_some(hold::NAME));
         }
         Ok(done)
     }
@@ -134,14 +145,14 @@ impl KeyAccess {
     fn rewrite(
         &self,
         write: impl Fn(&Path, KeyRole, bool, &[u8; SEED_BYTES]) -> Result<Option<String>, KeyStoreError>,
-    ) -> Result<Vec<KeyRole>, KeyStoreError> {
+    ) -> Result<Vec<&'static str>, KeyStoreError> {
         let mut done = Vec::new();
         for role in KeyStore::roles_in(&self.dir).into_iter().filter(|role| self.program(*role).is_none()) {
             let path = key_path(&self.dir, role);
             let seed = Zeroizing::new(*self.open_file(role)?.seed());
             if let Some(line) = write(&path, role, is_sealed(&path)?, &seed)? {
                 replace_key_file(&path, &Zeroizing::new(line))?;
-                done.push(role);
+                done.push(role.name());
             }
         }
         Ok(done)

@@ -154,7 +154,7 @@ async fn check_round_trips(listen: &str) {
 
     // Several at once, answered in the opposite order.
     for id in 10..20 {
-        let stored = Stored { log: [0; 32], size: id, root: [0; 32] };
+        let stored = Stored { log: [0; 32], size: id, root: [0; 32], ahead: Vec::new() };
         north.send(south.key, id, Request::Stored(stored)).await;
     }
     let mut open = Vec::new();

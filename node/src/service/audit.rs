@@ -2,7 +2,9 @@
 
 use super::{Inner, Service, ServiceError, read, write};
 use crate::driver::now_ms;
-use crate::export::{Beginning, Compressed, Export, ExportError, Held, Holder, OtherBeginning, Portion};
+use crate::export::{
+    Audience, Beginning, Compressed, Export, ExportError, Held, Holder, OtherBeginning, Portion,
+};
 use hashpact_protocol::bundle::{Scope, WriteError};
 use hashpact_protocol::digest::LogId;
 use std::collections::BTreeMap;
@@ -24,8 +26,8 @@ pub struct AuditRequest {
     pub at: Option<String>,
     /// When the export began; now if not given.
     pub begun_s: Option<u64>,
-    /// Whether payloads are shown.
-    pub shows_payloads: bool,
+    /// For whom it is.
+    pub audience: Audience,
     /// Whether the plain archive is asked for.
     pub is_archive: bool,
     /// What the caller has of the archive; what follows it is sent.
@@ -102,8 +104,8 @@ impl Inner {
         begun_s: u64,
     ) -> Result<Export<'a>, ServiceError> {
         let at = request.at.as_deref();
-        let export = Export::new(&self.store, holder, held, request.scope.clone(), at, begun_s)?;
-        Ok(if request.shows_payloads { export } else { export.without_payloads() })
+        let scope = request.scope.clone();
+        Ok(Export::new(&self.store, holder, held, scope, &request.audience, at, begun_s)?)
     }
 
     fn write_audit(&self, request: &AuditRequest, begun_s: u64, parts: &mut Parts) -> anyhow::Result<()> {

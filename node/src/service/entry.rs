@@ -1,17 +1,36 @@
 //! Entries that are no records because this version cannot read them, or because they break a rule: shown
 //! all the same, as what they are.
 
-use super::{Inner, ServiceError};
+use super::{Inner, Service, ServiceError};
 use hashpact_core::effect::{StoredEntry, StoredPayload};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId};
 use hashpact_protocol::leaf::{EntryLeaf, Leaf, VoidReason, check_commitment, read_leaf};
 use hashpact_protocol::record::{Payload, read_padded};
+use hashpact_protocol::roster::EVERYBODY;
 
 /// What an entry is to this version, and why.
 enum Verdict {
     Void(String),
     Opaque(String),
+}
+
+impl Service {
+    /// The group of an entry, in which what is said about it is written as well; everybody's if it is not held.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub async fn group_of(&self, id: RecordId) -> Result<u32, ServiceError> {
+        self.blocking(move |inner| {
+            let Some(place) = inner.store.place(&id)? else { return Ok(EVERYBODY) };
+            let Some(entry) = inner.store.entry(&place.log, place.index)? else { return Ok(EVERYBODY) };
+            Ok(match read_leaf(&entry.leaf, &place.log, place.index) {
+                EntryLeaf::Known(leaf) => leaf.group,
+                EntryLeaf::Opaque(_) | EntryLeaf::Void(_) => EVERYBODY,
+            })
+        })
+        .await
+    }
 }
 
 impl Inner {

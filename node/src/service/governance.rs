@@ -1,6 +1,7 @@
 //! Rulings, suspensions and incidents as the API shows them, and what a vote means that names no place.
 
 use super::{Inner, Service};
+use hashpact_core::coverage::IncidentCoverage;
 use hashpact_core::view::{IncidentState, Ruled, Step, Suspension};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::hex_encode;
@@ -30,8 +31,7 @@ impl Service {
     /// Every incident that was declared.
     #[must_use]
     pub fn incidents(&self) -> api::IncidentsResponse {
-        let incidents = self.inner.lookup.incidents();
-        api::IncidentsResponse { incidents: incidents.iter().map(incident).collect() }
+        api::IncidentsResponse { incidents: self.inner.incidents(|_| true) }
     }
 
     /// Behind what this node holds of a member's open log; the first place there is, if it has none.
@@ -42,6 +42,16 @@ impl Service {
 }
 
 impl Inner {
+    /// Incidents that were declared, those that are wanted, with how far the word of each has come.
+    pub(super) fn incidents(&self, wanted: impl Fn(&IncidentState) -> bool) -> Vec<api::IncidentJson> {
+        let (incidents, coverage) = (self.lookup.incidents(), self.lookup.coverage());
+        let shown = |state: &IncidentState| {
+            let of = coverage.iter().find(|coverage| coverage.incident == state.id);
+            api::IncidentJson { coverage: of.map(covered), ..incident(state) }
+        };
+        incidents.iter().filter(|state| wanted(state)).map(shown).collect()
+    }
+
     fn place_behind(&self, member: &MemberId) -> LogPlace {
         let roster = self.roster();
         let open = roster.member(member).and_then(|member| member.open_log()).map(|log| log.n);
@@ -96,5 +106,18 @@ fn incident(state: &IncidentState) -> api::IncidentJson {
         open: state.closed.is_none(),
         declared: step(&state.declared, None),
         closed: state.closed.as_ref().map(|(closed, why)| step(closed, stated(why.name()))),
+        coverage: None,
+    }
+}
+
+fn covered(coverage: &IncidentCoverage) -> api::CoverageJson {
+    let members = coverage.members.iter();
+    api::CoverageJson {
+        covered: members.clone().filter(|state| state.ms.is_some()).count() as u64,
+        members: coverage.members.len() as u64,
+        counted_since: coverage.counted_since_ms.map(api::time::rfc3339),
+        by_member: members
+            .map(|state| api::MemberCoverage { member: state.member.to_string(), ms: state.ms })
+            .collect(),
     }
 }

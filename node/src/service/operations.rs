@@ -1,7 +1,7 @@
 //! What the operator's part of metrics and status needs beside the read model: tokens, keys, journal, disk.
 
 use super::{Inner, Service};
-use crate::alarms::{Facts, alarms, disk_bytes, now_s, written_s};
+use crate::alarms::{Facts, alarms, certificate_expires_s, disk_bytes, now_s, written_s};
 use crate::config::Config;
 use crate::keystore::SignerProgram;
 use crate::tokens::LiveTokens;
@@ -15,6 +15,8 @@ pub struct Operations {
     signer: Option<Arc<SignerProgram>>,
     data_dir: PathBuf,
     snapshot_file: PathBuf,
+    /// The certificates that the API shows.
+    certificate: Option<PathBuf>,
     /// What was wrong with the journal at the start.
     journal_fault: Option<String>,
 }
@@ -28,6 +30,7 @@ impl Operations {
             signer: config.keys.signer.as_ref().map(|(program, _)| Arc::clone(program)),
             data_dir: config.data_dir.clone(),
             snapshot_file: config.snapshot_file(),
+            certificate: config.http.tls.as_ref().map(|files| files.certificate.clone()),
             journal_fault,
         }
     }
@@ -59,6 +62,10 @@ impl Inner {
         let (heads, cosigned) = (self.lookup.heads(), self.lookup.cosigned());
         let behind =
             heads.values().map(|head| (head.origin.clone(), head.announced.saturating_sub(head.size)));
+        let unfolded = heads.iter().map(|(log, head)| {
+            let (counts, _) = self.lookup.folded(log);
+            (head.origin.clone(), head.size.saturating_sub(counts.entries()))
+        });
         let quorums = cosigned.values().filter(|head| head.quorum);
         let cosigned_age_s = quorums.filter_map(|head| {
             let oldest_s = head.witnesses.values().min()?;
@@ -72,6 +79,8 @@ impl Inner {
             // A read replica never appends: that is no reason to wake anybody.
             append_blocked: health.append_blocked.filter(|_| health.replica.is_none()).map(str::to_owned),
             behind: behind.collect(),
+            unfolded: unfolded.collect(),
+            floods_waiting: self.lookup.floods_waiting() as u64,
             cosigned_age_s: cosigned_age_s.collect(),
             forked: self.lookup.forked().into_values().map(|forked| forked.origin).collect(),
             roster_expires_s: roster.expires_s,
@@ -85,6 +94,7 @@ impl Inner {
             facts.next_token = next.map(|live| (live.token().name.clone(), live.token().expires_s));
             facts.tokens_stale = operations.tokens.is_stale();
             facts.snapshot_s = written_s(&operations.snapshot_file);
+            facts.certificate_expires_s = operations.certificate.as_deref().and_then(certificate_expires_s);
             facts.disk = disk_bytes(&operations.data_dir);
             facts.journal_fault.clone_from(&operations.journal_fault);
         }

@@ -14,6 +14,11 @@ impl Inner {
         mutes.into_iter().flatten().map(|mute| mute.member).collect()
     }
 
+    /// A node that hides payloads shows nothing of what payloads say.
+    fn open_incidents(&self, hides_payloads: bool) -> Vec<api::IncidentJson> {
+        if hides_payloads { Vec::new() } else { self.incidents(|state| state.closed.is_none()) }
+    }
+
     fn erasures(&self) -> api::ErasureStatus {
         let (counts, roster) = (self.lookup.erasures(), self.roster());
         api::ErasureStatus {
@@ -88,6 +93,7 @@ impl Inner {
             erasures: self.erasures(),
             quarantine_waiting: self.lookup.floods_waiting() as u64,
             muted: self.muted(),
+            incidents: self.open_incidents(health.from_backup),
             changes: self.feed_status(),
             webhooks: self.hook_status(),
             logs: roster

@@ -2,7 +2,7 @@
 //!
 //! A meter of a rate lets pass what comes while there is one left, and takes all of it off even if that overdraws: so one
 //! request of 10,000 items passes under a limit of 1,000 a second, and the next waits for it. A quota of a day (UTC) is
-//! never overdrawn. Meters are atomics and live in memory: a restart of the node begins them anew.
+//! never overdrawn. Meters are atomics in memory; those of a day outlive the node (`used`).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -119,6 +119,17 @@ pub(super) struct Usage {
 }
 
 impl Usage {
+    /// What was used of a day's quotas, for a file: requests and items, each with its day.
+    pub(super) fn today(&self) -> [u64; 2] {
+        [&self.requests_today, &self.items_today].map(|quota| quota.used.load(Ordering::Relaxed))
+    }
+
+    /// One that has used what [`Usage::today`] said.
+    pub(super) fn of_today([requests, items]: [u64; 2]) -> Self {
+        let quota = |used| Quota { used: AtomicU64::new(used) };
+        Self { requests_today: quota(requests), items_today: quota(items), ..Self::default() }
+    }
+
     /// Counts one request; `now_ns` counts from any moment and never goes back, `now_s` since 1970 UTC.
     pub(super) fn request(&self, limits: &Limits, now_ns: u64, now_s: u64) -> Result<(), Exceeded> {
         if let Some(value) = limits.requests_per_s {

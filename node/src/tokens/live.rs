@@ -1,20 +1,23 @@
 //! The tokens of a running node: found by hash, metered, and read anew when the file changes.
 
 use super::limits::{Exceeded, Usage};
+use super::used::{self, Used};
 use super::{Token, TokenError, Tokens};
 use hashpact_protocol::digest::sha256;
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant, SystemTime};
 use subtle::ConstantTimeEq as _;
 
 /// How often a running node looks whether the file was changed.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// How often it writes down what was used, in looks.
+const LOOKS_PER_SAVE: u64 = 20;
 
-/// A token and what it has used since the node started.
+/// A token and what it has used.
 #[derive(Debug)]
 pub struct LiveToken {
     token: Token,
@@ -73,6 +76,8 @@ pub struct LiveTokens {
     epoch: Instant,
     /// Whether the file as it is now was refused.
     is_stale: AtomicBool,
+    /// What is written down of what was used.
+    saved: Mutex<Used>,
 }
 
 impl LiveTokens {
@@ -86,6 +91,7 @@ impl LiveTokens {
             by_hash: RwLock::default(),
             epoch: Instant::now(),
             is_stale: AtomicBool::new(false),
+            saved: Mutex::new(used::load(&used::path(path))),
         };
         live.reload()?;
         Ok(live)
@@ -133,8 +139,11 @@ impl LiveTokens {
         let loaded = Tokens::load(&self.path);
         self.is_stale.store(loaded.is_err(), Ordering::Relaxed);
         let before = self.all();
+        let saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let by_hash = loaded?.tokens.into_iter().map(|token| {
-            let usage = before.get(&token.hash).map(|live| Arc::clone(&live.usage)).unwrap_or_default();
+            let usage = before.get(&token.hash).map(|live| Arc::clone(&live.usage)).unwrap_or_else(|| {
+                Arc::new(saved.get(&token.hash).map_or_else(Usage::default, |used| Usage::of_today(*used)))
+            });
             (token.hash, Arc::new(LiveToken { token, usage, epoch: self.epoch }))
         });
         let by_hash = Arc::new(by_hash.collect());
@@ -142,11 +151,30 @@ impl LiveTokens {
         Ok(())
     }
 
+    /// Writes down what was used of today's quotas, if that has changed.
+    fn save_used(&self) {
+        let all = self.all();
+        let used = used::collect(all.iter().map(|(hash, live)| (hash, &*live.usage)));
+        let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        if *saved != used {
+            match used::save(&used::path(&self.path), &used) {
+                Ok(()) => *saved = used,
+                Err(error) => {
+                    tracing::warn!(
+                        error = format!("{error:#}"),
+                        "what tokens have used cannot be written down"
+                    );
+                }
+            }
+        }
+    }
+
     /// Reads the file anew whenever it was changed, until the tokens are dropped.
     pub async fn watch(live: Weak<Self>) {
         // Read once more at first: the file may have been changed since it was opened.
         let mut seen: Option<Stamp> = None;
-        while let Some(tokens) = live.upgrade() {
+        for look in 1u64.. {
+            let Some(tokens) = live.upgrade() else { return };
             let now = stamp(&tokens.path);
             if seen != Some(now) {
                 seen = Some(now);
@@ -157,9 +185,18 @@ impl LiveTokens {
                     }
                 }
             }
+            if look.is_multiple_of(LOOKS_PER_SAVE) {
+                tokens.save_used();
+            }
             drop(tokens);
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
+    }
+}
+
+impl Drop for LiveTokens {
+    fn drop(&mut self) {
+        self.save_used();
     }
 }
 

@@ -147,6 +147,36 @@ fn commands_at_the_same_time_lose_nothing() {
     assert_eq!(Tokens::load(&path).expect("load").all().len(), 20);
 }
 
+#[test]
+fn quotas_of_a_day_outlive_the_node_and_rates_do_not() {
+    let (_dir, path) = file();
+    let limits = Limits {
+        requests_per_s: Some(1),
+        burst_s: Some(1),
+        items_per_day: Some(10),
+        requests_per_day: Some(2),
+        ..Limits::default()
+    };
+    let (_, secret) = create(&path, &NewToken { limits, ..lookup("pipeline") }).expect("create");
+    let open = || LiveTokens::open(&path).expect("load");
+    let tokens = open();
+    let found = tokens.find(&secret).expect("found");
+    found.request(NOW_S).expect("the first");
+    found.items(9, NOW_S).expect("nine of ten");
+    assert_eq!(found.request(NOW_S).expect_err("one a second").limit, "requests_per_s");
+    drop(tokens);
+
+    let tokens = open();
+    let found = tokens.find(&secret).expect("found");
+    assert_eq!(found.items(2, NOW_S).expect_err("eleven of ten").limit, "items_per_day");
+    found.items(1, NOW_S).expect("ten of ten");
+    found.request(NOW_S).expect("the second; the second of time is not kept");
+    drop(tokens);
+    let found = open().find(&secret).expect("found");
+    assert_eq!(found.request(NOW_S).expect_err("two of two").limit, "requests_per_day");
+    found.items(10, NOW_S + 86_400).expect("a new day");
+}
+
 /// What a request pays for its token, beside the one SHA-256 that it must pay: measured against that, so that a loaded
 /// machine does not matter. A walk over all tokens would cost more than the bound.
 #[test]

@@ -264,6 +264,37 @@ pub struct IncidentJson {
     /// Who closed it, when, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<IncidentStepJson>,
+    /// How far its declaration has come; absent of incidents that were closed more than a week ago, and of the oldest where
+    /// there are more than 64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<CoverageJson>,
+}
+
+/// Which members' nodes hold the declaration of an incident on their disks, as far as this node knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CoverageJson {
+    /// How many members hold it.
+    pub covered: u64,
+    /// How many may: active members whose history reaches back to it.
+    pub members: u64,
+    /// Present if this node started after the declaration: since when it counts, RFC 3339. What a member held before then
+    /// shows as if it came after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_since: Option<String>,
+    /// Every such member, by id.
+    pub by_member: Vec<MemberCoverage>,
+}
+
+/// Whether one member's node holds the declaration of an incident.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct MemberCoverage {
+    /// The member.
+    pub member: String,
+    /// Milliseconds from the leaf time of the declaration to when this node first knew that the member's node holds it, by
+    /// this node's clock; `null` while it does not know.
+    pub ms: Option<u64>,
 }
 
 /// Who did something to an incident.

@@ -49,9 +49,9 @@ pub use decisions::{
 };
 pub use field::{FieldError, FieldRule};
 pub use governance::{
-    IncidentJson, IncidentReceipt, IncidentRequest, IncidentStepJson, IncidentsResponse, PlaceJson,
-    RulingJson, RulingRequest, RulingSignal, RulingsResponse, SuspensionJson, SuspensionRequest,
-    SuspensionsResponse,
+    CoverageJson, IncidentJson, IncidentReceipt, IncidentRequest, IncidentStepJson, IncidentsResponse,
+    MemberCoverage, PlaceJson, RulingJson, RulingRequest, RulingSignal, RulingsResponse, SuspensionJson,
+    SuspensionRequest, SuspensionsResponse,
 };
 pub use handling::{CrosswalkJson, HandlingJson, OtherClassJson, ReportJson};
 pub use labels::LabelsJson;

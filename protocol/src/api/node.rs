@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::changes::{FeedStatus, WebhookStatus};
+use super::governance::IncidentJson;
 use serde::{Deserialize, Serialize};
 
 /// `GET /v1/members`: the members of the newest roster this node holds.
@@ -133,6 +134,9 @@ pub struct StatusResponse {
     /// Members that are muted here.
     #[serde(default)]
     pub muted: Vec<String>,
+    /// Incidents that are open, with how far the word of each has come.
+    #[serde(default)]
+    pub incidents: Vec<IncidentJson>,
     /// The feed of changes; absent while the logs are read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<FeedStatus>,

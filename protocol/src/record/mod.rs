@@ -107,6 +107,21 @@ impl Record {
         }
     }
 
+    /// How far it may be passed on. Statements about records, members and incidents have no marking of their own.
+    #[must_use]
+    pub fn tlp(&self) -> Tlp {
+        match self {
+            Self::Content(content) | Self::Supersede(content) => content.labels.tlp.get(),
+            Self::Opinion(_)
+            | Self::Retraction(_)
+            | Self::Receipt(_)
+            | Self::Erasure(_)
+            | Self::Incident(_)
+            | Self::Ruling(_)
+            | Self::Suspension(_) => Tlp::Clear,
+        }
+    }
+
     /// The deterministic CBOR.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

@@ -8,8 +8,8 @@
 use super::codec::WireError;
 use super::message::{
     Announce, ConsistencyAnswer, ConsistencyRequest, CosignAnswer, EntriesAnswer, EntriesRequest, HeadNote,
-    Heads, Hello, PayloadsRequest, ProvenEntry, RangeChunk, RangeRequest, Request, Response, WireEntry,
-    WirePayload,
+    Heads, Hello, PayloadsRequest, ProvenEntry, RangeChunk, RangeRequest, Request, Response, Stored,
+    WireEntry, WirePayload,
 };
 use crate::limits::{
     ADD_CHECKPOINT_MAX_BYTES, COSIGNATURES_MAX_BYTES, ENTRY_LEAF_MAX_BYTES, EVIDENCE_MAX_BYTES,
@@ -35,6 +35,8 @@ pub const COVER_NODES_MAX: usize = 128;
 pub const PAYLOADS_ASKED_MAX: usize = 256;
 /// Most entries in one request for single entries, and in its answer.
 pub const ENTRIES_ASKED_MAX: usize = 64;
+/// Most leaf indexes that one statement of possession lists beyond its size.
+pub const STORED_AHEAD_MAX: usize = 64;
 
 /// Bincode's budget while decoding a request: the bytes read plus the in-memory size of the one
 /// outer vector that is under construction.
@@ -108,7 +110,7 @@ pub enum Bounded {
     EntriesMax,
     /// `bytes_max` of a request for a range or for payloads.
     BytesMax,
-    /// Leaf indexes in a request for payloads.
+    /// Leaf indexes in a request for payloads or entries, or in a statement of possession.
     Indexes,
     /// Payloads in an answer to it.
     Payloads,
@@ -174,7 +176,7 @@ pub(super) fn check_request(request: &Request) -> Result<(), WireError> {
         Request::Heads => Ok(()),
         Request::Announce(announce) => check_announce(announce),
         Request::Range(range) => check_range(range),
-        Request::Stored(_) => Ok(()),
+        Request::Stored(stored) => check_stored(stored),
         Request::Payloads(payloads) => check_payloads_request(payloads),
         Request::Cosign(body) => within(Bounded::CosignBytes, body.len(), ADD_CHECKPOINT_MAX_BYTES),
         Request::Consistency(ConsistencyRequest { old, new, .. }) if old >= new => {
@@ -273,8 +275,22 @@ fn check_entries_request(request: &EntriesRequest) -> Result<(), WireError> {
     check_bytes_max(*bytes_max)
 }
 
+fn check_stored(stored: &Stored) -> Result<(), WireError> {
+    let Stored { size, ahead, .. } = stored;
+    at_most(Bounded::Indexes, ahead.len(), STORED_AHEAD_MAX)?;
+    check_order(ahead)?;
+    match ahead.first().filter(|first| *first < size) {
+        Some(index) => Err(WireError::IndexHeld { index: *index, size: *size }),
+        None => Ok(()),
+    }
+}
+
 fn check_indexes(indexes: &[u64], max: usize) -> Result<(), WireError> {
     within(Bounded::Indexes, indexes.len(), max)?;
+    check_order(indexes)
+}
+
+fn check_order(indexes: &[u64]) -> Result<(), WireError> {
     let pairs = indexes.iter().zip(indexes.iter().skip(1));
     match pairs.into_iter().position(|(before, after)| before >= after) {
         Some(at) => Err(WireError::IndexOrder { at: at + 1 }),

@@ -91,6 +91,14 @@ pub enum WireError {
         /// Tree size named.
         size: u64,
     },
+    /// An entry listed as held beyond the size below which all are held.
+    #[error("leaf index {index} is below the size {size}, where nothing needs to be listed")]
+    IndexHeld {
+        /// The index.
+        index: u64,
+        /// The size.
+        size: u64,
+    },
     /// A chunk whose last index does not fit 64 bits.
     #[error("{entries} entries from index {start} overflow the index")]
     IndexOverflow {

@@ -18,7 +18,7 @@ pub enum Request {
     Announce(Announce),
     /// Asks for a run of entries of one log.
     Range(RangeRequest),
-    /// States that every leaf, payload and salt below a size is on the caller's disk.
+    /// States that every leaf, payload and salt below a size is on the caller's disk, and which beyond it.
     Stored(Stored),
     /// Asks for payloads of entries whose leaves the caller holds.
     Payloads(PayloadsRequest),
@@ -170,7 +170,7 @@ pub struct ProvenEntry {
     pub inclusion: Vec<[u8; 32]>,
 }
 
-/// A durable-possession statement for one log.
+/// A durable-possession statement about one log.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Stored {
     /// Log id: SHA-256 of the origin.
@@ -179,6 +179,9 @@ pub struct Stored {
     pub size: u64,
     /// Root of the tree of that size, as the sender computed it.
     pub root: [u8; 32],
+    /// Leaf indexes at or above the size, strictly ascending, at most `STORED_AHEAD_MAX`, of entries that are synced with
+    /// their payloads too. Not all of them: declarations of incidents, so that others see how far word has come.
+    pub ahead: Vec<u64>,
 }
 
 /// Asks for the proof that the tree of `old` leaves is a prefix of the tree of `new` leaves.

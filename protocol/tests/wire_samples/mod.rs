@@ -41,6 +41,10 @@ pub(crate) fn payloads() -> Vec<WirePayload> {
     ]
 }
 
+pub(crate) fn stored(ahead: Vec<u64>) -> Stored {
+    Stored { log: [0x11; 32], size: 250, root: [0x22; 32], ahead }
+}
+
 pub(crate) fn chunk() -> RangeChunk {
     let entries =
         payloads().into_iter().map(|payload| WireEntry { leaf: b"leaf".to_vec(), payload }).collect();
@@ -64,10 +68,11 @@ pub(crate) fn accepted_requests() -> Vec<(&'static str, &'static str, Request)> 
         ),
         ("request-announce-nothing", "Both lists may be empty.", Request::Announce(quiet)),
         ("request-range", "Integers of one, three and five bytes.", Request::Range(range())),
+        ("request-stored", "A statement of possession.", Request::Stored(stored(Vec::new()))),
         (
-            "request-stored",
-            "A statement of possession.",
-            Request::Stored(Stored { log: [0x11; 32], size: 250, root: [0x22; 32] }),
+            "request-stored-ahead",
+            "The first entry behind the size, and one far beyond.",
+            Request::Stored(stored(vec![250, 70_000])),
         ),
         (
             "request-payloads",
@@ -313,6 +318,19 @@ pub(crate) fn refused_witness_requests() -> Vec<Refused> {
             raw(7).repeat(&[0x11], 32).bytes(&[2, 2]),
         ),
         ("request-evidence-empty", "None", "Evidence of nothing.", raw(8).byte(0)),
+    ]
+}
+
+/// Statements of possession that break a rule.
+pub(crate) fn refused_stored() -> Vec<Refused> {
+    let stored = |rest: &[u8]| raw(4).repeat(&[0x11], 32).byte(7).repeat(&[0x22], 32).bytes(rest);
+    vec![
+        ("stored-no-list", "Truncated", "The list may be empty and is never left out.", stored(&[])),
+        ("stored-huge", "BeyondLimit", "Ten bytes claim 2^60 leaf indexes.", stored(&[]).long(1 << 60)),
+        ("stored-twice", "IndexOrder", "One leaf index twice.", stored(&[2, 9, 9])),
+        ("stored-backwards", "IndexOrder", "The second is below the first.", stored(&[2, 9, 8])),
+        ("stored-held", "IndexHeld", "Index 6 of seven leaves held.", stored(&[1, 6])),
+        ("stored-65", "TooMany", "64 are the most.", stored(&[65]).bytes(&(7..72).collect::<Vec<u8>>())),
     ]
 }
 

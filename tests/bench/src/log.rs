@@ -15,6 +15,8 @@ mod data;
 mod isolation;
 #[path = "log/limits.rs"]
 mod limits;
+#[path = "log/overtake.rs"]
+mod overtake;
 #[path = "log/page.rs"]
 mod page;
 #[path = "log/process.rs"]
@@ -47,6 +49,9 @@ struct Arguments {
     /// Records that a node catches up with while it is asked
     #[arg(long, default_value_t = 300_000)]
     isolation: u64,
+    /// Records behind which incidents are declared
+    #[arg(long, default_value_t = 1_000_000)]
+    backlog: u64,
     /// Look-ups per second meanwhile
     #[arg(long, default_value_t = 1_000)]
     rate: u64,
@@ -71,6 +76,8 @@ enum Run {
     CatchUp,
     /// Look-ups beside everything else
     Isolation,
+    /// Incidents behind a backlog
+    Overtake,
 }
 
 fn main() -> Result<()> {
@@ -94,6 +101,9 @@ fn main() -> Result<()> {
     }
     if wanted(Run::Isolation) {
         isolation::run(&arguments, report)?;
+    }
+    if wanted(Run::Overtake) {
+        overtake::run(&arguments, report)?;
     }
     Ok(())
 }

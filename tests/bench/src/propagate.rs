@@ -7,15 +7,18 @@
 //! in milliseconds; and records per second that C acknowledges in bulk.
 //!
 //! Withdrawals: while C takes 200 records a second, a record of A that matches everywhere is retracted there; the clock runs
-//! from that request until no node matches it any more.
+//! from that request until no node matches it any more. Rulings: the same for a panel's `benign` on a signal, until it has no
+//! outcome at any node.
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 use hashpact_client::Client;
 use hashpact_protocol::api::{
-    Ack, MatchItem, MatchRequest, NewRecord, NewSignal, QuerySignal, RetractionRequest,
+    Ack, MatchItem, MatchRequest, NewRecord, NewSignal, QuerySignal, RetractionRequest, RulingRequest,
+    RulingSignal,
 };
 use hashpact_protocol::digest::{RecordId, hex_encode, sha256};
+use hashpact_protocol::roster::{MemberId, PanelTerm, Term};
 use hashpact_tests::Consortium;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -44,6 +47,13 @@ const TARGET_OWN_MS: f64 = 20.0;
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let mut consortium = Consortium::found(&["acme", "birch", "cedar"])?;
+    let roster = consortium.next_roster(|roster| {
+        let acme = MemberId::parse("acme").expect("an id");
+        roster.terms.panel.push(PanelTerm { needed: 1, term: Term::from_the_first(acme) });
+    })?;
+    for node in &consortium.nodes {
+        node.command(&["roster", "install", roster.to_str().context("a path")?])?;
+    }
     consortium.start()?;
     let [a, b, c] = consortium.nodes.as_slice() else { anyhow::bail!("three nodes expected") };
     let (a, b, c) = (Arc::new(a.client()?), Arc::new(b.client()?), Arc::new(c.client()?));
@@ -57,7 +67,10 @@ fn main() -> Result<()> {
         report(&arguments, "propagate_busy", TARGET_MS, busy);
         print(&arguments, "bulk_acknowledged_meanwhile", rate, "records/s", None);
         let nodes = [&*a, &*b, &*c];
-        let (gone, rate) = beside(&c, BACKGROUND, withdrawals(nodes, arguments.rounds)).await?;
+        let (gone, rate) = beside(&c, BACKGROUND, ends(nodes, arguments.rounds, End::Ruling)).await?;
+        report(&arguments, "ruling_to_no_outcome_everywhere", TARGET_MS, gone);
+        print(&arguments, "contributed_meanwhile", rate, "records/s", None);
+        let (gone, rate) = beside(&c, BACKGROUND, ends(nodes, arguments.rounds, End::Retraction)).await?;
         report(&arguments, "retraction_to_gone_everywhere", TARGET_MS, gone);
         print(&arguments, "contributed_meanwhile", rate, "records/s", None);
         Ok::<(), anyhow::Error>(())
@@ -104,29 +117,45 @@ async fn wait_for(node: &Client, value: &str, matches: bool) -> Result<()> {
     let started = Instant::now();
     loop {
         let answer = node.match_signals(&question(value)).await?;
-        if answer.results.first().is_some_and(|result| (result.total > 0) == matches) {
+        // Nothing that matches has an outcome of the built-in list, unless a panel ruled that nothing is to be done.
+        if answer.results.first().is_some_and(|result| result.outcome.is_some() == matches) {
             return Ok(());
         }
         ensure!(started.elapsed() < Duration::from_secs(30), "it took more than 30 s");
     }
 }
 
-/// Retracts records of the first node that match at all of them, and waits until they do not.
-async fn withdrawals(nodes: [&Client; 3], count: u64) -> Result<Vec<f64>> {
+/// What ends a match.
+#[derive(Clone, Copy)]
+enum End {
+    Retraction,
+    Ruling,
+}
+
+/// Ends records of the first node that match at all of them, and waits until they do not.
+async fn ends(nodes: [&Client; 3], count: u64, end: End) -> Result<Vec<f64>> {
     let [author, ..] = nodes;
     let mut samples = Vec::new();
     for round in 0..count {
-        let value = hex_encode(&sha256(&[b"withdraw", &round.to_be_bytes()]));
-        let receipts = author.contribute(&[record(&value)], &format!("withdraw-{round}"), Ack::Local).await?;
+        let value = hex_encode(&sha256(&[b"end", &[end as u8], &round.to_be_bytes()]));
+        let key = format!("end-{}-{round}", end as u8);
+        let receipts = author.contribute(&[record(&value)], &key, Ack::Local).await?;
         let id = RecordId::from_hex(&receipts.first().context("a receipt")?.record)?;
         for node in nodes {
             wait_for(node, &value, true).await.with_context(|| format!("round {round}"))?;
         }
-        let reason = RetractionRequest { reason: "error".to_owned() };
         let started = Instant::now();
-        author.retraction(&id, &reason).await?;
-        let gone = nodes.map(|node| wait_for(node, &value, false));
-        let [first, second, third] = gone;
+        match end {
+            End::Retraction => {
+                author.retraction(&id, &RetractionRequest { reason: "error".to_owned() }).await?;
+            }
+            End::Ruling => {
+                let signals = vec![RulingSignal { signal_type: "pdq".to_owned(), value: value.clone() }];
+                let verdict = "benign".to_owned();
+                author.rule(&RulingRequest { signals, verdict, reason: None, record: None }).await?;
+            }
+        }
+        let [first, second, third] = nodes.map(|node| wait_for(node, &value, false));
         tokio::try_join!(first, second, third).with_context(|| format!("round {round}"))?;
         samples.push(started.elapsed().as_secs_f64() * 1_000.0);
         tokio::time::sleep(Duration::from_millis(53 + round * 37 % 101)).await;

@@ -363,7 +363,7 @@ fn a_lying_member_is_caught_and_its_log_goes_on_until_it_equivocates() -> Result
     // A confirmation of a tree that nobody signed.
     let before = counts(&apis[..1], "stored_unknown_head")?;
     let log = *LogId::of_origin(&format!("{}/ash/1", insider.consortium)).as_bytes();
-    rogue.tell(&Request::Stored(Stored { log, size: 1_000, root: [1; 32] }))?;
+    rogue.tell(&Request::Stored(Stored { log, size: 1_000, root: [1; 32], ahead: Vec::new() }))?;
     counted(&apis[..1], "stored_unknown_head", &before)?;
     tiny_requests(&rogue, &consortium)?;
 

@@ -100,7 +100,11 @@ impl Founding {
             groups: Vec::new(),
             members: members.iter().map(roster_member).collect(),
             witnesses: members[..count - rogues].iter().map(|member| member.id.clone()).collect(),
-            terms: Terms { erasers: vec![Term::from_the_first(members[0].id.clone())], ..Terms::default() },
+            terms: Terms {
+                erasers: vec![Term::from_the_first(members[0].id.clone())],
+                declarers: vec![Term::from_the_first(members[0].id.clone())],
+                ..Terms::default()
+            },
         };
         let body = roster.encode();
         let before = Frontier::empty();

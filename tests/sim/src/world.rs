@@ -20,6 +20,7 @@ mod backlog;
 mod checks;
 mod effects;
 mod faults;
+mod incidents;
 mod replicas;
 mod strike;
 
@@ -170,6 +171,7 @@ pub struct World {
     flipped: Option<usize>,
     refused: Option<StopReason>,
     stated: BTreeMap<usize, Stated>,
+    reports: incidents::Reports,
     random: Random,
     now_ms: u64,
     sequence: u64,
@@ -251,6 +253,7 @@ impl World {
             flipped: None,
             refused: None,
             stated: BTreeMap::new(),
+            reports: incidents::Reports::default(),
             random,
             now_ms: Founding::NOW_MS,
             sequence: 0,

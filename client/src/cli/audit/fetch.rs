@@ -12,8 +12,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use hashpact_client::{Arrived, AuditFetch, Client, ClientError, OTHER_BEGINNING};
 use hashpact_protocol::bundle::Scope;
+use hashpact_protocol::record::Tlp;
 
 use super::{Outcome, Output};
+use crate::cli::labels::words;
 use crate::cli::output::grouped;
 use crate::cli::progress;
 
@@ -29,6 +31,12 @@ pub(crate) struct Args {
     /// Mark all payloads as withheld, so that no signal is in the file
     #[arg(long)]
     no_payloads: bool,
+    /// The strictest marking that payloads in the file may have; left out: amber+strict
+    #[arg(long, value_name = "WORD", value_parser = words::<Tlp>(), conflicts_with = "no_payloads")]
+    tlp: Option<String>,
+    /// A group whose payloads may be in the file; may be given more than once
+    #[arg(long = "group", value_name = "NAME", conflicts_with = "no_payloads")]
+    groups: Vec<String>,
 }
 
 fn parse_scope(text: &str) -> Result<Scope, String> {
@@ -40,7 +48,13 @@ pub(crate) async fn run(args: &Args, client: &Client, output: Output) -> anyhow:
     let shown = || args.out.display().to_string();
     ensure!(!args.out.exists(), "{} exists; a bundle never overwrites a file", shown());
     let (part, state) = (beside(&args.out, ".part"), beside(&args.out, ".part.state"));
-    let asked = AuditFetch { scope: args.scope.clone(), payloads: !args.no_payloads, resume: None };
+    let asked = AuditFetch {
+        scope: args.scope.clone(),
+        payloads: !args.no_payloads,
+        tlp: args.tlp.clone(),
+        groups: args.groups.clone(),
+        resume: None,
+    };
     let mut asked = taken_up(asked, &part, &state)?;
     let mut file = OpenOptions::new().create(true).append(true).open(&part).with_context(shown)?;
     let mut had = if asked.resume.is_some() { read(&part).with_context(shown)? } else { Arrived::default() };
@@ -61,8 +75,7 @@ pub(crate) async fn run(args: &Args, client: &Client, output: Output) -> anyhow:
             Err(error) if attempt >= 3 || had.len == 0 => return Err(error.into()),
             Err(_) => continue,
         };
-        let text =
-            format!("{}\n{}\n{}\n{}\n", answer.heads, answer.begun_s, asked.scope.text(), asked.payloads);
+        let text = format!("{}\n{}\n{}\n", answer.heads, answer.begun_s, wanted(&asked));
         fs::write(&state, text).with_context(shown)?;
         asked.resume = Some((answer.heads.clone(), answer.begun_s));
         let broke_off = loop {
@@ -118,15 +131,25 @@ fn read(part: &Path) -> std::io::Result<Arrived> {
 fn taken_up(mut asked: AuditFetch, part: &Path, state: &Path) -> anyhow::Result<AuditFetch> {
     let Ok(text) = fs::read_to_string(state) else { return Ok(asked) };
     let lines: Vec<&str> = text.lines().collect();
-    if let [heads, begun, scope, payloads] = lines.as_slice()
-        && *scope == asked.scope.text()
-        && *payloads == asked.payloads.to_string()
+    if let [heads, begun, what] = lines.as_slice()
+        && *what == wanted(&asked)
         && part.exists()
     {
         let begun_s = begun.parse().with_context(|| state.display().to_string())?;
         asked.resume = Some(((*heads).to_owned(), begun_s));
     }
     Ok(asked)
+}
+
+/// What is asked for, on one line.
+fn wanted(asked: &AuditFetch) -> String {
+    let AuditFetch { scope, payloads, tlp, groups, .. } = asked;
+    format!(
+        "{} payloads={payloads} tlp={} groups={}",
+        scope.text(),
+        tlp.as_deref().unwrap_or(""),
+        groups.join(",")
+    )
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {

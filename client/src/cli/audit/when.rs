@@ -214,7 +214,13 @@ async fn fetch(args: &Args, node: &NodeArgs, output: Output) -> anyhow::Result<P
             std::env::temp_dir().join(name)
         }
     };
-    let asked = AuditFetch { scope: Scope::Record(args.record), payloads: false, resume: None };
+    let asked = AuditFetch {
+        scope: Scope::Record(args.record),
+        payloads: false,
+        tlp: None,
+        groups: Vec::new(),
+        resume: None,
+    };
     let mut answer = node.client(output)?.audit_export(&asked, &Arrived::default()).await?;
     let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
     while let Some(bytes) = answer.next().await? {

@@ -7,12 +7,11 @@ use crate::entitled::Entitled;
 use crate::event::{Channel, Peer, SendFailure};
 use crate::follow::{Barred, ChunkError, Fault, FollowedLog, HeadError};
 use crate::stop::StopReason;
-use crate::view::Author;
 use crate::witness::Asker;
 use hashpact_protocol::checkpoint::SignedCheckpoint;
-use hashpact_protocol::digest::{LogId, Root};
+use hashpact_protocol::digest::LogId;
 use hashpact_protocol::wire::{
-    HeadNote, Heads, Hello, PayloadsRequest, RangeRequest, Refusal, Request, Response, Stored,
+    HeadNote, Heads, Hello, PayloadsRequest, RangeRequest, Refusal, Request, Response,
 };
 
 impl Engine {
@@ -51,22 +50,9 @@ impl Engine {
             Request::Cosign(body) => self.ask_cosign(Some(peer), Asker::Peer(channel), body, now_ms),
             Request::Consistency(ask) => self.serve_consistency(channel, &ask),
             Request::Evidence(evidence) => self.told_evidence(peer, channel, &evidence),
-            Request::Stored(Stored { log, size, root }) => {
+            Request::Stored(stored) => {
                 self.reply(channel, Response::Ack);
-                let log = LogId::new(log);
-                if member == self.own.author().member || self.own.is_replica() {
-                    // Of one member's several nodes, each copy is that member's own; and a replica waits for nobody.
-                    return Ok(());
-                }
-                let ours = log == self.own.author().log;
-                let member_of = |log: &FollowedLog| log.author().member == self.own.author().member;
-                if self.logs.get(&log).is_some_and(member_of) {
-                    // Of a log that we gave up: nobody waits for it any more.
-                    return Ok(());
-                }
-                if !ours || !self.own.stored(&member, size, &Root::new(root), &mut self.out) {
-                    self.misbehaved(peer, "stored_unknown_head");
-                }
+                self.told_stored(peer, &member, stored, now_ms);
             }
         }
         Ok(())
@@ -112,19 +98,6 @@ impl Engine {
             self.confirm_held(peer);
         }
         Ok(())
-    }
-
-    /// Tells a member's node what we hold of its logs. Said again with every answer for heads: a
-    /// confirmation that is lost, or arrives before we are admitted there, must not stay lost.
-    fn confirm_held(&mut self, peer: Peer) {
-        let Some(member) = self.peers.member(&peer).filter(|member| **member != self.own.author().member) else {
-            return;
-        };
-        let held = self.logs.values().filter(|log| log.author().member == *member);
-        let held: Vec<_> = held.filter_map(|log| Some((log.author().log, log.held_head()?))).collect();
-        for (log, (size, root)) in held {
-            self.send_stored(peer, log, size, root);
-        }
     }
 
     pub(super) fn outcome(
@@ -320,28 +293,6 @@ impl Engine {
                 self.out.push(Effect::ServePayloads { channel, log: id, indexes, bytes_max, entitled });
             }
         }
-    }
-
-    /// Tells the author's nodes that leaves and payloads below a signed head are on our disk.
-    pub(super) fn confirm_stored(&mut self, author: &Author, size: u64, root: Root) {
-        if author.member == self.own.author().member {
-            return;
-        }
-        let peers: Vec<Peer> = self
-            .peers
-            .admitted()
-            .filter(|(_, member)| **member == author.member)
-            .map(|(peer, _)| *peer)
-            .collect();
-        for peer in peers {
-            self.send_stored(peer, author.log, size, root);
-        }
-    }
-
-    fn send_stored(&mut self, peer: Peer, log: LogId, size: u64, root: Root) {
-        let stored = Stored { log: *log.as_bytes(), size, root: *root.as_bytes() };
-        let request_id = self.out.next_id();
-        self.out.push(Effect::Send { peer, request_id, request: Request::Stored(stored) });
     }
 
     pub(super) fn reply(&mut self, channel: Channel, response: Response) {

@@ -290,6 +290,10 @@ impl Loop {
                     self.lookup.hear(news);
                     continue;
                 }
+                Effect::Coverage(coverage) => {
+                    self.lookup.set_coverage(coverage);
+                    continue;
+                }
                 Effect::Answer { request, answer } => {
                     let sender = self.answers.remove(&request).expect("asked once");
                     let _ = sender.send(answer);

@@ -145,6 +145,11 @@ async fn an_incident_is_declared_named_by_records_and_closed() {
         (&json!(id), &json!(true), &json!("extortion"))
     );
     assert_eq!(shown["declared"]["member"], "north");
+    let coverage = &shown["coverage"];
+    let by_member = coverage["by_member"].as_array().expect("members");
+    assert_eq!((&coverage["covered"], &coverage["members"]), (&json!(1), &json!(by_member.len())));
+    assert!(by_member.iter().all(|state| state["ms"].is_u64() == (state["member"] == "north")), "{coverage}");
+    assert_eq!(node.get("/v1/status").await.ok()["incidents"][0], *shown);
     let record = json!({"kind": "content", "signals": [md5(1)], "handling": {"incident": id}});
     let receipts = node.post("/v1/records", &json!({"records": [record]})).await.ok();
     let record = receipts["receipts"][0]["record"].as_str().expect("an id");
@@ -156,6 +161,7 @@ async fn an_incident_is_declared_named_by_records_and_closed() {
     node.post("/v1/incidents", &close).await.ok();
     let shown = &node.get("/v1/incidents").await.ok()["incidents"][0];
     assert_eq!((&shown["open"], &shown["closed"]["reason"]), (&json!(false), &json!("ended")));
+    assert_eq!(node.get("/v1/status").await.ok()["incidents"], json!([]));
     node.post("/v1/incidents", &close).await.refused(409, "incident_state");
     let other = json!({"step": "closed", "incident": "00".repeat(16)});
     node.post("/v1/incidents", &other).await.refused(404, "unknown_incident");

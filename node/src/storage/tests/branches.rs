@@ -2,6 +2,7 @@
 
 use super::fsck::{Sound, check};
 use super::{TestLog, fresh};
+use crate::keystore::KeyAccess;
 use crate::storage::branches::{HEADS, LEAVES, PAYLOADS, entry_key};
 use crate::storage::{Store, StoreError, facts, payloads};
 use crate::vault::Vault;
@@ -226,7 +227,7 @@ fn an_order_seals_and_destroys_a_payload_in_a_kept_history_and_no_other() {
     let by = EntryRef { log: sound.north.log, index: 9 };
     let steps = ids.map(|id| (id, EraseStep::Restore)).to_vec();
     let empty = tempfile::tempdir().expect("temporary folder");
-    let vault = Vault::of(empty.path(), empty.path());
+    let vault = Vault::of(empty.path(), &KeyAccess::files(empty.path()));
     sound.store.erase(&EraseBatch { id: 1, steps }, &vault).expect("nothing to give back");
     assert_eq!(sound.store.find_subjects(&ids).expect("readable"), found, "finding destroys nothing");
     let steps = vec![(ids[0], EraseStep::Seal { by })];

@@ -1,6 +1,7 @@
 //! Destroyed payloads are in no file; what is destroyed comes back through no crash.
 
 use super::{TestLog, crash_image, fresh, idempotent};
+use crate::keystore::KeyAccess;
 use crate::storage::fsck::fsck_with_keys;
 use crate::storage::{Store, StoreError};
 use crate::vault::{Hold, Vault};
@@ -74,7 +75,7 @@ fn faults(store: &Store, log: &TestLog) -> u64 {
 
 fn vault(dir: &Path) -> Vault {
     std::fs::create_dir_all(dir.join("keys")).expect("a folder");
-    Vault::of(dir, &dir.join("keys"))
+    Vault::of(dir, &KeyAccess::files(&dir.join("keys")))
 }
 
 #[test]

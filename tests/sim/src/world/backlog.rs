@@ -24,7 +24,7 @@ impl World {
         subject
     }
 
-    fn state_drafts(&mut self, node: usize, drafts: Vec<Draft>) {
+    pub(super) fn state_drafts(&mut self, node: usize, drafts: Vec<Draft>) {
         let (key, digest) = (self.random.bytes(), self.random.bytes());
         self.state(node, Stated { drafts, key, digest }, Ack::Local);
     }

@@ -60,6 +60,7 @@ impl World {
             }
             Effect::AnswerCosign { .. } => panic!("nobody asked locally"),
             Effect::Cosigned(_) => {}
+            Effect::Coverage(report) => self.covered(node, report),
             Effect::Evidence(forked) => {
                 let rogue = self.rogue.as_ref().and_then(|_| self.nodes.last());
                 let origin = rogue.map(|rogue| rogue.member.origin.as_str());
