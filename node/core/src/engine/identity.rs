@@ -121,3 +121,99 @@ pub(super) fn followed(
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hashpact_protocol::digest::empty_root;
+    use hashpact_protocol::keys::SecretKey;
+    use hashpact_protocol::roster::{
+        LogEntry, Member, MemberStatus, PRIORITY_ENTRIES_PER_DAY_DEFAULT, Role, Terms,
+    };
+
+    const ORIGIN: &str = "test-0000000000000000/acme";
+
+    fn key(number: u8) -> PublicKey {
+        SecretKey::from_seed([number; 32]).public()
+    }
+
+    fn acme() -> MemberId {
+        MemberId::parse("acme").expect("valid")
+    }
+
+    /// A roster that lists these logs of acme, the first under key 1, the next under key 2 and so on.
+    fn roster(logs: &[LogStatus]) -> Roster {
+        let entry = |(n, status): (u32, &LogStatus)| LogEntry { n, key: key(n as u8), status: status.clone() };
+        Roster {
+            consortium: "test-0000000000000000".to_owned(),
+            version: 7,
+            created_s: 1,
+            expires_s: 2,
+            previous: None,
+            rejected: Vec::new(),
+            threshold: 1,
+            governance: Vec::new(),
+            taxonomies: Vec::new(),
+            hash_sets: Vec::new(),
+            retention_s: 1,
+            hold_s: 1,
+            features: Vec::new(),
+            groups: Vec::new(),
+            members: vec![Member {
+                id: acme(),
+                name: "acme".to_owned(),
+                status: MemberStatus::Active,
+                roles: BTreeSet::from([Role::Contributor]),
+                groups: BTreeSet::new(),
+                card_key: key(90),
+                cosigner_key: None,
+                history_start_s: 0,
+                quota_entries_per_day: 1,
+                priority_entries_per_day: PRIORITY_ENTRIES_PER_DAY_DEFAULT,
+                agreement: None,
+                records_lapse: false,
+                logs: (1..).zip(logs).map(entry).collect(),
+            }],
+            witnesses: Vec::new(),
+            terms: Terms::default(),
+        }
+    }
+
+    fn place(key: Option<&PublicKey>, logs: &[LogStatus], locked: &str) -> Result<(u32, bool), String> {
+        own_place(&acme(), key, &roster(logs), Some(locked)).map_err(|reason| reason.to_string())
+    }
+
+    #[test]
+    fn a_replica_has_no_log_whatever_the_roster_opens() {
+        let closed = LogStatus::Closed { size: 0, root: empty_root() };
+        for logs in [&[LogStatus::Open][..], &[closed.clone(), LogStatus::Open], &[closed, LogStatus::Spare]] {
+            assert_eq!(place(None, logs, &format!("{ORIGIN}/0")), Ok((0, false)));
+        }
+        let other = own_place(&MemberId::parse("birch").expect("valid"), None, &roster(&[LogStatus::Open]), None);
+        assert!(other.is_err(), "a member that is not listed has no replica either");
+    }
+
+    #[test]
+    fn a_promoted_replica_waits_and_then_writes_the_next_log() {
+        let next = format!("{ORIGIN}/2");
+        assert_eq!(place(Some(&key(2)), &[LogStatus::Open], &next), Ok((2, false)));
+        let spare = [LogStatus::Open, LogStatus::Spare];
+        assert_eq!(place(Some(&key(2)), &spare, &next), Ok((2, false)));
+        assert!(place(Some(&key(3)), &spare, &next).is_err(), "not the key of the spare log");
+        let closed = LogStatus::Closed { size: 5, root: empty_root() };
+        assert_eq!(place(Some(&key(2)), &[closed, LogStatus::Open], &next), Ok((2, true)));
+    }
+
+    #[test]
+    fn a_former_author_is_told_who_took_its_place() {
+        let closed = LogStatus::Closed { size: 5, root: empty_root() };
+        let error = place(Some(&key(1)), &[closed, LogStatus::Open], &format!("{ORIGIN}/1"));
+        let error = error.expect_err("its log ended");
+        for part in ["version 7", "closed test-0000000000000000/acme/1", "another node of acme writes", "/acme/2"] {
+            assert!(error.contains(part), "{error}");
+        }
+        // One whose key was never listed is another matter.
+        let error = place(Some(&key(9)), &[LogStatus::Open], &format!("{ORIGIN}/1")).expect_err("another key");
+        assert!(error.contains("recover") && !error.contains("another node"), "{error}");
+    }
+}
