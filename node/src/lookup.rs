@@ -10,6 +10,7 @@
 
 mod bulk;
 mod comparing;
+mod following;
 mod judging;
 mod keeper;
 mod local;
@@ -41,6 +42,7 @@ pub use report::ReportAsk;
 pub use restored::{KeptExtent, LogExtent};
 pub use standings::Standings;
 
+use following::Follows;
 use hashpact_core::coverage::IncidentCoverage;
 use hashpact_core::effect::{
     CosignedHead, ErasureCounts, ForkedLog, IndexChange, LogBranches, PublishedHead, ViewChange,
@@ -194,14 +196,18 @@ impl Lookup {
     /// names has a row; a row that no longer stands hides its index entries until they are gone, too.
     pub fn apply(&self, changes: &[ViewChange]) {
         let Source { index, restored } = self.source();
-        let mut told = Vec::with_capacity(changes.len());
+        let (mut told, mut said) = (Vec::with_capacity(changes.len()), Vec::new());
         let mut news = self.news.get().map(|queue| (queue, Vec::with_capacity(changes.len())));
         let now_ms = crate::driver::now_ms();
         for some in changes.chunks(CHANGES_PER_LOCK) {
             let mut rows = write(&self.rows);
             let mut floods = write(&self.floods);
             for change in some {
-                let Put { number, before } = rows.put(change);
+                let Put { number, before, follows } = rows.put(change);
+                if !follows.is_empty() {
+                    let author = change.record.author.member.clone();
+                    said.push(Follows { number, author, signals: follows });
+                }
                 floods.note(number, change, now_ms);
                 let means = restored.as_ref().map_or(change.index, |restored| restored.index_change(change));
                 let is_sealed = change.record.is_blank() && change.stated.is_none();
@@ -234,7 +240,9 @@ impl Lookup {
         }
         // One call for all: the writer's lock is taken once.
         index.apply(told.iter().flat_map(|(number, means, signals)| index_changes(signals, *number, *means)));
-        if let Some((queue, news)) = news {
+        let following = self.follow(&index, said);
+        if let Some((queue, mut news)) = news {
+            news.extend(following);
             queue.put_records(news);
         }
         self.find_floods();

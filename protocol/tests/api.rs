@@ -1,9 +1,9 @@
 //! The JSON of the HTTP API: exact snapshots, refusal of unknown fields, bounds and their messages.
 
 use hashpact_protocol::api::{
-    Ack, AsOf, ContributeRequest, ErrorBody, ErrorDetail, LabelsJson, Match, MatchItem, MatchLimits,
-    MatchRequest, MatchResponse, MatchResult, NewRecord, OpinionCounts, OpinionRequest, QuerySignal, Receipt,
-    Receipts, RecordJson, RetractionRequest, check_idempotency_key, time,
+    Ack, AsOf, ContributeRequest, ErrorBody, ErrorDetail, GroupJson, LabelsJson, Match, MatchItem,
+    MatchLimits, MatchRequest, MatchResponse, MatchResult, NewRecord, OpinionCounts, OpinionRequest,
+    QuerySignal, Receipt, Receipts, RecordJson, RetractionRequest, check_idempotency_key, time,
 };
 use hashpact_protocol::limits::{MATCH_SIGNALS_PER_CALL_MAX, RECORDS_PER_CALL_MAX, TIME_MS_MAX};
 use hashpact_protocol::record::{
@@ -321,6 +321,17 @@ fn answers_have_exactly_this_json() {
         outcome: outcome.map(str::to_owned),
         list: outcome.map(|_| "built-in".to_owned()),
         total: matches.len() as u64,
+        group: outcome.map(|_| GroupJson {
+            records: 1,
+            members: vec!["alpha".into()],
+            sources: 1,
+            review: "dual".into(),
+            reviewed_by: vec!["alpha".into()],
+            looks: 2,
+            why: "reviewed_twice".into(),
+            sentence: "s".into(),
+            ..GroupJson::default()
+        }),
         matches,
         not_counted: Vec::new(),
     };
@@ -330,7 +341,7 @@ fn answers_have_exactly_this_json() {
         as_of: AsOf { view: "v".into(), roster: 1 },
         results: vec![result(Some("review"), vec![found]), result(None, vec![])],
     };
-    let json = r#"{"complete":true,"as_of":{"view":"v","roster":1},"results":[{"id":"u1","outcome":"review","list":"built-in","total":1,"matches":[{"record":"ab","member":"alpha","log":"example-0011223344556677/alpha/1","index":5,"signal_type":"pdq","distance":12,"variant":0,"status":"active","labels":{"origin":"undetermined","realism":"undetermined","activity":"undetermined","age_group":"undetermined","likeness":"undetermined","tlp":"amber+strict"},"review":"dual","first_stated":"2026-01-01T00:00:00.123Z","sources":1,"opinions":{"agree":0,"disagree":0,"unsure":0,"seen":0},"proof":"/v1/records/ab/proof","outcome":"block","list":"confirmed"}]},{"id":"u1","outcome":null,"total":0,"matches":[]}]}"#;
+    let json = r#"{"complete":true,"as_of":{"view":"v","roster":1},"results":[{"id":"u1","outcome":"review","list":"built-in","total":1,"matches":[{"record":"ab","member":"alpha","log":"example-0011223344556677/alpha/1","index":5,"signal_type":"pdq","distance":12,"variant":0,"status":"active","labels":{"origin":"undetermined","realism":"undetermined","activity":"undetermined","age_group":"undetermined","likeness":"undetermined","tlp":"amber+strict"},"review":"dual","first_stated":"2026-01-01T00:00:00.123Z","sources":1,"opinions":{"agree":0,"disagree":0,"unsure":0,"seen":0},"proof":"/v1/records/ab/proof","outcome":"block","list":"confirmed"}],"group":{"records":1,"members":["alpha"],"sources":1,"review":"dual","reviewed_by":["alpha"],"looks":2,"look":false,"why":"reviewed_twice","sentence":"s"}},{"id":"u1","outcome":null,"total":0,"matches":[]}]}"#;
     assert_eq!(serde_json::to_string(&response).expect("json"), json);
     assert_eq!(serde_json::from_str::<MatchResponse>(json).expect("shape"), response);
 

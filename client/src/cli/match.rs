@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use hashpact_client::Client;
 use hashpact_client::list::jsonl::HashedFile;
 use hashpact_hashing::pdq::VARIANT_NAMES;
-use hashpact_protocol::api::{Match, MatchItem, MatchRequest, MatchResult, QuerySignal};
+use hashpact_protocol::api::{GroupJson, Match, MatchItem, MatchRequest, MatchResult, QuerySignal};
 use hashpact_protocol::limits::{MATCH_SIGNALS_PER_CALL_MAX, PDQ_DISTANCE_MAX};
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -51,6 +51,9 @@ pub(crate) struct Args {
     /// Say of each record why each list of the node counts it or not
     #[arg(long)]
     explain: bool,
+    /// Say who has reviewed what matches, and whether to look again
+    #[arg(long)]
+    group: bool,
     /// Show items without a match as well (JSON always does)
     #[arg(long, short)]
     all: bool,
@@ -78,6 +81,8 @@ struct ResultLine<'r> {
     matches: &'r [Match],
     #[serde(skip_serializing_if = "<[Match]>::is_empty")]
     not_counted: &'r [Match],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<&'r GroupJson>,
 }
 
 /// Items on their way to the node, and what came back so far.
@@ -187,6 +192,7 @@ impl Lookup<'_> {
             max_distance,
             lists,
             explain: self.args.explain,
+            group: self.args.group,
         };
         let subjects = std::mem::take(&mut self.subjects);
         self.signals = 0;
@@ -218,6 +224,7 @@ impl Lookup<'_> {
                 total: result.total,
                 matches: &result.matches,
                 not_counted: &result.not_counted,
+                group: result.group.as_ref(),
             };
             self.bar.suspend(|| match self.output.json {
                 true => self.output.json_line(&line),
@@ -241,6 +248,9 @@ impl Lookup<'_> {
             result.list.as_deref().map_or_else(String::new, |list| format!(" by list {}", printable(list)));
         let count = counted(result.total, "record", "records");
         self.output.line(&format!("{name}: {outcome}{by}, {count}"));
+        if let Some(group) = &result.group {
+            self.output.line(&format!("    {}", printable(&group.sentence)));
+        }
         for found in result.matches.iter().chain(&result.not_counted) {
             let explained = found.explain.iter().map(|list| format!("  {}", list.sentence));
             for line in match_lines(found).into_iter().chain(explained) {

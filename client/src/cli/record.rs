@@ -43,6 +43,9 @@ fn lines(record: &RecordJson) -> Vec<String> {
     if let Some(subject) = &record.subject {
         field("about", subject);
     }
+    if let Some(superseded) = &record.supersedes {
+        field("instead of", superseded);
+    }
     if let Some(opinion) = &record.opinion {
         field("opinion", opinion);
     }

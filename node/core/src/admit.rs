@@ -42,6 +42,8 @@ pub struct Peers {
     hello: Hello,
     connected: BTreeMap<Peer, State>,
     cards: Cards,
+    /// Members of which a node was admitted since the start: they come back under an expired roster.
+    admitted_before: BTreeSet<MemberId>,
     /// Our card is another than the one that we told last.
     is_renewed: bool,
 }
@@ -83,9 +85,27 @@ pub enum HelloError {
     OldCard,
     /// The member has left or may not connect.
     Left,
+    /// Our roster has expired, and the member has not taken part before.
+    RosterExpired,
+}
+
+/// Whom a node admits (SPEC §9.4, rule 5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admits {
+    /// Every member that the roster lists as active.
+    Members,
+    /// Of these the ones that have taken part: the roster has expired, and nobody new joins under it. Who was admitted
+    /// before is one of them, too.
+    Known(BTreeSet<MemberId>),
 }
 
 impl HelloError {
+    /// Whether the peer broke no rule: it is our roster that stands in its way, or our not knowing its card.
+    #[must_use]
+    pub const fn is_blameless(&self) -> bool {
+        matches!(self, Self::RosterExpired | Self::NoCard)
+    }
+
     /// Fixed label for metrics and logs.
     #[must_use]
     pub const fn label(&self) -> &'static str {
@@ -96,6 +116,7 @@ impl HelloError {
             Self::NotListed => "hello_not_listed",
             Self::OldCard => "hello_old_card",
             Self::Left => "hello_left",
+            Self::RosterExpired => "hello_roster_expired",
         }
     }
 }
@@ -103,7 +124,14 @@ impl HelloError {
 impl Peers {
     /// Starts with nobody connected; our own card in `hello` counts like any other.
     pub(crate) fn new(own: OwnNode, hello: Hello, roster: &Roster, now_ms: u64, out: &mut Out) -> Self {
-        let mut peers = Self { own, hello, connected: BTreeMap::new(), cards: Cards::default(), is_renewed: false };
+        let mut peers = Self {
+            own,
+            hello,
+            connected: BTreeMap::new(),
+            cards: Cards::default(),
+            admitted_before: BTreeSet::new(),
+            is_renewed: false,
+        };
         if peers.cards.take(&peers.hello.card, roster, now_ms / 1_000).is_ok() {
             peers.show_nodes(&peers.own.member, out);
         } else if peers.own.is_replica {
@@ -336,7 +364,7 @@ impl Peers {
         &mut self,
         peer: Peer,
         hello: &Hello,
-        roster: &Roster,
+        (roster, admits): (&Roster, &Admits),
         now_ms: u64,
         out: &mut Out,
     ) -> Result<(), HelloError> {
@@ -352,6 +380,14 @@ impl Peers {
             (None, Some(Told { is_old: true, .. })) => return Err(HelloError::OldCard),
             (None, Some(_)) => return Err(HelloError::NotListed),
         };
+        let has_been_here = self.admitted_before.contains(&member) || member == self.own.member;
+        if let Admits::Known(members) = admits
+            && !has_been_here
+            && !members.contains(&member)
+        {
+            return Err(HelloError::RosterExpired);
+        }
+        self.admitted_before.insert(member.clone());
         let Some(state) = self.connected.get_mut(&peer) else { return Ok(()) };
         state.version = hello.roster_version;
         if state.member.is_none() {

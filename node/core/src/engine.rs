@@ -17,6 +17,8 @@ mod receipts;
 mod replica;
 mod roster;
 mod stored;
+#[cfg(test)]
+mod tests;
 
 use crate::admit::{OwnNode, Peers};
 use crate::append::OwnLog;

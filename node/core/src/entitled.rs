@@ -162,4 +162,4 @@ fn group_and_time(leaf: &[u8]) -> Option<(u32, u64)> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

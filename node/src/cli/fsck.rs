@@ -18,7 +18,7 @@ use hashpact_core::effect::LockState;
 use hashpact_core::view::Rules;
 use hashpact_protocol::digest::{LogId, hex_encode};
 use hashpact_protocol::journal::JournalHead;
-use hashpact_protocol::roster::Roster;
+use hashpact_protocol::roster::RosterChain;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ pub(super) fn fsck(config: &Config, arguments: &FsckArguments) -> anyhow::Result
         }
     };
     let report = check(&store, &chain, lock.state(), &mut progress)?;
-    let snapshot = check_snapshot(config, &store, chain.current(), lock.state());
+    let snapshot = check_snapshot(config, &store, &chain, lock.state());
     let journal = crate::journal::check(&config.journal_file());
     if arguments.json {
         println!("{}", to_json(&report, &snapshot, &journal));
@@ -91,15 +91,16 @@ impl Snapshot {
     }
 }
 
-fn check_snapshot(config: &Config, store: &Arc<Store>, roster: &Roster, lock: &LockState) -> Snapshot {
+fn check_snapshot(config: &Config, store: &Arc<Store>, chain: &RosterChain, lock: &LockState) -> Snapshot {
     let own_log = LogId::of_origin(&lock.origin);
+    let roster = chain.current();
     let place = SnapshotPlace::new(config.snapshot_file(), &config.member, own_log, roster.version);
     if !place.path().exists() {
         return Snapshot::None;
     }
     let lookup = Lookup::new(roster.version);
     let replayed = extents(store, roster, lock)
-        .and_then(|logs| replay(store, &lookup, &logs, &place, &Rules::from(roster)));
+        .and_then(|logs| replay(store, &lookup, &logs, &place, &Rules::from(chain)));
     let reason = match replayed.map(|replayed| replayed.origin) {
         Ok(IndexOrigin::Snapshot { entries }) => return Snapshot::Good { entries },
         Ok(IndexOrigin::Logs(Unusable::Missing)) => return Snapshot::None,

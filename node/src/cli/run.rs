@@ -567,7 +567,7 @@ fn open_engine(
     let logs = extents(store, roster.current(), &lock)?;
     let counted: BTreeMap<LogId, u64> = logs.iter().map(|extent| (extent.author.log, extent.size)).collect();
     let priority = logs.iter().map(|extent| (extent.author.log, extent.priority.clone())).collect();
-    let rules = Rules::from(roster.current());
+    let rules = Rules::from(&roster);
     let Replayed { view, entries, origin } = replay(store, lookup, &logs, place, &rules).context(
         "the logs cannot be read: run `hashpact-node fsck` to see what is damaged; damage of other members' logs is left behind \
          by `hashpact-node repair` and comes back from them",

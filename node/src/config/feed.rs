@@ -15,7 +15,7 @@ const WEBHOOKS_MAX: usize = 16;
 const GIVE_UP_MAX_S: u64 = 366 * 86_400;
 const GIVE_UP_DEFAULT_S: u64 = 86_400;
 /// Every status that a record can have.
-pub const STATUSES: [&str; 12] = [
+pub const STATUSES: [&str; 14] = [
     "active",
     "disputed",
     "contested",
@@ -23,6 +23,8 @@ pub const STATUSES: [&str; 12] = [
     "retracted",
     "superseded",
     "suspended",
+    "lapsed",
+    "void",
     "ruled",
     "expired",
     "sealed",

@@ -140,7 +140,7 @@ pub(super) async fn match_bulk(
     let caller = api.allow_payloads(&headers, &[Scope::Lookup])?;
     let query = read_query(query)?;
     let distance = query.pdq_distance(&MatchLimits::default())?;
-    let ask = MatchAsk { lists: query.lists()?, distance, explain: false };
+    let ask = MatchAsk { lists: query.lists()?, distance, ..MatchAsk::default() };
     api.service.check_lists(&ask)?;
     let caller_id = caller.id;
     let enter = || api.bulk.enter(caller_id);

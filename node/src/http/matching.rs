@@ -1,14 +1,17 @@
-//! `POST /v1/match`.
+//! `POST /v1/match`, `GET /v1/records/{id}/near`.
 
 use super::body::{BODY_MAX_BYTES, read_json};
+use super::records::parse_id;
 use super::{Api, ApiError};
 use crate::service::MatchAsk;
 use crate::tokens::Scope;
+use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Request, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts as Head;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hashpact_protocol::api::{ErrorBody, MatchLimits, MatchRequest, MatchResponse, Query};
 
@@ -40,11 +43,32 @@ pub(super) async fn match_signals(State(api): State<Api>, request: Request) -> R
     Ok(response)
 }
 
+/// Records that resemble this one, as a look-up of its own signals, and how well they are reviewed together.
+#[utoipa::path(get, path = "/v1/records/{id}/near", tag = "lookup", security(("token" = ["lookup"])),
+    params(("id" = String, Path, description = "record id: 64 hex digits")),
+    responses((status = 200, body = MatchResponse), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+pub(super) async fn near(
+    State(api): State<Api>,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<Json<MatchResponse>, ApiError> {
+    let caller = api.allow_payloads(&headers, &[Scope::Lookup])?;
+    let id = parse_id(path)?;
+    api.count_items(&caller, 1)?;
+    let _slot = api.scans.enter(caller.id)?;
+    let near = api.within(api.service.near(id)).await?;
+    near.map(Json).ok_or_else(|| {
+        ApiError::not_found(format!(
+            "of record {id} this node has no signals: it is not known, sealed or erased"
+        ))
+    })
+}
+
 fn check(request: MatchRequest) -> Result<Checked, ApiError> {
     let limits = MatchLimits::default();
     let distance = request.pdq_distance(&limits)?;
     let queries = request.to_queries(&limits)?;
-    let ask = MatchAsk { lists: request.lists, distance, explain: request.explain };
+    let ask = MatchAsk { lists: request.lists, distance, explain: request.explain, group: request.group };
     Ok(Checked { queries, ask })
 }
 

@@ -52,7 +52,7 @@ pub use threads::HttpThreads;
 pub use tls::TlsError;
 
 /// Patterns of all routes, as metrics name them.
-const ENDPOINTS: [&str; 42] = [
+const ENDPOINTS: [&str; 43] = [
     "/v1/match",
     "/v1/match/bulk",
     "/v1/lists",
@@ -70,6 +70,7 @@ const ENDPOINTS: [&str; 42] = [
     "/v1/changes/snapshot",
     "/v1/records",
     "/v1/records/{id}",
+    "/v1/records/{id}/near",
     "/v1/records/{id}/proof",
     "/v1/records/{id}/opinions",
     "/v1/records/{id}/retraction",
@@ -191,6 +192,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/changes/snapshot", get(changes::snapshot))
         .route("/v1/records", post(records::contribute).get(records::list))
         .route("/v1/records/{id}", get(records::show))
+        .route("/v1/records/{id}/near", get(matching::near))
         .route("/v1/records/{id}/proof", get(records::proof))
         .route("/v1/records/{id}/opinions", post(records::opine))
         .route("/v1/records/{id}/retraction", post(records::retract))

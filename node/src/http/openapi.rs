@@ -12,6 +12,7 @@ use utoipa::{Modify, OpenApi};
     ),
     paths(
         super::matching::match_signals,
+        super::matching::near,
         super::bulk::match_bulk,
         super::lists::all,
         super::lists::show,

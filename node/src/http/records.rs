@@ -302,7 +302,7 @@ fn parse_ack(text: Option<&str>) -> Result<Ack, ApiError> {
     })
 }
 
-fn parse_id(path: Result<Path<String>, PathRejection>) -> Result<RecordId, ApiError> {
+pub(super) fn parse_id(path: Result<Path<String>, PathRejection>) -> Result<RecordId, ApiError> {
     RecordId::from_hex(&read_path(path)?).map_err(|error| {
         ApiError::bad_request(
             "invalid_record_id",

@@ -8,8 +8,8 @@ use super::restored::Restored;
 use super::rows::{Held, Rows};
 use super::{Lookup, opinions, read};
 use hashpact_core::policy::{
-    Asked, Explanation, Facts, HarmLabels, List, NEGATIVE_MEMBERS_MIN, Negative, Opinions, Outcome,
-    independent_sources, original_source,
+    Asked, Explanation, Facts, Group, Grouped, HarmLabels, List, NEGATIVE_MEMBERS_MIN, Negative, Opinions,
+    Outcome, independent_sources, original_source,
 };
 use hashpact_core::view::{RecordView, Standing, Stated};
 use hashpact_index::MatchIndex;
@@ -33,6 +33,8 @@ pub(super) struct Judged {
     pub(super) counted: Vec<Shown>,
     /// Where it was asked why: the closest that do not count.
     pub(super) not_counted: Vec<Shown>,
+    /// Where it was asked for: all that count, together.
+    pub(super) group: Option<Group>,
 }
 
 /// One record of an answer.
@@ -53,6 +55,7 @@ pub(super) struct Judges<'a> {
     pub(super) local: &'a Local,
     pub(super) asked: Asked<'a>,
     explain: bool,
+    pub(super) group: bool,
     /// Largest PDQ distance that any list asks for.
     pub(super) radius: u16,
     /// What is found beside the main index.
@@ -90,6 +93,7 @@ impl<'a> Judges<'a> {
             local,
             asked,
             explain,
+            group: false,
             radius: local.policy.radius(&asked),
             withheld: lookup.withheld_index(),
             unreplayed: RefCell::default(),
@@ -149,6 +153,14 @@ impl<'a> Judges<'a> {
             }
         }
         judged.total = counted.len();
+        if self.group && !counted.is_empty() {
+            let grouped = counted.iter().map(|(_, record, ..)| Grouped {
+                facts: self.row_facts(&rows, &floods, record, near),
+                source: record.source().0,
+                standing: rows.standing(record.number),
+            });
+            judged.group = Some(Group::of(grouped, self.local.policy.members()));
+        }
         for (from, to) in [(counted, &mut judged.counted), (others, &mut judged.not_counted)] {
             let mut closest: Vec<(BestWay, Held<'_>, Hit, Option<(Outcome, &Arc<List>)>)> = from;
             closest.sort_unstable_by_key(|(way, record, ..)| (way.0, record.author.line, record.index));
@@ -240,6 +252,14 @@ impl<'a> Judges<'a> {
             to.push(Shown { way, verdict, explained, record: Arc::clone(&record) });
         }
         judged.total = counted.len();
+        if self.group && !counted.is_empty() {
+            let grouped = counted.iter().map(|shown: &Shown| Grouped {
+                facts: self.view_facts(&shown.record, near),
+                source: original_source(&shown.record),
+                standing: Some(&shown.record.known.standing),
+            });
+            judged.group = Some(Group::of(grouped, self.local.policy.members()));
+        }
         for (mut from, to) in [(counted, &mut judged.counted), (others, &mut judged.not_counted)] {
             from.sort_unstable_by_key(|shown: &Shown| {
                 let known = &shown.record.known;

@@ -120,20 +120,19 @@ impl FloodState {
             let (kind, time_ms) = (FloodKind::Contributions, stated.time_ms);
             self.floods.note(&FloodEntry { kind, member, log, index, time_ms, withdrawn: None }, now_ms);
         }
-        let (entry, time_ms, by) = match &known.standing.reason {
-            Some(
-                StatusReason::RetractedBy { entry, time_ms, member, .. }
-                | StatusReason::OrderedBy { entry, time_ms, member, .. },
-            ) => (entry, time_ms, member),
+        let (entry, time_ms, by, is_order) = match &known.standing.reason {
+            Some(StatusReason::RetractedBy { entry, time_ms, member, .. }) => (entry, time_ms, member, false),
+            Some(StatusReason::OrderedBy { entry, time_ms, member, .. }) => (entry, time_ms, member, true),
             _ => return,
         };
-        // What an erasure authority orders is sealed at once, however much it is.
-        if by != member {
+        // What an erasure authority orders is sealed at once, however much it is. What a steward retracts is counted as
+        // the steward's.
+        if is_order && by != member {
             self.changed |= self.ordered.insert(number);
         } else {
-            let (kind, withdrawn) = (FloodKind::Withdrawals, Some(number));
+            let (kind, withdrawn, time_ms) = (FloodKind::Withdrawals, Some(number), *time_ms);
             let entry =
-                FloodEntry { kind, member, log: entry.log, index: entry.index, time_ms: *time_ms, withdrawn };
+                FloodEntry { kind, member: by, log: entry.log, index: entry.index, time_ms, withdrawn };
             self.floods.note(&entry, now_ms);
             self.changed = true;
         }

@@ -4,13 +4,14 @@ use super::judging::{Judged, Judges, Shown};
 use super::local::Local;
 use super::restored::Restored;
 use super::{Lookup, Source, read};
-use hashpact_core::policy::{Asked, List, Outcome, Way};
+use hashpact_core::policy::{Asked, Group, List, Outcome, Way};
 use hashpact_core::view::{Reach, RecordView, reach};
 use hashpact_index::MatchIndex;
 use hashpact_protocol::api;
 use hashpact_protocol::digest::LogId;
-use hashpact_protocol::record::SignalType;
-use std::collections::BTreeMap;
+use hashpact_protocol::record::{SignalType, Vocabulary as _};
+use hashpact_protocol::roster::MemberId;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 /// Asked once: the standard library reads several files to know it, which takes longer than a look-up.
@@ -135,6 +136,8 @@ pub struct Question<'a> {
     pub distance: Option<u16>,
     /// Whether to say why each record counts or not.
     pub explain: bool,
+    /// Whether to say how well the records of an item are reviewed together.
+    pub group: bool,
 }
 
 impl<'a> Question<'a> {
@@ -219,7 +222,9 @@ impl Lookup {
     ) -> Judges<'a> {
         let asked = question.asked(crate::driver::now_ms());
         let restored: Option<Arc<Restored>> = source.restored.clone();
-        Judges::new(self, (&source.index, restored), local, asked, question.explain)
+        let mut judges = Judges::new(self, (&source.index, restored), local, asked, question.explain);
+        judges.group = question.group;
+        judges
     }
 }
 
@@ -273,6 +278,22 @@ fn find_in<'a>(
     }
 }
 
+fn group_json(group: &Group) -> api::GroupJson {
+    let names = |members: &BTreeSet<MemberId>| members.iter().map(ToString::to_string).collect();
+    api::GroupJson {
+        records: group.records,
+        members: names(&group.members),
+        sources: group.sources,
+        review: group.review.name().to_owned(),
+        reviewed_by: names(&group.reviewed_by),
+        looks: group.looks,
+        disputed_by: names(&group.disputed_by),
+        look: group.look.is_needed(),
+        why: group.look.name().to_owned(),
+        sentence: group.to_string(),
+    }
+}
+
 fn show(
     judges: &Judges<'_>,
     id: String,
@@ -286,6 +307,7 @@ fn show(
         list: judged.verdict.as_ref().map(|(_, list)| list.name.clone()),
         total: judged.total as u64,
         matches: judged.counted.iter().map(show).collect(),
+        group: judged.group.as_ref().map(group_json),
         not_counted: judged.not_counted.iter().map(show).collect(),
     }
 }

@@ -137,8 +137,7 @@ pub(super) fn serve(
     let entries = tag.entries();
     let Tag { positions, blocks, .. } = tag;
     let numbers = Numbers::from_blocks(blocks).expect("a tag is decoded with good blocks only");
-    let restored =
-        Restored::new(Arc::clone(store), logs, positions.clone(), &rules.erasure).context("retractions")?;
+    let restored = Restored::new(Arc::clone(store), logs, positions.clone(), rules).context("retractions")?;
     let index = Arc::new(index);
     lookup.restore(Arc::clone(&index), numbers, restored);
     info!(entries, "matches are answered from the index snapshot while the logs are replayed");

@@ -11,9 +11,9 @@
 
 use crate::storage::{Store, StoreError};
 use hashpact_core::effect::{HeldPriority, IndexChange, ViewChange};
-use hashpact_core::view::{Author, ErasureRules, RecordView, read_record, withdrawn_record};
+use hashpact_core::view::{Author, Leavers, RecordView, Rules, read_record, withdrawn_record};
 use hashpact_protocol::digest::{LogId, RecordId};
-use hashpact_protocol::roster::MemberId;
+use hashpact_protocol::roster::{LogPlace, MemberId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -53,6 +53,7 @@ pub(super) struct Restored {
     withdrawn: BTreeSet<(RecordId, MemberId)>,
     /// Records whose erasure an authority ordered beyond the positions.
     ordered: BTreeSet<RecordId>,
+    leavers: Leavers,
 }
 
 impl Restored {
@@ -64,14 +65,17 @@ impl Restored {
         store: Arc<Store>,
         logs: &[LogExtent],
         positions: BTreeMap<LogId, u64>,
-        rules: &ErasureRules,
+        rules: &Rules,
     ) -> Result<Self, StoreError> {
         let (mut withdrawn, mut ordered) = (BTreeSet::new(), BTreeSet::new());
         let mut withdraw = |author: &Author, index: u64, leaf: &[u8]| {
             let Some(id) = withdrawn_record(author, index, leaf) else { return };
             withdrawn.insert((id, author.member.clone()));
+            // A steward's word is that of the members who left.
+            let served = rules.leavers().served_by(&author.member, LogPlace { n: author.n, index });
+            withdrawn.extend(served.into_iter().map(|leaver| (id, leaver)));
             // What an authority retracts of others counts no more than before, and is rare.
-            if rules.is_authority(&author.member, author.n, index) {
+            if rules.erasure.is_authority(&author.member, author.n, index) {
                 ordered.insert(id);
             }
         };
@@ -83,7 +87,7 @@ impl Restored {
             for_each_leaf(&store, &author.log, start, *size, |index, leaf| withdraw(author, index, leaf))?;
         }
         let logs = logs.iter().map(|extent| (extent.author.log, extent.clone())).collect();
-        Ok(Self { store, logs, positions, withdrawn, ordered })
+        Ok(Self { store, logs, positions, withdrawn, ordered, leavers: rules.leavers().clone() })
     }
 
     /// Whether the snapshot has the effects of this entry.
@@ -120,7 +124,8 @@ impl Restored {
         let record = read_record(author, index, &entry.leaf, &entry.payload, now_ms)?;
         let known = &record.known;
         let is_withdrawn = self.withdrawn.contains(&(known.id, known.author.member.clone()))
-            || self.ordered.contains(&known.id);
+            || self.ordered.contains(&known.id)
+            || self.leavers.lapsed_since(&known.author.member).is_some();
         (known.stands() && !is_withdrawn).then(|| Arc::new(record))
     }
 }

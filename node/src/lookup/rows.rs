@@ -8,8 +8,8 @@ use super::packed::{self, Description, Descriptions};
 use hashpact_core::effect::ViewChange;
 use hashpact_core::policy::Benign;
 use hashpact_core::view::{
-    Author, BLOCK_ENTRIES, Block, Ids, KnownRecord, Numbers, RecordView, Ruled, RulingChange, Standing,
-    Stated, Status,
+    Author, BLOCK_ENTRIES, Block, Followed, Ids, KnownRecord, Numbers, RecordView, Ruled, RulingChange,
+    Standing, Stated, Status,
 };
 use hashpact_protocol::digest::{LogId, RecordId};
 use hashpact_protocol::record::{Content, Signal, SignalType};
@@ -33,6 +33,11 @@ pub(super) struct Rows {
     standings: BTreeMap<u64, Standing>,
     /// Signals that members call benign.
     benign: Benign,
+    /// Opinions, by the signals that they follow.
+    followed: Followed,
+    /// By record number: how records that stand do so with opinions that follow their signals, where that is another word
+    /// than the view's.
+    following: BTreeMap<u64, Standing>,
     /// What the panel holds of signals.
     rulings: BTreeMap<Signal, Ruled>,
     /// Numbers of records of which some signal is cleared: they match by the others only.
@@ -78,6 +83,8 @@ pub(super) struct Put {
     pub(super) number: u64,
     /// How it stood before; none if it was not known.
     pub(super) before: Option<Standing>,
+    /// If other opinions follow its signals than before: these signals.
+    pub(super) follows: Vec<Signal>,
 }
 
 /// One record among the rows.
@@ -117,6 +124,8 @@ impl Rows {
             descriptions: Descriptions::default(),
             standings: BTreeMap::new(),
             benign: Benign::default(),
+            followed: Followed::default(),
+            following: BTreeMap::new(),
             rulings: BTreeMap::new(),
             cleared: BTreeSet::new(),
             count: 0,
@@ -158,11 +167,16 @@ impl Rows {
             self.get(number).map_or_else(Vec::new, |held| held.signals().collect())
         });
         self.benign = benign;
-        if !self.rulings.is_empty() {
+        let mut followed = std::mem::take(&mut self.followed);
+        let signals = || self.get(number).map_or_else(Vec::new, |held| held.signals().collect());
+        let is_news = followed.note(number, &record.author.member, &record.standing, signals);
+        let follows = if is_news { signals() } else { Vec::new() };
+        self.followed = followed;
+        if !self.rulings.is_empty() || !self.followed.is_empty() || !self.following.is_empty() {
             self.judge(number);
         }
         let before = is_known.then(|| before.unwrap_or(Standing::UNDISPUTED));
-        Put { number, before: before.map(|before| self.ruled(number, before)) }
+        Put { number, before: before.map(|before| self.ruled(number, before)), follows }
     }
 
     /// Signals that members call benign.
@@ -172,7 +186,14 @@ impl Rows {
 
     /// How a record stands that is not simply active.
     pub(super) fn standing(&self, number: u64) -> Option<&Standing> {
-        self.standings.get(&number)
+        self.following.get(&number).or_else(|| self.standings.get(&number))
+    }
+
+    /// How a record stood when it was judged last.
+    pub(super) fn judged(&self, number: u64) -> Option<Standing> {
+        let record = self.get(number)?;
+        let standing = self.standing(number).cloned().unwrap_or(Standing::UNDISPUTED);
+        Some(self.by_verdicts(&record, standing))
     }
 
     /// Takes the panel's verdict on a signal. Records that carry it are judged anew by [`Self::judge`].
@@ -188,12 +209,20 @@ impl Rows {
         self.rulings.iter()
     }
 
-    /// Takes up what the panel holds of a record's signals.
+    /// Takes up which opinions follow a record's signals, and what the panel holds of these.
     pub(super) fn judge(&mut self, number: u64) {
         let Some(record) = self.get(number) else { return };
         let verdicts: Vec<Option<Ruled>> =
             record.signals().map(|signal| self.rulings.get(&signal.without_quality()).cloned()).collect();
-        let status = self.standings.get(&number).map_or(Status::Active, |standing| standing.status);
+        let own = self.standings.get(&number);
+        let mut status = own.map_or(Status::Active, |standing| standing.status);
+        let mut following = None;
+        if status.stands() && !self.followed.is_empty() {
+            let own = own.cloned().unwrap_or(Standing::UNDISPUTED);
+            let with = self.followed.follow(number, &record.author.member, record.signals(), own.clone());
+            status = with.status;
+            following = (with != own).then_some(with);
+        }
         let standing = Standing { status, ..Standing::UNDISPUTED };
         let status = standing.ruled(verdicts.iter().map(Option::as_ref)).status;
         if verdicts.iter().flatten().any(Ruled::clears) {
@@ -201,17 +230,29 @@ impl Rows {
         } else {
             self.cleared.remove(&number);
         }
+        match following {
+            Some(standing) => self.following.insert(number, standing),
+            None => self.following.remove(&number),
+        };
         if let Some(row) = self.row_mut(number) {
             row.status = status;
         }
     }
 
-    /// How a record that stands so stands by what the panel holds of its signals.
+    /// How a record that stands so stands by the opinions that follow its signals, and by what the panel holds of these.
     pub(super) fn ruled(&self, number: u64, standing: Standing) -> Standing {
-        if self.rulings.is_empty() {
+        if self.rulings.is_empty() && self.followed.is_empty() {
             return standing;
         }
         let Some(record) = self.get(number) else { return standing };
+        let standing = self.followed.follow(number, &record.author.member, record.signals(), standing);
+        self.by_verdicts(&record, standing)
+    }
+
+    fn by_verdicts(&self, record: &Held<'_>, standing: Standing) -> Standing {
+        if self.rulings.is_empty() {
+            return standing;
+        }
         let verdicts: Vec<Option<&Ruled>> =
             record.signals().map(|signal| self.rulings.get(&signal.without_quality())).collect();
         standing.ruled(verdicts)
@@ -233,6 +274,8 @@ impl Rows {
     /// Forgets what a record states: its payload is sealed or gone.
     pub(super) fn blank(&mut self, number: u64) {
         self.benign.forget(number);
+        self.followed.forget(number);
+        self.following.remove(&number);
         let Some(record) = self.get(number) else { return };
         let mut view = self.view(&record);
         view.stated.content = Content::empty();
@@ -274,6 +317,8 @@ impl Rows {
 
     fn forget(&mut self, number: u64) {
         self.benign.forget(number);
+        self.followed.forget(number);
+        self.following.remove(&number);
         self.standings.remove(&number);
         self.cleared.remove(&number);
         if let Some(row) = self.row_mut(number) {

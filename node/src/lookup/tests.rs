@@ -9,6 +9,7 @@ use hashpact_protocol::record::{Content, Record, Retraction, RetractionReason, S
 use hashpact_protocol::roster::MemberId;
 use proptest::prelude::*;
 
+mod following;
 mod restart;
 
 const NOW_MS: u64 = 1_800_000_000_000;

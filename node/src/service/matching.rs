@@ -8,6 +8,7 @@ use super::{Inner, Service, ServiceError};
 use crate::lookup::Question;
 use hashpact_protocol::api;
 use hashpact_protocol::api::frames::Incomplete;
+use hashpact_protocol::digest::RecordId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -77,12 +78,14 @@ pub struct MatchAsk {
     pub distance: Option<u32>,
     /// Whether to say why each record counts or not.
     pub explain: bool,
+    /// Whether to say how well the records of an item are reviewed together.
+    pub group: bool,
 }
 
 impl MatchAsk {
     fn question(&self) -> Question<'_> {
         let distance = self.distance.map(|bits| u16::try_from(bits).unwrap_or(u16::MAX));
-        Question { lists: self.lists.as_deref(), distance, explain: self.explain }
+        Question { lists: self.lists.as_deref(), distance, explain: self.explain, group: self.group }
     }
 }
 
@@ -91,7 +94,7 @@ impl Service {
     /// loaded none is: a look-up may then have to read the disk.
     #[must_use]
     pub fn is_cheap(&self, queries: &[api::Query], ask: &MatchAsk) -> bool {
-        if !self.inner.lookup.is_loaded() || ask.explain {
+        if !self.inner.lookup.is_loaded() || ask.explain || ask.group {
             return false;
         }
         self.inner.matching.is_cheap(values_in(queries), self.radius(ask).into())
@@ -128,6 +131,22 @@ impl Service {
     ) -> Result<T, ServiceError> {
         self.check_lists(&ask)?;
         self.scan(move |inner| then(inner.match_queries(queries, &ask))).await
+    }
+
+    /// Looks up a record's own signals: what resembles it, itself among them if it counts, and how well all of that is
+    /// reviewed together. `None` if the record is not known, or nothing of what it states is here.
+    ///
+    /// # Errors
+    /// The node is stopping.
+    pub async fn near(&self, id: RecordId) -> Result<Option<api::MatchResponse>, ServiceError> {
+        self.scan(move |inner| {
+            let content = inner.lookup.record(&id)?.stated.content;
+            let signals: Vec<_> = content.signals.into_iter().map(|signal| (signal, Vec::new())).collect();
+            let query = api::Query { id: id.to_hex(), signals };
+            let ask = MatchAsk { group: true, ..MatchAsk::default() };
+            (!query.signals.is_empty()).then(|| inner.match_queries(vec![query], &ask))
+        })
+        .await
     }
 
     /// Does a long look-up on a blocking thread.

@@ -4,6 +4,8 @@ use super::Inner;
 use crate::lookup::opinions;
 use hashpact_core::view::{RecordView, Standing, StatusReason};
 use hashpact_protocol::api;
+use hashpact_protocol::digest::{RecordId, leaf_hash};
+use hashpact_protocol::leaf::{EntryLeaf, Kind, read_leaf};
 use hashpact_protocol::record::{ErasureBasis, Vocabulary as _};
 use hashpact_protocol::roster::MemberId;
 
@@ -11,6 +13,10 @@ impl Inner {
     /// A record as listings and answers show it.
     pub(super) fn show(&self, record: &RecordView) -> api::RecordJson {
         let RecordView { known, stated } = record;
+        let (subject, supersedes) = match self.subject(record) {
+            Some(id) if stated.kind == Kind::Supersede => (None, Some(id.to_hex())),
+            other => (other.map(|id| id.to_hex()), None),
+        };
         let statements = known.standing.statements.iter();
         let shown = api::RecordJson {
             record: known.id.to_hex(),
@@ -21,6 +27,8 @@ impl Inner {
             time: api::time::rfc3339(stated.time_ms),
             status: known.status().name().to_owned(),
             reason: reason_text(&known.standing),
+            subject,
+            supersedes,
             opinions: opinions(&known.standing),
             statements: statements
                 .map(|(member, statement)| api::StatementJson {
@@ -36,6 +44,20 @@ impl Inner {
         };
         // Of a sealed or erased record nothing is left to show; defaults would read as statements.
         if known.is_blank() { shown } else { shown.with_content(&stated.content) }
+    }
+
+    /// The entry that a record's leaf names. Only records that may name one cost a read; of a history that is kept beside
+    /// the followed one this is not told.
+    fn subject(&self, RecordView { known, stated }: &RecordView) -> Option<RecordId> {
+        if stated.kind != Kind::Supersede && stated.content.subject.is_none() {
+            return None;
+        }
+        let entry = self.store.entry(&known.author.log, known.index).ok().flatten()?;
+        let is_this = leaf_hash(&entry.leaf) == known.id;
+        match read_leaf(&entry.leaf, &known.author.log, known.index) {
+            EntryLeaf::Known(leaf) if is_this => leaf.subject,
+            _ => None,
+        }
     }
 }
 
@@ -59,6 +81,16 @@ pub(super) fn reason_text(standing: &Standing) -> Option<String> {
         StatusReason::SuspendedBy { votes, members, until_ms, roster_version } => format!(
             "its author is suspended by {votes} of {members} members until {}, under roster version {roster_version}",
             api::time::rfc3339(*until_ms)
+        ),
+        StatusReason::LapsedWith { member, roster_version } => {
+            format!(
+                "lapsed: {member} left, and since roster version {roster_version} its records do not count"
+            )
+        }
+        StatusReason::NamesAnother { subject, named } => format!(
+            "void: its leaf names {subject}, and its payload entry {} of log {}, which is another one",
+            named.index,
+            named.log.to_hex()
         ),
         StatusReason::RuledBy { ruled } => {
             let names: Vec<&str> = ruled.panellists.iter().map(|member| member.as_str()).collect();

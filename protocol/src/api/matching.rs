@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::field::{FieldError, FieldRule, hex_into, showable, signal_type};
+use super::grouping::GroupJson;
 use super::labels::LabelsJson;
 use super::lists::ListExplanation;
 use crate::limits::{
@@ -33,6 +34,9 @@ pub struct MatchRequest {
     /// Whether to say of each record why each list counts it or not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub explain: bool,
+    /// Whether to say of each item how well the records that match it are reviewed together.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub group: bool,
 }
 
 /// One thing to look up.
@@ -104,6 +108,9 @@ pub struct MatchResult {
     pub total: u64,
     /// The closest matching records.
     pub matches: Vec<Match>,
+    /// With `group`: what is known about all matching records together; absent when nothing matched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupJson>,
     /// With `explain`: the closest records within the distance that no list counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_counted: Vec<Match>,

@@ -22,6 +22,7 @@ mod decisions;
 mod field;
 pub mod frames;
 mod governance;
+mod grouping;
 mod handling;
 mod labels;
 mod lists;
@@ -53,6 +54,7 @@ pub use governance::{
     MemberCoverage, PlaceJson, RulingJson, RulingRequest, RulingSignal, RulingsResponse, SuspensionJson,
     SuspensionRequest, SuspensionsResponse,
 };
+pub use grouping::GroupJson;
 pub use handling::{CrosswalkJson, HandlingJson, OtherClassJson, ReportJson};
 pub use labels::LabelsJson;
 pub use lists::{

@@ -183,9 +183,13 @@ pub struct RecordJson {
     /// breaks, or what this version does not know about an opaque one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Record id of the entry that this one is about.
+    /// Record id of the entry that this one is about, or adds to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// Record id of the entry that this one takes the place of, as its leaf names it; whether it counts as that, the
+    /// other one's status says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supersedes: Option<String>,
     /// What an `opinion` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opinion: Option<String>,

@@ -1,10 +1,11 @@
 //! Signed versions, and the walk from one to the next (SPEC §8.3 to §8.5; TUF's rules).
 
+mod lapses;
 mod rivals;
 
 use super::rules::{KeyUse, keys, word};
 use super::succession::check_succession;
-use super::{Rejected, Roster, RosterError, RosterRule, governance_signer};
+use super::{MemberId, Rejected, Roster, RosterError, RosterRule, governance_signer};
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::digest::{Root, RosterDigest, leaf_hash};
 use crate::keys::{PublicKey, SecretKey};
@@ -293,6 +294,8 @@ pub struct RosterChain {
     rejected: BTreeSet<Rejected>,
     /// Rivals that no version has rejected yet.
     unsettled: BTreeMap<Rejected, SignedRoster>,
+    /// Members whose records lapse, and the version since which they do without a break.
+    lapsed: BTreeMap<MemberId, u64>,
 }
 
 impl RosterChain {
@@ -312,8 +315,9 @@ impl RosterChain {
         let digest = RosterDigest::of_body(&first.body);
         let keys = keys(&roster).map(|(key, role, _)| (key, role)).collect();
         let (rejected, unsettled) = (BTreeSet::new(), BTreeMap::new());
+        let lapsed = lapses::next(&roster, &BTreeMap::new());
         let (versions, current) = (vec![first.clone()], Arc::new(roster));
-        Ok(Self { versions, current, digest, tree, keys, rejected, unsettled })
+        Ok(Self { versions, current, digest, tree, keys, rejected, unsettled, lapsed })
     }
 
     /// Goes on to the next version; on an error nothing changes.
@@ -326,6 +330,7 @@ impl RosterChain {
         let tree = verify(&roster, next, &self.tree, &[&self.current, &roster])?;
         self.check_changes(&roster)?;
         self.settle(&roster);
+        self.lapsed = lapses::next(&roster, &self.lapsed);
         self.keys.extend(keys(&roster).map(|(key, role, _)| (key, role)));
         self.versions.push(next.clone());
         self.current = Arc::new(roster);

@@ -188,6 +188,24 @@ fn expiry_is_asked_of_the_newest_only() {
 }
 
 #[test]
+fn a_lapse_is_dated_by_the_version_since_which_it_holds_without_a_break() {
+    let mut chain = start();
+    let birch = MemberId::parse("birch").expect("valid");
+    let mut advance = |lapses: bool| {
+        let version = next(&chain, |roster| {
+            let member = &mut roster.members[1];
+            member.status = MemberStatus::Left;
+            member.logs[0].status = LogStatus::Closed { size: 0, root: empty_root() };
+            member.records_lapse = lapses;
+        });
+        chain.advance(&sign(&version, chain.tree(), &[("a", 1), ("b", 2)])).expect("follows");
+        chain.lapsed().get(&birch).copied()
+    };
+    let since = [false, true, true, false, true].map(&mut advance);
+    assert_eq!(since, [None, Some(3), Some(3), None, Some(6)]);
+}
+
+#[test]
 fn files_carry_several_versions() {
     let mut chain = start();
     let signed = sign(&next(&chain, |_| {}), chain.tree(), &[("a", 1), ("b", 2)]);

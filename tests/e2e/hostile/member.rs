@@ -9,7 +9,7 @@ use crate::http::{Api, record};
 use anyhow::{Context as _, Result, ensure};
 use hashpact_node::network::{Network, NetworkConfig, NetworkEvent, NetworkHandle, NetworkLimits};
 use hashpact_protocol::checkpoint::{Checkpoint, sign_checkpoint};
-use hashpact_protocol::digest::{LogId, leaf_hash};
+use hashpact_protocol::digest::{LogId, empty_root, leaf_hash};
 use hashpact_protocol::keys::{PublicKey, SecretKey};
 use hashpact_protocol::leaf::{Kind, LeafHeader, Sealed, seal};
 use hashpact_protocol::merkle::Frontier;
@@ -360,11 +360,13 @@ fn a_lying_member_is_caught_and_its_log_goes_on_until_it_equivocates() -> Result
         }
     }
 
-    // A confirmation of a tree that nobody signed.
-    let before = counts(&apis[..1], "stored_unknown_head")?;
+    // A confirmation of a tree that nobody signed, and one of an entry that there is not.
     let log = *LogId::of_origin(&format!("{}/ash/1", insider.consortium)).as_bytes();
-    rogue.tell(&Request::Stored(Stored { log, size: 1_000, root: [1; 32], ahead: Vec::new() }))?;
-    counted(&apis[..1], "stored_unknown_head", &before)?;
+    for (size, root, ahead) in [(1_000, [1; 32], Vec::new()), (0, *empty_root().as_bytes(), vec![1_000])] {
+        let before = counts(&apis[..1], "stored_unknown_head")?;
+        rogue.tell(&Request::Stored(Stored { log, size, root, ahead }))?;
+        counted(&apis[..1], "stored_unknown_head", &before)?;
+    }
     tiny_requests(&rogue, &consortium)?;
 
     // Two signed heads of one size.

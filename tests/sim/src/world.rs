@@ -377,7 +377,7 @@ impl World {
         let lock = held.disk.lock.clone();
         let signed = lock.as_ref().map_or(0, |lock| lock.size) as usize;
         let reached = own.entries.len() >= signed;
-        let rules = Rules::from(self.founding.chain.current());
+        let rules = Rules::from(&self.founding.chain);
         let mut view = View::under(rules, now_ms, [0; 16]);
         let mut others = BTreeMap::new();
         let mut priority = BTreeMap::new();

@@ -102,7 +102,11 @@ impl Bench {
     }
 
     fn greet(&mut self, peer: Peer, hello: &Hello) -> Result<Vec<Effect>, HelloError> {
-        self.peers.greet(peer, hello, &roster(), NOW_MS, &mut self.out)?;
+        self.greet_under(peer, hello, &Admits::Members)
+    }
+
+    fn greet_under(&mut self, peer: Peer, hello: &Hello, admits: &Admits) -> Result<Vec<Effect>, HelloError> {
+        self.peers.greet(peer, hello, (&roster(), admits), NOW_MS, &mut self.out)?;
         Ok(self.out.take())
     }
 
@@ -221,7 +225,7 @@ fn the_newest_card_known_lists_a_node_that_has_an_older_one_or_none() {
     let late = bench.peers.greet(
         peer(2),
         &hello(Vec::new()),
-        &roster(),
+        (&roster(), &Admits::Members),
         NOW_MS + 3_600_000,
         &mut bench.out,
     );
@@ -356,4 +360,29 @@ fn announcements_to_a_slow_peer_are_merged_into_one_more() {
     assert_eq!(bench.peers.take_announced(&peer(1), request_id + 1), None);
     assert_eq!(bench.peers.take_announced(&peer(1), *request_id), Some(true));
     assert_eq!(bench.peers.take_announced(&peer(1), *request_id), None);
+}
+
+#[test]
+fn under_an_expired_roster_only_those_who_took_part_before_come_in() {
+    let known =
+        |ids: &[&str]| Admits::Known(ids.iter().map(|id| MemberId::parse(id).expect("valid")).collect());
+    let (first, second) = (peer(1), peer(2));
+    let hello = good(1, &[first, second]);
+    let mut bench = Bench::new();
+    bench.connect(first);
+    assert_eq!(bench.greet_under(first, &hello, &known(&["south"])).err(), Some(HelloError::RosterExpired));
+    assert!(HelloError::RosterExpired.is_blameless() && !HelloError::Card.is_blameless());
+    assert_eq!(bench.peers.member(&first), None);
+    bench.greet_under(first, &hello, &known(&["north", "south"])).expect("it took part before");
+
+    // Who was admitted before the roster expired comes back, with another of its nodes as well.
+    bench.connect(second);
+    bench.greet_under(second, &hello, &known(&[])).expect("admitted before");
+    assert!(bench.peers.member(&second).is_some());
+
+    // A newer roster ends it.
+    let mut bench = Bench::new();
+    bench.connect(first);
+    bench.greet_under(first, &hello, &known(&[])).expect_err("expired");
+    bench.greet_under(first, &hello, &Admits::Members).expect("a version that has not expired");
 }

@@ -52,7 +52,7 @@ fn resolve_one(draft: Draft, own: &Author, view: &View) -> Result<Statement, Sub
         }
         Draft::Retraction { subject, reason } => {
             let record = find(&subject, view)?;
-            if record.author.member != own.member {
+            if !may_withdraw(&record, own, view) {
                 return Err(SubmitError::NotAuthor {
                     record: subject,
                     author: record.author.member.to_string(),
@@ -74,7 +74,7 @@ fn resolve_one(draft: Draft, own: &Author, view: &View) -> Result<Statement, Sub
             // Whether the order's place is within the term is judged by everybody once it has one; a term that
             // covers the log from here on covers it there.
             let is_authority = view.orders().rules().is_authority(&own.member, own.n, u64::MAX);
-            if record.author.member != own.member && !is_authority {
+            if !may_withdraw(&record, own, view) && !is_authority {
                 let author = record.author.member.to_string();
                 return Err(SubmitError::MayNotErase { record: subject, author });
             }
@@ -131,7 +131,7 @@ fn supersede(
     view: &View,
 ) -> Result<Statement, SubmitError> {
     let record = find(&subject, view)?;
-    if record.author.member != own.member {
+    if !may_withdraw(&record, own, view) {
         return Err(SubmitError::NotAuthor { record: subject, author: record.author.member.to_string() });
     }
     match &record.standing.reason {
@@ -163,6 +163,11 @@ fn declare(incident: Incident, own: &Author, view: &View) -> Result<Statement, S
 
 fn find(id: &RecordId, view: &View) -> Result<KnownRecord, SubmitError> {
     view.record(id).ok_or(SubmitError::UnknownRecord(*id))
+}
+
+/// Whether what this log says of a record counts as its author's: it is, or it is the steward of one who left.
+fn may_withdraw(record: &KnownRecord, own: &Author, view: &View) -> bool {
+    view.rules().may_withdraw(&record.author.member, &own.member, own.n)
 }
 
 fn place(record: &KnownRecord) -> SubjectRef {

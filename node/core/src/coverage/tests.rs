@@ -1,12 +1,11 @@
 //! Who is known to hold what, from when on, and that it never goes back.
 
 use super::*;
+use crate::entitled;
+use crate::entitled::tests::member;
 use crate::view::Step;
-use hashpact_protocol::keys::SecretKey;
 use hashpact_protocol::record::{ClosingReason, IncidentClass};
-use hashpact_protocol::roster::{
-    LogEntry, LogStatus, MemberStatus, PRIORITY_ENTRIES_PER_DAY_DEFAULT, Role, Terms,
-};
+use hashpact_protocol::roster::MemberStatus;
 use proptest::prelude::*;
 
 /// When the node under test starts.
@@ -22,54 +21,18 @@ fn log(number: u8) -> LogId {
     LogId::new([number; 32])
 }
 
-fn member(text: &str, history_start_s: u64, seed: u8) -> Member {
-    let key = SecretKey::from_seed([seed; 32]).public();
-    Member {
-        id: id(text),
-        name: text.to_owned(),
-        status: MemberStatus::Active,
-        roles: BTreeSet::from([Role::Contributor]),
-        groups: BTreeSet::new(),
-        card_key: key,
-        cosigner_key: None,
-        history_start_s,
-        quota_entries_per_day: 1_000,
-        priority_entries_per_day: PRIORITY_ENTRIES_PER_DAY_DEFAULT,
-        agreement: None,
-        records_lapse: false,
-        logs: vec![LogEntry { n: 1, key, status: LogStatus::Open }],
-    }
-}
-
 /// Acme is the node's own member; dogwood has left, elm may have nothing of before the third hour.
 fn roster() -> Roster {
-    let mut dogwood = member("dogwood", 0, 4);
+    let mut dogwood = member("dogwood", &[], 0, 40);
     dogwood.status = MemberStatus::Left;
-    Roster {
-        consortium: "test-0123456789abcdef".to_owned(),
-        version: 1,
-        created_s: 1,
-        expires_s: 2,
-        previous: None,
-        rejected: Vec::new(),
-        threshold: 1,
-        governance: Vec::new(),
-        taxonomies: Vec::new(),
-        hash_sets: Vec::new(),
-        retention_s: 1,
-        hold_s: 1,
-        features: Vec::new(),
-        groups: Vec::new(),
-        members: vec![
-            member("acme", 0, 1),
-            member("birch", 0, 2),
-            member("cedar", 0, 3),
-            dogwood,
-            member("elm", 3 * 3_600, 5),
-        ],
-        witnesses: Vec::new(),
-        terms: Terms::default(),
-    }
+    let members = vec![
+        member("acme", &[], 0, 10),
+        member("birch", &[], 0, 20),
+        member("cedar", &[], 0, 30),
+        dogwood,
+        member("elm", &[], 3 * 3_600, 50),
+    ];
+    Roster { members, ..entitled::tests::roster() }
 }
 
 fn step(by: &str, time_ms: u64, log: LogId, index: u64) -> Step {

@@ -1,7 +1,7 @@
 //! What peers ask and answer, one small function per message.
 
 use super::{Engine, ReadFor};
-use crate::admit::HelloError;
+use crate::admit::{Admits, HelloError};
 use crate::effect::{Effect, RequestId};
 use crate::entitled::Entitled;
 use crate::event::{Channel, Peer, SendFailure};
@@ -10,9 +10,11 @@ use crate::stop::StopReason;
 use crate::witness::Asker;
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::LogId;
+use hashpact_protocol::roster::MemberId;
 use hashpact_protocol::wire::{
     HeadNote, Heads, Hello, PayloadsRequest, RangeRequest, Refusal, Request, Response,
 };
+use std::collections::BTreeSet;
 
 impl Engine {
     pub(super) fn inbound(
@@ -77,11 +79,28 @@ impl Engine {
                 self.peers.say_hello(peer, ours, now_ms, &mut self.out);
             }
             Err(error) => {
-                self.misbehaved(peer, error.label());
                 self.reply(channel, Response::Refused(Refusal::NotAdmitted));
-                self.out.push(Effect::Disconnect { peer, reason: error.label() });
+                self.turn_away(peer, error);
             }
         }
+    }
+
+    /// Lets go of a peer whose hello was refused.
+    fn turn_away(&mut self, peer: Peer, error: HelloError) {
+        if !error.is_blameless() {
+            self.misbehaved(peer, error.label());
+        }
+        self.out.push(Effect::Disconnect { peer, reason: error.label() });
+    }
+
+    /// Whom we admit now. A node that holds nothing of anybody is itself the new one, and has nothing to go by.
+    fn admits(&self, now_ms: u64) -> Admits {
+        if !self.roster.is_expired(now_ms / 1_000) {
+            return Admits::Members;
+        }
+        let begun = self.logs.values().filter(|log| log.size() > 0);
+        let known: BTreeSet<MemberId> = begun.map(|log| log.author().member.clone()).collect();
+        if known.is_empty() { Admits::Members } else { Admits::Known(known) }
     }
 
     /// Judges a hello. A member that is admitted is told what we hold of its logs: it may have been
@@ -91,8 +110,8 @@ impl Engine {
             self.misbehaved(peer, "hello_roster");
         }
         let known = self.peers.member(&peer).is_some();
-        let roster = self.roster.current_shared().clone();
-        self.peers.greet(peer, hello, &roster, now_ms, &mut self.out)?;
+        let (roster, admits) = (self.roster.current_shared().clone(), self.admits(now_ms));
+        self.peers.greet(peer, hello, (&roster, &admits), now_ms, &mut self.out)?;
         self.tell_card(now_ms);
         if !known {
             self.confirm_held(peer);
@@ -174,8 +193,7 @@ impl Engine {
                     && !(error == HelloError::Card && hello.roster_version < self.roster.version())
                     && !self.may_be_listed(&hello)
                 {
-                    self.misbehaved(peer, error.label());
-                    self.out.push(Effect::Disconnect { peer, reason: error.label() });
+                    self.turn_away(peer, error);
                 }
             }
             // A peer that refuses us, or says nothing, may still greet us itself within the bounded time.

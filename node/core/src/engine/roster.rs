@@ -140,7 +140,7 @@ impl Engine {
             return Ok(());
         }
         let may_have = Mine::of(&roster, &self.mine.member) == self.mine;
-        let rules = Rules::from(&*roster);
+        let rules = Rules::from(&self.roster);
         if self.cuts_off(&roster) || !may_have || rules.need_refold(self.view.rules()) {
             return Err(StopReason::Reopen { version });
         }

@@ -24,12 +24,12 @@ impl Engine {
             return;
         }
         if log == self.own.author().log {
-            let is_ours = ahead.last().is_none_or(|last| *last < self.own.size())
-                && if size == 0 {
-                    root == empty_root()
-                } else {
-                    self.own.stored(member, size, &root, &mut self.out)
-                };
+            let is_beyond = ahead.last().is_some_and(|last| *last >= self.own.size());
+            let is_ours = match size {
+                _ if is_beyond => false,
+                0 => root == empty_root(),
+                _ => self.own.stored(member, size, &root, &mut self.out),
+            };
             if !is_ours {
                 self.misbehaved(peer, "stored_unknown_head");
                 return;

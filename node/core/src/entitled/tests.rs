@@ -13,7 +13,7 @@ fn id(text: &str) -> MemberId {
     MemberId::parse(text).expect("valid")
 }
 
-fn member(text: &str, groups: &[u32], history_start_s: u64, seed: u8) -> Member {
+pub(crate) fn member(text: &str, groups: &[u32], history_start_s: u64, seed: u8) -> Member {
     let key = |seed| SecretKey::from_seed([seed; 32]).public();
     Member {
         id: id(text),
@@ -33,7 +33,7 @@ fn member(text: &str, groups: &[u32], history_start_s: u64, seed: u8) -> Member 
 }
 
 /// Groups 1 and 2, which is a part of 1; acme is in both, birch in the first, cedar in none and new.
-fn roster() -> Roster {
+pub(crate) fn roster() -> Roster {
     let group = |n, word: &str, within| Group { n, word: word.to_owned(), within };
     Roster {
         consortium: "test-0123456789abcdef".to_owned(),

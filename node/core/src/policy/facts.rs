@@ -3,10 +3,10 @@
 //! There is no origin here, and no evidence of origin: what a list cannot read cannot change its outcome
 //! (DESIGN: Matching). Opinions that only ask for other labels are not disagreement, either.
 
-use crate::view::{Standing, Status};
+use crate::view::{Standing, Statement, Status};
 use hashpact_protocol::record::{
-    Activity, AgeBand, AgeGroup, IncidentId, Label, Labels, Likeness, Opinion, OpinionValue, Realism, Reason,
-    Review, SignalType, Tlp,
+    Activity, AgeBand, AgeGroup, IncidentId, Label, Labels, Likeness, OpinionValue, Realism, Reason, Review,
+    SignalType, Tlp,
 };
 use hashpact_protocol::roster::{MemberId, Role};
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,9 +64,7 @@ impl Opinions {
             if members.is_muted(member) {
                 continue;
             }
-            let is_about_labels =
-                statement.opinion == OpinionValue::Disagree && asks_for_labels(statement.reason);
-            match if is_about_labels { statement.before } else { Some(statement.opinion) } {
+            match on_harm(statement) {
                 Some(OpinionValue::Agree) => counts.agree += 1,
                 Some(OpinionValue::Disagree) => counts.disagree += 1,
                 Some(OpinionValue::Unsure | OpinionValue::Seen) | None => {}
@@ -76,14 +74,18 @@ impl Opinions {
     }
 }
 
-/// Whether an opinion disagrees about labels and leaves the harm as it is.
+/// What a member thinks of the harm: its latest opinion that did not disagree about labels alone.
 #[must_use]
-pub fn asks_for_labels_only(opinion: &Opinion) -> bool {
-    opinion.opinion == OpinionValue::Disagree && asks_for_labels(Some(opinion.reason.get()))
+pub fn on_harm(statement: &Statement) -> Option<OpinionValue> {
+    let before = statement.before.as_ref().map(|before| before.opinion);
+    if asks_for_labels(statement) { before } else { Some(statement.opinion) }
 }
 
-const fn asks_for_labels(reason: Option<Reason>) -> bool {
-    matches!(reason, Some(Reason::NotCg | Reason::WrongClass))
+/// Whether an opinion disagrees about labels and leaves the harm as it is.
+#[must_use]
+pub fn asks_for_labels(statement: &Statement) -> bool {
+    statement.opinion == OpinionValue::Disagree
+        && matches!(statement.reason, Some(Reason::NotCg | Reason::WrongClass))
 }
 
 /// Why a record waits for a local decision, or what was decided.

@@ -6,7 +6,7 @@
 //! one record back never touches another, and a record more never lowers an outcome. The built-in list, which
 //! always exists, yields `review` for whatever counts and comes after all others.
 //!
-//! Also here: how many independent sources a signal has ([`independent_sources`]), which signals members call
+//! Also here: what is known about near-duplicates together ([`Group`]), how many independent sources a signal has ([`independent_sources`]), which signals members call
 //! benign ([`Benign`]), and what is a flood ([`Floods`]). Facts come in as values; nothing here knows how a record
 //! was found, what it costs to look, or where lists are kept.
 //!
@@ -16,6 +16,7 @@ mod benign;
 mod condition;
 mod facts;
 mod flood;
+mod grouping;
 mod list;
 mod outcome;
 mod rules;
@@ -26,9 +27,10 @@ mod tests;
 pub use benign::Benign;
 pub use condition::{Condition, Conditions, Newcomers, Subject, Unmet};
 pub use facts::{
-    Facts, Flooded, HarmLabels, MemberFacts, Members, Negative, Opinions, Way, asks_for_labels_only,
+    Facts, Flooded, HarmLabels, MemberFacts, Members, Negative, Opinions, Way, asks_for_labels, on_harm,
 };
 pub use flood::{Decision, Flood, FloodEntry, FloodId, FloodKind, FloodLimits, Floods, Ranges};
+pub use grouping::{Group, Grouped, LOOKS_ENOUGH, Look};
 pub use list::{BUILT_IN_LIST, List, ListError, ListRule, PRIORITY_MAX, VERSION_NONE};
 pub use outcome::Outcome;
 pub use rules::{NEGATIVE_MEMBERS_MIN, Rule};

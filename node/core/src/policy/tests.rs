@@ -1,13 +1,14 @@
 //! The rules hold for every record and every list; lists say what they mean.
 
 mod floods;
+mod grouping;
 mod lists;
 mod properties;
 
 use super::*;
 use crate::view::{Standing, Statement, Status};
 use hashpact_protocol::record::{IncidentId, Label, Labels, OpinionValue, Reason, Review, SignalType};
-use hashpact_protocol::roster::{MemberId, Role};
+use hashpact_protocol::roster::{LogPlace, MemberId, Role};
 use std::collections::BTreeMap;
 
 const NOW_MS: u64 = 1_800_000_000_000;
@@ -67,7 +68,7 @@ impl Default for Stated {
 }
 
 fn says(opinion: OpinionValue, reason: Option<Reason>) -> Statement {
-    Statement { opinion, reason, time_ms: NOW_MS, before: None }
+    Statement { opinion, reason, time_ms: NOW_MS, place: LogPlace::FIRST, before: None }
 }
 
 impl Stated {

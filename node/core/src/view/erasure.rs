@@ -71,8 +71,9 @@ impl View {
             is_contested: self.is_contested(order.line, &order.entry)
                 || self.weights().suspension(&order.member, order.place()).is_some(),
         });
-        let retracted = self.about.get(id).and_then(|about| about.retracted_by(author, &self.weights()));
-        let retracted = retracted.map(|entry| Withdrawal::Retracted {
+        let weights = self.weights();
+        let retracted = self.about.get(id).and_then(|about| about.retracted_by(author, &weights));
+        let retracted = retracted.map(|(_, entry)| Withdrawal::Retracted {
             by: entry.place(),
             time_ms: entry.time_ms,
             is_contested: self.is_contested(entry.line, &entry.place()),

@@ -82,7 +82,8 @@ impl View {
     }
 
     pub(super) fn weights_at(&self, now_ms: u64) -> Weights<'_> {
-        Weights { contested: &self.contested, suspensions: self.suspensions.all(), now_ms }
+        let leavers = &self.rules.leavers;
+        Weights { contested: &self.contested, suspensions: self.suspensions.all(), leavers, now_ms }
     }
 
     pub(super) fn fold_ruling(&mut self, author: &Author, leaf: &Leaf, id: LeafHash, ruling: &Ruling) {
@@ -152,7 +153,8 @@ impl View {
         self.expired_until_ms = now_ms;
         let mut changes = Vec::new();
         {
-            let before = Weights { contested: &self.contested, suspensions: &held, now_ms: before_ms };
+            let (contested, leavers) = (&self.contested, &self.rules.leavers);
+            let before = Weights { contested, suspensions: &held, leavers, now_ms: before_ms };
             let stated = concerned.iter().flat_map(|(member, from)| self.records.of_member(member, *from));
             let mut seen = BTreeSet::new();
             let said = subjects.iter().filter_map(|id| self.records.find(id));

@@ -8,8 +8,8 @@
 //! What a record states (its signals and labels) leaves with the change that its first fold makes
 //! ([`ViewChange::stated`]) and is not kept here: a node holds tens of millions of records.
 //!
-//! Rules (DESIGN: Kinds, Matching; `SPEC.md` §7): a retraction or supersession counts only from the record's author,
-//! acts from the leaf alone and is final; of a member's opinions about one record the latest by
+//! Rules (DESIGN: Kinds, Matching; `SPEC.md` §7): a retraction or supersession counts only from the record's author, or
+//! from the steward of one who left; it acts from the leaf alone and is final; of a member's opinions about one record the latest by
 //! (log number, index) counts; an author's opinion of its own record does not count; an opinion whose
 //! payload names another subject than its leaf is void and never masks an earlier valid one.
 //!
@@ -22,9 +22,12 @@
 
 mod author;
 mod erasure;
+mod followed;
 mod governance;
 mod ids;
 mod incidents;
+mod leavers;
+mod naming;
 mod numbers;
 mod orders;
 mod reach;
@@ -36,15 +39,18 @@ mod rules;
 mod rulings;
 mod said;
 mod statement;
+mod superseding;
 mod suspensions;
 #[cfg(test)]
 mod tests;
 
 pub use author::{Author, kept_line};
 pub use erasure::Withdrawal;
+pub use followed::Followed;
 pub use governance::News;
 pub use ids::Ids;
 pub use incidents::{IncidentState, Step};
+pub use leavers::Leavers;
 pub use numbers::{BLOCK_ENTRIES, Block, Numbers};
 pub use orders::{ErasureRules, Order, Orders};
 pub use reach::{PDQ_ONES_MAX, PDQ_ONES_MIN, PDQ_QUALITY_MIN, Reach, reach};
@@ -62,16 +68,18 @@ use crate::effect::{IndexChange, StoredPayload, ViewChange};
 use erasure::Blank;
 use hashpact_protocol::digest::{LeafHash, LogId, RecordId, leaf_hash};
 use hashpact_protocol::leaf::{EntryLeaf, Kind, Leaf, read_leaf};
-use hashpact_protocol::record::{Content, Payload, Record, Signal};
-use hashpact_protocol::roster::{LogPlace, MemberId};
+use hashpact_protocol::record::{Content, Payload, Record, Signal, SubjectRef};
+use hashpact_protocol::roster::MemberId;
 use incidents::Incidents;
+use naming::Naming;
 use reading::{Read, read_stored};
 use receipts::Receipts;
 use records::{Known, Records};
 use rulings::Rulings;
-use said::{Said, Weights};
+use said::Weights;
 use statement::{About, OpinionEntry, RetractionEntry, Subject};
 use std::collections::{BTreeMap, BTreeSet};
+use superseding::Replaced;
 use suspensions::Suspensions;
 
 /// Counts of entries folded, by what became of them.
@@ -117,7 +125,8 @@ pub struct View {
     blank: BTreeMap<u64, Blank>,
     rules: Rules,
     /// By number of a record that supersedes: what it takes the place of.
-    replaces: BTreeMap<u64, RecordId>,
+    replaces: BTreeMap<u64, Replaced>,
+    naming: Naming,
     rulings: Rulings,
     suspensions: Suspensions,
     incidents: Incidents,
@@ -157,6 +166,7 @@ impl View {
             blank: BTreeMap::new(),
             rules: Rules::default(),
             replaces: BTreeMap::new(),
+            naming: Naming::default(),
             rulings: Rulings::default(),
             suspensions: Suspensions::default(),
             incidents: Incidents::default(),
@@ -168,7 +178,8 @@ impl View {
     #[must_use]
     pub fn under(rules: impl Into<Rules>, now_ms: u64, key: [u8; 16]) -> Self {
         let rules = rules.into();
-        Self { orders: Orders::new(rules.erasure.clone()), rules, ..Self::with_key(now_ms, key) }
+        let orders = Orders::new(rules.erasure.clone(), rules.leavers.clone());
+        Self { orders, rules, ..Self::with_key(now_ms, key) }
     }
 
     /// Counts of a log's entries by what became of them.
@@ -426,9 +437,13 @@ impl View {
         }
         let left = elsewhere.and_then(|number| self.leave(number));
         let number = self.records.insert(author, leaf.index, id);
-        if let Some(subject) = leaf.subject.filter(|_| leaf.kind == Kind::Supersede) {
-            self.replaces.insert(number, subject);
+        if let Some(subject) = leaf.subject {
+            if leaf.kind == Kind::Supersede {
+                self.replaces.insert(number, Replaced { subject, named: content.subject });
+            }
+            self.name(number, subject, content.subject);
         }
+        let mut others = self.is_named(id, SubjectRef { log: author.log, index: leaf.index });
         match (blank, content.expires_s) {
             (Some(blank), _) => {
                 self.blank.insert(number, blank);
@@ -450,7 +465,8 @@ impl View {
         let index = if known.stands() { IndexChange::Add } else { IndexChange::Keep };
         let stated = Stated { kind: leaf.kind, time_ms: leaf.time_ms, content };
         let stated = ViewChange { record: known, stated: Some(Box::new(stated)), index };
-        left.into_iter().chain([stated]).collect()
+        others.extend(left.into_iter().chain([stated]));
+        others
     }
 
     /// Lets go of a record of a kept history that the followed one has as well. Whoever knows it hears first that it does
@@ -461,28 +477,12 @@ impl View {
         self.records.remove(number);
         self.expiries.remove(&number);
         self.blank.remove(&number);
-        self.replaces.remove(&number);
+        if let Some(Replaced { subject, .. }) = self.replaces.remove(&number) {
+            self.naming.forget(number, &subject);
+        }
         let reason = Some(StatusReason::ForkedFrom { index: record.index });
         let standing = Standing { status: Status::Disowned, reason, ..record.standing };
         Some(ViewChange { record: KnownRecord { standing, ..record }, stated: None, index })
-    }
-
-    /// A supersession acts from the leaf alone; what it states instead is a record like any other.
-    fn fold_supersession(&mut self, author: &Author, id: RecordId, leaf: &Leaf) -> Vec<ViewChange> {
-        let Some(subject) = leaf.subject else { return Vec::new() };
-        let about = self.about.entry(subject).or_default();
-        let rivals: Vec<RecordId> = about.superseding_by(&author.member).collect();
-        let concerned = rivals.into_iter().chain([subject]).filter_map(|id| self.records.find(&id));
-        let before: Vec<(u64, Standing)> =
-            concerned.map(|record| (record.number, self.standing(&record))).collect();
-        let said = Said::new(author, leaf, id);
-        self.about.entry(subject).or_default().supersede(&author.member, said);
-        let changes = before.iter().filter_map(|(number, before)| {
-            let record = self.records.get(*number)?;
-            self.change(&record, before)
-        });
-        let changes = changes.collect();
-        self.blanked(changes)
     }
 
     /// A retraction acts from the leaf alone, whatever its payload says: members that have the payload
@@ -554,6 +554,8 @@ impl View {
             expires_s: self.expiries.get(&record.number).copied(),
             contested: contested.filter(|contested| record.index >= contested.from),
             superseded: self.superseded(record, about, weights),
+            void: self.naming.another(record.number),
+            lapsed: Self::lapsed_reason(weights, record.author),
             suspended: Self::suspended_reason(weights, record.author, record.index),
         };
         let mut standing = match about {
@@ -563,30 +565,6 @@ impl View {
         let order = self.orders.deciding(&record.id, &record.author.member, &self.contested);
         standing.apply_order(self.blank.get(&record.number), order, &record.place());
         standing
-    }
-
-    /// The supersession by its author that took the place of a record: one of it, or a later one of what it takes the
-    /// place of itself.
-    fn superseded(
-        &self,
-        record: &Known<'_>,
-        about: Option<&About>,
-        weights: &Weights<'_>,
-    ) -> Option<StatusReason> {
-        let member = &record.author.member;
-        let own = about.and_then(|about| about.superseded_by(member, weights));
-        let found = own.or_else(|| {
-            let subject = self.replaces.get(&record.number)?;
-            let rival = self.about.get(subject)?.superseded_by(member, weights)?;
-            let place = LogPlace { n: record.author.n, index: record.index };
-            (rival.rank() > (place, record.id)).then_some(rival)
-        })?;
-        Some(StatusReason::SupersededBy {
-            member: member.clone(),
-            time_ms: found.time_ms,
-            entry: found.entry(),
-            record: found.id,
-        })
     }
 
     /// What is to be told about a record that stood like this `before`.

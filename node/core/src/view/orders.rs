@@ -2,12 +2,12 @@
 //!
 //! An order acts from its leaf alone, and may arrive before the entry that it names, so orders are kept by
 //! the subject's leaf hash. It counts if its author is the subject's author, or if the roster names it as an
-//! erasure authority at that place of its log (SPEC §7.10). What lies beyond the closure of a log is never
+//! erasure authority, or as steward of the subject's author, at that place of its log (SPEC §7.10, §8.6). What lies beyond the closure of a log is never
 //! folded, and what is disowned by a fork does not count: so an order by a stolen key lapses.
 //!
 //! When a payload is destroyed is decided in [`crate::erasing`].
 
-use super::{Author, Contested};
+use super::{Author, Contested, Leavers};
 use crate::effect::EntryRef;
 use hashpact_protocol::digest::{LogId, RecordId};
 use hashpact_protocol::record::Erasure;
@@ -68,11 +68,18 @@ pub struct Order {
     pub member: MemberId,
     /// Whether it counts for everybody's payloads.
     pub by_authority: bool,
+    /// Members who left, for whose payloads it counts as their own: its author is their steward.
+    serves: Vec<MemberId>,
     /// Reason and basis, when its payload is here and can be read; the leaf alone acts.
     pub stated: Option<Erasure>,
 }
 
 impl Order {
+    /// Whether it counts for payloads of this member.
+    fn covers(&self, author: &MemberId) -> bool {
+        self.by_authority || self.member == *author || self.serves.contains(author)
+    }
+
     /// Its place in the logs of whoever gave it.
     pub(super) const fn place(&self) -> LogPlace {
         LogPlace { n: self.n, index: self.entry.index }
@@ -83,12 +90,13 @@ impl Order {
 #[derive(Debug, Default)]
 pub struct Orders {
     rules: ErasureRules,
+    leavers: Leavers,
     by_subject: BTreeMap<RecordId, Vec<Order>>,
 }
 
 impl Orders {
-    pub(super) fn new(rules: ErasureRules) -> Self {
-        Self { rules, by_subject: BTreeMap::new() }
+    pub(super) fn new(rules: ErasureRules, leavers: Leavers) -> Self {
+        Self { rules, leavers, by_subject: BTreeMap::new() }
     }
 
     /// The rules.
@@ -108,11 +116,15 @@ impl Orders {
     ) {
         let (time_ms, stated) = order;
         let by_authority = self.rules.is_authority(&author.member, author.n, index);
+        let serves = self.leavers.served_by(&author.member, LogPlace { n: author.n, index });
         let entry = EntryRef { log: author.log, index };
         let list = self.by_subject.entry(subject).or_default();
         let (line, member) = (author.line, author.member.clone());
-        let order = Order { time_ms, entry, n: author.n, line, member, by_authority, stated };
-        let rival = list.iter_mut().find(|held| held.line == line && held.by_authority == by_authority);
+        let order = Order { time_ms, entry, n: author.n, line, member, by_authority, serves, stated };
+        let is_rival = |held: &&mut Order| {
+            (held.line, held.by_authority, &held.serves) == (order.line, order.by_authority, &order.serves)
+        };
+        let rival = list.iter_mut().find(is_rival);
         match rival {
             Some(held) if held.entry.index >= index => *held = order,
             Some(_) => {}
@@ -132,7 +144,7 @@ impl Orders {
             contested.get(&order.line).is_some_and(|from| !from.counts && order.entry.index >= from.from)
         };
         let orders = self.by_subject.get(subject).into_iter().flatten();
-        orders.filter(move |order| (order.by_authority || order.member == *author) && !is_disowned(order))
+        orders.filter(move |order| order.covers(author) && !is_disowned(order))
     }
 
     /// The order that is shown of those that count: an authority's, which always seals, before the author's own.

@@ -57,6 +57,8 @@ pub fn read_record(
         expires_s: content.expires_s,
         contested: None,
         superseded: None,
+        void: None,
+        lapsed: None,
         suspended: None,
     };
     let standing = subject.standing(now_ms);

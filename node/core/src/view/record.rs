@@ -8,7 +8,7 @@ use hashpact_protocol::leaf::Kind;
 use hashpact_protocol::record::{
     Content, ErasureBasis, ErasureReason, OpinionValue, Reason, RetractionReason,
 };
-use hashpact_protocol::roster::MemberId;
+use hashpact_protocol::roster::{LogPlace, MemberId};
 use std::collections::BTreeMap;
 
 /// Whether a record counts, in one word.
@@ -23,12 +23,16 @@ pub enum Status {
     Contested,
     /// In a history that its author forked off below what witnesses or the roster settled; never counts.
     Disowned,
-    /// Withdrawn by its author; final.
+    /// Withdrawn by its author, or by its steward; final.
     Retracted,
-    /// Its author stated something else in its place; final.
+    /// Its author, or its steward, stated something else in its place; final.
     Superseded,
     /// Its author is suspended, from before it on.
     Suspended,
+    /// Its author left, and the roster says that its records do not count any more.
+    Lapsed,
+    /// Its payload names another entry than its leaf does; never counts.
+    Void,
     /// The review panel holds all of its signals to be benign, or of adults.
     Ruled,
     /// Its own expiry has passed.
@@ -65,6 +69,8 @@ impl Status {
             Self::Retracted => "retracted",
             Self::Superseded => "superseded",
             Self::Suspended => "suspended",
+            Self::Lapsed => "lapsed",
+            Self::Void => "void",
             Self::Ruled => "ruled",
             Self::Expired => "expired",
             Self::Sealed => "sealed",
@@ -78,9 +84,9 @@ impl Status {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StatusReason {
-    /// Withdrawn by its author.
+    /// Withdrawn by its author, or by a steward of its author, who left.
     RetractedBy {
-        /// The author.
+        /// Who.
         member: MemberId,
         /// Claimed time.
         time_ms: u64,
@@ -102,9 +108,9 @@ pub enum StatusReason {
         /// On whose demand, when its payload is here.
         basis: Option<ErasureBasis>,
     },
-    /// Its author stated something else in its place.
+    /// Its author, or a steward of its author, who left, stated something else in its place.
     SupersededBy {
-        /// The author.
+        /// Who.
         member: MemberId,
         /// Claimed time.
         time_ms: u64,
@@ -123,6 +129,20 @@ pub enum StatusReason {
         until_ms: u64,
         /// The roster version that it is for.
         roster_version: u64,
+    },
+    /// Its author left, and its records do not count any more.
+    LapsedWith {
+        /// The author.
+        member: MemberId,
+        /// The roster version since which they do not.
+        roster_version: u64,
+    },
+    /// Its payload names the entry at this place, which is not the one that its leaf names.
+    NamesAnother {
+        /// The entry that its leaf names.
+        subject: RecordId,
+        /// The place that its payload names.
+        named: EntryRef,
     },
     /// The review panel ruled on its signals.
     RuledBy {
@@ -164,8 +184,10 @@ pub struct Statement {
     pub reason: Option<Reason>,
     /// Claimed time.
     pub time_ms: u64,
-    /// The last earlier opinion of the member that did not disagree about labels alone.
-    pub before: Option<OpinionValue>,
+    /// Where it stands in the member's logs.
+    pub place: LogPlace,
+    /// If it disagrees about labels alone: the last earlier one of the member that did not.
+    pub before: Option<Box<Statement>>,
 }
 
 /// Latest opinions, counted.

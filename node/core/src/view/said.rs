@@ -1,6 +1,6 @@
 //! Where a statement stands, in which history of its log, and whether it counts there.
 
-use super::{Author, Contested, Suspension};
+use super::{Author, Contested, Leavers, Suspension};
 use crate::effect::EntryRef;
 use hashpact_protocol::digest::{LeafHash, LogId};
 use hashpact_protocol::leaf::Leaf;
@@ -55,6 +55,7 @@ pub(super) struct Weights<'a> {
     /// By history.
     pub(super) contested: &'a BTreeMap<LogId, Contested>,
     pub(super) suspensions: &'a [Suspension],
+    pub(super) leavers: &'a Leavers,
     pub(super) now_ms: u64,
 }
 
@@ -78,5 +79,16 @@ impl Weights<'_> {
     /// The same, given history and place.
     pub(super) fn weighs(&self, member: &MemberId, line: &LogId, place: LogPlace) -> bool {
         !self.is_disowned(line, place.index) && self.suspension(member, place).is_none()
+    }
+
+    /// Whether what a member states there counts as a withdrawal of what `author` stated.
+    pub(super) fn withdraws(
+        &self,
+        author: &MemberId,
+        member: &MemberId,
+        line: &LogId,
+        place: LogPlace,
+    ) -> bool {
+        self.leavers.acts_for(author, member, place) && self.weighs(member, line, place)
     }
 }

@@ -5,7 +5,7 @@ use super::said::{Said, Weights, insert};
 use super::{Author, Contested};
 use crate::effect::EntryRef;
 use crate::limits::STATEMENTS_PER_MEMBER_MAX;
-use crate::policy::asks_for_labels_only;
+use crate::policy::asks_for_labels;
 use hashpact_protocol::digest::{LeafHash, LogId, RecordId};
 use hashpact_protocol::leaf::Leaf;
 use hashpact_protocol::record::{Opinion, OpinionValue, Reason, Retraction, SubjectRef};
@@ -49,6 +49,16 @@ impl OpinionEntry {
     fn rank(&self) -> (u32, u64, LeafHash) {
         (self.n, self.index, self.id)
     }
+
+    fn statement(&self) -> Statement {
+        Statement {
+            opinion: self.opinion.opinion,
+            reason: Some(self.opinion.reason.get()).filter(|reason| *reason != Reason::Unstated),
+            time_ms: self.time_ms,
+            place: self.log_place(),
+            before: None,
+        }
+    }
 }
 
 impl RetractionEntry {
@@ -79,14 +89,25 @@ impl About {
         insert(list, said, |said| said, STATEMENTS_PER_MEMBER_MAX);
     }
 
-    /// The supersession by the author that counts: the highest.
-    pub(super) fn superseded_by(&self, author: &MemberId, weights: &Weights<'_>) -> Option<&Said> {
-        self.supersessions.get(author)?.iter().rev().find(|said| weights.counts(author, said))
+    /// The supersession that counts, and whose it is: a steward's before the author's own, of several stewards' the
+    /// latest by claimed time, and of each member's the highest.
+    pub(super) fn superseded_by<'a>(
+        &'a self,
+        author: &'a MemberId,
+        weights: &Weights<'a>,
+    ) -> Option<(&'a MemberId, &'a Said)> {
+        let last = |member: &'a MemberId| {
+            let mut said = self.supersessions.get(member)?.iter().rev();
+            let last = said.find(|said| weights.withdraws(author, member, &said.line, said.place))?;
+            Some((member, last))
+        };
+        let acting = weights.leavers.acting_for(author).filter_map(last);
+        acting.max_by_key(|(member, said)| (*member != author, said.time_ms, *member))
     }
 
-    /// The records by which a member supersedes it.
-    pub(super) fn superseding_by(&self, member: &MemberId) -> impl Iterator<Item = RecordId> {
-        self.supersessions.get(member).into_iter().flatten().map(|said| said.id)
+    /// The last supersession of a member that counts, whoever's record it is.
+    pub(super) fn last_by(&self, member: &MemberId, weights: &Weights<'_>) -> Option<&Said> {
+        self.supersessions.get(member)?.iter().rev().find(|said| weights.counts(member, said))
     }
 
     /// The records by which anybody supersedes it.
@@ -136,10 +157,18 @@ impl About {
         list.truncate(STATEMENTS_PER_MEMBER_MAX);
     }
 
-    /// The first retraction by the author.
-    pub(super) fn retracted_by(&self, author: &MemberId, weights: &Weights<'_>) -> Option<&RetractionEntry> {
-        let mut list = self.retractions.get(author)?.iter();
-        list.find(|entry| weights.weighs(author, &entry.line, entry.log_place()))
+    /// The first retraction by the author, else by the first of its stewards, and whose it is.
+    pub(super) fn retracted_by<'a>(
+        &'a self,
+        author: &'a MemberId,
+        weights: &Weights<'a>,
+    ) -> Option<(&'a MemberId, &'a RetractionEntry)> {
+        weights.leavers.acting_for(author).find_map(|member| {
+            let mut list = self.retractions.get(member)?.iter();
+            let counts =
+                |entry: &&RetractionEntry| weights.withdraws(author, member, &entry.line, entry.log_place());
+            Some((member, list.find(counts)?))
+        })
     }
 
     /// Where retractions stand.
@@ -152,26 +181,24 @@ impl About {
         let statements: BTreeMap<MemberId, Statement> = self
             .opinions
             .iter()
-            .filter(|(member, _)| *member != subject.member)
+            .filter(|(member, _)| *member != subject.member && weights.leavers.lapsed_since(member).is_none())
             .filter_map(|(member, list)| {
                 let mut valid = list.iter().rev().filter(|entry| {
                     entry.opinion.subject == subject.place
                         && weights.weighs(member, &entry.line, entry.log_place())
                 });
-                let latest = valid.next()?;
-                let mut before = valid.skip_while(|entry| asks_for_labels_only(&entry.opinion));
-                let statement = Statement {
-                    opinion: latest.opinion.opinion,
-                    reason: Some(latest.opinion.reason.get()).filter(|reason| *reason != Reason::Unstated),
-                    time_ms: latest.time_ms,
-                    before: before.next().map(|entry| entry.opinion.opinion),
-                };
-                Some((member.clone(), statement))
+                let mut latest = valid.next()?.statement();
+                if asks_for_labels(&latest) {
+                    let before =
+                        valid.map(OpinionEntry::statement).find(|statement| !asks_for_labels(statement));
+                    latest.before = before.map(Box::new);
+                }
+                Some((member.clone(), latest))
             })
             .collect();
         let (status, reason) = self
             .withdrawn(subject, weights)
-            .or_else(|| subject.lapsed(weights.now_ms))
+            .or_else(|| subject.fallen(weights.now_ms))
             .unwrap_or_else(|| disputed(&statements));
         Standing { status, reason, statements }
     }
@@ -181,10 +208,10 @@ impl About {
         subject: &Subject<'_>,
         weights: &Weights<'_>,
     ) -> Option<(Status, Option<StatusReason>)> {
-        let entry = self.retracted_by(subject.member, weights)?;
+        let (member, entry) = self.retracted_by(subject.member, weights)?;
         let stated = entry.stated.as_ref().filter(|stated| stated.subject == subject.place);
         let reason = StatusReason::RetractedBy {
-            member: subject.member.clone(),
+            member: member.clone(),
             time_ms: entry.time_ms,
             entry: entry.place(),
             reason: stated.map(|stated| stated.reason.get()),
@@ -203,6 +230,10 @@ pub(super) struct Subject<'a> {
     pub(super) contested: Option<Contested>,
     /// By what its author took its place.
     pub(super) superseded: Option<StatusReason>,
+    /// What else its payload names than its leaf.
+    pub(super) void: Option<StatusReason>,
+    /// Since when the records of its author lapse.
+    pub(super) lapsed: Option<StatusReason>,
     /// How its author is suspended.
     pub(super) suspended: Option<StatusReason>,
 }
@@ -210,19 +241,26 @@ pub(super) struct Subject<'a> {
 impl Subject<'_> {
     /// How it stands if nobody says anything about it.
     pub(super) fn standing(&self, now_ms: u64) -> Standing {
-        match self.lapsed(now_ms) {
+        match self.fallen(now_ms) {
             Some((status, reason)) => Standing { status, reason, statements: BTreeMap::new() },
             None => Standing::UNDISPUTED,
         }
     }
 
-    fn lapsed(&self, now_ms: u64) -> Option<(Status, Option<StatusReason>)> {
+    /// Why it counts less than others, or not at all, whatever is said about it.
+    fn fallen(&self, now_ms: u64) -> Option<(Status, Option<StatusReason>)> {
         if let Some(reason) = &self.superseded {
             return Some((Status::Superseded, Some(reason.clone())));
         }
         let expires_ms = self.expires_s.map(|expires_s| expires_s.saturating_mul(1_000));
         if let Some(time_ms) = expires_ms.filter(|expires_ms| *expires_ms <= now_ms) {
             return Some((Status::Expired, Some(StatusReason::ExpiredAt { time_ms })));
+        }
+        if let Some(reason) = &self.void {
+            return Some((Status::Void, Some(reason.clone())));
+        }
+        if let Some(reason) = &self.lapsed {
+            return Some((Status::Lapsed, Some(reason.clone())));
         }
         let suspended = self.suspended.as_ref();
         let suspended = suspended.map(|reason| (Status::Suspended, Some(reason.clone())));
@@ -236,7 +274,8 @@ impl Subject<'_> {
     }
 }
 
-fn disputed(statements: &BTreeMap<MemberId, Statement>) -> (Status, Option<StatusReason>) {
+/// How a record stands about which these are the opinions.
+pub(super) fn disputed(statements: &BTreeMap<MemberId, Statement>) -> (Status, Option<StatusReason>) {
     let disagree = statements.iter().filter(|(_, statement)| statement.opinion == OpinionValue::Disagree);
     let members: Vec<MemberId> = disagree.map(|(member, _)| member.clone()).collect();
     if members.is_empty() {

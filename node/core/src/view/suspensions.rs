@@ -7,8 +7,8 @@
 //!
 //! SPEC §7.12.
 
-use super::Contested;
 use super::said::{Said, Weights, insert};
+use super::{Contested, Leavers};
 use crate::limits::STATEMENTS_PER_MEMBER_MAX;
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::record::{self, SuspensionReason, Vote};
@@ -161,7 +161,8 @@ impl Suspensions {
         decided: &[Suspension],
         contested: &BTreeMap<LogId, Contested>,
     ) -> Vec<Cast<'a>> {
-        let none = Weights { contested, suspensions: &[], now_ms: 0 };
+        let leavers = &Leavers::default();
+        let none = Weights { contested, suspensions: &[], leavers, now_ms: 0 };
         let mut casts = Vec::new();
         for (voter, ballots) in self.ballots.get(case).into_iter().flatten() {
             if *voter == case.0 || !members.contains(voter) {

@@ -12,12 +12,14 @@ use proptest::prelude::*;
 
 mod ahead;
 mod beside;
+mod followed;
 mod governance;
+mod leavers;
 
 const NOW_MS: u64 = 1_800_000_000_000;
 
 /// A small world of logs whose entries are sealed one after the other.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Script {
     entries: Vec<(Author, u64, Vec<u8>, StoredPayload)>,
     sizes: BTreeMap<LogId, u64>,
@@ -86,6 +88,7 @@ fn rules() -> Rules {
         erasure: ErasureRules { erasers: vec![term(0)], ..ErasureRules::default() },
         panel: (1..4).map(|by| PanelTerm { needed: 2, term: term(by) }).collect(),
         declarers: vec![term(0)],
+        leavers: Leavers::default(),
         members: (0..4).map(|by| author(by).member).collect(),
         version: 1,
     }
@@ -274,13 +277,13 @@ fn who_asks_for_other_labels_thinks_of_the_harm_as_before() {
         script.push(1, Record::Opinion(Opinion::new(place, opinion, reason)), Some(id));
         let known = script.in_order().record(&id).expect("it is here");
         let statement = &known.standing.statements[&author(1).member];
-        (statement.opinion, statement.before)
+        (statement.opinion, statement.before.as_ref().map(|before| before.opinion))
     };
     assert_eq!(say(OpinionValue::Agree, Reason::Unstated), (OpinionValue::Agree, None));
     for reason in [Reason::NotCg, Reason::WrongClass] {
         assert_eq!(say(OpinionValue::Disagree, reason), (OpinionValue::Disagree, Some(OpinionValue::Agree)));
     }
-    assert_eq!(say(OpinionValue::Disagree, Reason::Adult).1, Some(OpinionValue::Agree));
+    assert_eq!(say(OpinionValue::Disagree, Reason::Adult), (OpinionValue::Disagree, None));
     assert_eq!(say(OpinionValue::Disagree, Reason::NotCg).1, Some(OpinionValue::Disagree));
 }
 

@@ -333,7 +333,7 @@ impl Fixture {
             FloodLimits { contributions_per_hour: options.flood, withdrawals_per_hour: options.flood };
         let lists = Lists::open(files, Arc::clone(&lookup), &chain, limits).expect("an empty folder");
         let lists = Arc::new(lists);
-        let mut view = View::under(Rules::from(chain.current()), NOW_MS, [0; 16]);
+        let mut view = View::under(Rules::from(&chain), NOW_MS, [0; 16]);
         let held = hold(&store, &mut view, &lookup, stated);
         let (engine, first) = open_engine(chain.clone(), view, held);
         let (submit, submissions) = mpsc::channel(SUBMISSIONS_QUEUED_MAX);

@@ -41,6 +41,14 @@ async fn a_record_is_superseded_by_one_entry_and_for_good() {
     assert!(reason.starts_with("superseded by north on 20") && reason.ends_with(&new), "{reason}");
     let shown = node.get(&format!("/v1/records/{new}")).await.ok();
     assert_eq!((&shown["kind"], &shown["status"]), (&json!("supersede"), &json!("active")));
+    assert_eq!((&shown["supersedes"], shown.get("subject")), (&json!(old), None));
+    let near = node.get(&format!("/v1/records/{new}/near")).await.ok();
+    let group = &near["results"][0]["group"];
+    assert_eq!(
+        (&group["records"], &group["why"], &group["look"]),
+        (&json!(1), &json!("unreviewed"), &json!(true))
+    );
+    assert_eq!(group["members"], json!(["north"]));
     assert_eq!(shown["handling"]["hash_set"], "cg-csam");
     assert_eq!(found(&node, md5(1)).await, std::slice::from_ref(&new));
     let page = node.get("/v1/records?status=superseded").await.ok();

@@ -41,7 +41,8 @@ fn a_statement() -> impl Strategy<Value = Statement> {
         opinion: OpinionValue::from_code(opinion).expect("there are four"),
         reason: Reason::from_code(reason).filter(|reason| *reason != Reason::Unstated),
         time_ms: NOW_MS,
-        before: OpinionValue::from_code(before),
+        place: LogPlace::FIRST,
+        before: OpinionValue::from_code(before).map(|before| Box::new(says(before, None))),
     })
 }
 
@@ -72,7 +73,7 @@ fn some_labels() -> impl Strategy<Value = Labels> {
 }
 
 prop_compose! {
-    fn a_record()(
+    pub(super) fn a_record()(
         member in a_member(),
         status in prop_oneof![3 => Just(Status::Active), 2 => prop::sample::select(STATUSES.as_slice())],
         labels in some_labels(),
@@ -169,7 +170,10 @@ proptest! {
             said.opinion == OpinionValue::Disagree && matches!(said.reason, Some(Reason::NotCg | Reason::WrongClass))
         };
         let said = record.statements.get(&by);
-        let before = said.and_then(|said| if is_about_labels(said) { said.before } else { Some(said.opinion) });
+        let before = said.and_then(|said| match said.before.clone() {
+            before if is_about_labels(said) => before,
+            _ => Some(Box::new(Statement { before: None, ..said.clone() })),
+        });
         let reason = Some(if says_not_cg { Reason::NotCg } else { Reason::WrongClass });
         let mut other = record.clone();
         other.statements.insert(by, Statement { before, ..says(OpinionValue::Disagree, reason) });

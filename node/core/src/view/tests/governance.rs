@@ -4,6 +4,7 @@ use super::*;
 use hashpact_protocol::record::{
     ClosingReason, Incident, IncidentClass, IncidentId, Ruling, RulingReason, SuspensionReason, Verdict, Vote,
 };
+use hashpact_protocol::roster::LogPlace;
 
 type Known = (u8, LeafHash, SubjectRef);
 
