@@ -10,8 +10,8 @@
 use std::time::Duration;
 
 use hashpact_protocol::api::{
-    Ack, ContributeRequest, ErasureRequest, ErrorBody, IncidentReceipt, IncidentRequest, IncidentsResponse,
-    LogsResponse, MatchRequest, MatchResponse, MembersResponse, NewRecord, OpinionRequest, Receipt, Receipts,
+    Ack, BasesRequest, BasesResponse, ContributeRequest, ErasureRequest, ErrorBody, IncidentReceipt, IncidentRequest, IncidentsResponse,
+    LogsResponse, MatchRequest, MatchResponse, MembersResponse, ModelMatchRequest, ModelMatchResponse, NewRecord, OpinionRequest, Receipt, Receipts,
     RecordJson, RecordsPage, RecordsQuery, RetractionRequest, RulingRequest, RulingsResponse, StatusResponse,
     SuspensionRequest, SuspensionsResponse,
 };
@@ -125,6 +125,24 @@ impl Client {
         self.json(self.request(Method::POST, &url).json(request), &url, Repeat::Safe).await
     }
 
+    /// Asks which registered bases the tiles of a model are near.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn model_bases(&self, request: &BasesRequest) -> Result<BasesResponse, ClientError> {
+        let url = self.url("v1/models/bases");
+        self.json(self.request(Method::POST, &url).json(request), &url, Repeat::Safe).await
+    }
+
+    /// Asks whether a model is known.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn match_model(&self, request: &ModelMatchRequest) -> Result<ModelMatchResponse, ClientError> {
+        let url = self.url("v1/models/match");
+        self.json(self.request(Method::POST, &url).json(request), &url, Repeat::Safe).await
+    }
+
     /// States records, all or none, and returns one receipt for each, in order.
     ///
     /// `idempotency_key` makes repeating safe: the node answers a second call with the same key and
@@ -138,8 +156,25 @@ impl Client {
         idempotency_key: &str,
         ack: Ack,
     ) -> Result<Vec<Receipt>, ClientError> {
+        self.contribute_to(None, records, idempotency_key, ack).await
+    }
+
+    /// The same, told to the members of a group of the roster alone.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn contribute_to(
+        &self,
+        group: Option<&str>,
+        records: &[NewRecord],
+        idempotency_key: &str,
+        ack: Ack,
+    ) -> Result<Vec<Receipt>, ClientError> {
         let mut url = self.url("v1/records");
         url.query_pairs_mut().append_pair("ack", &ack.to_string());
+        if let Some(group) = group {
+            url.query_pairs_mut().append_pair("group", group);
+        }
         let body = ContributeRequest { records: records.to_vec() };
         let request = self.request(Method::POST, &url).header("Idempotency-Key", idempotency_key).json(&body);
         let receipts: Receipts = self.json(request, &url, Repeat::Safe).await?;

@@ -18,14 +18,17 @@ mod client;
 mod error;
 pub mod import;
 pub mod journal;
+mod licensed;
 pub mod list;
 mod policy;
 pub mod retry;
 mod tls;
+mod ttps;
 
 pub use audit::{Arrived, AuditAnswer, AuditFetch, OTHER_BEGINNING};
 pub use changes::Follower;
 pub use client::{ANSWER_MAX_BYTES, Client, DEFAULT_URL};
 pub use error::ClientError;
+pub use licensed::{has_licensed, split};
 pub use policy::ListText;
 pub use tls::TlsOptions;

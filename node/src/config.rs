@@ -18,6 +18,7 @@ use access::{check_keys, check_tls};
 
 use crate::keystore::KeyAccess;
 use crate::network::{AddressRole, check_address};
+use hashpact_core::models::Thresholds;
 use hashpact_core::policy::FloodLimits;
 use hashpact_protocol::roster::{CardNode, MemberId};
 use serde::Deserialize;
@@ -31,6 +32,12 @@ const SNAPSHOT_INTERVAL_MAX_S: u64 = 7 * 86_400;
 const SCRUB_RATE_MAX_MB_S: u32 = 10_000;
 /// Longest time between two passes of the scrub, in seconds: a year.
 const SCRUB_INTERVAL_MAX_S: u64 = 366 * 86_400;
+/// Largest distance at which tiles are looked for through tables.
+const SAME_MAX_BITS: u16 = hashpact_index::TABLE_RADIUS_MAX as u16;
+/// Largest mean of models that are not called unrelated: those come out at 100 and more.
+const MEAN_MAX_BITS: u16 = 96;
+/// Most pairs that may be asked for.
+const TILES_MIN_MAX: u64 = 1_024;
 /// Longest time between two receipts, in seconds: a year.
 const RECEIPT_INTERVAL_MAX_S: u64 = 366 * 86_400;
 /// Most entries an hour that a member may be allowed whatever it did before: more than a node can fold.
@@ -65,6 +72,9 @@ pub struct RawConfig {
     /// Reading again what is stored.
     #[serde(default)]
     pub scrub: RawScrub,
+    /// Sketches of models.
+    #[serde(default)]
+    pub models: RawModels,
     /// Statements that this node makes by itself.
     #[serde(default)]
     pub receipts: RawReceipts,
@@ -180,6 +190,75 @@ impl Default for RawScrub {
     }
 }
 
+/// `[models]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawModels {
+    /// Most bits of the mean, and of a tile, that count as the same.
+    pub same_max_bits: u16,
+    /// Most bits of the mean that a person should look at.
+    pub review_max_bits: u16,
+    /// Least share of the pairs within `same_max_bits`, in percent.
+    pub near_min_percent: u8,
+    /// Fewest pairs.
+    pub tiles_min: u64,
+    /// Least share of the listed tiles that have a pair, in percent.
+    pub coverage_min_percent: u8,
+    /// Bits of the mean within which a listing is refused that is near a benign model of two members.
+    pub refusal_max_bits: u16,
+}
+
+impl Default for RawModels {
+    fn default() -> Self {
+        let Thresholds {
+            same_max_bits,
+            review_max_bits,
+            near_min_percent,
+            tiles_min,
+            coverage_min_percent,
+            refusal_max_bits,
+        } = Thresholds::default();
+        Self {
+            same_max_bits,
+            review_max_bits,
+            near_min_percent,
+            tiles_min,
+            coverage_min_percent,
+            refusal_max_bits,
+        }
+    }
+}
+
+impl RawModels {
+    /// Half of 256 bits is chance: no threshold is near that.
+    fn check(&self) -> Result<Thresholds, ConfigError> {
+        let bits = [
+            ("models.same_max_bits", self.same_max_bits, 1, SAME_MAX_BITS),
+            ("models.review_max_bits", self.review_max_bits, self.same_max_bits, MEAN_MAX_BITS),
+            ("models.refusal_max_bits", self.refusal_max_bits, 1, MEAN_MAX_BITS),
+            ("models.near_min_percent", self.near_min_percent.into(), 1, 100),
+            ("models.coverage_min_percent", self.coverage_min_percent.into(), 1, 100),
+        ];
+        for (field, given, min, max) in bits {
+            if !(min..=max).contains(&given) {
+                return Err(value(field, &given.to_string(), &format!("must be {min} to {max}")));
+            }
+        }
+        if !(1..=TILES_MIN_MAX).contains(&self.tiles_min) {
+            let rule = format!("must be 1 to {TILES_MIN_MAX}");
+            return Err(value("models.tiles_min", &self.tiles_min.to_string(), &rule));
+        }
+        Ok(Thresholds {
+            same_max_bits: self.same_max_bits,
+            review_max_bits: self.review_max_bits,
+            near_min_percent: self.near_min_percent,
+            tiles_min: self.tiles_min,
+            coverage_min_percent: self.coverage_min_percent,
+            refusal_max_bits: self.refusal_max_bits,
+        })
+    }
+}
+
 /// `[receipts]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -260,6 +339,8 @@ pub struct Config {
     pub index: RawIndex,
     /// `[scrub]`
     pub scrub: RawScrub,
+    /// Checked `[models]`
+    pub models: Thresholds,
     /// `[receipts]`
     pub receipts: RawReceipts,
     /// Checked `[keys]`, and the folder of keys.
@@ -370,6 +451,7 @@ impl Config {
             tls,
             index: raw.index,
             scrub: raw.scrub,
+            models: raw.models.check()?,
             receipts: raw.receipts,
             keys: check_keys(&raw.keys, base, &base.join(&raw.data_dir))?,
             quarantine: FloodLimits {
@@ -554,6 +636,7 @@ mod tests {
         assert_eq!(format!("{:?}", sample.http), format!("{:?}", bare.http));
         assert_eq!(format!("{:?}", sample.index), format!("{:?}", bare.index));
         assert_eq!(format!("{:?}", sample.scrub), format!("{:?}", bare.scrub));
+        assert_eq!(sample.models, bare.models);
         assert_eq!(format!("{:?}", sample.receipts), format!("{:?}", bare.receipts));
         assert_eq!(format!("{:?}", sample.keys), format!("{:?}", bare.keys).replace("base/", "./"));
         assert_eq!(sample.quarantine, bare.quarantine);
@@ -610,6 +693,9 @@ mod tests {
                 "quarantine.withdrawals_per_hour = \"0\": must be 1 to 1000000000",
             ),
             ("member = \"acme\"\ndata_dir = \"d\"\n[index]\nevery = 1", "unknown field `every`"),
+            ("member = \"acme\"\ndata_dir = \"d\"\n[models]\nsame_max_bits = 48", "must be 1 to 47"),
+            ("member = \"acme\"\ndata_dir = \"d\"\n[models]\nreview_max_bits = 30", "must be 31 to 96"),
+            ("member = \"acme\"\ndata_dir = \"d\"\n[models]\ntiles_min = 0", "models.tiles_min"),
             ("member = \"acme\"\ndata_dir = \"d\"\n[scrub]\nrate_mb_s = 10001", "must be 0 to 10000"),
             ("member = \"acme\"\ndata_dir = \"d\"\n[scrub]\ninterval_s = 99999999", "scrub.interval_s"),
             ("member = \"acme\"\ndata_dir = \"d\"\n[log]\nformat = \"xml\"", "xml"),

@@ -25,6 +25,7 @@ pub mod keystore;
 pub mod lists;
 pub mod lookup;
 pub mod metrics;
+pub mod models;
 pub mod network;
 pub mod restored;
 pub mod rosters;

@@ -16,6 +16,7 @@ mod keeper;
 mod local;
 mod matching;
 mod news;
+mod observations;
 mod outcomes;
 mod packed;
 mod progress;
@@ -36,6 +37,7 @@ pub use keeper::{SnapshotForgetter, SnapshotKeeper, SnapshotTimes};
 pub use local::{Local, NegativeList};
 pub use matching::{Near, NearRecord, Question};
 pub use news::{FeedNews, NewsQueue, RecordNews, Taken};
+pub use observations::TtpFilter;
 pub use outcomes::{Judgement, OwnOutcomes};
 pub use proof::Contradiction;
 pub use report::ReportAsk;
@@ -52,9 +54,12 @@ use hashpact_core::view::{
     Block, FoldCounts, IncidentState, KnownRecord, News, Numbers, RecordView, Ruled, Standing, StatedHolding,
     Suspension,
 };
+use crate::models::Models;
+use hashpact_core::models::Thresholds;
 use hashpact_index::{IndexStats, MatchIndex};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId, hex_encode, sha256};
+use hashpact_protocol::leaf::Kind;
 use hashpact_protocol::record::{Signal, SignalType, Vocabulary as _};
 use hashpact_protocol::roster::MemberId;
 use judging::equals;
@@ -81,6 +86,8 @@ pub struct Lookup {
     /// Whether anything is found beside the main index: look-ups that find nothing take no lock for it.
     withholds: AtomicBool,
     local: RwLock<Local>,
+    /// What is listed and registered of models.
+    models: Models,
     /// Who is told of changes; nobody before the logs are replayed.
     news: OnceLock<Arc<NewsQueue>>,
     state: RwLock<State>,
@@ -121,6 +128,8 @@ struct State {
 pub struct RecordsFilter {
     /// Only this member's.
     pub member: Option<String>,
+    /// Only statements about this, or entries of this kind.
+    pub kind: Option<Kind>,
     /// Only records with a signal of this type.
     pub signal_type: Option<SignalType>,
     /// Only this status; without it, what stands.
@@ -163,6 +172,7 @@ impl Lookup {
             floods: RwLock::default(),
             withholds: AtomicBool::new(false),
             local: RwLock::default(),
+            models: Models::new(Thresholds::default()),
             news: OnceLock::new(),
             state: RwLock::new(State {
                 health: Health {
@@ -190,6 +200,18 @@ impl Lookup {
             }),
             roster_version: AtomicU64::new(roster_version),
         }
+    }
+
+    /// With other thresholds for sketches of models.
+    #[must_use]
+    pub fn with_thresholds(self, thresholds: Thresholds) -> Self {
+        Self { models: Models::new(thresholds), ..self }
+    }
+
+    /// What is listed and registered of models.
+    #[must_use]
+    pub fn models(&self) -> &Models {
+        &self.models
     }
 
     /// Applies view changes in order. Rows come before index entries, so that whatever the index
@@ -240,6 +262,9 @@ impl Lookup {
         }
         // One call for all: the writer's lock is taken once.
         index.apply(told.iter().flat_map(|(number, means, signals)| index_changes(signals, *number, *means)));
+        if self.models.apply(changes) {
+            write(&self.rows).set_conflicting(self.models.conflicting().into_keys());
+        }
         let following = self.follow(&index, said);
         if let Some((queue, mut news)) = news {
             news.extend(following);
@@ -251,6 +276,9 @@ impl Lookup {
     /// Takes other verdicts on signals, suspensions and incidents.
     pub fn hear(&self, news: News) {
         let News { rulings, suspensions, incidents } = news;
+        if self.models.hear(&rulings) {
+            write(&self.rows).set_conflicting(self.models.conflicting().into_keys());
+        }
         for change in rulings {
             let signal = change.signal.clone();
             let before = self.standings_with(&signal);
@@ -488,6 +516,14 @@ impl Lookup {
         rows.by_id(id).map(|record| rows.view(&record))
     }
 
+    /// What a record is a statement about, while something of it is left.
+    #[must_use]
+    pub fn about(&self, id: &RecordId) -> Option<Kind> {
+        let rows = read(&self.rows);
+        let record = rows.by_id(id).filter(|record| !record.status().is_blank())?;
+        Some(record.description.about())
+    }
+
     /// A page of records in the order of (log, index), and where the next page starts.
     #[must_use]
     pub fn page(
@@ -523,6 +559,10 @@ impl Lookup {
 impl RecordsFilter {
     fn accepts(&self, record: &Held<'_>) -> bool {
         self.member.as_ref().is_none_or(|member| record.author.member.as_str() == member)
+            && self.kind.is_none_or(|kind| {
+                let about = record.description.about();
+                about == kind || record.description.kind() == kind
+            })
             && self.signal_type.is_none_or(|kind| record.has(kind))
             && match &self.status {
                 Some(status) => record.status().name() == status,

@@ -17,6 +17,7 @@ use hashpact_core::entitled::{GroupError, group_for};
 use hashpact_core::event::{Ack, Draft};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId};
+use hashpact_protocol::leaf::Kind;
 use hashpact_protocol::merkle::TileId;
 use hashpact_protocol::roster::{LogStatus, MemberId, Roster, RosterChain};
 use hashpact_protocol::wire::CosignAnswer;
@@ -32,18 +33,21 @@ mod entry;
 mod governance;
 mod lists;
 mod matching;
+mod models;
 mod operations;
 mod proof;
 mod receipts;
 mod roster_log;
 mod shown;
 mod status;
+mod ttps;
 
 pub use audit::{AuditRequest, AuditStream};
 pub use changes::ChangesPage;
 pub use matching::{BulkState, MatchAsk};
 pub use operations::Operations;
 pub use roster_log::RosterLog;
+pub use ttps::taxonomy;
 
 /// Submissions waiting for the loop.
 pub const SUBMISSIONS_QUEUED_MAX: usize = 256;
@@ -337,6 +341,12 @@ impl Service {
             return Ok(Some(self.inner.show(&record)));
         }
         self.blocking(move |inner| inner.unread_entry(&id)).await
+    }
+
+    /// What a record is a statement about, while something of it is left.
+    #[must_use]
+    pub fn about(&self, id: &RecordId) -> Option<Kind> {
+        self.inner.lookup.about(id)
     }
 
     /// A page of records.

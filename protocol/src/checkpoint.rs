@@ -27,7 +27,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use crate::digest::{DIGEST_BYTES, Root, empty_root};
 use crate::keys::{PublicKey, SecretKey, Signer, SignerError};
 use crate::merkle::TREE_SIZE_MAX;
-use crate::note::{Note, NoteAlgorithm, NoteError, NoteKey, is_key_name, sign_note, sign_note_by};
+use crate::note::{
+    Note, NoteAlgorithm, NoteError, NoteKey, NoteSignature, is_key_name, sign_note, sign_note_by,
+};
 
 /// Why a text is not a checkpoint, or a note not the checkpoint that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -112,6 +114,8 @@ impl Checkpoint {
 pub struct SignedCheckpoint {
     checkpoint: Checkpoint,
     note: Vec<u8>,
+    /// The line of the log's key.
+    line: NoteSignature,
 }
 
 impl SignedCheckpoint {
@@ -128,8 +132,24 @@ impl SignedCheckpoint {
                 found: checkpoint.origin,
             });
         }
-        parsed.verify(&NoteKey { name: origin.to_owned(), algorithm: NoteAlgorithm::Ed25519, key: *key })?;
-        Ok(Self { checkpoint, note: note.to_vec() })
+        let key = NoteKey { name: origin.to_owned(), algorithm: NoteAlgorithm::Ed25519, key: *key };
+        parsed.verify(&key)?;
+        let line = parsed.signature_by(&key)?.clone();
+        Ok(Self { checkpoint, note: note.to_vec(), line })
+    }
+
+    /// The same checkpoint in another note, with other lines beside the one that was verified, which need not be
+    /// verified again. `None` if the note has another text, or another line of the log's key, or two of them.
+    #[must_use]
+    pub fn in_note(&self, note: &[u8], key: &PublicKey) -> Option<Self> {
+        if !note.starts_with(self.checkpoint.text().as_bytes()) {
+            return None;
+        }
+        let parsed = Note::parse(note).ok().filter(|parsed| parsed.text == self.checkpoint.text())?;
+        let name = self.checkpoint.origin.clone();
+        let line =
+            parsed.signature_by(&NoteKey { name, algorithm: NoteAlgorithm::Ed25519, key: *key }).ok()?;
+        (*line == self.line).then(|| Self { note: note.to_vec(), ..self.clone() })
     }
 
     /// What was signed.

@@ -45,11 +45,11 @@ pub enum Kind {
     Content = 1,
     /// Fingerprints of a generative model.
     Model = 2,
-    /// A training set.
+    /// Digests of a set of training data.
     Dataset = 3,
-    /// A service that offers generation.
+    /// Digests of an app, bot or site made for abuse.
     Service = 4,
-    /// Tactics, techniques and procedures.
+    /// A technique that was seen: tactics, techniques and procedures.
     Ttp = 5,
     /// What a member thinks of another entry.
     Opinion = 6,
@@ -142,10 +142,13 @@ impl Kind {
         matches!(self, Self::Retraction | Self::Supersede | Self::Erasure)
     }
 
-    /// Whether an entry of this kind is a record of media: what others are about, and look-ups find.
+    /// Whether an entry of this kind is a record: a statement that others are about, and that look-ups find.
     #[must_use]
-    pub const fn states_media(self) -> bool {
-        matches!(self, Self::Content | Self::Supersede)
+    pub const fn is_statement(self) -> bool {
+        matches!(
+            self,
+            Self::Content | Self::Model | Self::Dataset | Self::Service | Self::Ttp | Self::Supersede
+        )
     }
 
     /// Whether entries of this kind may overtake a backlog when their leaf asks for it.
@@ -157,10 +160,7 @@ impl Kind {
     /// Whether the payload of an entry of this kind may be erased.
     #[must_use]
     pub const fn payload_can_be_erased(self) -> bool {
-        matches!(
-            self,
-            Self::Content | Self::Model | Self::Dataset | Self::Service | Self::Ttp | Self::Supersede
-        )
+        self.is_statement()
     }
 }
 

@@ -50,6 +50,44 @@ pub const REPORTS_PER_RECORD_MAX: usize = 16;
 pub const CLASSES_PER_RECORD_MAX: usize = 16;
 /// Longest version and class of another scheme.
 pub const CLASS_ID_MAX_BYTES: usize = 32;
+/// Records that one list of a record names: sources, training data, models offered, what an observation has to do with.
+pub const RELATED_PER_LIST_MAX: usize = 16;
+/// Techniques that one record names.
+pub const TECHNIQUES_PER_RECORD_MAX: usize = 16;
+/// Largest number of a technique: four digits.
+pub const TECHNIQUE_NUMBER_MAX: u16 = 9_999;
+/// Identifiers that a model file claims of itself.
+pub const CLAIMS_PER_RECORD_MAX: usize = 8;
+/// Shortest identifier that is claimed of a model file: eight hex digits.
+pub const CLAIMED_ID_MIN_BYTES: usize = 4;
+/// Longest one.
+pub const CLAIMED_ID_MAX_BYTES: usize = 32;
+/// Models that a media file names.
+pub const RESOURCES_PER_RECORD_MAX: usize = 16;
+/// Shapes of tiles in one list of a record.
+pub const TILE_GROUPS_MAX: usize = 1024;
+/// Shortest side of a weight tile (SPEC §13.2).
+pub const TILE_SIDE_MIN: u32 = 16;
+/// Vectors of a textual inversion in one record.
+pub const VECTORS_PER_RECORD_MAX: usize = 1024;
+/// Records that one statement about a model may be split over.
+pub const MODEL_PARTS_MAX: u16 = 256;
+/// Most tiles of a look-up of a model, over all of its fingerprints.
+pub const MODEL_TILES_PER_CALL_MAX: usize = 16_384;
+/// Most identifiers of a look-up of a model.
+pub const MODEL_IDS_MAX: usize = 256;
+/// Most fingerprints of a look-up of a model, one for each base that it may be made from.
+pub const MODEL_FINGERPRINTS_MAX: usize = 4;
+/// Largest number in the version of a tool.
+pub const VERSION_NUMBER_MAX: u16 = 999;
+/// Most steps of a generator.
+pub const STEPS_MAX: u64 = 1000;
+/// Largest guidance scale, times ten.
+pub const CFG_X10_MAX: u64 = 1000;
+/// Largest strength of a change, times a hundred.
+pub const DENOISE_X100_MAX: u64 = 100;
+/// Most layers of a text encoder that are left out.
+pub const CLIP_SKIP_MAX: u64 = 24;
 /// Bytes of the id of a content incident.
 pub const INCIDENT_ID_BYTES: usize = 16;
 /// Largest quality of a signal; quality runs from 0 to this.
@@ -152,15 +190,19 @@ const _: () = {
     assert!(PAYLOAD_PADDED_MIN_BYTES > PAYLOAD_LENGTH_PREFIX_BYTES);
     assert!(PAYLOAD_PADDED_MIN_BYTES < PAYLOAD_PADDED_MAX_BYTES);
     // The largest legal content record fits a payload: 64 of the widest signal with their heads, reports and
-    // classes, and two kilobytes for subject, labels, source, what else there is of one width, and unknown fields.
+    // classes, models named, and two kilobytes for subject, labels, source, what else there is of one width, and
+    // unknown fields.
     assert!(
         SIGNALS_PER_RECORD_MAX * (UNKNOWN_SIGNAL_MAX_BYTES + 16)
             + REPORTS_PER_RECORD_MAX * 16
             + CLASSES_PER_RECORD_MAX * (2 * (CLASS_ID_MAX_BYTES + 2) + 10)
+            + RESOURCES_PER_RECORD_MAX * (CLAIMED_ID_MAX_BYTES + 24)
             + 2048
             <= PAYLOAD_CBOR_MAX_BYTES
     );
     assert!(UNKNOWN_SIGNAL_MAX_BYTES >= 144);
+    // A full checkpoint of 1,700 tiles in 128 shapes fits one payload with 16 exact identifiers and its lists.
+    assert!(1_700 * 32 + 128 * 16 + 16 * 40 + 4 * RELATED_PER_LIST_MAX * 48 + 2048 <= PAYLOAD_CBOR_MAX_BYTES);
     // So does the largest receipt: per log two digests with their heads, a size and a list, per gap two integers.
     assert!(RECEIPT_LOGS_MAX * (2 * 34 + 9 + 4) + RECEIPT_GAPS_MAX * 18 + 1024 <= PAYLOAD_CBOR_MAX_BYTES);
     // One entry with the largest leaf and payload always fits a chunk, so sync always progresses.

@@ -67,6 +67,7 @@ fn match_errors_name_item_signal_and_rule() {
         r#"{{"items":[{{"id":"a","signals":[{{"type":"pdq","value":"{PDQ}"}}]}},{{"id":"b","signals":[{{"type":"md5","value":"00"}},{{"type":"pdq","value":"{}"}}]}}]}}"#,
         &PDQ[1..]
     );
+    let types = SignalType::ALL.map(SignalType::name).join(", ");
     let cases: &[(&str, &str)] = &[
         (
             &long.replace(r#"{"type":"md5","value":"00"},"#, ""),
@@ -79,11 +80,11 @@ fn match_errors_name_item_signal_and_rule() {
         (r#"{"items":[{"id":"a\nb","signals":[]}]}"#, "items[0].id: control characters are not allowed"),
         (
             &item(r#"{"type":"pdqf","value":""}"#),
-            r#"items[0].signals[0].type: unknown value "pdqf", expected one of: pdq, md5, sha1, sha256, photodna"#,
+            &format!(r#"items[0].signals[0].type: unknown value "pdqf", expected one of: {types}"#),
         ),
         (
             &item(&format!(r#"{{"type":"{PDQ}","value":""}}"#)),
-            "items[0].signals[0].type: unknown value, expected one of: pdq, md5, sha1, sha256, photodna",
+            &format!("items[0].signals[0].type: unknown value, expected one of: {types}"),
         ),
         (
             &item(&format!(r#"{{"type":"pdq","value":"{}"}}"#, PDQ.to_uppercase())),
@@ -123,7 +124,7 @@ fn match_errors_name_item_signal_and_rule() {
         ),
         (
             r#"{"items":[],"max_distance":{"tmk":1}}"#,
-            r#"max_distance: unknown value "tmk", expected one of: pdq, md5, sha1, sha256, photodna"#,
+            &format!(r#"max_distance: unknown value "tmk", expected one of: {types}"#),
         ),
         (r#"{"items":[],"lists":[]}"#, "lists: must not be empty"),
         (
@@ -195,8 +196,8 @@ fn record_errors_name_record_field_and_rule() {
     let cases: &[(&str, &str)] = &[
         (r#"{"records":[]}"#, "records: must not be empty"),
         (
-            r#"{"records":[{"kind":"model","signals":[]}]}"#,
-            r#"records[0].kind: unknown value "model", expected one of: content"#,
+            r#"{"records":[{"kind":"opinion","signals":[]}]}"#,
+            r#"records[0].kind: unknown value "opinion", expected one of: content, model, dataset, service, ttp"#,
         ),
         (r#"{"records":[{"kind":"content","signals":[]}]}"#, "records[0].signals: must not be empty"),
         (

@@ -119,7 +119,7 @@ fn seal_refuses_what_others_would_call_void() {
     unordered.signals.clear();
     assert_eq!(
         error(header(Kind::Content), &Record::Content(unordered)),
-        "the entry would be void: payload: content: key 2: a record needs at least one signal"
+        "the entry would be void: payload: content: key 2 is missing"
     );
 }
 

@@ -90,6 +90,30 @@ fn every_flipped_bit_of_a_checkpoint_note_is_refused() {
 }
 
 #[test]
+fn a_verified_line_is_good_in_every_note_over_the_same_text() {
+    let (log, witness) = (log_key(), SecretKey::from_seed([2; 32]));
+    let (origin, key) = ("hearth/north/0", log.public());
+    let alone = sign_checkpoint(&sample(), &log);
+    let signed = SignedCheckpoint::verify(&alone, origin, &key).unwrap();
+    let mut note = Note::parse(&alone).unwrap();
+    note.signatures.insert(0, sign_cosignature(&note.text, "hearth/witness/east", &witness, 7));
+    let dressed = note.encode();
+    assert_eq!(signed.in_note(&dressed, &key), SignedCheckpoint::verify(&dressed, origin, &key).ok());
+    assert_eq!(signed.in_note(&alone, &key), Some(signed.clone()));
+    // Whatever else is told is verified, or refused.
+    for bit in 0..dressed.len() * 8 {
+        let mut flipped = dressed.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        let taken = signed.in_note(&flipped, &key);
+        assert_eq!(taken, SignedCheckpoint::verify(&flipped, origin, &key).ok(), "bit {bit}");
+    }
+    let longer = Checkpoint { size: 4, ..sample() };
+    assert_eq!(signed.in_note(&sign_checkpoint(&longer, &log), &key), None);
+    note.signatures.push(sign_note(&note.text, origin, &log));
+    assert_eq!(signed.in_note(&note.encode(), &key), None, "the line of the log twice");
+}
+
+#[test]
 fn every_flipped_bit_of_a_cosignature_is_refused() {
     let witness = SecretKey::from_seed([2; 32]);
     let key = NoteKey {

@@ -45,7 +45,9 @@ fn vectors_hold() {
     for file in files {
         let kind = Kind::parse(file.field("kind")).expect("kind");
         let cbor = file.bytes("cbor");
-        let verdict = match read_payload(&leaf(kind, file.field("subject") == "yes"), &cbor) {
+        let group = file.optional("group").map_or(0, |group| group.parse().expect("group"));
+        let leaf = Leaf { group, ..leaf(kind, file.field("subject") == "yes") };
+        let verdict = match read_payload(&leaf, &cbor) {
             Payload::Void(reason) => format!("void {reason}"),
             Payload::Opaque(reason) => format!("opaque {reason}"),
             Payload::Record(record) => {

@@ -10,7 +10,7 @@ use hashpact_tests::Consortium;
 use serde_json::{Value, json};
 
 /// Three members who all sit on a panel of which two must agree; the first two are a group.
-fn with_panel() -> Result<(Consortium, Vec<Api>)> {
+pub(crate) fn with_panel() -> Result<(Consortium, Vec<Api>)> {
     let mut consortium = Consortium::found(&["ash", "birch", "cedar"])?;
     consortium.start()?;
     let roster = consortium.next_roster(|roster| {
@@ -31,7 +31,7 @@ fn with_panel() -> Result<(Consortium, Vec<Api>)> {
     Ok((consortium, apis))
 }
 
-fn id_of(receipts: &[Value], nth: usize) -> Result<String> {
+pub(crate) fn id_of(receipts: &[Value], nth: usize) -> Result<String> {
     Ok(receipts[nth]["record"].as_str().context("an id")?.to_owned())
 }
 
@@ -53,7 +53,7 @@ fn outcome(api: &Api, number: u64) -> Result<Value> {
 }
 
 /// Waits until the record is told of in this way at every node.
-fn everywhere(apis: &[Api], id: &str, status: &str) -> Result<Vec<String>> {
+pub(crate) fn everywhere(apis: &[Api], id: &str, status: &str) -> Result<Vec<String>> {
     let wait = |api: &Api| -> Result<String> {
         wait_until(&format!("{status} at every node"), || Ok(standing(api, id)?.0 == status))?;
         Ok(standing(api, id)?.1)

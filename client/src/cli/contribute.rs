@@ -12,6 +12,7 @@ use std::io::BufReader;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use hashpact_client::has_licensed;
 use hashpact_client::list::{Defaults, ListReader, ReadOptions, Step, canonical};
 use hashpact_protocol::api::{Ack, NewRecord, Receipt, check_idempotency_key};
 use hashpact_protocol::digest::{hex_encode, sha256};
@@ -25,6 +26,9 @@ use super::{hashing, inputs, progress};
 
 /// PDQ hashes under this quality say little; the reference advises not to share them.
 pub(crate) const PDQ_QUALITY_MIN: u8 = 50;
+/// Why a record with a signal under licence is not stated.
+pub(crate) const WITHOUT_LICENSEES: &str =
+    "photodna: only licensees may receive it; --licensees names their group in the roster";
 /// Records of one call.
 const RECORDS_PER_CALL: usize = 2_000;
 
@@ -43,9 +47,16 @@ pub(crate) struct Args {
     /// State the signals in this file instead: lines of `hash --json`, or records as JSON lines
     #[arg(long, value_name = "JSONL", conflicts_with = "paths")]
     signals: Option<PathBuf>,
+    /// State what picture files say about how they were made as well: tool, models by digests, settings
+    #[arg(long, conflicts_with = "signals")]
+    genmeta: bool,
     /// State PDQ hashes of a quality under 50 as well; they match many unrelated pictures
     #[arg(long)]
     keep_low_quality: bool,
+    /// Group of the roster that may receive signals under licence (PhotoDNA): they are stated in a record of their own, for
+    /// its members alone, which is linked with the one that everybody receives
+    #[arg(long, value_name = "GROUP")]
+    licensees: Option<String>,
     /// What to wait for: local (survives a crash of your node), or replicated:K (survives the loss of its
     /// disk, because K other members hold it)
     #[arg(long, default_value = "local", value_parser = parse_ack)]
@@ -133,6 +144,9 @@ impl Plan {
             }
             if !file.signals.is_empty() {
                 let mut record = file.to_record();
+                if args.genmeta {
+                    record.genmeta = file.genmeta.as_ref().map(|found| Box::new(found.stated()));
+                }
                 defaults.apply(&mut record);
                 self.add(file.file, record, args, output)?;
             }
@@ -191,14 +205,19 @@ impl Plan {
                     printable(&name)
                 ));
             }
-            if record.signals.is_empty() {
+            if record.signals.is_empty() && left_out > 0 {
                 self.failed += 1;
                 output.warn(&format!("{}: no signal is left; not stated", printable(&name)));
                 return Ok(());
             }
         }
+        if has_licensed(&record) && args.licensees.is_none() {
+            self.failed += 1;
+            output.warn(&format!("{}: {}; not stated", printable(&name), WITHOUT_LICENSEES));
+            return Ok(());
+        }
         let content = record.to_record().with_context(|| name.clone())?;
-        let record = canonical(&content);
+        let record = NewRecord { subject: record.subject, ..canonical(&content) };
         if self.seen.insert(digest_of(std::slice::from_ref(&record))) {
             self.records.push(Planned { name, record });
         } else {
@@ -246,7 +265,8 @@ async fn state(
             Some(key) => format!("{key}.{call}"),
             None => hex_encode(&digest_of(&records)),
         };
-        let receipts = client.contribute(&records, &key, args.ack).await?;
+        let licensees = args.licensees.as_deref();
+        let receipts = client.contribute_licensed(licensees, &records, &key, args.ack).await?;
         bar.inc(part.len() as u64);
         for (planned, receipt) in part.iter().zip(&receipts) {
             if output.json {
@@ -270,7 +290,7 @@ async fn state(
 }
 
 /// A digest that only the same statement has; as hexadecimal it is the idempotency key.
-fn digest_of(records: &[NewRecord]) -> [u8; 32] {
+pub(crate) fn digest_of(records: &[NewRecord]) -> [u8; 32] {
     let bytes = serde_json::to_vec(records).expect("records have string keys only");
     sha256(&[b"hashpact/contribute-key/v1\0", &bytes])
 }

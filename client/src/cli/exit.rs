@@ -5,9 +5,10 @@
 //! friendlier number.
 
 /// How a command ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// Everything was done.
+    #[default]
     Done,
     /// `match --exit-code`: at least one item matched.
     Matched,

@@ -9,8 +9,9 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::ValueEnum;
+use hashpact_client::has_licensed;
 use hashpact_client::import::{BATCH_DEFAULT, Batch, Importer, Totals, UNDER_WAY_MAX, settings_digest};
 use hashpact_client::journal::Journal;
 use hashpact_client::list::{BadLine, Format, ListReader, ReadOptions};
@@ -23,7 +24,7 @@ use serde::Serialize;
 use tokio::task::JoinHandle;
 
 use super::connect::NodeArgs;
-use super::contribute::parse_ack;
+use super::contribute::{WITHOUT_LICENSEES, parse_ack};
 use super::exit::Outcome;
 use super::labels::{self, LabelArgs};
 use super::output::{Output, counted, grouped, printable};
@@ -68,6 +69,10 @@ pub(crate) struct Args {
     /// State the list anew although it was imported before (after retractions); needs a new --state file
     #[arg(long, requires = "state", conflicts_with = "dry_run")]
     restate: bool,
+    /// Group of the roster that may receive signals under licence (PhotoDNA): they are stated in a record of their own, for
+    /// its members alone, which is linked with the one that everybody receives
+    #[arg(long, value_name = "GROUP")]
+    licensees: Option<String>,
     /// What to wait for: local, or replicated:K
     #[arg(long, default_value = "local", value_parser = parse_ack)]
     ack: Ack,
@@ -158,7 +163,18 @@ pub(crate) async fn run(args: &Args, node: &NodeArgs, output: Output) -> anyhow:
         let batch = importer.next_batch(&mut |bad| reporter.report(bad))?;
         let is_last = batch.is_none();
         if let (Some(batch), Some(client)) = (batch, &client) {
-            under_way.push_back(send(client.clone(), batch, args.ack));
+            if args.licensees.is_none()
+                && let Some(nth) = batch.records.iter().position(has_licensed)
+            {
+                bail!(
+                    "record {} of lines {} to {}: {WITHOUT_LICENSEES}. {}",
+                    nth + 1,
+                    batch.first_line,
+                    batch.last_line,
+                    stopped_at(&batch, args, &summary)
+                );
+            }
+            under_way.push_back(send(client.clone(), batch, args));
         }
         // All under way are waited for at the end; before that, the first of them when there is no more room.
         while under_way.len() >= UNDER_WAY_MAX || is_last {
@@ -180,9 +196,11 @@ pub(crate) async fn run(args: &Args, node: &NodeArgs, output: Output) -> anyhow:
 }
 
 /// Sends a batch, while the list is read on.
-fn send(client: Client, batch: Batch, ack: Ack) -> JoinHandle<(Batch, Result<Vec<Receipt>, ClientError>)> {
+fn send(client: Client, batch: Batch, args: &Args) -> JoinHandle<(Batch, Result<Vec<Receipt>, ClientError>)> {
+    let (licensees, ack) = (args.licensees.clone(), args.ack);
     tokio::spawn(async move {
-        let receipts = client.contribute(&batch.records, &batch.key, ack).await;
+        let receipts =
+            client.contribute_licensed(licensees.as_deref(), &batch.records, &batch.key, ack).await;
         (batch, receipts)
     })
 }

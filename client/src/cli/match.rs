@@ -17,6 +17,7 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::exit::Outcome;
+use super::named_models::{self, NamedLead, NamedModel};
 use super::output::{Output, counted, grouped, printable};
 use super::queries::{Lots, Subject};
 use super::{hashing, inputs, labels, progress};
@@ -81,6 +82,9 @@ struct ResultLine<'r> {
     matches: &'r [Match],
     #[serde(skip_serializing_if = "<[Match]>::is_empty")]
     not_counted: &'r [Match],
+    /// Listed models that the file names: leads.
+    #[serde(skip_serializing_if = "<[NamedLead]>::is_empty")]
+    models: &'r [NamedLead],
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<&'r GroupJson>,
 }
@@ -93,6 +97,8 @@ struct Lookup<'c> {
     bar: ProgressBar,
     subjects: Vec<Subject>,
     items: Vec<MatchItem>,
+    /// Models that the files of these items name.
+    named: Vec<NamedModel>,
     signals: usize,
     asked: u64,
     matched: u64,
@@ -108,6 +114,7 @@ pub(crate) async fn run(args: &Args, client: &Client, output: Output) -> anyhow:
         bar: progress::bar(output, "looking up", None, progress::Unit::Items),
         subjects: Vec::new(),
         items: Vec::new(),
+        named: Vec::new(),
         signals: 0,
         asked: 0,
         matched: 0,
@@ -156,6 +163,9 @@ impl Lookup<'_> {
             quality: signal.quality,
             variants: signal.variants,
         };
+        let resources = file.genmeta.into_iter().flat_map(|genmeta| genmeta.resources);
+        let item = self.items.len();
+        self.named.extend(resources.map(|resource| NamedModel { item, resource }));
         self.add(Subject::File(file.file), file.signals.into_iter().map(query).collect()).await
     }
 
@@ -210,7 +220,10 @@ impl Lookup<'_> {
             self.bar.suspend(|| warn_incomplete(self.output, &reason));
             self.incomplete = Some(reason);
         }
-        for (subject, result) in subjects.iter().zip(&answer.results) {
+        let named = named_models::leads(self.client, &std::mem::take(&mut self.named)).await?;
+        for (nth, (subject, result)) in subjects.iter().zip(&answer.results).enumerate() {
+            let models = named.iter().filter(|(item, _)| *item == nth).map(|(_, lead)| lead.clone());
+            let models: Vec<NamedLead> = models.collect();
             self.asked += 1;
             self.matched += u64::from(result.total > 0);
             self.bar.inc(1);
@@ -224,23 +237,28 @@ impl Lookup<'_> {
                 total: result.total,
                 matches: &result.matches,
                 not_counted: &result.not_counted,
+                models: &models,
                 group: result.group.as_ref(),
             };
             self.bar.suspend(|| match self.output.json {
                 true => self.output.json_line(&line),
-                false => self.show(subject, result, answer.complete),
+                false => self.show(subject, result, &models, answer.complete),
             });
         }
         Ok(())
     }
 
-    fn show(&self, subject: &Subject, result: &MatchResult, complete: bool) {
+    fn show(&self, subject: &Subject, result: &MatchResult, models: &[NamedLead], complete: bool) {
         let name = printable(&subject.to_string());
+        let show_leads = || {
+            models.iter().for_each(|lead| self.output.line(&format!("    {}", printable(&lead.sentence()))));
+        };
         if result.total == 0 && result.not_counted.is_empty() {
-            if self.args.all {
+            if self.args.all || !models.is_empty() {
                 let words = if complete { "no match" } else { "UNKNOWN: the answer is incomplete" };
                 self.output.line(&format!("{name}: {words}"));
             }
+            show_leads();
             return;
         }
         let outcome = printable(result.outcome.as_deref().unwrap_or("no outcome"));
@@ -257,6 +275,7 @@ impl Lookup<'_> {
                 self.output.line(&format!("    {}", printable(&line)));
             }
         }
+        show_leads();
         let hidden = result.total.saturating_sub(result.matches.len() as u64);
         if hidden > 0 {
             self.output.line(&format!(

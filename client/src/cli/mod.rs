@@ -23,6 +23,7 @@ mod lists;
 mod r#match;
 mod members;
 mod models;
+mod named_models;
 mod opinion;
 mod output;
 mod progress;
@@ -34,6 +35,7 @@ mod rule;
 mod status;
 mod supersede;
 mod suspend;
+mod ttp;
 mod verify;
 mod watch;
 
@@ -76,7 +78,7 @@ pub(crate) struct Global {
 enum Command {
     /// Compute the signals of files; sends nothing
     Hash(hash::Args),
-    /// Fingerprint and compare generative models; sends nothing
+    /// Fingerprint, compare, look up and register generative models; no weight leaves this machine
     #[command(subcommand)]
     Models(models::Command),
     /// Ask the node whether files, or the signals of a list, are known
@@ -106,6 +108,9 @@ enum Command {
     /// Declare, close and show content incidents
     #[command(subcommand)]
     Incident(incident::Command),
+    /// State, show and count techniques that were seen
+    #[command(subcommand)]
+    Ttp(ttp::Command),
     /// Show a record and who said what about it
     Record(record::Args),
     /// Verify the provenance proof of a record, offline
@@ -160,7 +165,7 @@ async fn dispatch(cli: Cli, output: Output) -> anyhow::Result<Outcome> {
     let node = &cli.global.node;
     match cli.command {
         Command::Hash(args) => hash::run(&args, output),
-        Command::Models(command) => models::run(&command, output),
+        Command::Models(command) => models::run(&command, node, output).await,
         Command::Match(args) => r#match::run(&args, &node.client(output)?, output).await,
         Command::Contribute(args) => contribute::run(&args, node, output).await,
         Command::Import(args) => import::run(&args, node, output).await,
@@ -174,6 +179,7 @@ async fn dispatch(cli: Cli, output: Output) -> anyhow::Result<Outcome> {
         Command::Suspend(args) => suspend::run(&args, &node.client(output)?, output).await,
         Command::Suspensions => suspend::list(&node.client(output)?, output).await,
         Command::Incident(command) => incident::run(&command, &node.client(output)?, output).await,
+        Command::Ttp(command) => ttp::run(&command, &node.client(output)?, output).await,
         Command::Record(args) => record::run(&args, &node.client(output)?, output).await,
         Command::Verify(args) => verify::run(&args, node, output).await,
         Command::Audit(command) => audit::run(&command, node, output).await,

@@ -4,6 +4,8 @@ use hashpact_client::Client;
 use hashpact_protocol::api::{CrosswalkJson, RecordJson};
 use hashpact_protocol::digest::RecordId;
 
+use serde_json::Value;
+
 use super::exit::Outcome;
 use super::labels;
 use super::output::{Output, printable};
@@ -46,6 +48,9 @@ fn lines(record: &RecordJson) -> Vec<String> {
     if let Some(superseded) = &record.supersedes {
         field("instead of", superseded);
     }
+    if let Some(states) = &record.states {
+        field("states a", states);
+    }
     if let Some(opinion) = &record.opinion {
         field("opinion", opinion);
     }
@@ -73,6 +78,7 @@ fn lines(record: &RecordJson) -> Vec<String> {
     if let Some(crosswalk) = &record.crosswalk {
         field("elsewhere", &elsewhere(crosswalk));
     }
+    details(record, &mut field);
     signals(record, &mut field);
     opinions(record, &mut field);
     lines
@@ -87,13 +93,28 @@ fn elsewhere(crosswalk: &CrosswalkJson) -> String {
     [ncmec, cybertip, arachnid].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
+/// What only its kind says, field by field.
+fn details(record: &RecordJson, field: &mut impl FnMut(&str, &str)) {
+    let whole = serde_json::to_value(record).unwrap_or_default();
+    for part in ["genmeta", "model", "dataset", "service", "ttp"] {
+        let Some(Value::Object(fields)) = whole.get(part) else { continue };
+        for (nth, (name, value)) in fields.iter().enumerate() {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            field(if nth == 0 { part } else { "" }, &format!("{name} {text}"));
+        }
+    }
+}
+
 fn signals(record: &RecordJson, field: &mut impl FnMut(&str, &str)) {
     for (at, signal) in record.signals.iter().enumerate() {
         let quality = signal.quality.map(|quality| format!("  quality {quality}")).unwrap_or_default();
         let name = if at == 0 { "signals" } else { "" };
         field(name, &format!("{:<8} {}{quality}", signal.signal_type, signal.value));
     }
-    if record.signals.is_empty() && matches!(record.kind.as_str(), "content" | "supersede") {
+    let is_statement =
+        matches!(record.kind.as_str(), "content" | "model" | "dataset" | "service" | "ttp" | "supersede");
+    let goes_without = record.ttp.is_some() || record.model.is_some();
+    if record.signals.is_empty() && is_statement && !goes_without {
         let why = match record.status.as_str() {
             "sealed" => "sealed: shown to nobody, and destroyed when the hold is over",
             "erased" => "destroyed",

@@ -21,10 +21,25 @@ pub(crate) enum Command {
         #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
     },
+    /// Count what files say about how they were made, by month; files can lie
+    Genmeta {
+        /// What is counted apart
+        #[arg(long, value_name = "KEY", default_value = "tool", value_parser = ["tool", "model", "source_type", "c2pa", "member"])]
+        by: String,
+        #[command(flatten)]
+        period: super::ttp::Period,
+    },
 }
 
 pub(crate) async fn run(command: &Command, client: &Client, output: Output) -> anyhow::Result<Outcome> {
-    let Command::Suspicious { days, member, limit } = command;
+    let (days, member, limit) = match command {
+        Command::Suspicious { days, member, limit } => (days, member, limit),
+        Command::Genmeta { by, period } => {
+            let statistics = client.genmeta_statistics(&super::ttp::query(by, period)).await?;
+            super::ttp::show_statistics(&statistics, output);
+            return Ok(Outcome::Done);
+        }
+    };
     let query = ContradictionsQuery { days: Some(*days), member: member.clone(), limit: Some(*limit) };
     let report = client.contradictions(&query).await?;
     for found in &report.contradictions {

@@ -3,7 +3,7 @@
 use anyhow::bail;
 use hashpact_client::Client;
 use hashpact_client::list::Defaults;
-use hashpact_protocol::api::{NewRecord, RecordJson};
+use hashpact_protocol::api::{ModelJson, NewRecord, RecordJson};
 use hashpact_protocol::digest::RecordId;
 
 use super::exit::Outcome;
@@ -63,8 +63,19 @@ pub(crate) async fn run(args: &Args, client: &Client, output: Output) -> anyhow:
 
 /// The old record with what is to change.
 fn restated(old: RecordJson, changes: &Defaults) -> anyhow::Result<NewRecord> {
-    if old.signals.is_empty() {
+    if old.signals.is_empty() && old.ttp.is_none() {
         bail!("record {} shows no signals here, so there is nothing to state anew", old.record);
+    }
+    let has_sketches = |model: &ModelJson| {
+        !(model.tiles.is_empty() && model.roll_ups.is_empty() && model.numbers.is_empty())
+            || model.vector_count.is_some()
+            || model.part.is_some()
+    };
+    if old.model.as_deref().is_some_and(has_sketches) {
+        bail!(
+            "record {} has sketches, whose values the node does not show; state the model anew from its fingerprint",
+            old.record
+        );
     }
     let labels = old.labels.unwrap_or_default();
     let is_raw = !labels.raw.is_empty()
@@ -74,7 +85,18 @@ fn restated(old: RecordJson, changes: &Defaults) -> anyhow::Result<NewRecord> {
     if is_raw {
         bail!("record {} holds what a newer version stated, which this one would lose", old.record);
     }
-    let mut record = NewRecord { kind: "content".to_owned(), signals: old.signals, ..NewRecord::default() };
+    let mut record = NewRecord {
+        kind: old.states.unwrap_or_else(|| {
+            if old.kind.is_empty() || old.kind == "supersede" { "content".to_owned() } else { old.kind }
+        }),
+        signals: old.signals,
+        genmeta: old.genmeta,
+        model: old.model,
+        dataset: old.dataset,
+        service: old.service,
+        ttp: old.ttp,
+        ..NewRecord::default()
+    };
     changes.apply(&mut record);
     let kept = Defaults {
         labels,

@@ -1,7 +1,9 @@
 //! JSON of generation metadata: what `hashpact hash --json` prints about the making of a picture.
 
 use hashpact_hashing::genmeta::GenMeta;
+use hashpact_protocol::api::{ClaimedIdJson, GenmetaJson};
 use hashpact_protocol::digest::hex_encode;
+use hashpact_protocol::limits::RESOURCES_PER_RECORD_MAX;
 use serde::{Deserialize, Serialize};
 
 /// What a picture file says about its making. Self-declared: it links records and proves nothing.
@@ -80,6 +82,42 @@ pub struct C2paJson {
 }
 
 impl GenMetaJson {
+    /// The part of a record that states it; of more models than a record names the first.
+    #[must_use]
+    pub fn stated(&self) -> GenmetaJson {
+        let resource = |resource: &ResourceJson| hashpact_protocol::api::ResourceJson {
+            kind: resource.kind.clone(),
+            id: ClaimedIdJson { identifier: resource.id.clone(), hex: resource.hex.clone(), raw: None },
+            claimed: resource.claimed,
+            raw: None,
+        };
+        let size = |size: u16| if size == 0 { "more".to_owned() } else { size.to_string() };
+        let c2pa = match self.c2pa {
+            C2paJson { present: false, .. } => None,
+            C2paJson { valid: None, .. } => Some("present"),
+            C2paJson { valid: Some(true), .. } => Some("valid"),
+            C2paJson { valid: Some(false), .. } => Some("invalid"),
+        };
+        GenmetaJson {
+            container: Some(self.container.clone()).filter(|container| !container.is_empty()),
+            carriers: self.carriers.clone(),
+            tool: self.tool.clone(),
+            version: self.version.clone(),
+            resources: self.resources.iter().take(RESOURCES_PER_RECORD_MAX).map(resource).collect(),
+            sampler: self.sampler.clone(),
+            scheduler: self.scheduler.clone(),
+            steps: self.steps.map(u64::from),
+            cfg_x10: self.cfg_x10.map(u64::from),
+            denoise_x100: self.denoise_x100.map(u64::from),
+            clip_skip: self.clip_skip.map(u64::from),
+            size_bucket: self.size_bucket.map(size),
+            workflow: self.workflow.clone(),
+            c2pa: c2pa.map(str::to_owned),
+            source_type: self.digital_source_type.clone(),
+            ..GenmetaJson::default()
+        }
+    }
+
     /// The JSON of what was found; nothing when the file says nothing.
     #[must_use]
     pub fn of(found: &GenMeta) -> Option<Self> {
@@ -110,5 +148,25 @@ impl GenMetaJson {
             c2pa: C2paJson { present: found.c2pa, valid: None },
             digital_source_type: word(found.source_type),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hashpact_hashing::genmeta::{SAMPLERS, SCHEDULERS, SOURCE_TYPES};
+    use hashpact_protocol::record::{Sampler, Scheduler, SourceType, Vocabulary as _};
+
+    /// Whatever the reader of files may say can be stated.
+    #[test]
+    fn words_of_the_reader_are_words_of_records() {
+        for word in SAMPLERS.into_iter().chain(["other"]) {
+            assert!(Sampler::parse(word).is_some(), "{word}");
+        }
+        for word in SCHEDULERS.into_iter().chain(["other"]) {
+            assert!(Scheduler::parse(word).is_some(), "{word}");
+        }
+        for word in SOURCE_TYPES {
+            assert!(SourceType::parse(word).is_some(), "{word}");
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! without a source gets its author as the source, so that passing it on does not look like a second,
 //! independent statement.
 
-use hashpact_protocol::api::{HandlingJson, NewRecord, NewSignal, RecordJson, SourceJson};
+use hashpact_protocol::api::{HandlingJson, ModelJson, NewRecord, NewSignal, RecordJson, SourceJson};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -72,9 +72,15 @@ impl HashedFile {
 /// The record that passes an exported one on: without the reports and the preservation, which are its author's.
 ///
 /// # Errors
-/// It is not content, or it does not stand.
+/// It is no statement or a further part of one, or it does not stand.
 pub fn restated(exported: RecordJson) -> Result<NewRecord, LineError> {
-    if !matches!(exported.kind.as_str(), "content" | "supersede") {
+    let kind = exported.states.clone().unwrap_or_else(|| match exported.kind.as_str() {
+        "supersede" => "content".to_owned(),
+        kind => kind.to_owned(),
+    });
+    let part = exported.model.as_ref().and_then(|model| model.part.as_ref());
+    let is_statement = matches!(kind.as_str(), "content" | "model" | "dataset" | "service" | "ttp");
+    if !is_statement || part.is_some_and(|part| part.number > 1) {
         return Err(LineError::Kind { kind: shortened(&exported.kind) });
     }
     if !matches!(exported.status.as_str(), "active" | "disputed" | "contested") {
@@ -82,8 +88,19 @@ pub fn restated(exported: RecordJson) -> Result<NewRecord, LineError> {
     }
     let source =
         exported.source.unwrap_or(SourceJson { organisation: exported.member, ..SourceJson::default() });
+    // Values of sketches are not exported.
+    let model = exported.model.map(|model| {
+        let (tiles, roll_ups, numbers, vectors, vector_count, part) = Default::default();
+        Box::new(ModelJson { tiles, roll_ups, numbers, vectors, vector_count, part, ..*model })
+    });
     Ok(NewRecord {
-        kind: "content".to_owned(),
+        kind,
+        subject: None,
+        genmeta: exported.genmeta,
+        model,
+        dataset: exported.dataset,
+        service: exported.service,
+        ttp: exported.ttp,
         signals: exported.signals,
         labels: exported.labels.unwrap_or_default(),
         review: exported.review,

@@ -212,3 +212,80 @@ fn crc32(bytes: &[u8]) -> u32 {
         )
     })
 }
+
+/// Lines of `models scan` over a folder, by the end of the path.
+fn scan(folder: &Path, more: &[&str]) -> (i32, Vec<Value>, String) {
+    let state = folder.join("scan.state");
+    let mut arguments = vec!["models", "scan", "--state", state.to_str().unwrap()];
+    arguments.extend(more);
+    json_lines(&arguments, &[folder])
+}
+
+fn of<'l>(lines: &'l [Value], name: &str) -> &'l Value {
+    lines.iter().find(|line| line["path"].as_str().unwrap().ends_with(name)).unwrap()
+}
+
+#[test]
+fn an_inventory_reads_every_model_once() {
+    let world = World::new();
+    let folder = world.root.join("shards");
+    fs::create_dir_all(&folder).unwrap();
+    let base = layers(1);
+    model(&folder.join("m-00001-of-00002.safetensors"), 0, &base[..4]);
+    model(&folder.join("m-00002-of-00002.safetensors"), 4, &base[4..]);
+    let index = r#"{"weight_map":{"a":"m-00001-of-00002.safetensors","b":"m-00002-of-00002.safetensors"}}"#;
+    fs::write(folder.join("m.safetensors.index.json"), index).unwrap();
+    let gone = r#"{"weight_map":{"a":"gone-00001-of-00001.safetensors"}}"#;
+    fs::write(world.root.join("gone.safetensors.index.json"), gone).unwrap();
+    fs::write(world.root.join("broken.safetensors"), b"\x10\0\0\0\0\0\0\0{not json at all}").unwrap();
+
+    let (code, lines, stderr) = scan(&world.root, &[]);
+    assert_eq!(code, 3, "one is missing, one is broken: {stderr}");
+    assert_eq!(lines.len(), 7, "{lines:?}");
+    let whole = of(&lines, "m.safetensors.index.json");
+    assert_eq!(whole["tset1"], of(&lines, "base.safetensors")["tset1"], "shards are the model");
+    assert_eq!(whole["parts"].as_array().unwrap().len(), 2);
+    let missing = of(&lines, "gone.safetensors.index.json");
+    assert_eq!(missing["status"], "unreadable");
+    assert!(missing["error"].as_str().unwrap().contains("is missing, which the index names"));
+    let broken = of(&lines, "broken.safetensors");
+    assert!(broken["error"].is_string() && broken["ids"]["sha256"].is_string(), "{broken}");
+
+    // Nothing is read again but what could not be read or is new.
+    model(&world.root.join("new.safetensors"), 0, &layers(300));
+    let report = world.root.join("report.json");
+    let (_, lines, stderr) = scan(&world.root, &["--report", report.to_str().unwrap()]);
+    let read: Vec<&Value> = lines.iter().filter(|line| line["status"] == "read").collect();
+    assert_eq!(read.len(), 1);
+    assert!(read[0]["path"].as_str().unwrap().ends_with("new.safetensors"));
+    assert_eq!(of(&lines, "base.safetensors")["status"], "known");
+    assert!(stderr.contains("1 read, 6 known from before"), "{stderr}");
+    let report: Value = serde_json::from_slice(&fs::read(report).unwrap()).unwrap();
+    assert_eq!(report["models"].as_array().unwrap().len(), 8);
+    assert_eq!((&report["counts"]["known"], &report["found_at_node"]), (&6.into(), &0.into()));
+    let (_, table, _) = run(hashpact().args(["models", "scan", "--state"]).arg(world.root.join("scan.state")).arg(&world.root));
+    assert!(table.starts_with("STATUS") && table.contains("known"), "{table}");
+}
+
+#[test]
+fn a_scan_that_was_killed_goes_on_where_it_was() {
+    let world = World::new();
+    let (_, first, _) = scan(&world.root, &[]);
+    let state = world.root.join("scan.state");
+    let whole = fs::read(&state).unwrap();
+    let lines: Vec<&[u8]> = whole.split_inclusive(|byte| *byte == b'\n').collect();
+    // Two models are done, and the line of the third was being written.
+    let cut = [&lines[..3].concat()[..], &lines[3][..20]].concat();
+    fs::write(&state, cut).unwrap();
+    let (code, again, stderr) = scan(&world.root, &[]);
+    assert_eq!(code, 0, "{stderr}");
+    let known = again.iter().filter(|line| line["status"] == "known").count();
+    assert_eq!((known, again.len()), (2, first.len()));
+    for (a, b) in first.iter().zip(&again) {
+        assert_eq!((&a["path"], &a["ids"], &a["tset1"]), (&b["path"], &b["ids"], &b["tset1"]));
+    }
+    fs::write(&state, "something else\n").unwrap();
+    let (code, _, stderr) = scan(&world.root, &[]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("not the state of a scan"), "{stderr}");
+}

@@ -26,6 +26,10 @@ fn help_texts() {
         "models",
         "models fingerprint",
         "models compare",
+        "models match",
+        "models contribute",
+        "models register",
+        "models scan",
         "completions",
     ];
     let mut text = String::new();

@@ -8,7 +8,7 @@
 //!
 //! [`count`] reads the cosignatures of any note, whoever relays it.
 
-use crate::effect::{RequestId, SizedNote};
+use crate::effect::{CosignedHead, RequestId, SizedNote};
 use crate::event::Peer;
 use crate::limits::{COSIGN_AHEAD_MAX_S, COSIGN_INTERVAL_MS, COSIGN_REFRESH_MS, COSIGN_RETRY_MS};
 use hashpact_protocol::checkpoint::Checkpoint;
@@ -207,14 +207,34 @@ impl Collector {
     }
 }
 
+/// How many of these witnesses have a line in a note; whether it is good is not looked at.
+pub(crate) fn lines(note: &[u8], witnesses: &Witnesses) -> usize {
+    let Ok(note) = Note::parse(note) else { return 0 };
+    witnesses.iter().filter(|(_, key)| note.signature_by(key).is_ok()).count()
+}
+
 /// The cosignatures of these witnesses on a note, with their times in seconds since 1970, and the note
-/// with the author's line and theirs alone. The author's signature is not looked at.
-pub(crate) fn count(note: &[u8], witnesses: &Witnesses, now_ms: u64) -> (Vec<u8>, BTreeMap<MemberId, u64>) {
+/// with the author's line and theirs alone. The author's signature is not looked at, nor those that were counted
+/// before, in `held`.
+pub(crate) fn count(
+    note: &[u8],
+    witnesses: &Witnesses,
+    held: Option<&CosignedHead>,
+    now_ms: u64,
+) -> (Vec<u8>, BTreeMap<MemberId, u64>) {
     let Ok(mut note) = Note::parse(note) else { return (Vec::new(), BTreeMap::new()) };
+    let counted = held.and_then(|held| Some((Note::parse(&held.note).ok()?, &held.witnesses)));
+    let counted = counted.filter(|(held, _)| held.text == note.text);
+    let known_time_s = |member: &MemberId, key: &NoteKey| {
+        let (held, times) = counted.as_ref()?;
+        let is_same = held.signature_by(key).ok()? == note.signature_by(key).ok()?;
+        times.get(member).copied().filter(|_| is_same)
+    };
     let mut times = BTreeMap::new();
     let mut lines = Vec::new();
     for (member, key) in witnesses {
-        let Ok(time_s) = verify_cosignature(&note, key) else { continue };
+        let time_s = known_time_s(member, key).or_else(|| verify_cosignature(&note, key).ok());
+        let Some(time_s) = time_s else { continue };
         if time_s <= now_ms / 1_000 + COSIGN_AHEAD_MAX_S
             && let Ok(line) = note.signature_by(key)
         {

@@ -539,7 +539,7 @@ impl StoredPayload {
                 Some(destroyed(by))
             }
             (Self::Held { by }, EraseStep::Destroy { .. }) => Some(destroyed(*by)),
-            (Self::Sealed { salt, padded, .. }, EraseStep::Restore) => {
+            (Self::Present { salt, padded } | Self::Sealed { salt, padded, .. }, EraseStep::Restore) => {
                 Some(Self::Present { salt: *salt, padded: padded.clone() })
             }
             (Self::ErasedBy { .. }, EraseStep::Restore) => Some(Self::NotHere),

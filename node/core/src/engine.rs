@@ -559,7 +559,7 @@ impl Engine {
                 None => continue,
             };
             let witnesses = self.roster.current().witness_keys(&author);
-            let (note, times) = count(&head.note, &witnesses, now_ms);
+            let (note, times) = count(&head.note, &witnesses, None, now_ms);
             if quorum(witnesses.len()).is_some_and(|needed| times.len() >= needed) {
                 let head = CosignedHead { log, size: head.size, note, witnesses: times, quorum: true };
                 self.cosigned.insert(log, head.clone());

@@ -248,8 +248,15 @@ pub enum Ack {
 /// One statement as a caller makes it; the engine adds place, time and subject.
 #[derive(Debug, Clone)]
 pub enum Draft {
-    /// A piece of media, by its signals and labels.
+    /// A piece of media, by its signals and labels, or a statement about something else.
     Content(Content),
+    /// The same, as an addition to another entry, such as a further part of a model.
+    Addition {
+        /// The entry.
+        subject: RecordId,
+        /// What is stated.
+        content: Content,
+    },
     /// An opinion on somebody else's record.
     Opinion {
         /// The record.

@@ -21,6 +21,7 @@ use crate::event::MissingEntry;
 use crate::event::Peer;
 use crate::limits::{
     FETCHES_PER_PEER_MAX, LAG_TOLERATED_MS, PEERS_MAX, RECENT_HEADS_MAX, RETRY_FIRST_MS, RETRY_MAX_MS,
+    VERIFIED_HEADS_MAX,
 };
 use crate::view::Author;
 use hashpact_protocol::checkpoint::SignedCheckpoint;
@@ -31,7 +32,7 @@ use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::wire::{RangeRequest, Request, WirePayload};
 use overtake::Overtaking;
 use payloads::MissingPayloads;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use window::Window;
 
 mod barred;
@@ -72,6 +73,8 @@ pub struct FollowedLog {
     /// Only the closure may still be fetched: evidence shows two histories, and the roster settled on one.
     settled: bool,
     recent: BTreeMap<u64, Root>,
+    /// Heads that were verified, newest first.
+    verified: VecDeque<SignedCheckpoint>,
     behind_since_ms: Option<u64>,
     last_heard_ms: Option<u64>,
 }
@@ -157,6 +160,7 @@ impl FollowedLog {
             frozen: is_off,
             settled: false,
             recent: BTreeMap::new(),
+            verified: VecDeque::new(),
             behind_since_ms: None,
             last_heard_ms: None,
         };
@@ -322,6 +326,7 @@ impl FollowedLog {
         out: &mut Out,
     ) -> Result<Heard, HeadError> {
         let signed = self.verify_head(note)?;
+        self.note_verified(&signed);
         self.last_heard_ms = Some(now_ms);
         let is_beyond = self.is_beyond_closure(&signed);
         // Compared before it becomes an offer itself: a peer may contradict its own earlier word.
@@ -366,13 +371,22 @@ impl FollowedLog {
         self.closed.is_some_and(|closed| (closed.size, closed.root) == (head.size, head.root))
     }
 
-    /// A signed head of this log. One that a peer offers already was verified before.
+    /// A signed head of this log. Cosignatures come to a note one by one, and everybody tells it again with each of them:
+    /// the author's signature is verified once.
     pub(crate) fn verify_head(&self, note: &[u8]) -> Result<SignedCheckpoint, HeadError> {
-        let mut offered = self.offers().map(|(_, head)| head);
-        if let Some(known) = offered.find(|head| head.note() == note) {
-            return Ok(known.clone());
+        let known = self.verified.iter().find_map(|head| head.in_note(note, &self.key));
+        known.map_or_else(
+            || SignedCheckpoint::verify(note, &self.origin, &self.key).map_err(|_| HeadError::Signature),
+            Ok,
+        )
+    }
+
+    /// Remembers the newest heads that were verified.
+    fn note_verified(&mut self, head: &SignedCheckpoint) {
+        if self.verified.iter().all(|known| known.checkpoint() != head.checkpoint()) {
+            self.verified.truncate(VERIFIED_HEADS_MAX - 1);
+            self.verified.push_front(head.clone());
         }
-        SignedCheckpoint::verify(note, &self.origin, &self.key).map_err(|_| HeadError::Signature)
     }
 
     /// Compares a verified head with the note held and with what peers offer.

@@ -98,6 +98,8 @@ pub const STATEMENTS_PER_MEMBER_MAX: usize = 64;
 /// Roots of a followed log that were computed or compared here, remembered so that a head that is told
 /// again needs no reading.
 pub const RECENT_HEADS_MAX: usize = 256;
+/// Heads of a log whose signature need not be verified again.
+pub const VERIFIED_HEADS_MAX: usize = 8;
 /// Reads of trees under way on behalf of peers; beyond it they are told to ask later.
 pub const TREE_READS_MAX: usize = 256;
 /// Requests to cosign that wait for the one under way.

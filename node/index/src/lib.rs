@@ -38,6 +38,7 @@ mod posting;
 mod random;
 mod snapshot;
 mod spine;
+mod tiles;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
@@ -50,6 +51,7 @@ use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use snapshot::BlockReader;
 pub use snapshot::{SnapshotError, TAG_BYTES_MAX};
 use std::hash::Hasher as _;
+pub use tiles::{Candidates, ClassBits, TileClass, TileIndex, TileSearch};
 
 /// How an index works inside; answers do not depend on it.
 #[derive(Clone, Copy, Debug)]

@@ -28,6 +28,7 @@ use crate::vault::Vault;
 use anyhow::Context as _;
 use hashpact_core::effect::LockState;
 use hashpact_core::health::{Completeness, Health, RosterHealth};
+use hashpact_core::models::Thresholds;
 use hashpact_core::recover::OwnDisk;
 use hashpact_core::view::{Author, Rules};
 use hashpact_core::engine::{HeldLog, replica_origin};
@@ -106,7 +107,7 @@ pub async fn run(
     let card = cards.current(chain.current())?;
     let host = Host::find(config.host_file());
 
-    let (lookup, metrics) = (new_lookup(&chain, restored.is_some()), Arc::new(Metrics::default()));
+    let (lookup, metrics) = (new_lookup(&chain, config.models, restored.is_some()), Arc::new(Metrics::default()));
     let (service, submissions) = new_service(&config, &chain, &lookup, &store, &metrics);
     let lists = let_decide(&config, &chain, &lookup, &service, &tokens)?;
     let log_keys = chain.current().logs().map(|log| (log.log_id, *log.key)).collect();
@@ -239,8 +240,8 @@ fn check_journal(config: &Config) -> Option<String> {
 }
 
 /// What look-ups read; of a node that came from a backup they read nothing before the loop has begun.
-fn new_lookup(chain: &RosterChain, from_backup: bool) -> Arc<Lookup> {
-    let lookup = Lookup::new(chain.version());
+fn new_lookup(chain: &RosterChain, thresholds: Thresholds, from_backup: bool) -> Arc<Lookup> {
+    let lookup = Lookup::new(chain.version()).with_thresholds(thresholds);
     if from_backup {
         let (completeness, append_blocked) = (Completeness::Starting, Some("loading"));
         lookup.set_health(Health {

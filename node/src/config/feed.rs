@@ -15,10 +15,11 @@ const WEBHOOKS_MAX: usize = 16;
 const GIVE_UP_MAX_S: u64 = 366 * 86_400;
 const GIVE_UP_DEFAULT_S: u64 = 86_400;
 /// Every status that a record can have.
-pub const STATUSES: [&str; 14] = [
+pub const STATUSES: [&str; 15] = [
     "active",
     "disputed",
     "contested",
+    "conflicting",
     "disowned",
     "retracted",
     "superseded",

@@ -4,6 +4,7 @@
 
 use crate::changes::FeedError;
 use crate::export::HeadsError;
+use crate::models::RefusedListing;
 use crate::service::ServiceError;
 use axum::http::StatusCode;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
@@ -62,6 +63,12 @@ impl IntoResponse for ApiError {
 impl From<FieldError> for ApiError {
     fn from(error: FieldError) -> Self {
         Self::bad_request("invalid_field", error.to_string())
+    }
+}
+
+impl From<RefusedListing> for ApiError {
+    fn from(error: RefusedListing) -> Self {
+        Self::new(StatusCode::CONFLICT, "registered_benign", error.to_string())
     }
 }
 

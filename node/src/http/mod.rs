@@ -20,6 +20,7 @@ mod guard;
 mod lists;
 mod logs;
 mod matching;
+mod models;
 mod node;
 pub mod openapi;
 mod records;
@@ -31,6 +32,7 @@ mod stream;
 pub(crate) mod tests;
 mod threads;
 mod tls;
+mod ttps;
 mod witness;
 
 use crate::config::Config;
@@ -52,9 +54,11 @@ pub use threads::HttpThreads;
 pub use tls::TlsError;
 
 /// Patterns of all routes, as metrics name them.
-const ENDPOINTS: [&str; 43] = [
+const ENDPOINTS: [&str; 49] = [
     "/v1/match",
     "/v1/match/bulk",
+    "/v1/models/bases",
+    "/v1/models/match",
     "/v1/lists",
     "/v1/lists/{name}",
     "/v1/lists/dry-run",
@@ -66,6 +70,7 @@ const ENDPOINTS: [&str; 43] = [
     "/v1/quarantine/{id}/accept",
     "/v1/quarantine/{id}/reject",
     "/v1/reports/contradictions",
+    "/v1/reports/genmeta",
     "/v1/changes",
     "/v1/changes/snapshot",
     "/v1/records",
@@ -76,6 +81,9 @@ const ENDPOINTS: [&str; 43] = [
     "/v1/records/{id}/retraction",
     "/v1/records/{id}/erasure",
     "/v1/records/{id}/supersede",
+    "/v1/ttps",
+    "/v1/ttps/statistics",
+    "/v1/ttps/taxonomy",
     "/v1/rulings",
     "/v1/suspensions",
     "/v1/incidents",
@@ -177,6 +185,8 @@ pub fn router(api: Api) -> Router {
     Router::new()
         .route("/v1/match", post(matching::match_signals))
         .route("/v1/match/bulk", post(bulk::match_bulk))
+        .route("/v1/models/bases", post(models::bases))
+        .route("/v1/models/match", post(models::match_model))
         .route("/v1/lists", get(lists::all))
         .route("/v1/lists/dry-run", post(lists::dry_run))
         .route("/v1/lists/{name}", get(lists::show).put(lists::put).delete(lists::delete))
@@ -188,6 +198,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/quarantine/{id}/accept", post(decisions::accept))
         .route("/v1/quarantine/{id}/reject", post(decisions::reject))
         .route("/v1/reports/contradictions", get(reports::contradictions))
+        .route("/v1/reports/genmeta", get(ttps::genmeta))
         .route("/v1/changes", get(changes::follow))
         .route("/v1/changes/snapshot", get(changes::snapshot))
         .route("/v1/records", post(records::contribute).get(records::list))
@@ -198,6 +209,9 @@ pub fn router(api: Api) -> Router {
         .route("/v1/records/{id}/retraction", post(records::retract))
         .route("/v1/records/{id}/erasure", post(records::erase))
         .route("/v1/records/{id}/supersede", post(records::supersede))
+        .route("/v1/ttps", get(ttps::list))
+        .route("/v1/ttps/statistics", get(ttps::statistics))
+        .route("/v1/ttps/taxonomy", get(ttps::taxonomy))
         .route("/v1/rulings", post(governance::rule).get(governance::rulings))
         .route("/v1/suspensions", post(governance::vote).get(governance::suspensions))
         .route("/v1/incidents", post(governance::declare).get(governance::incidents))

@@ -22,6 +22,7 @@ use hashpact_protocol::api::{
     check_idempotency_key,
 };
 use hashpact_protocol::digest::{RecordId, sha256};
+use hashpact_protocol::leaf::Kind;
 use hashpact_protocol::record::{Review, SignalType, Vocabulary as _};
 use serde::de::DeserializeOwned;
 
@@ -50,7 +51,11 @@ pub(super) async fn contribute(
     let ack = parse_ack(query.ack.as_deref())?;
     let group = api.service.group_for(query.group.as_deref())?;
     let check = |request: ContributeRequest| -> Result<Vec<Draft>, ApiError> {
-        Ok(request.to_records()?.into_iter().map(Draft::Content).collect())
+        let drafts = request.to_records()?.into_iter().map(|(subject, content)| match subject {
+            Some(subject) => Draft::Addition { subject, content },
+            None => Draft::Content(content),
+        });
+        Ok(drafts.collect())
     };
     let (drafts, whole) = read_json(&api, &caller, &headers, body, BODY_MAX_BYTES, check).await?;
     api.count_items(&caller, drafts.len())?;
@@ -78,9 +83,13 @@ pub(super) async fn list(
             format!("limit: {limit} is not in 1..={PAGE_MAX}"),
         ));
     }
-    if let Some(kind) = query.kind.as_deref().filter(|kind| *kind != "content") {
-        return Err(invalid("kind", kind));
-    }
+    let kind = match &query.kind {
+        Some(text) => {
+            let kind = Kind::parse(text).filter(|kind| kind.is_statement());
+            Some(kind.ok_or_else(|| invalid("kind", text))?)
+        }
+        None => None,
+    };
     let cursor = match &query.cursor {
         Some(text) => Some(Cursor::parse(text).ok_or_else(|| invalid("cursor", text))?),
         None => None,
@@ -98,7 +107,7 @@ pub(super) async fn list(
     {
         return Err(invalid("status", status));
     }
-    let filter = RecordsFilter { member: query.member, signal_type, status: query.status, review_min };
+    let filter = RecordsFilter { member: query.member, kind, signal_type, status: query.status, review_min };
     let _slot = api.reads.enter(caller.id)?;
     // A page may pass over very many records: not on a thread that look-ups need.
     let service = api.service.clone();
@@ -205,9 +214,19 @@ pub(super) async fn supersede(
     let caller = api.allow(&headers, &[Scope::Contribute])?;
     let subject = parse_id(path)?;
     let check = move |request: NewRecord| -> Result<Vec<Draft>, ApiError> {
+        request.check_no_subject()?;
         Ok(vec![Draft::Supersession { subject, content: request.to_record()? }])
     };
     let (drafts, whole) = read_json(&api, &caller, &headers, body, RECORD_MAX_BYTES, check).await?;
+    if let (Some(about), [Draft::Supersession { content, .. }]) = (api.service.about(&subject), &drafts[..])
+        && about != content.kind()
+    {
+        let message = format!(
+            "record {subject} states a {about}; it is superseded by another one, not by a {}",
+            content.kind()
+        );
+        return Err(ApiError::new(StatusCode::CONFLICT, "other_kind", message));
+    }
     let group = api.service.group_of(subject).await?;
     let statement = Statement { operation: "supersede", subject: Some(subject), group, body: &whole.bytes };
     single(submit(&api, &headers, &caller, drafts, &statement, Ack::Local).await?)
@@ -258,6 +277,7 @@ pub(super) async fn submit(
         sha256(&[SUBMISSION, operation, &[1], &group, &subject, statement.body])
     };
     let _slot = api.writes.enter(caller.id)?;
+    let drafts = api.within(api.service.check_listings(drafts)).await??;
     let done = api.within(api.service.submit(drafts, statement.group, key, digest, ack)).await?;
     let ack = match done.ack {
         Ack::Local => api::Ack::Local.to_string(),

@@ -8,6 +8,7 @@ mod connections;
 mod description;
 pub(crate) mod fixture;
 mod governance;
+mod kinds;
 mod lists;
 mod logs;
 mod matching;

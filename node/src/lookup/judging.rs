@@ -75,6 +75,7 @@ pub(super) struct Known<'a> {
     pub(super) stated_ms: u64,
     pub(super) hash_set: Option<&'a str>,
     pub(super) incident: Option<IncidentId>,
+    pub(super) is_registration: bool,
 }
 
 impl<'a> Judges<'a> {
@@ -194,6 +195,7 @@ impl<'a> Judges<'a> {
             stated_ms: record.time_ms(),
             hash_set: record.description.hash_set(),
             incident: record.description.incident(),
+            is_registration: record.description.is_registration(),
         };
         let flooded = floods.of(record.number, &record.author.line, record.index, record.status());
         let said =
@@ -220,6 +222,7 @@ impl<'a> Judges<'a> {
             stated_ms: known.stated_ms,
             hash_set: known.hash_set,
             incident: known.incident,
+            is_registration: known.is_registration,
             flooded,
             negative: near.or_else(|| said().map(|count| Negative::Members { count })),
         }
@@ -286,6 +289,7 @@ impl<'a> Judges<'a> {
             stated_ms: stated.time_ms,
             hash_set: handling.and_then(|handling| Some(handling.hash_set.as_ref()?.as_str())),
             incident: handling.and_then(|handling| handling.incident),
+            is_registration: stated.content.is_registration(),
         };
         let flooded =
             read(self.floods).of(u64::MAX, &record_known.author.line, record_known.index, known.status);

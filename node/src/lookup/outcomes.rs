@@ -57,6 +57,7 @@ pub(super) struct Own<'a> {
     pub(super) signals: Vec<Signal>,
     pub(super) hash_set: Option<&'a str>,
     pub(super) incident: Option<IncidentId>,
+    pub(super) is_registration: bool,
 }
 
 impl<'a> Own<'a> {
@@ -74,6 +75,7 @@ impl<'a> Own<'a> {
             signals: in_part.unwrap_or_else(|| record.signals().collect()),
             hash_set: record.description.hash_set(),
             incident: record.description.incident(),
+            is_registration: record.description.is_registration(),
         }
     }
 
@@ -90,6 +92,7 @@ impl<'a> Own<'a> {
             signals: stated.content.signals.clone(),
             hash_set: handling.and_then(|handling| Some(handling.hash_set.as_ref()?.as_str())),
             incident: handling.and_then(|handling| handling.incident),
+            is_registration: stated.content.is_registration(),
         }
     }
 }
@@ -117,6 +120,7 @@ impl Judges<'_> {
             stated_ms: own.stated_ms,
             hash_set: own.hash_set,
             incident: own.incident,
+            is_registration: own.is_registration,
         };
         let way = |signal: &Signal| Way { signal: signal.kind(), distance: 0, quality: signal.quality() };
         let ways: Vec<Way> = own.signals.iter().map(way).collect();

@@ -5,12 +5,13 @@
 //!
 //! ```text
 //!  0  1  flags: bit 0 = expires, 1 = subject, 2 = id of the source, 3 = date of the source,
-//!        4 = preserved until, 5 = valid from, 6 = reports
+//!        4 = preserved until, 5 = valid from, 6 = reports, 7 = what only its kind says
 //!  1  1  signals        2  1  signals of unknown types
 //!  …     signals: type 1, quality 1 (255 = not stated), value as wide as its type
 //!  …     signals of unknown types: type 8, quality 1, length 2, value
 //!  …     expires, seconds 8; subject: log id 32, leaf index 8; source: length 1, id; days 4
 //!  …     preserved until, seconds 8; valid from, seconds 8; reports: number 1, each to 8, month 4
+//!  …     what only its kind says: length 2, bytes as the protocol keeps them, without values of sketches
 //! ```
 //!
 //! Big-endian. The bytes live as long as the process and are written and read here only, so what cannot be
@@ -21,8 +22,8 @@ use hashpact_protocol::digest::LogId;
 use hashpact_protocol::leaf::Kind;
 use hashpact_protocol::record::IncidentId;
 use hashpact_protocol::record::{
-    Content, Date, Handling, Label, Labels, Month, Report, Review, Signal, SignalType, Source, SubjectRef,
-    Token, UnknownFields, UnknownSignal,
+    Content, Date, Detail, Handling, Label, Labels, Month, Report, Review, Signal, SignalType, Source,
+    SubjectRef, Token, UnknownFields, UnknownSignal,
 };
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -34,12 +35,16 @@ const HAS_SOURCE_DATE: u8 = 8;
 const HAS_PRESERVED: u8 = 16;
 const HAS_VALID_FROM: u8 = 32;
 const HAS_REPORTS: u8 = 64;
+const HAS_DETAIL: u8 = 128;
 const NO_QUALITY: u8 = u8::MAX;
 
 /// What many records have in common.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Description {
     kind: Kind,
+    /// What it is a statement about: its kind, or what a `supersede` says.
+    about: Kind,
+    is_registration: bool,
     labels: Labels,
     /// Who looked at it.
     pub(super) review: Label<Review>,
@@ -68,6 +73,8 @@ impl Description {
         let source = source.as_ref().map(|source| Source { id: None, date: None, ..source.clone() });
         Self {
             kind: stated.kind,
+            about: stated.content.kind(),
+            is_registration: stated.content.is_registration(),
             labels: labels.clone(),
             review: *review,
             source,
@@ -92,11 +99,28 @@ impl Description {
             _ => false,
         };
         self.kind == stated.kind
+            && self.about == stated.content.kind()
+            && self.is_registration == stated.content.is_registration()
             && self.review == *review
             && is_same_source
             && is_same_handling
             && self.labels == *labels
             && self.unknown == *unknown
+    }
+
+    /// What it is a statement about.
+    pub(super) const fn about(&self) -> Kind {
+        self.about
+    }
+
+    /// The kind of its leaf.
+    pub(super) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Whether it says that a model is benign.
+    pub(super) const fn is_registration(&self) -> bool {
+        self.is_registration
     }
 
     /// Its labels.
@@ -175,7 +199,8 @@ pub(super) fn pack(content: &Content, out: &mut Vec<u8>) {
             | flag(source_date.is_some(), HAS_SOURCE_DATE)
             | flag(preserved_until_s.is_some(), HAS_PRESERVED)
             | flag(valid_from_s.is_some(), HAS_VALID_FROM)
-            | flag(!reports.is_empty(), HAS_REPORTS),
+            | flag(!reports.is_empty(), HAS_REPORTS)
+            | flag(content.detail.is_some(), HAS_DETAIL),
     );
     // A record has at most 64 of both, a token at most 64 bytes, an unknown value 256: see the protocol.
     out.push(u8::try_from(content.signals.len()).expect("bounded"));
@@ -214,6 +239,12 @@ pub(super) fn pack(content: &Content, out: &mut Vec<u8>) {
             out.extend(report.month.months().to_be_bytes());
         }
     }
+    if let Some(detail) = &content.detail {
+        let kept = detail.to_kept();
+        // Without values of sketches it is a few hundred bytes, and never more than its payload.
+        out.extend(u16::try_from(kept.len()).expect("bounded").to_be_bytes());
+        out.extend(kept);
+    }
 }
 
 /// The signals in packed bytes.
@@ -221,6 +252,15 @@ pub(super) fn signals(packed: &[u8]) -> impl Iterator<Item = Signal> {
     let mut reader = Reader(packed);
     let [_, count, _] = reader.take();
     (0..count).map(move |_| reader.signal())
+}
+
+/// What only the kind of the record says, in packed bytes.
+pub(super) fn detail(packed: &[u8], description: &Description) -> Option<Detail> {
+    let [flags, ..] = packed else { return None };
+    if flags & HAS_DETAIL == 0 {
+        return None;
+    }
+    unpack(packed, description, 0).content.detail.map(|detail| *detail)
 }
 
 /// What was packed, together with its description.
@@ -247,6 +287,7 @@ pub(super) fn unpack(packed: &[u8], description: &Description, time_ms: u64) -> 
             handling.reports = (0..count).map(|_| reader.report()).collect();
         }
     }
+    let detail = (flags & HAS_DETAIL != 0).then(|| Box::new(reader.detail(description.about)));
     let Description { kind, labels, review, unknown, .. } = description;
     let content = Content {
         subject,
@@ -257,6 +298,7 @@ pub(super) fn unpack(packed: &[u8], description: &Description, time_ms: u64) -> 
         source,
         expires_s,
         handling,
+        detail,
         unknown: unknown.clone(),
     };
     Stated { kind: *kind, time_ms, content }
@@ -303,6 +345,11 @@ impl Reader<'_> {
         Report { to, month: Month::from_months(u32::from_be_bytes(self.take()).into()).expect(OWN) }
     }
 
+    fn detail(&mut self, about: Kind) -> Detail {
+        let length = u16::from_be_bytes(self.take());
+        Detail::from_kept(about, self.bytes(length.into())).expect(OWN)
+    }
+
     fn date(&mut self) -> Date {
         Date::from_days(u32::from_be_bytes(self.take()).into()).expect(OWN)
     }
@@ -316,7 +363,8 @@ fn stated(quality: u8) -> Option<u8> {
 mod tests {
     use super::*;
     use hashpact_protocol::record::{
-        Activity, EvidenceSet, IncidentId, Origin, OtherClass, ReportedTo, Scheme, Tlp,
+        Activity, Dataset, EvidenceSet, Genmeta, IncidentId, Model, ModelRole, Origin, OtherClass,
+        ReportedTo, Scheme, TechniqueId, Tlp, Ttp, Vocabulary as _,
     };
     use proptest::prelude::*;
 
@@ -358,6 +406,19 @@ mod tests {
         })
     }
 
+    fn detail() -> impl Strategy<Value = Option<Box<Detail>>> {
+        let month = Month::from_months(682).expect("a month");
+        let technique = |number| TechniqueId::from_number(number).expect("a number");
+        let model = (any::<u64>(), 0..4_u64).prop_map(|(parameters, role)| {
+            let role = ModelRole::from_code(role).expect("a role");
+            Detail::Model(Model { parameters, role, vector_count: 3, ..Model::default() })
+        });
+        let ttp = (1..99_u64).prop_map(move |number| Detail::Ttp(Ttp::new(technique(number), month)));
+        let genmeta = (1..9_u64).prop_map(|steps| Detail::Genmeta(Genmeta { steps, ..Genmeta::default() }));
+        let items = (1..9_u64).prop_map(|items| Detail::Dataset(Dataset { items, ..Dataset::default() }));
+        prop::option::of(prop_oneof![model, ttp, genmeta, items].prop_map(Box::new))
+    }
+
     prop_compose! {
         fn content()(
             signals in prop::collection::vec(signal(), 0..4),
@@ -365,7 +426,7 @@ mod tests {
             subject in prop::option::of((any::<[u8; 32]>(), any::<u64>())),
             (labels, review) in (any::<[u8; 3]>(), 0..9_u64),
             source in prop::option::of(source()),
-            (expires_s, handling) in (prop::option::of(any::<u64>()), handling()),
+            (expires_s, handling, detail) in (prop::option::of(any::<u64>()), handling(), detail()),
             unknown in prop::collection::btree_map(any::<u64>(), any::<u64>().prop_map(hashpact_protocol::codec::Int::Unsigned), 0..2),
         ) -> Content {
             let unknown_signals = unknown_signals.into_iter()
@@ -379,7 +440,7 @@ mod tests {
             };
             let subject = subject.map(|(log, index)| SubjectRef { log: LogId::new(log), index });
             let review = Label::from_code(review);
-            Content { subject, signals, unknown_signals, labels, review, source, expires_s, handling, unknown }
+            Content { subject, signals, unknown_signals, labels, review, source, expires_s, handling, detail, unknown }
         }
     }
 

@@ -105,7 +105,7 @@ impl Lookup {
     }
 
     /// Visits block by block, so that nobody waits for the rows longer than a block takes.
-    fn for_each_standing(&self, mut visit: impl FnMut(Held<'_>)) {
+    pub(super) fn for_each_standing(&self, mut visit: impl FnMut(Held<'_>)) {
         let mut from = Block { log: LogId::new([0; 32]), high: 0 };
         loop {
             let rows = read(&self.rows);

@@ -12,7 +12,7 @@ use hashpact_core::view::{
     Standing, Stated, Status,
 };
 use hashpact_protocol::digest::{LogId, RecordId};
-use hashpact_protocol::record::{Content, Signal, SignalType};
+use hashpact_protocol::record::{Content, Detail, Signal, SignalType};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -42,6 +42,8 @@ pub(super) struct Rows {
     rulings: BTreeMap<Signal, Ruled>,
     /// Numbers of records of which some signal is cleared: they match by the others only.
     cleared: BTreeSet<u64>,
+    /// Numbers of listings that contradict the registry of models.
+    conflicting: BTreeSet<u64>,
     count: usize,
     /// Whether any record is of a history that is kept beside a followed one.
     keeps_beside: bool,
@@ -64,7 +66,7 @@ struct Row {
     time_low: u32,
     time_high: u16,
     status: Status,
-    /// Bit by code of the types of its signals.
+    /// Bit by code of the types of its signals, counted from the first code of its kind.
     types: u8,
     description: u32,
     /// Where its own bytes begin.
@@ -128,6 +130,7 @@ impl Rows {
             following: BTreeMap::new(),
             rulings: BTreeMap::new(),
             cleared: BTreeSet::new(),
+            conflicting: BTreeSet::new(),
             count: 0,
             keeps_beside: false,
             scratch: Vec::new(),
@@ -172,7 +175,11 @@ impl Rows {
         let is_news = followed.note(number, &record.author.member, &record.standing, signals);
         let follows = if is_news { signals() } else { Vec::new() };
         self.followed = followed;
-        if !self.rulings.is_empty() || !self.followed.is_empty() || !self.following.is_empty() {
+        if !self.rulings.is_empty()
+            || !self.followed.is_empty()
+            || !self.following.is_empty()
+            || self.conflicting.contains(&number)
+        {
             self.judge(number);
         }
         let before = is_known.then(|| before.unwrap_or(Standing::UNDISPUTED));
@@ -193,7 +200,8 @@ impl Rows {
     pub(super) fn judged(&self, number: u64) -> Option<Standing> {
         let record = self.get(number)?;
         let standing = self.standing(number).cloned().unwrap_or(Standing::UNDISPUTED);
-        Some(self.by_verdicts(&record, standing))
+        let ruled = self.by_verdicts(&record, standing);
+        Some(Standing { status: self.beside_registry(number, ruled.status), ..ruled })
     }
 
     /// Takes the panel's verdict on a signal. Records that carry it are judged anew by [`Self::judge`].
@@ -234,19 +242,36 @@ impl Rows {
             Some(standing) => self.following.insert(number, standing),
             None => self.following.remove(&number),
         };
+        let status = self.beside_registry(number, status);
         if let Some(row) = self.row_mut(number) {
             row.status = status;
         }
     }
 
-    /// How a record that stands so stands by the opinions that follow its signals, and by what the panel holds of these.
+    /// Takes which listings contradict the registry of models.
+    pub(super) fn set_conflicting(&mut self, ids: impl Iterator<Item = RecordId>) {
+        let numbers = ids.filter_map(|id| self.by_id(&id).map(|record| record.number));
+        let numbers = numbers.collect();
+        let before = std::mem::replace(&mut self.conflicting, numbers);
+        let changed: Vec<u64> = before.symmetric_difference(&self.conflicting).copied().collect();
+        changed.into_iter().for_each(|number| self.judge(number));
+    }
+
+    /// The status of a record that otherwise has this one.
+    fn beside_registry(&self, number: u64, status: Status) -> Status {
+        if status.stands() && self.conflicting.contains(&number) { Status::Conflicting } else { status }
+    }
+
+    /// How a record that stands so stands by the opinions that follow its signals, by what the panel holds of these, and
+    /// beside the registry of models.
     pub(super) fn ruled(&self, number: u64, standing: Standing) -> Standing {
-        if self.rulings.is_empty() && self.followed.is_empty() {
+        if self.rulings.is_empty() && self.followed.is_empty() && self.conflicting.is_empty() {
             return standing;
         }
         let Some(record) = self.get(number) else { return standing };
         let standing = self.followed.follow(number, &record.author.member, record.signals(), standing);
-        self.by_verdicts(&record, standing)
+        let ruled = self.by_verdicts(&record, standing);
+        Standing { status: self.beside_registry(number, ruled.status), ..ruled }
     }
 
     fn by_verdicts(&self, record: &Held<'_>, standing: Standing) -> Standing {
@@ -435,7 +460,12 @@ impl<'a> Held<'a> {
 
     /// Whether it has a signal of this type.
     pub(super) fn has(&self, kind: SignalType) -> bool {
-        self.row.types & type_bit(kind) != 0
+        self.description.about() == kind.record_kind() && self.row.types & type_bit(kind) != 0
+    }
+
+    /// What only its kind says, without values of sketches.
+    pub(super) fn detail(&self) -> Option<Detail> {
+        packed::detail(self.packed, self.description)
     }
 
     /// Its signals.
@@ -454,6 +484,7 @@ fn types(stated: &Stated) -> u8 {
     stated.content.signals.iter().fold(0, |types, signal| types | type_bit(signal.kind()))
 }
 
+/// Types of one kind of record have codes of one range of 16.
 const fn type_bit(kind: SignalType) -> u8 {
-    1 << kind.code()
+    1 << (kind.code() & 15)
 }

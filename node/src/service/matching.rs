@@ -221,7 +221,7 @@ impl Service {
 }
 
 impl Inner {
-    fn match_queries(&self, queries: Vec<api::Query>, ask: &MatchAsk) -> api::MatchResponse {
+    pub(super) fn match_queries(&self, queries: Vec<api::Query>, ask: &MatchAsk) -> api::MatchResponse {
         self.metrics.match_items.inc_by(queries.len() as u64);
         let (values, question) = (values_in(&queries), ask.question());
         let is_small = is_small(values, self.lookup.radius(&question).into());

@@ -21,6 +21,15 @@ impl FieldError {
         Self { path: path.into(), rule }
     }
 
+    /// The same error about a value that has no field of its own.
+    pub(super) fn at(self, outer: &str) -> Self {
+        if self.path.is_empty() {
+            Self { path: outer.to_owned(), rule: self.rule }
+        } else {
+            self.within(outer)
+        }
+    }
+
     /// The same error seen from one level further out.
     pub(super) fn within(self, outer: &str) -> Self {
         Self { path: format!("{outer}.{}", self.path), rule: self.rule }
@@ -48,6 +57,15 @@ pub enum FieldRule {
     /// A list that must not be empty is empty.
     #[error("must not be empty")]
     Empty,
+    /// A field that answers have, or another list, or records of another kind.
+    #[error("has no place here")]
+    NotHere,
+    /// A number that is left out instead.
+    #[error("0 is not stated; leave the field out")]
+    Zero,
+    /// A text that is not base64.
+    #[error("expected base64 with padding")]
+    Base64,
     /// A list with too many elements.
     #[error("{got} elements, at most {max} are allowed")]
     TooMany {
@@ -117,6 +135,23 @@ pub enum FieldRule {
     /// A list that holds one of its elements again.
     #[error("the same one stands there twice")]
     Twice,
+    /// An identifier of a model of as many digits as its type does not have.
+    #[error("expected 64 hex digits, or the 8, 10 or 12 that its type begins with, got {got}")]
+    ModelIdDigits {
+        /// Characters given.
+        got: usize,
+    },
+    /// Bits of tiles that are no base64, none, or no whole tiles.
+    #[error("expected base64 of 32 bytes for each tile, at least one")]
+    TileBits,
+    /// A tile with too short a side.
+    #[error("a tile with a side of {got}; the least is {min}")]
+    TileSide {
+        /// The shorter side.
+        got: u32,
+        /// The least that has a sketch.
+        min: u32,
+    },
     /// A rule of records.
     #[error("{0}")]
     Record(#[from] RecordError),
@@ -174,4 +209,11 @@ pub(super) fn hex_into(path: &str, text: &str, out: &mut [u8]) -> Result<(), Fie
         *byte = digit(0)? << 4 | digit(1)?;
     }
     Ok(())
+}
+
+/// Reads lower-case hexadecimal of any even number of digits, at most `max_bytes` bytes.
+pub(super) fn hex_bytes(path: &str, text: &str, max_bytes: usize) -> Result<Vec<u8>, FieldError> {
+    let mut bytes = vec![0; (text.len() / 2).min(max_bytes)];
+    hex_into(path, text, &mut bytes)?;
+    Ok(bytes)
 }

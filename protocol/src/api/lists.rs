@@ -35,6 +35,9 @@ pub struct ListJson {
     /// Types of signals by which a record may be found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signals: Vec<String>,
+    /// Kinds of records that count: `content`, `model`, `dataset`, `service`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kind: Vec<String>,
     /// Least quality of the query's PDQ value; one that the caller does not state is too low.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query_quality_min: Option<u8>,

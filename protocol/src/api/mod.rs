@@ -19,19 +19,23 @@ mod ack;
 mod bulk;
 mod changes;
 mod decisions;
+mod details;
 mod field;
 pub mod frames;
+mod genmeta;
 mod governance;
 mod grouping;
 mod handling;
 mod labels;
 mod lists;
 mod matching;
+mod models;
 mod node;
 mod records;
 mod reports;
 mod statements;
 pub mod time;
+mod ttps;
 
 pub use ack::{Ack, AckError, IdempotencyKeyError, check_idempotency_key};
 pub use bulk::{
@@ -48,7 +52,11 @@ pub use decisions::{
     NEGATIVE_SIGNALS_MAX, NegativeJson, NegativesRequest, NegativesResponse, QuarantineResponse,
     REASON_MAX_BYTES, check_reason,
 };
+pub use details::{
+    ClaimedIdJson, DatasetJson, ModelJson, PartJson, PlaceOfRecord, ServiceJson, TilesJson, TtpJson,
+};
 pub use field::{FieldError, FieldRule};
+pub use genmeta::{GenmetaJson, ResourceJson};
 pub use governance::{
     CoverageJson, IncidentJson, IncidentReceipt, IncidentRequest, IncidentStepJson, IncidentsResponse,
     MemberCoverage, PlaceJson, RulingJson, RulingRequest, RulingSignal, RulingsResponse, SuspensionJson,
@@ -65,6 +73,12 @@ pub use matching::{
     AsOf, Match, MatchItem, MatchLimits, MatchRequest, MatchResponse, MatchResult, OpinionCounts, Query,
     QuerySignal,
 };
+pub use models::{
+    AskedFingerprint, AskedModel, BaseTileJson, BasesRequest, BasesResponse, ComparisonJson, FingerprintJson,
+    ListingJson, ModelId, ModelIdJson, ModelIdType, ModelLeadJson, ModelMatchRequest, ModelMatchResponse,
+    NearBaseJson, NearestBenignJson, RegisteredModelJson, RegistryJson, ShapedBits, SketchMatchJson, TileGroupJson,
+    tile_numbers, tile_text, vectors_text,
+};
 pub use node::{
     AlarmStatus, AuthorStatus, BackupResponse, BranchStatus, CatchUp, CosignedStatus, ErasureStatus, ErrorBody,
     ErrorDetail, EvidenceJson, EvidenceResponse, HoldingStatus, LogJson, LogStatus, LogsResponse, MemberJson,
@@ -76,3 +90,7 @@ pub use records::{
 };
 pub use reports::{ContradictionJson, ContradictionsQuery, ContradictionsResponse};
 pub use statements::{ErasureRequest, OpinionRequest, RetractionRequest};
+pub use ttps::{
+    ObservationJson, StatisticsJson, StatisticsQuery, StatisticsRow, StixIds, TacticJson, TaxonomyJson,
+    TechniqueJson, TtpsPage, TtpsQuery,
+};

@@ -6,14 +6,19 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::field::{FieldError, FieldRule, showable, vocabulary};
+use super::details::{DatasetJson, ModelJson, ServiceJson, TtpJson};
+use super::field::{FieldError, FieldRule, hex_into, showable, vocabulary};
+use super::genmeta::GenmetaJson;
 use super::handling::{CrosswalkJson, HandlingJson, time_s};
 use super::labels::LabelsJson;
 use super::matching::{OpinionCounts, check_count, parse_signal};
 use super::time;
-use crate::digest::hex_encode;
+use crate::digest::{RecordId, hex_encode};
+use crate::leaf::Kind;
 use crate::limits::{RECORDS_PER_CALL_MAX, SIGNALS_PER_RECORD_MAX};
-use crate::record::{Content, Date, Handling, Label, RecordError, Review, Signal, Source, Token, Vocabulary};
+use crate::record::{
+    Content, Date, Detail, Handling, Label, Labels, RecordError, Review, Signal, Source, Token, Vocabulary,
+};
 
 /// `POST /v1/records`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,15 +42,20 @@ pub struct ContributeQuery {
     pub group: Option<String>,
 }
 
-/// A record to be stated. This version states `content`.
+/// A record to be stated.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NewRecord {
-    /// Kind of the record: `content`.
+    /// Kind of the record: `content`, `model`, `dataset`, `service` or `ttp`.
     pub kind: String,
-    /// The signals of one piece of media, 1 to 64, each (type, value) once, in any order.
+    /// The signals of what it is about, of types of its kind, 1 to 64, each (type, value) once, in any order. A `ttp` has
+    /// none; a stop list and a further part of a model may go without.
+    #[serde(default)]
     pub signals: Vec<NewSignal>,
+    /// Record id of the entry that it adds to; a further part of a model names its first part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// Labels; absent ones are undetermined.
     #[serde(default)]
     pub labels: LabelsJson,
@@ -61,6 +71,21 @@ pub struct NewRecord {
     /// Hash set, reports, incident and the like.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub handling: HandlingJson,
+    /// Of `content`: what the file says about how it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub genmeta: Option<Box<GenmetaJson>>,
+    /// Of `model`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Box<ModelJson>>,
+    /// Of `dataset`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<Box<DatasetJson>>,
+    /// Of `service`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Box<ServiceJson>>,
+    /// Of `ttp`, which must have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttp: Option<Box<TtpJson>>,
 }
 
 /// A signal to be stated.
@@ -68,7 +93,7 @@ pub struct NewRecord {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NewSignal {
-    /// Signal type: `pdq`, `md5`, `sha1`, `sha256` or `photodna`.
+    /// Signal type: `pdq`, `md5`, `sha1`, `sha256` or `photodna`; of a model `model_sha256`, `tset1` and the like.
     #[serde(rename = "type")]
     pub signal_type: String,
     /// Value in lower-case hexadecimal.
@@ -193,16 +218,19 @@ pub struct RecordJson {
     /// What an `opinion` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opinion: Option<String>,
-    /// The signals of a `content` record.
+    /// What a `supersede` is a statement about: `content`, `model`, `dataset`, `service` or `ttp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub states: Option<String>,
+    /// The signals of a statement.
     #[serde(default)]
     pub signals: Vec<SignalJson>,
-    /// The labels of a `content` record; absent when the payload is not here.
+    /// The labels of a statement; absent when the payload is not here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<LabelsJson>,
     /// Class of the industry scheme that follows from the labels: `A1`, `A2`, `B1` or `B2`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub industry_class: Option<String>,
-    /// Review of a `content` record.
+    /// Review of a statement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<String>,
     /// Where the statement comes from.
@@ -217,6 +245,21 @@ pub struct RecordJson {
     /// What other schemes call it, as far as its labels say so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crosswalk: Option<CrosswalkJson>,
+    /// Of `content`: what the file says about how it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub genmeta: Option<Box<GenmetaJson>>,
+    /// Of `model`; sketches are counted, not shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Box<ModelJson>>,
+    /// Of `dataset`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<Box<DatasetJson>>,
+    /// Of `service`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Box<ServiceJson>>,
+    /// Of `ttp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttp: Option<Box<TtpJson>>,
     /// Latest opinions of other members, counted.
     #[serde(default)]
     pub opinions: OpinionCounts,
@@ -246,14 +289,16 @@ pub struct StatementJson {
 }
 
 impl ContributeRequest {
-    /// Checks every record and returns them in order; paths in errors start with `records[n]`.
+    /// Checks every record and returns them in order, each with the entry that it adds to; paths in errors start with
+    /// `records[n]`.
     ///
     /// # Errors
     /// The first field that breaks a rule.
-    pub fn to_records(&self) -> Result<Vec<Content>, FieldError> {
+    pub fn to_records(&self) -> Result<Vec<(Option<RecordId>, Content)>, FieldError> {
         check_count("records", self.records.len(), RECORDS_PER_CALL_MAX)?;
         let record = |(nth, record): (usize, &NewRecord)| {
-            record.to_record().map_err(|error| error.within(&format!("records[{nth}]")))
+            let addition = record.subject().and_then(|subject| Ok((subject, record.to_record()?)));
+            addition.map_err(|error| error.within(&format!("records[{nth}]")))
         };
         self.records.iter().enumerate().map(record).collect()
     }
@@ -265,24 +310,41 @@ impl NewRecord {
     /// # Errors
     /// The first field that breaks a rule.
     pub fn to_record(&self) -> Result<Content, FieldError> {
-        if self.kind != "content" {
-            let rule = FieldRule::UnknownWord { got: showable(&self.kind), allowed: "content".to_owned() };
-            return Err(FieldError::new("kind", rule));
+        let kind = self.stated_kind()?;
+        let detail = self.detail(kind)?;
+        if !self.signals.is_empty() {
+            check_count("signals", self.signals.len(), SIGNALS_PER_RECORD_MAX)?;
         }
-        check_count("signals", self.signals.len(), SIGNALS_PER_RECORD_MAX)?;
         let mut signals: Vec<Signal> = Vec::with_capacity(self.signals.len());
         for (nth, json) in self.signals.iter().enumerate() {
             let signal = parse_signal(&json.signal_type, &json.value, json.quality)
                 .map_err(|error| error.within(&format!("signals[{nth}]")))?;
             signals.push(signal);
         }
-        let mut content = Content::new(signals).map_err(|rule| match rule {
+        let other = signals.iter().position(|signal| signal.kind().record_kind() != kind);
+        let mut content = Content::stating(signals, detail).map_err(|rule| match rule {
             RecordError::DuplicateSignal { second, .. } => {
                 FieldError::new(format!("signals[{second}]"), rule.into())
             }
-            _ => FieldError::new("signals", rule.into()),
+            RecordError::SignalOfOtherKind { .. } => {
+                FieldError::new(format!("signals[{}]", other.unwrap_or_default()), rule.into())
+            }
+            RecordError::NoSignals => FieldError::new("signals", FieldRule::Empty),
+            RecordError::SignalsNotAllowed | RecordError::TooManySignals { .. } => {
+                FieldError::new("signals", rule.into())
+            }
+            _ => FieldError::new(kind.name(), rule.into()),
         })?;
         content.labels = self.labels.to_labels().map_err(|error| error.within("labels"))?;
+        if kind == Kind::Ttp {
+            let only_tlp = Labels { tlp: content.labels.tlp, ..Labels::default() };
+            if content.labels != only_tlp {
+                return Err(FieldError::new("labels", RecordError::LabelsOfTtp.into()));
+            }
+            if self.review.is_some() {
+                return Err(FieldError::new("review", FieldRule::NotHere));
+            }
+        }
         if let Some(word) = &self.review {
             content.review = Label::Known(vocabulary::<Review>("review", word)?);
         }
@@ -295,6 +357,75 @@ impl NewRecord {
 }
 
 impl NewRecord {
+    /// The entry that it adds to.
+    ///
+    /// # Errors
+    /// No record id, or none where there must be one.
+    pub fn subject(&self) -> Result<Option<RecordId>, FieldError> {
+        let Some(text) = &self.subject else {
+            let part = self.model.as_ref().and_then(|model| model.part.as_ref());
+            return match part {
+                Some(part) if part.number > 1 => Err(FieldError::new("subject", FieldRule::Empty)),
+                _ => Ok(None),
+            };
+        };
+        let mut bytes = [0; 32];
+        hex_into("subject", text, &mut bytes)?;
+        Ok(Some(RecordId::new(bytes)))
+    }
+
+    /// Refuses a subject where the request itself names one.
+    ///
+    /// # Errors
+    /// There is one.
+    pub fn check_no_subject(&self) -> Result<(), FieldError> {
+        self.subject.as_ref().map_or(Ok(()), |_| Err(FieldError::new("subject", FieldRule::NotHere)))
+    }
+
+    fn stated_kind(&self) -> Result<Kind, FieldError> {
+        let kinds = [Kind::Content, Kind::Model, Kind::Dataset, Kind::Service, Kind::Ttp];
+        kinds.into_iter().find(|kind| kind.name() == self.kind).ok_or_else(|| {
+            let allowed = kinds.map(Kind::name).join(", ");
+            FieldError::new("kind", FieldRule::UnknownWord { got: showable(&self.kind), allowed })
+        })
+    }
+
+    /// The part of its kind, and none of another.
+    fn detail(&self, kind: Kind) -> Result<Option<Detail>, FieldError> {
+        let parts = [
+            ("genmeta", Kind::Content, self.genmeta.is_some()),
+            ("model", Kind::Model, self.model.is_some()),
+            ("dataset", Kind::Dataset, self.dataset.is_some()),
+            ("service", Kind::Service, self.service.is_some()),
+            ("ttp", Kind::Ttp, self.ttp.is_some()),
+        ];
+        if let Some((name, ..)) = parts.into_iter().find(|(_, of, is_there)| *is_there && *of != kind) {
+            return Err(FieldError::new(name, FieldRule::NotHere));
+        }
+        let within =
+            |error: FieldError| error.within(if kind == Kind::Content { "genmeta" } else { kind.name() });
+        let detail = match kind {
+            Kind::Model => Some(Detail::Model(
+                self.model.as_deref().map_or(Ok(Default::default()), ModelJson::read).map_err(within)?,
+            )),
+            Kind::Dataset => Some(Detail::Dataset(
+                self.dataset.as_deref().map_or(Ok(Default::default()), DatasetJson::read).map_err(within)?,
+            )),
+            Kind::Service => Some(Detail::Service(
+                self.service.as_deref().map_or(Ok(Default::default()), ServiceJson::read).map_err(within)?,
+            )),
+            Kind::Ttp => {
+                let ttp = self.ttp.as_deref().ok_or_else(|| FieldError::new("ttp", FieldRule::Empty))?;
+                Some(Detail::Ttp(ttp.read().map_err(within)?))
+            }
+            _ => match &self.genmeta {
+                Some(genmeta) => genmeta.read().map_err(within)?.map(Detail::Genmeta),
+                None => None,
+            },
+        };
+        Ok(detail)
+    }
+
     /// Checks when the record expires, in seconds since 1970, and its handling.
     ///
     /// # Errors
@@ -316,14 +447,21 @@ impl NewRecord {
 impl From<&Content> for NewRecord {
     /// The request that would state the known parts of `content` again.
     fn from(content: &Content) -> Self {
+        let shown = RecordJson::default().with_detail(content.detail.as_deref());
         Self {
-            kind: "content".to_owned(),
+            kind: content.kind().name().to_owned(),
+            subject: None,
             signals: content.signals.iter().map(signal_json).collect(),
             labels: LabelsJson { raw: Default::default(), ..LabelsJson::from(&content.labels) },
-            review: Some(content.review.get().name().to_owned()),
+            review: (content.kind() != Kind::Ttp).then(|| content.review.get().name().to_owned()),
             source: content.source.as_ref().map(SourceJson::from),
             expires: content.expires_s.map(time::rfc3339_seconds),
             handling: content.handling.as_deref().map(HandlingJson::restated).unwrap_or_default(),
+            genmeta: shown.genmeta,
+            model: shown.model,
+            dataset: shown.dataset,
+            service: shown.service,
+            ttp: shown.ttp,
         }
     }
 }
@@ -338,20 +476,37 @@ impl RecordJson {
             value: hex_encode(&signal.value),
             quality: signal.quality,
         }));
+        // Values of sketches are for the index, not for readers.
+        let shown = content.detail.as_deref().map(|detail| match detail {
+            Detail::Model(model) => Detail::Model(model.without_values()),
+            other => other.clone(),
+        });
         let mut labels = LabelsJson::from(&content.labels);
         if let Label::Unknown(code) = content.review {
             labels.raw.insert(Review::FIELD.to_owned(), code);
         }
         Self {
             signals,
+            states: (self.kind == Kind::Supersede.name()).then(|| content.kind().name().to_owned()),
             labels: Some(labels),
             industry_class: content.labels.industry_class().map(str::to_owned),
-            review: Some(content.review.get().name().to_owned()),
+            review: (content.kind() != Kind::Ttp).then(|| content.review.get().name().to_owned()),
             source: content.source.as_ref().map(SourceJson::from),
             expires: content.expires_s.map(time::rfc3339_seconds),
             handling: content.handling.as_deref().map(HandlingJson::from).unwrap_or_default(),
             crosswalk: CrosswalkJson::of(&content.labels),
-            ..self
+            ..self.with_detail(shown.as_ref())
+        }
+    }
+
+    fn with_detail(self, detail: Option<&Detail>) -> Self {
+        match detail {
+            None => self,
+            Some(Detail::Genmeta(genmeta)) => Self { genmeta: Some(Box::new(genmeta.into())), ..self },
+            Some(Detail::Model(model)) => Self { model: Some(Box::new(model.into())), ..self },
+            Some(Detail::Dataset(dataset)) => Self { dataset: Some(Box::new(dataset.into())), ..self },
+            Some(Detail::Service(service)) => Self { service: Some(Box::new(service.into())), ..self },
+            Some(Detail::Ttp(ttp)) => Self { ttp: Some(Box::new(ttp.into())), ..self },
         }
     }
 }

@@ -5,9 +5,9 @@ use crate::api::time::TimeError;
 use crate::digest::HexError;
 use crate::leaf::Kind;
 use crate::limits::{
-    CLASS_ID_MAX_BYTES, CLASSES_PER_RECORD_MAX, INCIDENT_ID_BYTES, QUALITY_MAX, RECEIPT_GAPS_MAX,
-    RECEIPT_LOGS_MAX, REPORTS_PER_RECORD_MAX, SIGNALS_PER_RECORD_MAX, TIME_S_MAX, TOKEN_MAX_BYTES,
-    UNKNOWN_FIELDS_MAX,
+    CLASS_ID_MAX_BYTES, CLASSES_PER_RECORD_MAX, INCIDENT_ID_BYTES, MODEL_PARTS_MAX, QUALITY_MAX,
+    RECEIPT_GAPS_MAX, RECEIPT_LOGS_MAX, REPORTS_PER_RECORD_MAX, SIGNALS_PER_RECORD_MAX, TECHNIQUE_NUMBER_MAX,
+    TILE_SIDE_MIN, TIME_S_MAX, TOKEN_MAX_BYTES, UNKNOWN_FIELDS_MAX, VERSION_NUMBER_MAX,
 };
 use crate::merkle::TREE_SIZE_MAX;
 use crate::roster::MemberIdError;
@@ -50,6 +50,23 @@ pub enum RecordError {
         /// The quality.
         got: u64,
     },
+    /// A signal of a type that is kept for records of another kind.
+    #[error("signals of type {code} do not stand in records of kind {kind}")]
+    SignalOfOtherKind {
+        /// The code of the type.
+        code: u64,
+        /// The kind of the record.
+        kind: Kind,
+    },
+    /// A keyed digest in a record for every member.
+    #[error("{kind} signals go to a group only")]
+    KeyedWithoutGroup {
+        /// The type.
+        kind: SignalType,
+    },
+    /// Signals where there can be none.
+    #[error("this record has no signals")]
+    SignalsNotAllowed,
     /// A record without signals.
     #[error("a record needs at least one signal")]
     NoSignals,
@@ -177,6 +194,105 @@ pub enum RecordError {
         /// The kind.
         kind: Kind,
     },
+    /// A list that is empty where it is written, or too long.
+    #[error("{got} elements, expected 1..={max}")]
+    ListCount {
+        /// Elements given.
+        got: usize,
+        /// Elements allowed.
+        max: usize,
+    },
+    /// An element of a list of another form.
+    #[error("element {nth}: expected {expected}")]
+    ListShape {
+        /// Which one, counted from 0.
+        nth: usize,
+        /// The form.
+        expected: &'static str,
+    },
+    /// A list out of order, or one element twice.
+    #[error("element {nth} is not after the one before it")]
+    ListOrder {
+        /// Which one, counted from 0.
+        nth: usize,
+    },
+    /// A byte string of another width than its field has.
+    #[error("{got} bytes, expected {expected}")]
+    FixedWidth {
+        /// Bytes given.
+        got: usize,
+        /// Bytes the field has.
+        expected: usize,
+    },
+    /// A number that is too large.
+    #[error("{got}, at most {max} is allowed")]
+    NumberRange {
+        /// The number.
+        got: u64,
+        /// The largest.
+        max: u64,
+    },
+    /// A tile with a side that no sketch is made of.
+    #[error("tile with a side of {got}, at least {TILE_SIDE_MIN} is needed")]
+    TileSide {
+        /// The shorter side.
+        got: u32,
+    },
+    /// Values of tiles that are none, or not whole.
+    #[error("{got} bytes of tiles, expected a multiple of {width}")]
+    TileBytes {
+        /// Bytes given.
+        got: usize,
+        /// Bytes of one tile.
+        width: usize,
+    },
+    /// A roll-up of more than one value.
+    #[error("a roll-up is one value for its shape")]
+    RollUps,
+    /// The digest of nothing, which every small file would have.
+    #[error("autov1 is the digest of nothing")]
+    Autov1OfNothing,
+    /// A part that does not exist.
+    #[error("part {number} of {of}, expected 1..=n of 2..={MODEL_PARTS_MAX}")]
+    PartNumber {
+        /// Which one.
+        number: u16,
+        /// Of how many.
+        of: u16,
+    },
+    /// A further part that says more than sketches, or is about no record.
+    #[error("a further part is about the first one and carries sketches only")]
+    PartSaysMore,
+    /// Numbers of tiles in a record that registers no model.
+    #[error("numbers of tiles are for registered bases and intermediates")]
+    NumbersOfListing,
+    /// An identifier of another width than its type has.
+    #[error("identifier of {got} bytes, expected {min}..={max}")]
+    ClaimedWidth {
+        /// Bytes given.
+        got: usize,
+        /// Bytes needed.
+        min: usize,
+        /// Bytes allowed.
+        max: usize,
+    },
+    /// More items that are known than there are.
+    #[error("{known} known items of {items}")]
+    KnownItems {
+        /// Items known.
+        known: u64,
+        /// Items.
+        items: u64,
+    },
+    /// No number of a technique.
+    #[error("expected a technique as HP-T0001 to HP-T{TECHNIQUE_NUMBER_MAX}")]
+    Technique,
+    /// A version of a tool of another form.
+    #[error("expected two or three numbers, at most {VERSION_NUMBER_MAX} each")]
+    ToolVersion,
+    /// Labels of media in a record that is about none.
+    #[error("the only label of a ttp record is tlp")]
+    LabelsOfTtp,
     /// A receipt about another entry.
     #[error("a receipt has no subject")]
     ReceiptSubject,
@@ -264,6 +380,14 @@ pub enum SchemaError {
         map: &'static str,
         /// The key.
         key: u64,
+    },
+    /// A rule that binds several keys, or a key and the leaf.
+    #[error("{map}: {rule}")]
+    Whole {
+        /// The map.
+        map: &'static str,
+        /// The rule.
+        rule: RecordError,
     },
     /// The leaf announces a subject, the payload names none.
     #[error("the leaf has a subject, the payload names none")]

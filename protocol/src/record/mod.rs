@@ -7,7 +7,8 @@
 //! [`read_payload`] is total, like [`crate::leaf::read_leaf`]. Canonicality is checked for every known
 //! kind, also for those whose payload this version does not read; a foreign part makes an entry opaque
 //! before any rule of the schema can make it void. To add a kind: a file that implements `Schema`, a
-//! variant of [`Record`], and a row in the three matches below.
+//! variant of [`Record`], and a row in the three matches below; for another kind of statement, a file and a variant of
+//! [`Detail`].
 //!
 //! What this module deliberately does not do: find out whether the subject that a payload names is the
 //! one that its leaf names, which takes the logs, or decide what stands (`hashpact-core`).
@@ -16,38 +17,61 @@
 
 mod content;
 mod crosswalk;
+mod dataset;
+mod detail;
 mod erasure;
 mod error;
+mod genmeta;
+mod genmeta_words;
 mod handling;
+mod identifier;
 mod incident;
 mod labels;
+mod lists;
+mod model;
 mod opinion;
 mod receipt;
 mod retraction;
 mod ruling;
 mod schema;
+mod service;
 mod signal;
 mod source;
 mod suspension;
 mod taxonomy;
+mod techniques;
+mod tiles;
+mod ttp;
 mod vocabulary;
 
 pub use content::Content;
 pub use crosswalk::Crosswalk;
+pub use dataset::{Dataset, DatasetForm};
+pub use detail::Detail;
 pub use erasure::{Erasure, ErasureBasis, ErasureReason};
 pub use error::{RecordError, SchemaError};
+pub use genmeta::{CarrierSet, Genmeta, Resource};
+pub use genmeta_words::{
+    C2pa, Carrier, Container, ResourceKind, Sampler, Scheduler, SizeBucket, SourceType, Tool,
+};
 pub use handling::{Handling, Month, OtherClass, Report, ReportedTo, Scheme};
+pub use identifier::{ClaimedId, IdentifierType};
 pub use incident::{ClosingReason, Incident, IncidentClass, IncidentId, IncidentStep};
 pub use labels::{EvidenceSet, Labels};
+pub use model::{Model, ModelFamily, ModelForm, ModelRole, Part, WatermarkScheme};
 pub use opinion::{Opinion, OpinionValue, Reason};
 pub use receipt::{Gap, Holding, Receipt};
 pub use retraction::{Retraction, RetractionReason};
 pub use ruling::{Ruling, RulingReason, Verdict};
 pub use schema::{SubjectRef, UnknownFields};
+pub use service::{Platform, Service, ServiceForm};
 pub use signal::{Signal, SignalType, UnknownSignal};
 pub use source::{Date, Source, Token};
 pub use suspension::{Suspension, SuspensionReason, Vote, VoteWord};
 pub use taxonomy::{Activity, AgeBand, AgeGroup, Evidence, Likeness, Origin, Realism, Review, Tlp};
+pub use techniques::{TACTICS, TAXONOMY, TAXONOMY_VERSION, TECHNIQUES, Tactic, Technique, TechniqueId};
+pub use tiles::{TILE_BITS_BYTES, TILE_NUMBERS_BYTES, TileBits, TileNumbers, TileShape, Tiles};
+pub use ttp::{Basis, Confidence, CountBucket, Surface, Ttp, TtpStatus};
 pub use vocabulary::{Label, LabelWord, Vocabulary};
 
 use crate::codec::{Fields, decode_map, encode_map};
@@ -57,7 +81,7 @@ use schema::Schema;
 /// A payload that this version reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// One piece of media.
+    /// A statement about one piece of media, or one model, data set, service or technique.
     Content(Content),
     /// What a member thinks of another entry.
     Opinion(Opinion),
@@ -67,7 +91,7 @@ pub enum Record {
     Receipt(Receipt),
     /// An order to destroy a payload.
     Erasure(Erasure),
-    /// One piece of media, in the place of a former record about it.
+    /// A statement in the place of a former record about the same.
     Supersede(Content),
     /// A content incident is declared, or closed.
     Incident(Incident),
@@ -80,9 +104,9 @@ pub enum Record {
 impl Record {
     /// The kind in the leaf.
     #[must_use]
-    pub const fn kind(&self) -> Kind {
+    pub fn kind(&self) -> Kind {
         match self {
-            Self::Content(_) => Kind::Content,
+            Self::Content(content) => content.kind(),
             Self::Opinion(_) => Kind::Opinion,
             Self::Retraction(_) => Kind::Retraction,
             Self::Receipt(_) => Kind::Receipt,
@@ -126,7 +150,8 @@ impl Record {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let fields = match self {
-            Self::Content(content) | Self::Supersede(content) => content.to_fields(),
+            Self::Content(content) => content.to_fields(false),
+            Self::Supersede(content) => content.to_fields(true),
             Self::Opinion(opinion) => opinion.to_fields(),
             Self::Retraction(retraction) => retraction.to_fields(),
             Self::Receipt(receipt) => receipt.to_fields(),
@@ -172,16 +197,18 @@ fn read_any(leaf: &Leaf, cbor: &[u8]) -> Payload {
         Err(rule) => return Payload::Void(rule.into()),
     };
     match leaf.kind {
-        Kind::Content => read(leaf, fields, Record::Content),
+        Kind::Content | Kind::Model | Kind::Dataset | Kind::Service | Kind::Ttp => {
+            read_statement(leaf, fields, Record::Content)
+        }
         Kind::Opinion => read(leaf, fields, Record::Opinion),
         Kind::Retraction => read(leaf, fields, Record::Retraction),
         Kind::Receipt => read(leaf, fields, Record::Receipt),
         Kind::Erasure => read(leaf, fields, Record::Erasure),
-        Kind::Supersede => read(leaf, fields, Record::Supersede),
+        Kind::Supersede => read_statement(leaf, fields, Record::Supersede),
         Kind::Incident => read(leaf, fields, Record::Incident),
         Kind::Ruling => read(leaf, fields, Record::Ruling),
         Kind::Suspension => read(leaf, fields, Record::Suspension),
-        kind => Payload::Opaque(OpaqueReason::KindNotRead { kind }),
+        kind @ Kind::Evidence => Payload::Opaque(OpaqueReason::KindNotRead { kind }),
     }
 }
 
@@ -192,6 +219,17 @@ pub fn read_padded(leaf: &Leaf, padded: &[u8]) -> Payload {
     match unpad(padded) {
         Ok(cbor) => read_payload(leaf, cbor),
         Err(rule) => Payload::Void(VoidReason::Padding(rule)),
+    }
+}
+
+/// Reads what is a statement of any kind.
+fn read_statement(leaf: &Leaf, fields: Fields, record: fn(Content) -> Record) -> Payload {
+    if let Some(reason) = Content::find_foreign(leaf, &fields) {
+        return Payload::Opaque(reason);
+    }
+    match Content::read(leaf, fields) {
+        Ok(read) => Payload::Record(record(read)),
+        Err(rule) => Payload::Void(rule.into()),
     }
 }
 

@@ -20,7 +20,7 @@ const KEY_REASON: u64 = 1;
 const KEY_SIGNAL: u64 = 2;
 const KEY_VERDICT: u64 = 4;
 
-/// What is held of the signal. Codes from 16 on are kept for verdicts about models.
+/// What is held of the signal. Codes from 16 on are verdicts about models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {
     /// Records of it are right: disputes about it are settled.
@@ -31,6 +31,9 @@ pub enum Verdict {
     Adult,
     /// The panellist takes back what it held.
     Withdrawn,
+    /// The model was trained on known abuse material. Said of a public base it is information about whatever descends from
+    /// it, and never an outcome; it clears nothing and settles nothing.
+    TrainedOnKnownCsam,
 }
 
 /// What the verdict rests on.
@@ -60,6 +63,7 @@ impl Vocabulary for Verdict {
         (Self::Benign, 2, "benign"),
         (Self::Adult, 3, "adult"),
         (Self::Withdrawn, 4, "withdrawn"),
+        (Self::TrainedOnKnownCsam, 16, "trained_on_known_csam"),
     ];
 }
 

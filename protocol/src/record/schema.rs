@@ -36,7 +36,7 @@ impl SubjectRef {
         Value::Array(vec![Value::Bytes(self.log.as_bytes().to_vec()), Value::unsigned(self.index)])
     }
 
-    fn from_value(value: &Value) -> Option<Self> {
+    pub(super) fn from_value(value: &Value) -> Option<Self> {
         let Value::Array(elements) = value else {
             return None;
         };
@@ -92,6 +92,11 @@ impl MapReader {
         SchemaError::Missing { map: self.map, key }
     }
 
+    /// The error that `key` writes its default.
+    pub(super) fn default_written(&self, key: u64) -> SchemaError {
+        SchemaError::DefaultWritten { map: self.map, key }
+    }
+
     pub(super) fn unsigned(&mut self, key: u64) -> Result<Option<u64>, SchemaError> {
         let Some(value) = self.fields.remove(&key) else {
             return Ok(None);
@@ -102,7 +107,7 @@ impl MapReader {
     /// An unsigned integer whose absence means 0.
     pub(super) fn unsigned_or_zero(&mut self, key: u64) -> Result<u64, SchemaError> {
         match self.unsigned(key)? {
-            Some(0) => Err(SchemaError::DefaultWritten { map: self.map, key }),
+            Some(0) => Err(self.default_written(key)),
             value => Ok(value.unwrap_or(0)),
         }
     }
@@ -127,6 +132,14 @@ impl MapReader {
         }
     }
 
+    /// A byte string of this width.
+    pub(super) fn fixed<const BYTES: usize>(&mut self, key: u64) -> Result<Option<[u8; BYTES]>, SchemaError> {
+        let Some(bytes) = self.bytes(key)? else { return Ok(None) };
+        let got = bytes.len();
+        let fixed = bytes.try_into().map(Some);
+        fixed.map_err(|_| self.broken(key, RecordError::FixedWidth { got, expected: BYTES }))
+    }
+
     /// Whether one of these keys is there.
     pub(super) fn holds_any(&self, keys: &[u64]) -> bool {
         keys.iter().any(|key| self.fields.contains_key(key))
@@ -149,9 +162,7 @@ impl MapReader {
     pub(super) fn fields(&mut self, key: u64) -> Result<Option<Fields>, SchemaError> {
         match self.fields.remove(&key) {
             None => Ok(None),
-            Some(Value::Map(fields)) if fields.is_empty() => {
-                Err(SchemaError::DefaultWritten { map: self.map, key })
-            }
+            Some(Value::Map(fields)) if fields.is_empty() => Err(self.default_written(key)),
             Some(Value::Map(fields)) => Ok(Some(fields)),
             Some(_) => Err(self.mistyped(key, "map")),
         }
@@ -206,6 +217,13 @@ impl MapWriter {
     pub(super) fn put_nonzero(&mut self, key: u64, value: u64) {
         if value != 0 {
             self.put(key, Value::unsigned(value));
+        }
+    }
+
+    /// Writes an array unless it is empty.
+    pub(super) fn put_list(&mut self, key: u64, elements: Vec<Value>) {
+        if !elements.is_empty() {
+            self.put(key, Value::Array(elements));
         }
     }
 

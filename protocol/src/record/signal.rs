@@ -2,10 +2,13 @@
 //!
 //! No type can carry arbitrary bytes: each has one width, and every bit of it is the output of a hash.
 //! A value is kept inline for all but the widest type, because a node holds tens of millions of them.
+//! Codes come in ranges of 16, one for each kind of record, and a record states types of its own kind only:
+//! the SHA-256 of a model file never stands where that of a picture is looked for.
 //!
 //! SPEC §7.5.
 
 use super::error::RecordError;
+use crate::leaf::Kind;
 use crate::limits::QUALITY_MAX;
 
 /// What kind of fingerprint a signal is. Ordered by code.
@@ -22,11 +25,50 @@ pub enum SignalType {
     Sha256 = 4,
     /// PhotoDNA perceptual hash of an image, 144 bytes, compared exactly here. Under licence.
     PhotoDna = 5,
+    /// SHA-256 of a model file.
+    ModelSha256 = 16,
+    /// BLAKE3 of a model file.
+    ModelBlake3 = 17,
+    /// SHA-256 of a safetensors file behind its header.
+    StBody = 18,
+    /// Digest of the set of a model's tensors.
+    Tset1 = 19,
+    /// CRC-32 of a model file: four bytes, so never more than a lead.
+    ModelCrc32 = 20,
+    /// SHA-256 of the file of a data set.
+    DatasetSha256 = 32,
+    /// Merkle root over the files of a data set.
+    DatasetRoot = 33,
+    /// Keyed digest of the URL of one item of a data set; to groups only.
+    UrlKey = 34,
+    /// SHA-256 of an application package.
+    PackageSha256 = 48,
+    /// SHA-256 of the certificate that signed a package.
+    CertificateSha256 = 49,
+    /// Keyed digest of a host name; to groups only.
+    DomainKey = 50,
 }
 
 impl SignalType {
     /// Every type, by code.
-    pub const ALL: [Self; 5] = [Self::Pdq, Self::Md5, Self::Sha1, Self::Sha256, Self::PhotoDna];
+    pub const ALL: [Self; 16] = [
+        Self::Pdq,
+        Self::Md5,
+        Self::Sha1,
+        Self::Sha256,
+        Self::PhotoDna,
+        Self::ModelSha256,
+        Self::ModelBlake3,
+        Self::StBody,
+        Self::Tset1,
+        Self::ModelCrc32,
+        Self::DatasetSha256,
+        Self::DatasetRoot,
+        Self::UrlKey,
+        Self::PackageSha256,
+        Self::CertificateSha256,
+        Self::DomainKey,
+    ];
     /// Width of the widest type, in bytes.
     pub const WIDTH_MAX_BYTES: usize = 144;
 
@@ -51,6 +93,17 @@ impl SignalType {
             Self::Sha1 => "sha1",
             Self::Sha256 => "sha256",
             Self::PhotoDna => "photodna",
+            Self::ModelSha256 => "model_sha256",
+            Self::ModelBlake3 => "model_blake3",
+            Self::StBody => "st_body",
+            Self::Tset1 => "tset1",
+            Self::ModelCrc32 => "model_crc32",
+            Self::DatasetSha256 => "dataset_sha256",
+            Self::DatasetRoot => "dataset_root",
+            Self::UrlKey => "url_key",
+            Self::PackageSha256 => "package_sha256",
+            Self::CertificateSha256 => "certificate_sha256",
+            Self::DomainKey => "domain_key",
         }
     }
 
@@ -64,10 +117,11 @@ impl SignalType {
     #[must_use]
     pub const fn width_bytes(self) -> usize {
         match self {
+            Self::ModelCrc32 => 4,
             Self::Md5 => 16,
             Self::Sha1 => 20,
-            Self::Pdq | Self::Sha256 => 32,
             Self::PhotoDna => Self::WIDTH_MAX_BYTES,
+            _ => 32,
         }
     }
 
@@ -75,6 +129,37 @@ impl SignalType {
     #[must_use]
     pub const fn has_quality(self) -> bool {
         matches!(self, Self::Pdq)
+    }
+
+    /// The kind of record that states it.
+    #[must_use]
+    pub fn record_kind(self) -> Kind {
+        let kind = Kind::ALL.into_iter().find(|kind| belongs(self.code().into(), *kind));
+        kind.expect("every type is in the range of a kind")
+    }
+
+    /// Whether equal values are a match. Where not, they are a lead for a person: four bytes meet by chance.
+    #[must_use]
+    pub const fn matches_exactly(self) -> bool {
+        !matches!(self, Self::Pdq | Self::ModelCrc32)
+    }
+
+    /// Whether its values are keyed digests, which only the members of a group can make and read.
+    #[must_use]
+    pub const fn is_keyed(self) -> bool {
+        matches!(self, Self::UrlKey | Self::DomainKey)
+    }
+}
+
+/// Whether a record of this kind may state signals of the type with this code, known or not. The first four ranges of 16
+/// codes are each kept for one kind; codes beyond them are for any.
+pub(super) const fn belongs(code: u64, kind: Kind) -> bool {
+    match code {
+        0..16 => matches!(kind, Kind::Content),
+        16..32 => matches!(kind, Kind::Model),
+        32..48 => matches!(kind, Kind::Dataset),
+        48..64 => matches!(kind, Kind::Service),
+        _ => true,
     }
 }
 
@@ -86,6 +171,7 @@ impl std::fmt::Display for SignalType {
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum SignalValue {
+    Bytes4([u8; 4]),
     Bytes16([u8; 16]),
     Bytes20([u8; 20]),
     Bytes32([u8; 32]),
@@ -116,13 +202,12 @@ impl Signal {
     pub fn new(kind: SignalType, value: &[u8], quality: Option<u8>) -> Result<Self, RecordError> {
         let width =
             || RecordError::SignalWidth { kind, expected_bytes: kind.width_bytes(), got_bytes: value.len() };
-        let stored = match kind {
-            SignalType::Md5 => SignalValue::Bytes16(value.try_into().map_err(|_| width())?),
-            SignalType::Sha1 => SignalValue::Bytes20(value.try_into().map_err(|_| width())?),
-            SignalType::Pdq | SignalType::Sha256 => {
-                SignalValue::Bytes32(value.try_into().map_err(|_| width())?)
-            }
-            SignalType::PhotoDna => SignalValue::Bytes144(Box::new(value.try_into().map_err(|_| width())?)),
+        let stored = match kind.width_bytes() {
+            4 => SignalValue::Bytes4(value.try_into().map_err(|_| width())?),
+            16 => SignalValue::Bytes16(value.try_into().map_err(|_| width())?),
+            20 => SignalValue::Bytes20(value.try_into().map_err(|_| width())?),
+            32 => SignalValue::Bytes32(value.try_into().map_err(|_| width())?),
+            _ => SignalValue::Bytes144(Box::new(value.try_into().map_err(|_| width())?)),
         };
         match quality {
             Some(got) if !kind.has_quality() => {
@@ -144,6 +229,7 @@ impl Signal {
     #[must_use]
     pub fn value(&self) -> &[u8] {
         match &self.value {
+            SignalValue::Bytes4(bytes) => bytes,
             SignalValue::Bytes16(bytes) => bytes,
             SignalValue::Bytes20(bytes) => bytes,
             SignalValue::Bytes32(bytes) => bytes,

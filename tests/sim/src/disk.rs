@@ -71,6 +71,12 @@ impl StoredLog {
             .collect()
     }
 
+    /// Claimed time of the last entry, or 0.
+    pub(crate) fn last_time_ms(&self) -> u64 {
+        let time = self.entries.last().and_then(|entry| entry.leaf.get(16..24)).map(<[u8; 8]>::try_from);
+        time.and_then(Result::ok).map_or(0, u64::from_be_bytes)
+    }
+
     pub(crate) fn leaf(&self, index: u64) -> Option<LeafHash> {
         self.entries.get(index as usize).map(|entry| leaf_hash(&entry.leaf))
     }

@@ -4,8 +4,10 @@ use crate::random::Random;
 use hashpact_core::engine::replica_origin;
 use hashpact_core::{EngineConfig, NodeRole};
 use hashpact_core::effect::LockState;
+use hashpact_core::view::Author;
 use hashpact_protocol::digest::{LogId, RosterDigest, empty_root};
 use hashpact_protocol::keys::{PublicKey, SecretKey};
+use hashpact_protocol::limits::NODE_CARD_LIFETIME_MAX_S;
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::record::{Content, Signal, SignalType};
 use hashpact_protocol::roster::{
@@ -21,11 +23,13 @@ pub(crate) struct Member {
     pub(crate) peer: PublicKey,
     /// Whether this is a node beside the one that writes the member's log. Then the log is one that nobody has.
     pub(crate) is_replica: bool,
+    /// Number of its log, of which the next three are.
+    pub(crate) n: u32,
     pub(crate) origin: String,
     pub(crate) log: LogId,
     pub(crate) log_key: SecretKey,
     pub(crate) card_key: SecretKey,
-    cosigner_key: SecretKey,
+    pub(crate) cosigner_key: SecretKey,
 }
 
 impl Clone for Member {
@@ -35,6 +39,7 @@ impl Clone for Member {
             id: self.id.clone(),
             peer: self.peer,
             is_replica: self.is_replica,
+            n: self.n,
             origin: self.origin.clone(),
             log: self.log,
             log_key: SecretKey::from_seed(*self.log_key.seed()),
@@ -44,12 +49,50 @@ impl Clone for Member {
     }
 }
 
+impl Member {
+    /// A member of this id with fresh keys and its first log.
+    pub(crate) fn new(random: &mut Random, consortium: &str, id: &str) -> Self {
+        let id = MemberId::parse(id).expect("a valid id");
+        let origin = format!("{consortium}/{id}/1");
+        Self {
+            peer: SecretKey::from_seed(random.bytes()).public(),
+            is_replica: false,
+            n: 1,
+            log: LogId::of_origin(&origin),
+            origin,
+            log_key: SecretKey::from_seed(random.bytes()),
+            card_key: SecretKey::from_seed(random.bytes()),
+            cosigner_key: SecretKey::from_seed(random.bytes()),
+            id,
+        }
+    }
+
+    /// The same member with the next log, under a new key; and, as `recover` has it, with a new cosigner key.
+    pub(crate) fn next_log(&self, random: &mut Random, consortium: &str) -> Self {
+        let n = self.n + 1;
+        let origin = format!("{consortium}/{}/{n}", self.id);
+        Self {
+            n,
+            log: LogId::of_origin(&origin),
+            origin,
+            log_key: SecretKey::from_seed(random.bytes()),
+            cosigner_key: SecretKey::from_seed(random.bytes()),
+            ..self.clone()
+        }
+    }
+}
+
 /// A founded consortium.
 pub(crate) struct Founding {
     pub(crate) members: Vec<Member>,
     /// Nodes of members beside their authors.
     pub(crate) replicas: Vec<Member>,
+    /// Members as they were with logs that they have given up.
+    pub(crate) former: Vec<Member>,
+    /// The first version.
     pub(crate) chain: RosterChain,
+    /// The chains to each version that governance published, from the first on.
+    pub(crate) published: Vec<RosterChain>,
     governance: Vec<SecretKey>,
     /// How often members state what they hold; 0 for never.
     pub(crate) receipt_interval_ms: u64,
@@ -63,23 +106,35 @@ impl Founding {
     pub(crate) fn new(random: &mut Random, count: usize, rogues: usize) -> Self {
         let consortium = format!("sim-{:016x}", random.bits());
         let members: Vec<Member> = (0..count)
-            .map(|number| {
-                let id = MemberId::parse(&format!("member-{number:02}")).expect("a valid id");
-                let origin = format!("{consortium}/{id}/1");
-                Member {
-                    peer: SecretKey::from_seed(random.bytes()).public(),
-                    is_replica: false,
-                    log: LogId::of_origin(&origin),
-                    origin,
-                    log_key: SecretKey::from_seed(random.bytes()),
-                    card_key: SecretKey::from_seed(random.bytes()),
-                    cosigner_key: SecretKey::from_seed(random.bytes()),
-                    id,
-                }
-            })
+            .map(|number| Member::new(random, &consortium, &format!("member-{number:02}")))
             .collect();
         let governance: Vec<SecretKey> = (0..3).map(|_| SecretKey::from_seed(random.bytes())).collect();
-        let roster = Roster {
+        let roster = Self::first_roster(consortium, &members, rogues, &governance);
+        let body = roster.encode();
+        let before = Frontier::empty();
+        let signatures = ["a", "b"]
+            .iter()
+            .zip(&governance)
+            .map(|(name, key)| sign_roster(&body, &before, name, key).expect("a canonical body"))
+            .collect();
+        let signed: SignedRoster = assemble(&body, &before, signatures).expect("two of three signed");
+        Self::on(&signed, members, governance)
+    }
+
+    /// The consortium of a first version.
+    pub(crate) fn on(first: &SignedRoster, members: Vec<Member>, governance: Vec<SecretKey>) -> Self {
+        let chain = RosterChain::start(first, None).expect("a valid roster");
+        let published = vec![chain.clone()];
+        Self { members, former: Vec::new(), replicas: Vec::new(), chain, published, governance, receipt_interval_ms: 0 }
+    }
+
+    fn first_roster(
+        consortium: String,
+        members: &[Member],
+        rogues: usize,
+        governance: &[SecretKey],
+    ) -> Roster {
+        Roster {
             consortium,
             version: 1,
             created_s: Self::NOW_MS / 1_000 - 60,
@@ -89,7 +144,7 @@ impl Founding {
             threshold: 2,
             governance: ["a", "b", "c"]
                 .iter()
-                .zip(&governance)
+                .zip(governance)
                 .map(|(name, key)| GovernanceKey { name: (*name).to_owned(), key: key.public() })
                 .collect(),
             taxonomies: vec!["cg-taxonomy/1".to_owned()],
@@ -99,23 +154,13 @@ impl Founding {
             features: Vec::new(),
             groups: Vec::new(),
             members: members.iter().map(roster_member).collect(),
-            witnesses: members[..count - rogues].iter().map(|member| member.id.clone()).collect(),
+            witnesses: members[..members.len() - rogues].iter().map(|member| member.id.clone()).collect(),
             terms: Terms {
                 erasers: vec![Term::from_the_first(members[0].id.clone())],
                 declarers: vec![Term::from_the_first(members[0].id.clone())],
                 ..Terms::default()
             },
-        };
-        let body = roster.encode();
-        let before = Frontier::empty();
-        let signatures = ["a", "b"]
-            .iter()
-            .zip(&governance)
-            .map(|(name, key)| sign_roster(&body, &before, name, key).expect("a canonical body"))
-            .collect();
-        let signed: SignedRoster = assemble(&body, &before, signatures).expect("two of three signed");
-        let chain = RosterChain::start(&signed, None).expect("a valid roster");
-        Self { members, replicas: Vec::new(), chain, governance, receipt_interval_ms: 0 }
+        }
     }
 
     /// Gives a member a read replica.
@@ -125,6 +170,7 @@ impl Founding {
         self.replicas.push(Member {
             peer: SecretKey::from_seed(random.bytes()).public(),
             is_replica: true,
+            n: 0,
             log: LogId::of_origin(&origin),
             origin,
             ..member
@@ -149,8 +195,16 @@ impl Founding {
         assemble(&body, chain.tree(), signatures).expect("two of three signed")
     }
 
+    /// Whose a log is, with the number and origin of that log.
     pub(crate) fn author(&self, log: &LogId) -> &Member {
-        self.members.iter().find(|member| member.log == *log).expect("a log of a member")
+        let mut all = self.members.iter().chain(&self.former);
+        all.find(|member| member.log == *log).expect("a log of a member")
+    }
+
+    /// The same as the author of entries.
+    pub(crate) fn named(&self, log: &LogId) -> Author {
+        let Member { id, n, log, .. } = self.author(log);
+        Author::new(id.clone(), *n, *log)
     }
 
     pub(crate) fn empty_lock(&self, member: &Member) -> LockState {
@@ -181,7 +235,7 @@ impl Founding {
             consortium: self.chain.current().consortium.clone(),
             member: member.id.clone(),
             sequence: now_ms,
-            expires_s: now_ms / 1_000 + 86_400,
+            expires_s: now_ms / 1_000 + NODE_CARD_LIFETIME_MAX_S - 3_600,
             nodes: std::iter::once(member)
                 .chain(replicas)
                 .map(|node| CardNode {
@@ -224,7 +278,8 @@ fn pdq(random: &mut Random) -> Signal {
     Signal::new(SignalType::Pdq, &value, Some(90)).expect("a valid signal")
 }
 
-fn roster_member(member: &Member) -> RosterMember {
+/// A member as a roster lists it that has just joined.
+pub(crate) fn roster_member(member: &Member) -> RosterMember {
     RosterMember {
         id: member.id.clone(),
         name: format!("Member {}", member.id),
@@ -238,6 +293,6 @@ fn roster_member(member: &Member) -> RosterMember {
         priority_entries_per_day: PRIORITY_ENTRIES_PER_DAY_DEFAULT,
         agreement: None,
         records_lapse: false,
-        logs: vec![LogEntry { n: 1, key: member.log_key.public(), status: LogStatus::Open }],
+        logs: vec![LogEntry { n: member.n, key: member.log_key.public(), status: LogStatus::Open }],
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::disk::{Disk, StoredLog};
 use crate::founding::{Founding, Member};
+use crate::world::checks::chain;
 use hashpact_core::effect::StoredPayload;
 use hashpact_protocol::bundle::archive::{Header, RECORD_BYTES, padding, parse_header};
 use hashpact_protocol::bundle::{
@@ -12,6 +13,7 @@ use hashpact_protocol::bundle::{
 use hashpact_protocol::digest::leaf_hash;
 use hashpact_protocol::keys::SecretKey;
 use hashpact_protocol::merkle::{Frontier, consistency_proof};
+use hashpact_protocol::roster::{LogRef, LogStatus};
 use std::convert::Infallible;
 
 /// Writes and verifies a bundle of everything that one member's disk holds.
@@ -28,41 +30,45 @@ pub(crate) fn verify(founding: &Founding, holder: &Member, disk: &Disk, now_s: u
 
 fn write(founding: &Founding, holder: &Member, disk: &Disk, now_s: u64) -> Archive {
     let empty = StoredLog::default();
-    let mut authors: Vec<&Member> = founding.members.iter().collect();
-    authors.sort_by(|a, b| a.id.cmp(&b.id));
-    let log_of = |author: &Member| disk.logs.get(&author.log).unwrap_or(&empty);
-    let logs = authors.iter().map(|author| {
-        let size = notes(author, holder, disk).first().map_or(0, |(size, _)| *size);
-        let root = log_of(author).frontier_at(size as usize).root();
-        BundleLog { member: author.id.clone(), n: 1, size, root }
+    let chain = chain(founding, disk);
+    let listed: Vec<LogRef<'_>> = chain.current().logs().collect();
+    let log_of = |log: &LogRef<'_>| disk.logs.get(&log.log_id).unwrap_or(&empty);
+    let logs = listed.iter().map(|log| {
+        let size = size(log, holder, disk);
+        BundleLog {
+            member: log.member.clone(),
+            n: log.n,
+            size,
+            root: log_of(log).frontier_at(size as usize).root(),
+        }
     });
     let manifest = Manifest {
-        consortium: founding.chain.current().consortium.clone(),
-        roster_version: 1,
-        roster_root: founding.chain.root(),
+        consortium: chain.current().consortium.clone(),
+        roster_version: chain.version(),
+        roster_root: chain.root(),
         scope: Scope::All,
         logs: logs.collect(),
     };
-    let Ok(mut writer) = BundleWriter::start(Archive::default(), manifest.clone(), &founding.chain) else {
+    let Ok(mut writer) = BundleWriter::start(Archive::default(), manifest.clone(), &chain) else {
         unreachable!("in memory")
     };
     let mut spans = Vec::new();
-    for (author, log) in authors.iter().zip(&manifest.logs) {
+    for (place, log) in listed.iter().zip(&manifest.logs) {
         let mut whole = BundleWriter::<Archive>::whole_log(log);
         let mut start = 0;
         while let Some(count) = whole.next_count().filter(|_| log.size > 0) {
             let end = start + usize::from(count);
             let leaves: Vec<Vec<u8>> =
-                log_of(author).entries[start..end].iter().map(|entry| entry.leaf.clone()).collect();
+                log_of(place).entries[start..end].iter().map(|entry| entry.leaf.clone()).collect();
             writer.leaves(&mut whole, &leaves).expect("the leaves on disk are those of the head");
-            spans.push((*author, log, start, end));
+            spans.push((place, log, start, end));
             start = end;
         }
     }
-    writer.annex(&founding.chain).expect("in memory");
-    for (author, log) in authors.iter().zip(&manifest.logs) {
-        for (size, note) in notes(author, holder, disk) {
-            let proof = consistency_proof(log_of(author), size, log.size).expect("sizes in order");
+    writer.annex(&chain).expect("in memory");
+    for (place, log) in listed.iter().zip(&manifest.logs) {
+        if let Some((size, note)) = note(place, holder, disk).filter(|(size, _)| *size <= log.size) {
+            let proof = consistency_proof(log_of(place), size, log.size).expect("sizes in order");
             writer.checkpoints(log, size, &proof, &[note]).expect("in memory");
         }
     }
@@ -70,9 +76,9 @@ fn write(founding: &Founding, holder: &Member, disk: &Disk, now_s: u64) -> Archi
         writer.evidence(number, evidence).expect("in memory");
     }
     branches(&mut writer, disk);
-    for (author, log, start, end) in spans {
+    for (place, log, start, end) in spans {
         let payloads: Vec<BundlePayload<'_>> =
-            log_of(author).entries[start..end].iter().map(|entry| bundled(&entry.payload)).collect();
+            log_of(place).entries[start..end].iter().map(|entry| bundled(&entry.payload)).collect();
         writer.payloads(log, start as u64, &payloads).expect("in memory");
     }
     let card = SecretKey::from_seed(*holder.card_key.seed()).into();
@@ -96,15 +102,24 @@ fn branches(writer: &mut BundleWriter<Archive>, disk: &Disk) {
     }
 }
 
+/// How much of a log a bundle has: to its closure if that is here, else to the newest note.
+fn size(log: &LogRef<'_>, holder: &Member, disk: &Disk) -> u64 {
+    let held = disk.logs.get(&log.log_id).map_or(0, |stored| stored.entries.len() as u64);
+    match log.status {
+        LogStatus::Closed { size, .. } if *size <= held => *size,
+        _ => note(log, holder, disk).map_or(0, |(size, _)| size),
+    }
+}
+
 /// The newest signed note that a disk holds of a log, if there is one whose leaves are all there.
-fn notes(author: &Member, holder: &Member, disk: &Disk) -> Vec<(u64, Vec<u8>)> {
-    let Some(log) = disk.logs.get(&author.log) else { return Vec::new() };
-    let note = if author.log == holder.log {
+fn note(place: &LogRef<'_>, holder: &Member, disk: &Disk) -> Option<(u64, Vec<u8>)> {
+    let log = disk.logs.get(&place.log_id)?;
+    let note = if place.log_id == holder.log {
         disk.lock.as_ref().filter(|lock| lock.size > 0).map(|lock| (lock.size, lock.note.clone()))
     } else {
         log.note.as_ref().map(|note| (note.size, note.note.clone()))
     };
-    note.into_iter().filter(|(size, _)| *size <= log.entries.len() as u64).collect()
+    note.filter(|(size, _)| *size <= log.entries.len() as u64)
 }
 
 fn bundled(payload: &StoredPayload) -> BundlePayload<'_> {

@@ -11,7 +11,7 @@ use crate::poison;
 use crate::random::Random;
 use hashpact_core::effect::{StoredEntry, StoredPayload};
 use hashpact_protocol::checkpoint::{Checkpoint, sign_checkpoint};
-use hashpact_protocol::digest::leaf_hash;
+use hashpact_protocol::digest::{RecordId, leaf_hash};
 use hashpact_protocol::leaf::{Kind, LeafHeader, seal};
 use hashpact_protocol::merkle::consistency_proof;
 use hashpact_protocol::note::Note;
@@ -62,6 +62,59 @@ impl Rogue {
     /// One that does not fork and whose entries are poison.
     pub(crate) fn poisoner(founding: &Founding, member: &Member, members: usize) -> Self {
         Self { poisons: true, ..Self::new(founding, member, vec![0; members]) }
+    }
+
+    /// One that has a member's keys and log since now, and signs two histories of what follows.
+    pub(crate) fn thief(
+        founding: &Founding,
+        member: &Member,
+        log: StoredLog,
+        sides: Vec<usize>,
+        now_ms: u64,
+    ) -> Self {
+        let branch = Branch { log, cosigned: BTreeMap::new() };
+        let shared = Some(branch.log.entries.len() as u64);
+        let mut thief =
+            Self { branches: [branch.clone(), branch], shared, ..Self::new(founding, member, sides) };
+        let newest = founding.published.last().expect("a first version");
+        thief.hello.roster_version = newest.version();
+        thief.hello.card = founding.config(member, now_ms, None).card;
+        thief
+    }
+
+    /// Writes records into one history; their ids.
+    pub(crate) fn write(
+        &mut self,
+        side: usize,
+        records: Vec<(Record, Option<RecordId>)>,
+        random: &mut Random,
+        time_ms: u64,
+    ) -> Vec<RecordId> {
+        let write = records.into_iter().map(|(record, subject)| {
+            let log = &mut self.branches[side].log;
+            let header = LeafHeader {
+                kind: record.kind(),
+                priority: false,
+                index: log.entries.len() as u64,
+                time_ms,
+                roster_version: self.hello.roster_version,
+                log_id: self.member.log,
+                subject,
+                group: 0,
+            };
+            let sealed = seal(header, &record, random.bytes()).expect("a valid record");
+            let leaf = sealed.leaf_bytes.to_vec();
+            let id = leaf_hash(&leaf);
+            let payload = StoredPayload::Present { salt: sealed.salt, padded: sealed.padded };
+            log.push(StoredEntry { leaf, payload });
+            id
+        });
+        write.collect()
+    }
+
+    /// Which history a member is shown.
+    pub(crate) fn side(&self, member: usize) -> usize {
+        self.sides[member]
     }
 
     pub(crate) fn is_poisoner(&self) -> bool {

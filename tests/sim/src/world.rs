@@ -4,12 +4,10 @@ use crate::disk::{Disk, Job};
 use crate::founding::{Founding, Member};
 use crate::random::Random;
 use crate::rogue::Rogue;
-use hashpact_core::effect::{HeldFacts, PublishedHead, Timer};
-use hashpact_core::engine::HeldLog;
+use hashpact_core::effect::{PublishedHead, Receipts, SubmitError, Timer};
 use hashpact_core::event::{Ack, Draft, FoundHolding, MissingEntry, Peer, SendFailure, Submit};
-use hashpact_core::recover::OwnDisk;
-use hashpact_core::view::{Author, Rules, Status, View};
-use hashpact_core::{Engine, Event, Opening, StopReason};
+use hashpact_core::view::Status;
+use hashpact_core::{Engine, Event, StopReason};
 use hashpact_protocol::digest::{LeafHash, LogId, RecordId};
 use hashpact_protocol::record::{ErasureBasis, ErasureReason, OpinionValue, RetractionReason};
 use hashpact_protocol::wire::{Request, Response};
@@ -17,11 +15,12 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
 mod backlog;
-mod checks;
+pub(crate) mod checks;
 mod effects;
 mod faults;
 mod incidents;
 mod replicas;
+mod start;
 mod strike;
 
 pub use strike::{Fate, Step};
@@ -52,6 +51,8 @@ pub struct Report {
     pub unanswered: u64,
     /// Crashes.
     pub crashes: u64,
+    /// Starts under a roster that changes what counts.
+    pub reopened: u64,
     /// Messages delivered.
     pub delivered: u64,
     /// Messages lost.
@@ -83,6 +84,7 @@ impl std::ops::AddAssign for Report {
         self.acknowledged += other.acknowledged;
         self.unanswered += other.unanswered;
         self.crashes += other.crashes;
+        self.reopened += other.reopened;
         self.delivered += other.delivered;
         self.lost += other.lost;
         self.sought += other.sought;
@@ -106,16 +108,28 @@ enum Bad {
 }
 
 #[derive(Clone)]
-struct Stated {
-    drafts: Vec<Draft>,
-    key: [u8; 32],
-    digest: [u8; 32],
+pub(crate) struct Stated {
+    pub(crate) drafts: Vec<Draft>,
+    pub(crate) key: [u8; 32],
+    pub(crate) digest: [u8; 32],
 }
 
-struct Node {
-    member: Member,
-    engine: Option<Engine>,
-    disk: Disk,
+/// Where a member's node is in its life.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// It takes part.
+    Inside,
+    /// It takes part until it holds the roster that says otherwise.
+    Leaving,
+    /// It is not started again.
+    Outside,
+}
+
+pub(crate) struct Node {
+    pub(crate) member: Member,
+    pub(crate) place: Place,
+    pub(crate) engine: Option<Engine>,
+    pub(crate) disk: Disk,
     jobs: VecDeque<Job>,
     life: u64,
     timers: BTreeMap<Timer, u64>,
@@ -134,47 +148,57 @@ enum Happening {
     Holdings { node: usize, life: u64, read: u64, found: Vec<FoundHolding>, salt: [u8; 32] },
 }
 
-struct Promise {
+pub(crate) struct Promise {
     node: usize,
     drafts: usize,
 }
 
-struct Acknowledged {
-    node: usize,
-    first_index: u64,
-    records: Vec<LeafHash>,
+pub(crate) struct Acknowledged {
+    pub(crate) log: LogId,
+    pub(crate) first_index: u64,
+    pub(crate) records: Vec<LeafHash>,
     ack: Ack,
 }
 
 /// A world of members.
 pub struct World {
-    founding: Founding,
-    nodes: Vec<Node>,
+    pub(crate) founding: Founding,
+    pub(crate) nodes: Vec<Node>,
     queue: BinaryHeap<Reverse<(u64, u64)>>,
     happenings: BTreeMap<u64, Happening>,
     links: BTreeSet<(usize, usize)>,
     apart: BTreeSet<(usize, usize)>,
     channels: BTreeMap<u64, (usize, u64, usize, u64)>,
-    promises: BTreeMap<u64, Promise>,
-    acknowledged: Vec<Acknowledged>,
-    notes: BTreeMap<String, BTreeMap<u64, [u8; 32]>>,
-    rogue: Option<Rogue>,
+    pub(crate) promises: BTreeMap<u64, Promise>,
+    pub(crate) acknowledged: Vec<Acknowledged>,
+    pub(crate) notes: BTreeMap<String, BTreeMap<u64, [u8; 32]>>,
+    /// The bad member, in the place of a node.
+    pub(crate) rogue: Option<Rogue>,
+    pub(crate) rogue_at: usize,
+    /// Origins of logs of which two histories were ever signed.
+    pub(crate) forked: BTreeSet<String>,
+    /// What submissions were answered.
+    pub(crate) answers: BTreeMap<u64, Result<Receipts, SubmitError>>,
     /// Bodies of requests to cosign that are under way, by channel.
     cosigning: BTreeMap<u64, Vec<u8>>,
     /// What each witness signed, by witness, origin and size.
     cosigned: BTreeMap<(usize, String), BTreeMap<u64, [u8; 32]>>,
     /// Until when which members are apart from the others.
-    partition: (u64, BTreeSet<usize>),
-    faults: Faults,
+    pub(crate) partition: (u64, BTreeSet<usize>),
+    pub(crate) faults: Faults,
     strike: Option<(usize, Step, Fate)>,
     /// Whose disk has a flipped bit, and why it did not start on it.
     flipped: Option<usize>,
     refused: Option<StopReason>,
     stated: BTreeMap<usize, Stated>,
     reports: incidents::Reports,
-    random: Random,
-    now_ms: u64,
+    pub(crate) random: Random,
+    pub(crate) now_ms: u64,
+    /// When time last passed at once ([`Self::leap`]).
+    leapt_ms: u64,
     sequence: u64,
+    /// Whether a refusal that a member's people could have foreseen is what is looked for.
+    pub(crate) probing: bool,
     /// Counts.
     pub report: Report,
 }
@@ -224,17 +248,24 @@ impl World {
                 Rogue::new(&founding, &founding.members[members - 1], sides)
             }
         });
-        let nodes = founding.members.iter().chain(&founding.replicas).map(|member| Node {
-            member: member.clone(),
-            engine: None,
-            disk: Disk { lock: Some(founding.empty_lock(member)), ..Disk::default() },
-            jobs: VecDeque::new(),
-            life: 0,
-            timers: BTreeMap::new(),
-            published: BTreeMap::new(),
-        });
-        let mut world = Self {
-            nodes: nodes.collect(),
+        let mut world = Self::of(founding, random, rogue, faults);
+        for node in (0..members - rogues).chain(members..members + replicas) {
+            world.start(node);
+        }
+        world
+    }
+
+    /// The world of a consortium none of whose nodes is started yet; a rogue is the last member.
+    pub(crate) fn of(founding: Founding, random: Random, rogue: Option<Rogue>, faults: Faults) -> Self {
+        let nodes: Vec<Node> =
+            founding.members.iter().chain(&founding.replicas).map(|member| Node::new(member, &founding)).collect();
+        let forked = founding.members.last().filter(|_| rogue.is_some());
+        Self {
+            rogue_at: nodes.len() - 1,
+            forked: forked.map(|member| member.origin.clone()).into_iter().collect(),
+            answers: BTreeMap::new(),
+            probing: false,
+            nodes,
             founding,
             queue: BinaryHeap::new(),
             happenings: BTreeMap::new(),
@@ -256,13 +287,10 @@ impl World {
             reports: incidents::Reports::default(),
             random,
             now_ms: Founding::NOW_MS,
+            leapt_ms: 0,
             sequence: 0,
             report: Report::default(),
-        };
-        for node in (0..members - rogues).chain(members..members + replicas) {
-            world.start(node);
         }
-        world
     }
 
     /// Lets `span_ms` of virtual time pass.
@@ -298,12 +326,12 @@ impl World {
             self.submit(node);
         }
         if self.rogue.is_some() && self.random.once_in(2) {
-            self.misbehave(self.nodes.len() - 1);
+            self.misbehave(self.rogue_at);
         }
     }
 
-    fn is_rogue(&self, node: usize) -> bool {
-        self.rogue.is_some() && node + 1 == self.nodes.len()
+    pub(crate) fn is_rogue(&self, node: usize) -> bool {
+        self.rogue.is_some() && node == self.rogue_at
     }
 
     fn is_up(&self, node: usize) -> bool {
@@ -321,7 +349,8 @@ impl World {
         self.state(node, Stated { drafts, key, digest }, ack);
     }
 
-    fn state(&mut self, node: usize, stated: Stated, ack: Ack) {
+    /// Submits something at a node; the request's number.
+    pub(crate) fn state(&mut self, node: usize, stated: Stated, ack: Ack) -> u64 {
         let Stated { drafts, key, digest } = stated.clone();
         let salts = drafts.iter().map(|_| self.random.bytes()).collect();
         self.sequence += 1;
@@ -331,6 +360,7 @@ impl World {
         let submit = Submit { request, drafts, group: 0, salts, key: Some(key), digest, prior, ack };
         self.stated.insert(node, stated);
         self.step(node, Event::Submit(submit));
+        request
     }
 
     fn draft(&mut self, node: usize) -> Draft {
@@ -370,88 +400,8 @@ impl World {
         records.get(at).copied()
     }
 
-    fn start(&mut self, node: usize) {
-        let now_ms = self.now_ms;
-        let held = &mut self.nodes[node];
-        let own = held.disk.logs.get(&held.member.log).cloned().unwrap_or_default();
-        let lock = held.disk.lock.clone();
-        let signed = lock.as_ref().map_or(0, |lock| lock.size) as usize;
-        let reached = own.entries.len() >= signed;
-        let rules = Rules::from(&self.founding.chain);
-        let mut view = View::under(rules, now_ms, [0; 16]);
-        let mut others = BTreeMap::new();
-        let mut priority = BTreeMap::new();
-        for log in self.founding.members.iter().map(|member| member.log) {
-            let stored = held.disk.logs.get(&log).map_or(0, |stored| stored.entries.len());
-            let counted = if log == held.member.log { signed.min(stored) } else { stored };
-            let urgent = held.disk.priority(&log, counted);
-            let author = Author::new(self.founding.author(&log).id.clone(), 1, log);
-            for (index, entry) in &urgent.ahead {
-                view.fold_ahead(&author, *index, &entry.leaf, &entry.payload);
-            }
-            priority.insert(log, urgent);
-        }
-        for (log, stored) in &held.disk.logs {
-            let member = self.founding.author(log);
-            let visible =
-                if *log == held.member.log { signed.min(stored.entries.len()) } else { stored.entries.len() };
-            let author = Author::new(member.id.clone(), 1, *log);
-            for (index, entry) in (0u64..).zip(&stored.entries[..visible]) {
-                view.fold(&author, index, &entry.leaf, &entry.payload);
-            }
-            if *log != held.member.log {
-                let frontier = stored.frontier_at(stored.entries.len());
-                let payloads_missing = stored.missing(None, usize::MAX).len() as u64;
-                others.insert(*log, HeldLog { frontier, note: stored.note.clone(), payloads_missing });
-            }
-        }
-        // Of a forked log nothing at all may be followed, and both histories kept.
-        for ((log, number), entries) in &held.disk.branches {
-            let author = Author::new(self.founding.author(log).id.clone(), 1, *log).beside(*number);
-            let start = held.disk.facts.branches[&(*log, *number)].start;
-            for (index, entry) in (start..).zip(entries) {
-                view.fold(&author, index, &entry.leaf, &entry.payload);
-            }
-        }
-        let opening = Opening {
-            config: self.founding.config(&held.member, now_ms, held.disk.card.as_ref()),
-            roster: checks::chain(&self.founding, &held.disk),
-            own: OwnDisk {
-                frontier: own.stored_frontier().clone(),
-                at_lock: reached.then(|| own.frontier_at(signed)),
-                lock,
-                beyond_lock: own.entries.get(signed..).unwrap_or_default().to_vec(),
-                generation: held.disk.generation,
-            },
-            last_time_ms: 0,
-            held: others,
-            priority,
-            facts: HeldFacts { erased: held.disk.erased(), ..held.disk.facts.clone() },
-            view,
-            now_ms,
-        };
-        let (engine, effects) = match Engine::open(opening) {
-            Ok(opened) => opened,
-            Err(reason) if self.flipped == Some(node) => {
-                self.refused = Some(reason);
-                return;
-            }
-            Err(reason) => panic!("member {} cannot start: {reason}", held.member.id),
-        };
-        held.engine = Some(engine);
-        held.life += 1;
-        held.published.clear();
-        self.perform(node, effects);
-        for other in 0..self.nodes.len() {
-            if other != node {
-                let delay = 1 + self.random.below(50);
-                self.later(delay, Happening::Link { a: node, b: other });
-            }
-        }
-    }
-
     /// Power cut: the engine is gone, jobs not yet done are stored up to a random one.
-    fn crash(&mut self, node: usize) {
+    pub(crate) fn crash(&mut self, node: usize) {
         if self.nodes[node].engine.is_none() {
             return;
         }
@@ -478,7 +428,7 @@ impl World {
         self.later(delay, Happening::Restart { node });
     }
 
-    fn cut(&mut self, a: usize, b: usize) {
+    pub(crate) fn cut(&mut self, a: usize, b: usize) {
         if !self.links.remove(&pair(a, b)) {
             return;
         }
@@ -496,7 +446,8 @@ impl World {
         match happening {
             Happening::Link { a, b } => self.link(a, b),
             Happening::Restart { node } => {
-                if self.nodes[node].engine.is_none() {
+                let held = &self.nodes[node];
+                if held.engine.is_none() && held.place != Place::Outside && !self.is_rogue(node) {
                     self.start(node);
                 }
             }
@@ -606,7 +557,7 @@ impl World {
         self.step(node, event);
     }
 
-    fn step(&mut self, node: usize, event: Event) {
+    pub(crate) fn step(&mut self, node: usize, event: Event) {
         let now_ms = self.now_ms;
         let Some(engine) = self.nodes[node].engine.as_mut() else { return };
         let effects = engine.handle(event, now_ms);
@@ -625,6 +576,21 @@ impl World {
         self.sequence += 1;
         self.happenings.insert(self.sequence, happening);
         self.queue.push(Reverse((self.now_ms + delay_ms, self.sequence)));
+    }
+}
+
+impl Node {
+    pub(crate) fn new(member: &Member, founding: &Founding) -> Self {
+        Self {
+            member: member.clone(),
+            place: Place::Inside,
+            engine: None,
+            disk: Disk { lock: Some(founding.empty_lock(member)), ..Disk::default() },
+            jobs: VecDeque::new(),
+            life: 0,
+            timers: BTreeMap::new(),
+            published: BTreeMap::new(),
+        }
     }
 }
 

@@ -66,6 +66,9 @@ enum Task {
         /// Runs at once [default: one a core]
         #[arg(long)]
         jobs: Option<u16>,
+        /// Instead, a scripted year of twelve members from one seed, and its report
+        #[arg(long, value_name = "SEED", conflicts_with_all = ["seeds", "jobs"])]
+        year: Option<u64>,
     },
     /// Measure something
     Bench {
@@ -124,7 +127,8 @@ fn main() -> Result<ExitCode> {
             demo::run(&workspace.build_binaries()?, images, keep)
         }
         Task::Test { pure, long } => return gate::run(&workspace, gate::Options { pure, long }),
-        Task::Sim { seeds, jobs } => simulate(&workspace, seeds, jobs),
+        Task::Sim { year: Some(seed), .. } => simulate(&workspace, "year".to_owned(), Some(seed.to_string())),
+        Task::Sim { seeds, jobs, .. } => simulate(&workspace, seeds, jobs.map(|jobs| jobs.to_string())),
         Task::Bench { name, json, options } => measure::run(&workspace, name, json, &options),
         Task::Setup => setup::run(&workspace),
         Task::Photos => photos::fetch(&workspace).map(drop),
@@ -136,9 +140,9 @@ fn main() -> Result<ExitCode> {
 }
 
 /// Runs in the dev profile: what is hot is optimised in it, and it checks overflows.
-fn simulate(workspace: &Workspace, seeds: String, jobs: Option<u16>) -> Result<()> {
+fn simulate(workspace: &Workspace, what: String, more: Option<String>) -> Result<()> {
     let args = ["run", "--quiet", "--locked", "--package", "hashpact-sim", "--"];
-    workspace.cargo(args).args([seeds]).args(jobs.map(|jobs| jobs.to_string())).run()
+    workspace.cargo(args).args([what]).args(more).run()
 }
 
 fn deny(workspace: &Workspace) -> Result<()> {

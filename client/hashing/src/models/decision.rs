@@ -5,7 +5,7 @@
 //! them are near decide. Thresholds are values, since they were measured on small networks and will be recalibrated.
 //!
 //! A sketch match is never acted on automatically, whatever the verdict: it goes to a person. Exact identifiers are
-//! compared elsewhere.
+//! compared elsewhere. A node decides by the same rule in integers; `tests/vectors/models/decisions.txt` holds both to it.
 
 use std::collections::BTreeMap;
 
@@ -123,6 +123,11 @@ pub fn compare(listed: &Fingerprint, asked: &Fingerprint, thresholds: &Threshold
     let vectors = classes.entry(None).or_default();
     vectors.0.extend(&listed.vectors);
     vectors.1.extend(&asked.vectors);
+    // In the order of the bits, so that the order of a file plays no part in ties either.
+    for (listed, asked) in classes.values_mut() {
+        listed.sort_unstable();
+        asked.sort_unstable();
+    }
     let distances: Vec<u32> = classes.values().flat_map(|(listed, asked)| paired(listed, asked)).collect();
     let sum: u64 = distances.iter().map(|bits| u64::from(*bits)).sum();
     Comparison {
@@ -135,7 +140,7 @@ pub fn compare(listed: &Fingerprint, asked: &Fingerprint, thresholds: &Threshold
     }
 }
 
-/// Tiles of one shape beyond this many are compared in their order within portions of this size: a bound on time.
+/// Tiles of one shape beyond this many are compared within portions of this size of their order: a bound on time.
 const CLASS_MAX: usize = 2048;
 
 /// The distances of pairs that are made from the nearest on.
@@ -217,7 +222,8 @@ fn nearest(
 }
 
 /// The benign model that stands against a new listing: one that two independent members registered and that is
-/// within `refusal_max_bits`. `benign` gives each with the number of members that registered it.
+/// within `refusal_max_bits` over `tiles_min` pairs or all that the listing has. `benign` gives each with the number of
+/// members that registered it.
 #[must_use]
 pub fn refusal(
     new: &Fingerprint,
@@ -229,6 +235,7 @@ pub fn refusal(
     let near = compared.filter(|(_, found)| {
         found.coverage_percent() >= thresholds.coverage_min_percent
             && found.pairs > 0
+            && found.pairs >= thresholds.tiles_min.min(found.listed)
             && found.mean_bits <= f64::from(thresholds.refusal_max_bits)
     });
     near.min_by(|a, b| a.1.mean_bits.total_cmp(&b.1.mean_bits))

@@ -47,7 +47,7 @@ fn named(path: &Path) -> Result<Vec<(String, Vec<PathBuf>)>, String> {
 }
 
 /// The shards of an index, or the file itself.
-fn files_of(path: &Path) -> Result<Vec<PathBuf>, String> {
+pub(super) fn files_of(path: &Path) -> Result<Vec<PathBuf>, String> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     if !parts::is_index(&name) {
         return Ok(vec![path.to_owned()]);
@@ -93,12 +93,21 @@ fn bar(paths: &[PathBuf], output: Output) -> Result<ProgressBar, String> {
 
 fn read_files(name: String, paths: &[PathBuf], output: Output) -> Result<Named, String> {
     let bar = bar(paths, output)?;
+    let named = read_with(name, paths, &bar);
+    bar.finish_and_clear();
+    named
+}
+
+/// Reads the files of one model; the bar advances by what is read.
+pub(super) fn read_with(name: String, paths: &[PathBuf], bar: &ProgressBar) -> Result<Named, String> {
     let mut files = Vec::new();
     for path in paths {
         let shown = path.to_string_lossy().into_owned();
-        files.push((shown, read_file(path, &bar)?));
+        let model = read_file(path, bar);
+        // Of several files the error names the one.
+        let named = |error| if paths.len() > 1 { format!("{shown}: {error}") } else { error };
+        files.push((shown.clone(), model.map_err(named)?));
     }
-    bar.finish_and_clear();
     let mut weights: Option<Result<Weights, String>> = None;
     for (file, model) in &mut files {
         let part = model.weights.take();

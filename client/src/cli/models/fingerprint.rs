@@ -83,11 +83,32 @@ fn holds(claim: &Claim, model: &Model) -> Option<bool> {
 }
 
 fn in_json(named: &Named, registry: &Registry, changes: Option<&Changes>) -> Value {
+    let mut value = identity(named);
+    if let Some(changes) = changes {
+        let mut add = |key: &str, part: Value| value[key] = part;
+        add("evidence", changes.evidence.iter().map(tile).collect());
+        add("rollups", changes.rollups.iter().map(tile).collect());
+        add(
+            "bases",
+            json!({
+                "registered": registry.models(),
+                "unchanged": changes.unchanged,
+                "without_base": changes.without_base,
+                "family_mean_bits": changes.family_mean_bits,
+            }),
+        );
+    }
+    value
+}
+
+/// What a model is, without what it adds to a base: identifiers, claims, kind and size.
+pub(super) fn identity(named: &Named) -> Value {
     let mut value = json!({"file": named.name});
     let mut add = |key: &str, part: Value| value[key] = part;
+    let sizes = named.files.iter().map(|(_, model)| model.identifiers.size_bytes);
+    add("size_bytes", sizes.sum::<u64>().into());
     if let [(_, model)] = &named.files[..] {
         add("format", model.format.name().into());
-        add("size_bytes", model.identifiers.size_bytes.into());
         add("ids", ids(model));
         let claims = model.claims.iter().map(|claim| {
             json!({"about": claim.about.name(), "id": claim.identifier, "hex": claim.hex, "holds": holds(claim, model)})
@@ -114,19 +135,6 @@ fn in_json(named: &Named, registry: &Registry, changes: Option<&Changes>) -> Val
         }
         Some(Err(error)) => add("error", error.as_str().into()),
         None => {}
-    }
-    if let Some(changes) = changes {
-        add("evidence", changes.evidence.iter().map(tile).collect());
-        add("rollups", changes.rollups.iter().map(tile).collect());
-        add(
-            "bases",
-            json!({
-                "registered": registry.models(),
-                "unchanged": changes.unchanged,
-                "without_base": changes.without_base,
-                "family_mean_bits": changes.family_mean_bits,
-            }),
-        );
     }
     value
 }

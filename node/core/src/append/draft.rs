@@ -6,7 +6,8 @@ use crate::view::{Author, KnownRecord, Status, StatusReason, View};
 use hashpact_protocol::digest::{LeafHash, RecordId};
 use hashpact_protocol::leaf::pad_payload;
 use hashpact_protocol::record::{
-    Content, Erasure, Incident, IncidentStep, Opinion, Record, Retraction, Ruling, SubjectRef, Suspension,
+    Content, Detail, Erasure, Incident, IncidentStep, Opinion, Record, Retraction, Ruling, SubjectRef,
+    Suspension,
 };
 
 /// A record ready to be sealed at whatever index it gets.
@@ -37,6 +38,7 @@ pub(super) fn resolve(
 fn resolve_one(draft: Draft, own: &Author, view: &View) -> Result<Statement, SubmitError> {
     match draft {
         Draft::Content(content) => Ok(contribute(content, view)),
+        Draft::Addition { subject, content } => add(subject, content, own, view),
         Draft::Opinion { subject, opinion, reason } => {
             let record = find(&subject, view)?;
             if record.author.member == own.member {
@@ -122,6 +124,21 @@ fn contribute(content: Content, view: &View) -> Statement {
     let incident = incident.and_then(|id| view.incident(&id));
     let priority = incident.is_some_and(|incident| incident.closed.is_none());
     Statement { record: Record::Content(content), subject: None, priority, group: 0 }
+}
+
+/// A further part of a model belongs to a record of our own; whatever else is stated may add to anybody's.
+fn add(subject: RecordId, content: Content, own: &Author, view: &View) -> Result<Statement, SubmitError> {
+    let record = find(&subject, view)?;
+    let is_further_part =
+        matches!(content.detail.as_deref(), Some(Detail::Model(model)) if model.is_further_part());
+    if is_further_part && record.author.member != own.member {
+        return Err(SubmitError::NotAuthor { record: subject, author: record.author.member.to_string() });
+    }
+    if record.is_blank() {
+        return Err(SubmitError::AlreadyErased(subject, record.status().name()));
+    }
+    let content = Content { subject: Some(place(&record)), ..content };
+    Ok(Statement { subject: Some(subject), ..contribute(content, view) })
 }
 
 fn supersede(

@@ -3,7 +3,7 @@
 use super::*;
 use hashpact_protocol::checkpoint::sign_checkpoint;
 use hashpact_protocol::cosignature::sign_cosignature;
-use hashpact_protocol::digest::Root;
+use hashpact_protocol::digest::{LogId, Root};
 use hashpact_protocol::keys::SecretKey;
 use hashpact_protocol::note::NoteAlgorithm;
 use hashpact_protocol::witness::encode_signatures;
@@ -52,7 +52,7 @@ fn all(old: u64, size: u64) -> Vec<(String, u64, u64)> {
 
 fn lines(collected: Collected) -> Vec<String> {
     let Collected::Cosigned(note) = collected else { panic!("no cosignature was taken") };
-    let (canonical, times) = count(&note.note, &witnesses(), NOW_MS + COSIGN_REFRESH_MS);
+    let (canonical, times) = count(&note.note, &witnesses(), None, NOW_MS + COSIGN_REFRESH_MS);
     assert_eq!(canonical, note.note, "the author and the witnesses in their order");
     times.into_iter().map(|(witness, time_s)| format!("{witness} {}", time_s - NOW_MS / 1_000)).collect()
 }
@@ -145,4 +145,43 @@ fn a_lost_witness_is_asked_again() {
     assert_eq!(due(&collector, NOW_MS).len(), 2);
     collector.lost(&peer, NOW_MS);
     assert_eq!((collector.asked(4), due(&collector, NOW_MS + COSIGN_RETRY_MS).len()), (None, 3));
+}
+
+#[test]
+fn what_is_held_does_not_change_what_is_counted() {
+    let now_s = NOW_MS / 1_000;
+    let note = |size, by: &[(&str, u64)]| {
+        let mut note = Note::parse(&own(size).note).expect("a note");
+        let text = note.text.clone();
+        let sign = |(id, time_s): &(&str, u64)| sign_cosignature(&text, &name(id), &key(id), *time_s);
+        note.signatures.extend(by.iter().map(sign));
+        note
+    };
+    let held = note(5, &[("east", now_s), ("south", now_s)]).encode();
+    let (held, times) = count(&held, &witnesses(), None, NOW_MS);
+    let head =
+        CosignedHead { log: LogId::of_origin(ORIGIN), size: 5, note: held, witnesses: times, quorum: false };
+    let mut broken = note(5, &[("east", now_s), ("west", now_s)]);
+    for line in &mut broken.signatures {
+        *line.bytes.last_mut().expect("bytes") ^= 1;
+    }
+    let told = [
+        note(5, &[("east", now_s), ("south", now_s), ("west", now_s)]),
+        note(5, &[("east", now_s + 1), ("west", now_s)]),
+        note(5, &[("east", now_s), ("east", now_s)]),
+        note(6, &[("east", now_s), ("south", now_s)]),
+        broken,
+        // The lines of another checkpoint.
+        Note {
+            signatures: note(5, &[("east", now_s), ("south", now_s)]).signatures,
+            text: checkpoint(6).text(),
+        },
+    ];
+    let counted = told.map(|note| {
+        let note = note.encode();
+        let counted = count(&note, &witnesses(), Some(&head), NOW_MS);
+        assert_eq!(counted, count(&note, &witnesses(), None, NOW_MS));
+        counted.1.len()
+    });
+    assert_eq!(counted, [3, 2, 0, 2, 0, 0]);
 }

@@ -62,7 +62,7 @@ pub enum EraseStep {
         /// Because of this order or retraction; `None`: its expiry.
         by: Option<EntryRef>,
     },
-    /// The reason lapsed: serve it again; look for it, if it is destroyed.
+    /// The reason lapsed: serve it again; look for it, if it is destroyed. What was not even sealed is told again.
     Restore,
 }
 

@@ -1,7 +1,7 @@
 //! Cosigning, both sides: what we are asked as a witness, what we ask of ours.
 
 use super::{Engine, FORKED, ReadFor, WAITING_FOR_HEADS};
-use crate::cosigning::{Collected, count};
+use crate::cosigning::{Collected, count, lines};
 use crate::effect::{CosignedHead, Effect, Fact, FactWrite, RequestId, SizedNote};
 use crate::event::{Peer, SendFailure};
 use crate::limits::COSIGN_NOT_YET_S;
@@ -214,10 +214,15 @@ impl Engine {
             return;
         }
         let witnesses = self.roster.current().witness_keys(author);
-        let (text, times) = count(&note.note, &witnesses, now_ms);
-        let enough = quorum(witnesses.len()).is_some_and(|needed| times.len() >= needed);
         let is_own = log == self.own.author().log;
+        let needed = quorum(witnesses.len());
+        // Too few lines are of no use but to the author, who gathers them.
+        if !is_own && needed.is_none_or(|needed| lines(&note.note, &witnesses) < needed) {
+            return;
+        }
         let held = self.cosigned.get(&log);
+        let (text, times) = count(&note.note, &witnesses, held, now_ms);
+        let enough = needed.is_some_and(|needed| times.len() >= needed);
         // Old lines that somebody tells again never replace newer ones.
         let worth = |quorum: bool, size: u64, times: &BTreeMap<MemberId, u64>| {
             (quorum, size, times.len(), times.values().min().copied())

@@ -123,11 +123,18 @@ impl Engine {
                     steps.push((id, EraseStep::Restore));
                     self.erasing.schedule(id, author, &self.view);
                 }
+                // The order lapsed before it sealed anything on disk, or the start folded it before it was known to be
+                // disowned: the view has let go of the content.
+                (None, PayloadState::Present) if self.is_sealed(&id) => steps.push((id, EraseStep::Restore)),
                 _ => {}
             }
         }
         self.erase(steps, false);
         self.tell_erasures();
+    }
+
+    fn is_sealed(&self, id: &RecordId) -> bool {
+        self.view.record(id).is_some_and(|record| record.status() == Status::Sealed)
     }
 
     fn erase(&mut self, mut steps: Vec<(RecordId, EraseStep)>, destroys: bool) {

@@ -368,7 +368,7 @@ impl Engine {
     fn settles(&self, log: &LogId, note: &SignedCheckpoint) -> bool {
         let Some(author) = self.author_of(log) else { return false };
         let witnesses = self.roster.current().witness_keys(&author.member);
-        let cosigned = count(note.note(), &witnesses, u64::MAX).1.len();
+        let cosigned = count(note.note(), &witnesses, None, u64::MAX).1.len();
         quorum(witnesses.len()).is_some_and(|needed| cosigned >= needed)
             || self.pin(log) == Some((note.size(), note.root()))
     }

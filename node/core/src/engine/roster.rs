@@ -53,6 +53,9 @@ fn walk(held: &RosterChain, versions: &[SignedRoster]) -> Brought {
     let mut chain = held.clone();
     let mut brought = Brought::default();
     for next in versions {
+        if is_held(held, next) {
+            continue;
+        }
         let Ok(roster) = Roster::parse(&next.body) else {
             return Brought { is_broken: true, ..brought };
         };
@@ -77,6 +80,13 @@ fn walk(held: &RosterChain, versions: &[SignedRoster]) -> Brought {
     let is_newer = chain.version() > held.version() || !brought.rivals.is_empty();
     brought.newer = is_newer.then_some(chain);
     brought
+}
+
+/// Whether a chain has a version, or knows it as a rival. Every hello carries the newest, and reading one means
+/// checking every key of it.
+fn is_held(chain: &RosterChain, version: &SignedRoster) -> bool {
+    let rivals = chain.unsettled().values();
+    chain.suffix_from(0).iter().rev().chain(rivals).any(|held| held.body == version.body)
 }
 
 impl Engine {

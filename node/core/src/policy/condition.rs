@@ -5,6 +5,7 @@
 
 use super::facts::{Facts, MemberFacts, Members, Way};
 use super::rules;
+use hashpact_protocol::leaf::Kind;
 use hashpact_protocol::limits::PDQ_DISTANCE_DEFAULT;
 use hashpact_protocol::record::{
     Activity, AgeBand, AgeGroup, Label, LabelWord, Likeness, Realism, Review, SignalType, Tlp, Vocabulary,
@@ -20,6 +21,8 @@ const DAY_MS: u64 = 24 * HOUR_MS;
 pub struct Conditions {
     /// Types of signals by which a record may be found; empty: all.
     pub signals: BTreeSet<SignalType>,
+    /// Kinds of records that count; empty: all that have signals.
+    pub kind: BTreeSet<Kind>,
     /// Largest distance of PDQ values.
     pub pdq_distance: Option<u16>,
     /// Least quality of the query's PDQ value, which the caller must state.
@@ -80,6 +83,10 @@ pub struct Newcomers {
 pub enum Condition {
     /// Type of the signal.
     Signals,
+    /// Kind of the record.
+    Kind,
+    /// Asked by every list: the record lists something, and was found by more than a lead.
+    Listing,
     /// Distance of PDQ values.
     Distance,
     /// Quality of the query.
@@ -128,8 +135,10 @@ pub enum Condition {
 
 impl Condition {
     /// Every condition, the cheap ones first.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::Signals,
+        Self::Kind,
+        Self::Listing,
         Self::Distance,
         Self::QueryQuality,
         Self::Status,
@@ -159,6 +168,8 @@ impl Condition {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Signals => "signals",
+            Self::Kind => "kind",
+            Self::Listing => "listing",
             Self::Distance => "distance.pdq",
             Self::QueryQuality => "query_quality_min",
             Self::Status => "status",
@@ -272,6 +283,10 @@ impl Conditions {
         let labels = &facts.labels;
         match condition {
             Condition::Signals => self.signals.is_empty() || self.signals.contains(&way.signal),
+            Condition::Kind => self.kind.is_empty() || self.kind.contains(&way.signal.record_kind()),
+            Condition::Listing => {
+                !facts.is_registration && (way.signal.matches_exactly() || way.signal == SignalType::Pdq)
+            }
             Condition::Distance => {
                 way.signal != SignalType::Pdq || way.distance <= self.radius(subject.call_distance)
             }
@@ -326,6 +341,8 @@ impl Conditions {
     fn wanted(&self, condition: Condition, subject: &Subject<'_>) -> String {
         match condition {
             Condition::Signals => one_of(self.signals.iter().map(|signal| signal.name())),
+            Condition::Kind => one_of(self.kind.iter().map(|kind| kind.name())),
+            Condition::Listing => "a listing, found by more than a lead".to_owned(),
             Condition::Distance => format!("at most {}", self.radius(subject.call_distance)),
             Condition::QueryQuality => at_least(self.query_quality_min.unwrap_or_default()),
             Condition::Status => one_of(self.status.iter().copied()),
@@ -366,6 +383,9 @@ fn found(condition: Condition, subject: &Subject<'_>) -> String {
     let labels = &facts.labels;
     match condition {
         Condition::Signals => way.signal.name().to_owned(),
+        Condition::Kind => way.signal.record_kind().name().to_owned(),
+        Condition::Listing if facts.is_registration => "a registration".to_owned(),
+        Condition::Listing => way.signal.name().to_owned(),
         Condition::Distance => way.distance.to_string(),
         Condition::QueryQuality => {
             way.quality.map_or_else(|| "none stated".to_owned(), |quality| quality.to_string())

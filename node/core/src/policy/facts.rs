@@ -118,6 +118,8 @@ pub struct Facts<'a> {
     pub hash_set: Option<&'a str>,
     /// Incident that it belongs to.
     pub incident: Option<IncidentId>,
+    /// Whether it says that a model is benign, which no list counts.
+    pub is_registration: bool,
     /// Whether it is part of a flood.
     pub flooded: Option<Flooded>,
     /// Whether members or this node call the signal that was found benign.
@@ -156,7 +158,7 @@ impl Way {
     /// Whether it rests on a digest of bytes, which nothing resembles.
     #[must_use]
     pub const fn is_digest(&self) -> bool {
-        matches!(self.signal, SignalType::Md5 | SignalType::Sha1 | SignalType::Sha256)
+        self.signal.matches_exactly() && !matches!(self.signal, SignalType::PhotoDna)
     }
 }
 

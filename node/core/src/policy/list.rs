@@ -4,6 +4,7 @@ use super::condition::{Conditions, Newcomers};
 use super::outcome::Outcome;
 use crate::view::Status;
 use hashpact_protocol::api::ListJson;
+use hashpact_protocol::leaf::Kind;
 use hashpact_protocol::limits::{PDQ_DISTANCE_MAX, QUALITY_MAX};
 use hashpact_protocol::record::{Review, SignalType, Token, Vocabulary};
 use hashpact_protocol::roster::{MemberId, Role};
@@ -25,7 +26,10 @@ const COUNT_MAX: u32 = 256;
 const DAYS_MAX: u32 = 36_525;
 const HOURS_MAX: u32 = DAYS_MAX * 24;
 const INDUSTRY_CLASSES: [&str; 4] = ["A1", "A2", "B1", "B2"];
-const STATUSES: [Status; 4] = [Status::Active, Status::Disputed, Status::Contested, Status::Retracted];
+const STATUSES: [Status; 5] =
+    [Status::Active, Status::Disputed, Status::Contested, Status::Conflicting, Status::Retracted];
+/// Kinds of records that have signals.
+const KINDS: [Kind; 4] = [Kind::Content, Kind::Model, Kind::Dataset, Kind::Service];
 const ROLES: [Role; 4] = [Role::Contributor, Role::Hotline, Role::Observer, Role::Auditor];
 
 /// A checked list.
@@ -186,6 +190,7 @@ impl List {
             priority: if self.is_built_in() { -PRIORITY_MAX - 1 } else { self.priority },
             note: self.note.clone(),
             signals: owned(c.signals.iter().map(|kind| kind.name())),
+            kind: owned(c.kind.iter().map(|kind| kind.name())),
             query_quality_min: c.query_quality_min,
             status: owned(c.status.iter().copied()),
             review: names(&c.review),
@@ -229,11 +234,13 @@ fn conditions(shape: &ListJson) -> Result<Conditions, ListError> {
     }
     check_some("disagree_max", shape.disagree_max.map(i64::from), 0, i64::from(COUNT_MAX))?;
     let signal = |word: &str| SignalType::parse(word);
+    let kind = |word: &str| KINDS.into_iter().find(|kind| kind.name() == word);
     let role = |word: &str| ROLES.into_iter().find(|role| role.name() == word);
     let status = |word: &str| STATUSES.into_iter().map(Status::name).find(|name| *name == word);
     let class = |word: &str| INDUSTRY_CLASSES.into_iter().find(|name| *name == word);
     Ok(Conditions {
         signals: among("signals", &shape.signals, signal, &SignalType::ALL.map(SignalType::name))?,
+        kind: among("kind", &shape.kind, kind, &KINDS.map(Kind::name))?,
         pdq_distance: pdq_distance(shape)?,
         query_quality_min: shape.query_quality_min,
         status: among("status", &shape.status, status, &STATUSES.map(Status::name))?,

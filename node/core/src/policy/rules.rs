@@ -25,6 +25,8 @@ pub enum Rule {
     FloodRejected,
     /// Its author signed two histories.
     Contested,
+    /// Members registered the model that it lists as benign, and the panel has not ruled.
+    Conflicting,
     /// It is part of a flood that waits for a decision.
     FloodWaiting,
     /// Its author withdrew it in a flood that does not count here.
@@ -48,6 +50,7 @@ impl Rule {
             Self::Muted => "muted",
             Self::FloodRejected => "flood_rejected",
             Self::Contested => "contested",
+            Self::Conflicting => "conflicting",
             Self::FloodWaiting => "flood_waiting",
             Self::FloodWithdrawn => "flood_withdrawn",
             Self::Unreviewed => "unreviewed",
@@ -73,6 +76,9 @@ impl std::fmt::Display for Rule {
                 write!(f, "does not count: it came in a flood that was rejected at this node")
             }
             Self::Contested => write!(f, "review at most: its author signed two histories"),
+            Self::Conflicting => {
+                write!(f, "review at most: members registered this model as benign, and the panel has not ruled")
+            }
             Self::FloodWaiting => {
                 write!(f, "review at most: it came in a flood that waits for a decision at this node")
             }
@@ -138,6 +144,7 @@ pub(super) fn rules<'a>(
             Flooded::Withdrawn => Rule::FloodWithdrawn,
         }),
         (facts.status == Status::Contested).then_some(Rule::Contested),
+        (facts.status == Status::Conflicting).then_some(Rule::Conflicting),
         (review == Review::Unreviewed).then_some(Rule::Unreviewed),
         poor.map(Rule::QueryQuality),
         negative.map(|negative| match negative {

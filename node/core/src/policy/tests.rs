@@ -88,6 +88,7 @@ impl Stated {
             stated_ms: NOW_MS - self.age_hours * 3_600_000,
             hash_set: self.hash_set.as_deref(),
             incident: self.incident,
+            is_registration: false,
             flooded: self.flooded,
             negative: self.negative,
         }

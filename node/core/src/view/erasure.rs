@@ -131,7 +131,7 @@ impl View {
         leaf: &Leaf,
         payload: &StoredPayload,
     ) -> Vec<ViewChange> {
-        let Some(gone) = gone(payload).filter(|_| leaf.kind.states_media()) else { return Vec::new() };
+        let Some(gone) = gone(payload).filter(|_| leaf.kind.is_statement()) else { return Vec::new() };
         self.state(author, id, leaf, Content::empty(), Some(Blank::Gone(gone)))
     }
 
@@ -145,7 +145,7 @@ impl View {
         payload: &StoredPayload,
     ) -> Vec<ViewChange> {
         let EntryLeaf::Known(known) = read_leaf(leaf, &author.log, index) else { return Vec::new() };
-        if !known.kind.states_media() {
+        if !known.kind.is_statement() {
             return Vec::new();
         }
         let id = leaf_hash(leaf);

@@ -236,7 +236,7 @@ impl Standing {
     /// The same, given what the panel holds of each of the record's signals.
     ///
     /// A record of which every signal is cleared does not match. Of one of which some are, look-ups pass over those.
-    /// `stands` settles a dispute.
+    /// `stands` settles a dispute; what is said of models beside that settles nothing.
     #[must_use]
     pub fn ruled<'a>(mut self, verdicts: impl IntoIterator<Item = Option<&'a Ruled>>) -> Self {
         if !self.status.stands() {
@@ -248,7 +248,7 @@ impl Standing {
                 Some(ruled) if ruled.clears() => cleared = cleared.or(Some(ruled)),
                 other => {
                     is_all = false;
-                    settled = settled.or(other);
+                    settled = settled.or(other.filter(|ruled| ruled.settles()));
                 }
             }
         }

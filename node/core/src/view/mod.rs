@@ -279,7 +279,7 @@ impl View {
         payload: &StoredPayload,
     ) -> Vec<ViewChange> {
         let field: fn(&mut FoldCounts) -> &mut u64 = match read_leaf(leaf, &author.log, index) {
-            EntryLeaf::Known(known) if known.kind.acts_from_leaf() && !known.kind.states_media() => {
+            EntryLeaf::Known(known) if known.kind.acts_from_leaf() && !known.kind.is_statement() => {
                 |counts| &mut counts.statements
             }
             EntryLeaf::Known(_) => |counts| &mut counts.without_payload,

@@ -43,7 +43,7 @@ pub fn read_record(
     now_ms: u64,
 ) -> Option<RecordView> {
     let EntryLeaf::Known(known_leaf) = read_leaf(leaf, &author.log, index) else { return None };
-    if !known_leaf.kind.states_media() || !matches!(payload, StoredPayload::Present { .. }) {
+    if !known_leaf.kind.is_statement() || !matches!(payload, StoredPayload::Present { .. }) {
         return None;
     }
     let Read::Payload(Payload::Record(Record::Content(content) | Record::Supersede(content))) =

@@ -21,6 +21,9 @@ pub enum Status {
     Disputed,
     /// Counts, for review at most: its author signed two histories, and it is in one of them only.
     Contested,
+    /// Counts, for review at most: members registered the model that it lists as benign (SPEC §13.4). Look-ups find that
+    /// out; a view never says it.
+    Conflicting,
     /// In a history that its author forked off below what witnesses or the roster settled; never counts.
     Disowned,
     /// Withdrawn by its author, or by its steward; final.
@@ -49,7 +52,7 @@ impl Status {
     /// Whether look-ups may find what has this status.
     #[must_use]
     pub const fn stands(self) -> bool {
-        matches!(self, Self::Active | Self::Disputed | Self::Contested)
+        matches!(self, Self::Active | Self::Disputed | Self::Contested | Self::Conflicting)
     }
 
     /// Whether the payload is sealed or gone: nothing of it may be shown.
@@ -65,6 +68,7 @@ impl Status {
             Self::Active => "active",
             Self::Disputed => "disputed",
             Self::Contested => "contested",
+            Self::Conflicting => "conflicting",
             Self::Disowned => "disowned",
             Self::Retracted => "retracted",
             Self::Superseded => "superseded",

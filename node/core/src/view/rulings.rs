@@ -31,6 +31,12 @@ pub struct Ruled {
 }
 
 impl Ruled {
+    /// Whether disputes about the signal are over.
+    #[must_use]
+    pub const fn settles(&self) -> bool {
+        matches!(self.verdict, Verdict::Stands)
+    }
+
     /// Whether nothing is to be done because of the signal.
     #[must_use]
     pub const fn clears(&self) -> bool {

@@ -45,7 +45,7 @@ pub(crate) fn records(list: u64, numbers: std::ops::Range<u64>) -> Result<Vec<Re
         let end = numbers.end.min(first + RECORDS_PER_CALL_MAX as u64);
         let records = (first..end).map(|nth| new_record(list, nth)).collect();
         let some = ContributeRequest { records }.to_records().context("the bench's own records")?;
-        checked.extend(some.into_iter().map(Record::Content));
+        checked.extend(some.into_iter().map(|(_, content)| Record::Content(content)));
     }
     Ok(checked)
 }

@@ -1,6 +1,6 @@
 //! What must have happened at the end, and what a cosignature must be when it leaves.
 
-use super::{Faults, Node, World};
+use super::{Faults, Node, Place, World};
 use crate::disk::{Disk, StoredLog};
 use crate::founding::{Founding, Member};
 use crate::outside;
@@ -54,10 +54,9 @@ impl World {
         self.faults = Faults { loss: 0, delay_max_ms: 10, crash: 0, cut: 0, partition: 0, bare: 0 };
         self.run(60_000);
         for acknowledged in &self.acknowledged {
-            let log = self.nodes[acknowledged.node].member.log;
             for (index, record) in (acknowledged.first_index..).zip(&acknowledged.records) {
                 for node in self.honest() {
-                    let held = node.disk.logs.get(&log).and_then(|log| log.leaf(index));
+                    let held = node.disk.logs.get(&acknowledged.log).and_then(|log| log.leaf(index));
                     assert_eq!(held, Some(*record), "{:?} lost at {}", acknowledged.ack, node.member.id);
                 }
             }
@@ -70,7 +69,7 @@ impl World {
             }
         }
         let first = self.nodes.first().expect("a world has members");
-        let rogue = self.rogue.as_ref().and_then(|_| self.nodes.last()).map(|rogue| &rogue.member);
+        let rogue = self.rogue.as_ref().map(|_| &self.nodes[self.rogue_at].member);
         for node in self.honest() {
             for (log, stored) in &node.disk.logs {
                 let held = stored.entries.len() as u64;
@@ -124,7 +123,7 @@ impl World {
     /// Every honest member replicated the poisoned log to its end, cosigns it, and counts of it exactly the
     /// entries that nothing is wrong with.
     fn check_poison(&mut self) {
-        let rogue_at = self.nodes.len() - 1;
+        let rogue_at = self.rogue_at;
         for witness in (0..rogue_at).cycle().take(3 * rogue_at) {
             let ask = self.rogue.as_ref().and_then(|rogue| rogue.ask(witness, 0));
             if let Some(request) = ask {
@@ -161,9 +160,7 @@ impl World {
     fn check_erased(&mut self) {
         let first = &self.nodes[0];
         let authority = first.member.log;
-        let of_rogue = |log: &LogId| {
-            self.rogue.is_some() && self.nodes.last().is_some_and(|node| node.member.log == *log)
-        };
+        let of_rogue = |log: &LogId| self.rogue.is_some() && self.nodes[self.rogue_at].member.log == *log;
         let mut withdrawn: BTreeMap<RecordId, BTreeSet<(LogId, Kind)>> = BTreeMap::new();
         for (log, stored) in first.disk.logs.iter().filter(|(log, _)| !of_rogue(log)) {
             for (index, entry) in (0u64..).zip(&stored.entries) {
@@ -207,12 +204,14 @@ impl World {
         self.report.outlived += outlived;
     }
 
-    pub(super) fn honest(&self) -> &[Node] {
-        &self.nodes[..self.nodes.len() - usize::from(self.rogue.is_some())]
+    /// Nodes that keep to the rules and take part.
+    pub(crate) fn honest(&self) -> Vec<&Node> {
+        let nodes = self.nodes.iter().enumerate().filter(|(at, _)| !self.is_rogue(*at));
+        nodes.map(|(_, node)| node).filter(|node| node.place != Place::Outside).collect()
     }
 
     pub(super) fn is_of_rogue(&self, origin: &str) -> bool {
-        self.rogue.is_some() && self.nodes.last().is_some_and(|rogue| rogue.member.origin == origin)
+        self.forked.contains(origin)
     }
 
     /// Every honest log is cosigned by a quorum at its newest size, and every member knows.
@@ -240,8 +239,7 @@ impl World {
             for held in reader.view().receipts_of(&member.member.id) {
                 let holding = &held.holding;
                 let author = self.founding.author(&holding.log);
-                let of_author =
-                    self.nodes.iter().find(|node| node.member.log == author.log).expect("a member");
+                let of_author = self.nodes.iter().find(|node| node.member.id == author.id).expect("a member");
                 let tree = of_author.disk.logs[&holding.log].frontier_at(holding.size as usize);
                 assert_eq!(tree.root(), holding.root, "{} about {}", member.member.id, author.origin);
                 let entries = &member.disk.logs[&holding.log].entries;
@@ -261,7 +259,7 @@ impl World {
     /// knows where they part; what is contested begins there or at what a quorum cosigned.
     fn check_fork(&mut self) {
         let Some(rogue) = &self.rogue else { return };
-        let member = &self.nodes[self.nodes.len() - 1].member;
+        let member = &self.nodes[self.rogue_at].member;
         let sides: BTreeSet<usize> = self
             .honest()
             .iter()
@@ -306,7 +304,7 @@ impl World {
     /// Every honest member has both histories of its evidence as far as any honest member has them, and finds what both
     /// state.
     fn check_branches(&mut self, shared: u64) {
-        let member = &self.nodes[self.nodes.len() - 1].member;
+        let member = &self.nodes[self.rogue_at].member;
         let all: Vec<StoredLog> =
             self.honest().iter().flat_map(|node| node.disk.histories(&member.log)).collect();
         let mut kept = 0;
@@ -369,7 +367,12 @@ fn check_said(node: &Node, member: &Member, size: u64, root: &[u8; 32], is_here:
 }
 
 /// The roster versions that a node has on disk.
-pub(super) fn chain(founding: &Founding, disk: &Disk) -> RosterChain {
+pub(crate) fn chain(founding: &Founding, disk: &Disk) -> RosterChain {
+    let published = founding.published.get(disk.rosters.len());
+    let is_held = |chain: &&RosterChain| chain.suffix_from(1) == disk.rosters.as_slice();
+    if let Some(chain) = published.filter(is_held) {
+        return chain.clone();
+    }
     let mut chain = founding.chain.clone();
     for version in &disk.rosters {
         chain.advance(version).expect("verified before it was stored");

@@ -5,7 +5,7 @@ use hashpact_core::coverage::{IncidentCoverage, MemberCoverage};
 use hashpact_core::event::Draft;
 use hashpact_protocol::limits::INCIDENT_ID_BYTES;
 use hashpact_protocol::record::{Incident, IncidentClass, IncidentId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The newest report of every node in every life of it.
 #[derive(Default)]
@@ -40,12 +40,13 @@ impl World {
         of.map_or_else(Vec::new, |coverage| coverage.members.iter().map(|member| member.ms).collect())
     }
 
-    /// Takes what a node shows: what was known stays known, in one life of the node.
+    /// Takes what a node shows: what was known stays known, in one life of the node and while the incident is shown.
     pub(super) fn covered(&mut self, node: usize, report: Vec<IncidentCoverage>) {
         let life = self.nodes[node].life;
         let now = known(&report);
         let before = self.reports.0.insert((node, life), report).unwrap_or_default();
-        for (whose, ms) in known(&before) {
+        let shown: BTreeSet<IncidentId> = now.keys().map(|(incident, _)| *incident).collect();
+        for (whose, ms) in known(&before).into_iter().filter(|((incident, _), _)| shown.contains(incident)) {
             assert_eq!(now.get(&whose), Some(&ms), "node {node} knew it of {whose:?}, and does not any more");
         }
     }

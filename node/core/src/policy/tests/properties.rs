@@ -9,10 +9,11 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 const MEMBERS: [&str; 5] = ["hotline", "old", "new", "muted", "stranger"];
-const STATUSES: [Status; 9] = [
+const STATUSES: [Status; 10] = [
     Status::Active,
     Status::Disputed,
     Status::Contested,
+    Status::Conflicting,
     Status::Disowned,
     Status::Retracted,
     Status::Expired,
@@ -90,8 +91,14 @@ prop_compose! {
     }
 }
 
+/// Types by which more than a lead is found.
+fn found_by() -> Vec<SignalType> {
+    let is_lead = |kind: &SignalType| *kind == SignalType::ModelCrc32;
+    SignalType::ALL.into_iter().filter(|kind| !is_lead(kind)).collect()
+}
+
 fn a_way() -> impl Strategy<Value = Way> {
-    (prop::sample::select(SignalType::ALL.as_slice()), 0..40_u16, prop::option::of(0..=100_u8)).prop_map(
+    (prop::sample::select(found_by()), 0..40_u16, prop::option::of(0..=100_u8)).prop_map(
         |(signal, distance, quality)| {
             let is_pdq = signal == SignalType::Pdq;
             Way { signal, distance: if is_pdq { distance } else { 0 }, quality: quality.filter(|_| is_pdq) }
@@ -216,7 +223,9 @@ proptest! {
             prop_assert_eq!(outcome, None);
         } else {
             let waits = record.flooded.is_some();
-            let is_held = record.status == Status::Contested || waits || review == Review::Unreviewed;
+            let is_held = matches!(record.status, Status::Contested | Status::Conflicting)
+                || waits
+                || review == Review::Unreviewed;
             let is_enough = !matches!(record.negative, None | Some(Negative::Members { count: 0 | 1 }));
             let is_negative = is_enough && review != Review::HotlineConfirmed;
             let may_block = |way: &Way| {

@@ -1,6 +1,7 @@
 //! Both histories of a forked log are folded: who follows which makes no difference.
 
 use super::*;
+use crate::effect::EraseStep;
 
 /// What two nodes hold of a log of member 1 that forks: what both histories share, what is in the one and in the other
 /// only, and what other members state about all of it.
@@ -171,6 +172,31 @@ fn what_a_disowned_history_withdraws_or_disputes_stands_again() {
         assert_eq!(statuses(&view), [Status::Active; 2]);
         assert_eq!(view.withdrawals(&own, &beside.member).count(), 0, "nothing is destroyed for it");
     }
+}
+
+#[test]
+fn a_record_that_a_disowned_order_sealed_waits_for_its_content() {
+    let mut shared = Script::default();
+    let (own, place) = shared.content(FORKER, 1, None);
+    let mut thief = shared.branch();
+    thief.push(FORKER, erasure(place), Some(own));
+    let beside = author(FORKER).beside(0);
+    let mut view = shared.in_order();
+    // A start folds what is kept before it knows what of it is disowned.
+    let (_, index, leaf, payload) = thief.entries.last().expect("an order");
+    view.fold(&beside, *index, leaf, payload);
+    let status = |view: &View| view.record(&own).expect("folded").status();
+    assert_eq!(status(&view), Status::Sealed);
+    view.contest(&beside, Contested { from: 1, counts: false });
+    assert_eq!((status(&view), view.withdrawals(&own, &beside.member).count()), (Status::Sealed, 0));
+    // The disk never sealed it, and tells it again.
+    let (owner, index, leaf, payload) = shared.entries[0].clone();
+    let told = payload.after(EraseStep::Restore).expect("told as it stands");
+    assert_eq!(told, payload);
+    let changes = view.replace(&owner, index, &leaf, &told);
+    assert_eq!(changes.iter().map(|change| change.index).collect::<Vec<_>>(), [IndexChange::Add]);
+    assert_eq!(standing(&view), standing(&shared.in_order()));
+    assert_eq!(view.counts(&owner.log).entries(), 1);
 }
 
 #[test]

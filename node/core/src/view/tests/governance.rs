@@ -444,3 +444,23 @@ fn incidents_are_declared_and_closed_by_declarers_only_and_for_good() {
         );
     }
 }
+
+#[test]
+fn what_is_held_of_a_models_training_settles_and_clears_nothing() {
+    let ruled = |verdict| Ruled {
+        verdict,
+        panellists: Vec::new(),
+        needed: 1,
+        time_ms: 0,
+        entry: EntryRef { log: LogId::new([1; 32]), index: 0 },
+        reason: RulingReason::Review,
+    };
+    let status = |status, verdict| {
+        let standing = Standing { status, ..Standing::UNDISPUTED };
+        standing.ruled([Some(&ruled(verdict))]).status
+    };
+    assert_eq!(status(Status::Disputed, Verdict::TrainedOnKnownCsam), Status::Disputed);
+    assert_eq!(status(Status::Active, Verdict::TrainedOnKnownCsam), Status::Active);
+    assert_eq!(status(Status::Disputed, Verdict::Stands), Status::Active);
+    assert_eq!(status(Status::Active, Verdict::Benign), Status::Ruled);
+}

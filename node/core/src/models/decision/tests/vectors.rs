@@ -1,0 +1,102 @@
+//! `tests/vectors/models/decisions.txt`: what client and node must both answer. The file says how to read it.
+
+use super::super::*;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Tile `nth` of `seed`: four words of splitmix64.
+pub(super) fn tile(seed: u64, nth: u64) -> Bits {
+    let mut bits = [0; 32];
+    for (word, bytes) in (0u64..).zip(bits.as_chunks_mut::<8>().0) {
+        let mut x = (seed << 32 | nth << 8 | word).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        *bytes = (x ^ x >> 31).to_le_bytes();
+    }
+    bits
+}
+
+/// With its first `count` bits turned round.
+pub(super) fn turned(mut bits: Bits, count: usize) -> Bits {
+    (0..count).for_each(|bit| bits[bit / 8] ^= 1 << (bit % 8));
+    bits
+}
+
+/// `64x64 seed=1 from=0 to=32 turn=3, vector seed=…`.
+fn fingerprint(text: &str) -> Fingerprint {
+    let mut all = Vec::new();
+    for part in text.split(',').map(str::trim).filter(|part| *part != "none") {
+        let (class, numbers) = part.split_once(' ').unwrap();
+        let class = match class.split_once('x') {
+            Some((rows, columns)) => {
+                Class::Tile { rows: rows.parse().unwrap(), columns: columns.parse().unwrap() }
+            }
+            None => Class::Vector,
+        };
+        let numbers: BTreeMap<&str, u64> =
+            numbers.split(' ').map(|pair| pair.split_once('=').unwrap()).map(|(k, v)| (k, v.parse().unwrap())).collect();
+        let bits = |nth| turned(tile(numbers["seed"], nth), numbers["turn"] as usize);
+        all.extend((numbers["from"]..numbers["to"]).map(|nth| (class, bits(nth))));
+    }
+    all.into_iter().collect()
+}
+
+fn answer(listed: &str, asked: &str, benign: &[&str]) -> String {
+    let (listed, asked) = (fingerprint(listed), fingerprint(asked));
+    let benign: Vec<Fingerprint> = benign.iter().map(|text| fingerprint(text)).collect();
+    let thresholds = Thresholds::default();
+    let decision = decide(&listed, &asked, &benign.iter().collect::<Vec<_>>(), &thresholds);
+    let refused = refusal(&listed, &benign.iter().collect::<Vec<_>>(), &thresholds);
+    let Comparison { pairs, sum_bits, near, least_bits, most_bits, .. } = decision.comparison;
+    let place = |found: Option<(usize, Comparison)>| found.map_or("none".to_owned(), |(nth, _)| nth.to_string());
+    format!(
+        "{} pairs={pairs} sum={sum_bits} near={near} least={least_bits} most={most_bits} benign={} refused_by={}",
+        decision.verdict.name(),
+        place(decision.nearest_benign),
+        place(refused),
+    )
+}
+
+fn defaults() -> String {
+    let Thresholds {
+        same_max_bits,
+        review_max_bits,
+        near_min_percent,
+        tiles_min,
+        coverage_min_percent,
+        refusal_max_bits,
+    } = Thresholds::default();
+    format!(
+        "defaults same_max_bits={same_max_bits} review_max_bits={review_max_bits} near_min_percent={near_min_percent} tiles_min={tiles_min} coverage_min_percent={coverage_min_percent} refusal_max_bits={refusal_max_bits}"
+    )
+}
+
+#[test]
+fn as_the_shared_vectors_say() {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/models/decisions.txt");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (mut listed, mut asked, mut benign, mut cases) = ("", "", Vec::new(), 0);
+    let mut anew = String::new();
+    for line in text.lines() {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "case" => benign.clear(),
+            "listed" => listed = rest,
+            "asked" => asked = rest,
+            "benign" => benign.push(rest),
+            "answer" => cases += 1,
+            _ => {}
+        }
+        let line = match word {
+            "answer" => format!("answer {}", answer(listed, asked, &benign)),
+            "defaults" => defaults(),
+            _ => line.to_owned(),
+        };
+        anew += &format!("{line}\n");
+    }
+    assert!(cases >= 15, "{cases} cases");
+    if std::env::var_os("UPDATE_VECTORS").is_some() {
+        std::fs::write(&file, &anew).unwrap();
+    }
+    assert!(anew == text || std::env::var_os("UPDATE_VECTORS").is_some(), "expected:\n{anew}");
+}
