@@ -107,7 +107,8 @@ impl KeyStore {
             let paths = [key_path(dir, *role), public_path(dir, *role)];
             paths.iter().any(|path| fs::symlink_metadata(path).is_ok())
         };
-        let is_replica = is_there(&KeyRole::Peer) && Self::ROLES.iter().filter(|role| is_there(role)).count() == 1;
+        let is_replica =
+            is_there(&KeyRole::Peer) && Self::ROLES.iter().filter(|role| is_there(role)).count() == 1;
         if is_replica { vec![KeyRole::Peer] } else { Self::ROLES.to_vec() }
     }
 

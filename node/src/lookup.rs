@@ -44,18 +44,18 @@ pub use report::ReportAsk;
 pub use restored::{KeptExtent, LogExtent};
 pub use standings::Standings;
 
+use crate::models::Models;
 use following::Follows;
 use hashpact_core::coverage::IncidentCoverage;
 use hashpact_core::effect::{
     CosignedHead, ErasureCounts, ForkedLog, IndexChange, LogBranches, PublishedHead, ViewChange,
 };
 use hashpact_core::health::{Completeness, Health, RosterHealth};
+use hashpact_core::models::Thresholds;
 use hashpact_core::view::{
     Block, FoldCounts, IncidentState, KnownRecord, News, Numbers, RecordView, Ruled, Standing, StatedHolding,
     Suspension,
 };
-use crate::models::Models;
-use hashpact_core::models::Thresholds;
 use hashpact_index::{IndexStats, MatchIndex};
 use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId, hex_encode, sha256};

@@ -13,11 +13,15 @@ use std::ops::Range;
 
 /// How many of these records a node finds, each by its own signals.
 fn matched(node: &Node, numbers: Range<u64>) -> Result<usize> {
-    let items = numbers.map(|number| json!({ "id": number.to_string(), "signals": record(number)["signals"] }));
+    let items =
+        numbers.map(|number| json!({ "id": number.to_string(), "signals": record(number)["signals"] }));
     let body = json!({ "items": items.collect::<Vec<_>>() });
     let answer = Api::of(node)?.post("/v1/match", &body)?.ok()?;
     let results = answer["results"].as_array().context("results")?;
-    Ok(results.iter().filter(|result| result["matches"].as_array().is_some_and(|found| !found.is_empty())).count())
+    Ok(results
+        .iter()
+        .filter(|result| result["matches"].as_array().is_some_and(|found| !found.is_empty()))
+        .count())
 }
 
 fn state(node: &Node, numbers: Range<u64>) -> Result<Vec<Value>> {
@@ -26,7 +30,9 @@ fn state(node: &Node, numbers: Range<u64>) -> Result<Vec<Value>> {
 
 fn is_whole_replica(status: &StatusResponse) -> bool {
     let author = status.author.as_ref();
-    status.role == "replica" && status.complete && author.is_some_and(|author| author.connected && author.listed)
+    status.role == "replica"
+        && status.complete
+        && author.is_some_and(|author| author.connected && author.listed)
 }
 
 /// acme with an author and a replica, and birch; all of them complete.
@@ -54,7 +60,10 @@ fn refuses_statements(node: &Node, id: &str) -> Result<()> {
     ] {
         let answer = api.post(&target, &body)?;
         let said = answer.text();
-        ensure!(answer.status == 409 && answer.json()?["error"]["code"] == "read_replica", "{target}: {said}");
+        ensure!(
+            answer.status == 409 && answer.json()?["error"]["code"] == "read_replica",
+            "{target}: {said}"
+        );
         ensure!(said.contains(&author) && said.contains("/ip4/127.0.0.1/"), "names the author: {said}");
     }
     let cosign = api.post("/witness/add-checkpoint", &json!({}))?;
@@ -119,7 +128,9 @@ fn a_replica_takes_the_place_of_an_author_that_is_lost() -> Result<()> {
     consortium.nodes[0].kill()?;
     // It goes on: what others state arrives, and answers are complete.
     state(&consortium.nodes[1], 200..220)?;
-    wait_until("birch's records without the author", || Ok(matched(&consortium.nodes[replica], 200..220)? == 20))?;
+    wait_until("birch's records without the author", || {
+        Ok(matched(&consortium.nodes[replica], 200..220)? == 20)
+    })?;
     let node = &consortium.nodes[replica];
     node.wait_for("a replica alone", |status| {
         status.complete && status.author.as_ref().is_some_and(|author| !author.connected)

@@ -74,8 +74,12 @@ pub(super) fn export(config: &Config, arguments: &ExportArguments) -> anyhow::Re
     let lock = LockFile::open(&config.lock_file())
         .with_context(|| format!("lock file {}", config.lock_file().display()))?;
     let held = held(&store, lock.state())?;
-    let holder =
-        Holder { chain, member: config.member.clone(), card: Some(keys.card), journal: config.journal_file() };
+    let holder = Holder {
+        chain,
+        member: config.member.clone(),
+        card: Some(keys.card),
+        journal: config.journal_file(),
+    };
     let at = arguments.at.as_deref();
     let scope = arguments.scope.clone();
     let export = Export::new(&store, &holder, &held, scope, &audience, at, now_ms() / 1000)?;

@@ -63,7 +63,9 @@ pub(super) fn init(config: &Config, arguments: &InitArguments) -> anyhow::Result
     match (arguments.replica, config.is_replica()) {
         (true, true) => return init_replica(config, arguments),
         (false, false) => {}
-        (true, false) => bail!("--replica, but the configuration does not say role = \"replica\": add that line first"),
+        (true, false) => {
+            bail!("--replica, but the configuration does not say role = \"replica\": add that line first")
+        }
         (false, true) => bail!("the configuration says role = \"replica\": give --replica to create one"),
     }
     let keys = if config.keys_dir().exists() {
@@ -149,7 +151,10 @@ fn create_follower(config: &Config, roster: &Path, pin: Option<&str>) -> anyhow:
         config.member
     );
     create_files(config, current, bytes, replica_origin(current, &config.member))?;
-    println!("created a read replica of {}; its author's card must list it before others let it in", config.member);
+    println!(
+        "created a read replica of {}; its author's card must list it before others let it in",
+        config.member
+    );
     Ok(())
 }
 

@@ -86,7 +86,10 @@ pub(super) fn promote(config: &Config, arguments: &PromoteArguments) -> Result<(
         note: Vec::new(),
     };
     LockFile::create(&config.lock_file(), &fresh)?;
-    println!("this node now has the key of {}; it will never sign for {}", logs.next_origin, logs.former_origin);
+    println!(
+        "this node now has the key of {}; it will never sign for {}",
+        logs.next_origin, logs.former_origin
+    );
     explain(config, &logs, &store, None)?;
     println!(
         "Keep the former author switched off: if it comes back, it stops as soon as it hears of the new roster. Other replicas \

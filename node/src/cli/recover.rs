@@ -149,7 +149,12 @@ pub(super) fn retire(path: &Path, name: &str) -> Result<()> {
 }
 
 /// Puts the key of the next log in the place of the former one.
-pub(super) fn change_key(config: &Config, roster: &Roster, logs: &Logs, spare_key: Option<&Path>) -> Result<()> {
+pub(super) fn change_key(
+    config: &Config,
+    roster: &Roster,
+    logs: &Logs,
+    spare_key: Option<&Path>,
+) -> Result<()> {
     let path = key_path(&config.keys_dir(), KeyRole::Log);
     let held = config.keys.open_role(KeyRole::Log).ok();
     // A sealed key that nobody opened is no lost one.

@@ -53,7 +53,9 @@ pub(super) fn restore(config: &Config, arguments: &RestoreArguments) -> Result<(
     load_roster(&config.roster_file(), None).context("the backup's roster")?;
     println!("restored {} as of {} ({stored} entries of its own log)", manifest.log, manifest.taken);
     if config.is_replica() {
-        println!("Next: `hashpact-node run` fetches what the backup lacks, and shows no payload before it has.");
+        println!(
+            "Next: `hashpact-node run` fetches what the backup lacks, and shows no payload before it has."
+        );
         return Ok(());
     }
     println!("{}", next(&found));

@@ -27,11 +27,11 @@ use crate::tokens::LiveTokens;
 use crate::vault::Vault;
 use anyhow::Context as _;
 use hashpact_core::effect::LockState;
+use hashpact_core::engine::{HeldLog, replica_origin};
 use hashpact_core::health::{Completeness, Health, RosterHealth};
 use hashpact_core::models::Thresholds;
 use hashpact_core::recover::OwnDisk;
 use hashpact_core::view::{Author, Rules};
-use hashpact_core::engine::{HeldLog, replica_origin};
 use hashpact_core::{Engine, EngineConfig, NodeRole, Opening, StopReason};
 use hashpact_protocol::digest::{LogId, empty_root};
 use hashpact_protocol::keys::{KeyRole, PublicKey, SecretKey, Signer};
@@ -107,7 +107,8 @@ pub async fn run(
     let card = cards.current(chain.current())?;
     let host = Host::find(config.host_file());
 
-    let (lookup, metrics) = (new_lookup(&chain, config.models, restored.is_some()), Arc::new(Metrics::default()));
+    let (lookup, metrics) =
+        (new_lookup(&chain, config.models, restored.is_some()), Arc::new(Metrics::default()));
     let (service, submissions) = new_service(&config, &chain, &lookup, &store, &metrics);
     let lists = let_decide(&config, &chain, &lookup, &service, &tokens)?;
     let log_keys = chain.current().logs().map(|log| (log.log_id, *log.key)).collect();
@@ -460,7 +461,13 @@ fn open_lock(config: &Config, roster: &Roster, restored: Option<&Restored>) -> R
     let no_log = replica_origin(roster, &config.member);
     if !path.exists() && config.is_replica() {
         // It says that nothing is signed here, which a lost or restored one says as well.
-        let lock = LockState { generation: 0, origin: no_log.clone(), size: 0, root: empty_root(), note: Vec::new() };
+        let lock = LockState {
+            generation: 0,
+            origin: no_log.clone(),
+            size: 0,
+            root: empty_root(),
+            note: Vec::new(),
+        };
         drop(LockFile::create(&path, &lock).with_context(|| format!("lock file {}", path.display()))?);
     }
     if !path.exists() {

@@ -93,7 +93,8 @@ mod tests {
     fn replicas_are_checked_one_by_one() {
         let key = hashpact_protocol::keys::SecretKey::from_seed([3; 32]).public().to_hex();
         let one = format!("[[replicas]]\npeer_key = \"{key}\"\n");
-        let good = parse(&format!("{one}addresses = [\"/dns/two.acme.example/tcp/7411\"]")).expect("one replica");
+        let good =
+            parse(&format!("{one}addresses = [\"/dns/two.acme.example/tcp/7411\"]")).expect("one replica");
         assert_eq!(good.replicas[0].peer_key.to_hex(), key);
         let many = (0..8).map(|at| {
             let key = hashpact_protocol::keys::SecretKey::from_seed([at; 32]).public().to_hex();

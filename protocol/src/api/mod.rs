@@ -76,13 +76,14 @@ pub use matching::{
 pub use models::{
     AskedFingerprint, AskedModel, BaseTileJson, BasesRequest, BasesResponse, ComparisonJson, FingerprintJson,
     ListingJson, ModelId, ModelIdJson, ModelIdType, ModelLeadJson, ModelMatchRequest, ModelMatchResponse,
-    NearBaseJson, NearestBenignJson, RegisteredModelJson, RegistryJson, ShapedBits, SketchMatchJson, TileGroupJson,
-    tile_numbers, tile_text, vectors_text,
+    NearBaseJson, NearestBenignJson, RegisteredModelJson, RegistryJson, ShapedBits, SketchMatchJson,
+    TileGroupJson, tile_numbers, tile_text, vectors_text,
 };
 pub use node::{
-    AlarmStatus, AuthorStatus, BackupResponse, BranchStatus, CatchUp, CosignedStatus, ErasureStatus, ErrorBody,
-    ErrorDetail, EvidenceJson, EvidenceResponse, HoldingStatus, LogJson, LogStatus, LogsResponse, MemberJson,
-    MembersResponse, PeerStatus, ReadyResponse, ReceiptStatus, ScrubPlace, ScrubStatus, StatusResponse,
+    AlarmStatus, AuthorStatus, BackupResponse, BranchStatus, CatchUp, CosignedStatus, ErasureStatus,
+    ErrorBody, ErrorDetail, EvidenceJson, EvidenceResponse, HoldingStatus, LogJson, LogStatus, LogsResponse,
+    MemberJson, MembersResponse, PeerStatus, ReadyResponse, ReceiptStatus, ScrubPlace, ScrubStatus,
+    StatusResponse,
 };
 pub use records::{
     ContributeQuery, ContributeRequest, NewRecord, NewSignal, Receipt, Receipts, RecordJson, RecordsPage,

@@ -59,7 +59,11 @@ pub(crate) fn accepted_requests() -> Vec<(&'static str, &'static str, Request)> 
     vec![
         ("request-hello", "An introduction with one roster version.", Request::Hello(hello())),
         ("request-hello-bare", "An introduction to somebody who holds the roster.", Request::Hello(bare)),
-        ("request-hello-no-card", "A read replica that its author has given no card yet.", Request::Hello(cardless)),
+        (
+            "request-hello-no-card",
+            "A read replica that its author has given no card yet.",
+            Request::Hello(cardless),
+        ),
         ("request-heads", "One discriminant and nothing else.", Request::Heads),
         (
             "request-announce",

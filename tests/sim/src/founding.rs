@@ -1,10 +1,10 @@
 //! Keys, roster and cards of a simulated consortium, all from the seed.
 
 use crate::random::Random;
-use hashpact_core::engine::replica_origin;
-use hashpact_core::{EngineConfig, NodeRole};
 use hashpact_core::effect::LockState;
+use hashpact_core::engine::replica_origin;
 use hashpact_core::view::Author;
+use hashpact_core::{EngineConfig, NodeRole};
 use hashpact_protocol::digest::{LogId, RosterDigest, empty_root};
 use hashpact_protocol::keys::{PublicKey, SecretKey};
 use hashpact_protocol::limits::NODE_CARD_LIFETIME_MAX_S;
@@ -125,7 +125,15 @@ impl Founding {
     pub(crate) fn on(first: &SignedRoster, members: Vec<Member>, governance: Vec<SecretKey>) -> Self {
         let chain = RosterChain::start(first, None).expect("a valid roster");
         let published = vec![chain.clone()];
-        Self { members, former: Vec::new(), replicas: Vec::new(), chain, published, governance, receipt_interval_ms: 0 }
+        Self {
+            members,
+            former: Vec::new(),
+            replicas: Vec::new(),
+            chain,
+            published,
+            governance,
+            receipt_interval_ms: 0,
+        }
     }
 
     fn first_roster(

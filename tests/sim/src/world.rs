@@ -257,8 +257,12 @@ impl World {
 
     /// The world of a consortium none of whose nodes is started yet; a rogue is the last member.
     pub(crate) fn of(founding: Founding, random: Random, rogue: Option<Rogue>, faults: Faults) -> Self {
-        let nodes: Vec<Node> =
-            founding.members.iter().chain(&founding.replicas).map(|member| Node::new(member, &founding)).collect();
+        let nodes: Vec<Node> = founding
+            .members
+            .iter()
+            .chain(&founding.replicas)
+            .map(|member| Node::new(member, &founding))
+            .collect();
         let forked = founding.members.last().filter(|_| rogue.is_some());
         Self {
             rogue_at: nodes.len() - 1,

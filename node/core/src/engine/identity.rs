@@ -36,7 +36,8 @@ pub(super) fn own_place(
     let next = former.and_then(|former| former.checked_add(1)).unwrap_or(1);
     let spare = member.logs.iter().find(|log| log.n == next);
     let is_next = locked == Some(roster.origin(id, next).as_str());
-    let ended = member.logs.iter().find(|log| log.key == *key && matches!(log.status, LogStatus::Closed { .. }));
+    let ended =
+        member.logs.iter().find(|log| log.key == *key && matches!(log.status, LogStatus::Closed { .. }));
     match member.open_log() {
         Some(log) if log.key == *key => Ok((log.n, true)),
         Some(log) if ended.is_some() => refuse(format!(
@@ -143,7 +144,8 @@ mod tests {
 
     /// A roster that lists these logs of acme, the first under key 1, the next under key 2 and so on.
     fn roster(logs: &[LogStatus]) -> Roster {
-        let entry = |(n, status): (u32, &LogStatus)| LogEntry { n, key: key(n as u8), status: status.clone() };
+        let entry =
+            |(n, status): (u32, &LogStatus)| LogEntry { n, key: key(n as u8), status: status.clone() };
         Roster {
             consortium: "test-0000000000000000".to_owned(),
             version: 7,
@@ -186,10 +188,12 @@ mod tests {
     #[test]
     fn a_replica_has_no_log_whatever_the_roster_opens() {
         let closed = LogStatus::Closed { size: 0, root: empty_root() };
-        for logs in [&[LogStatus::Open][..], &[closed.clone(), LogStatus::Open], &[closed, LogStatus::Spare]] {
+        for logs in [&[LogStatus::Open][..], &[closed.clone(), LogStatus::Open], &[closed, LogStatus::Spare]]
+        {
             assert_eq!(place(None, logs, &format!("{ORIGIN}/0")), Ok((0, false)));
         }
-        let other = own_place(&MemberId::parse("birch").expect("valid"), None, &roster(&[LogStatus::Open]), None);
+        let other =
+            own_place(&MemberId::parse("birch").expect("valid"), None, &roster(&[LogStatus::Open]), None);
         assert!(other.is_err(), "a member that is not listed has no replica either");
     }
 
@@ -209,11 +213,14 @@ mod tests {
         let closed = LogStatus::Closed { size: 5, root: empty_root() };
         let error = place(Some(&key(1)), &[closed, LogStatus::Open], &format!("{ORIGIN}/1"));
         let error = error.expect_err("its log ended");
-        for part in ["version 7", "closed test-0000000000000000/acme/1", "another node of acme writes", "/acme/2"] {
+        for part in
+            ["version 7", "closed test-0000000000000000/acme/1", "another node of acme writes", "/acme/2"]
+        {
             assert!(error.contains(part), "{error}");
         }
         // One whose key was never listed is another matter.
-        let error = place(Some(&key(9)), &[LogStatus::Open], &format!("{ORIGIN}/1")).expect_err("another key");
+        let error =
+            place(Some(&key(9)), &[LogStatus::Open], &format!("{ORIGIN}/1")).expect_err("another key");
         assert!(error.contains("recover") && !error.contains("another node"), "{error}");
     }
 }

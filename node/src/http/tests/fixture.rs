@@ -337,7 +337,8 @@ impl Fixture {
         let held = hold(&store, &mut view, &lookup, stated);
         let (engine, first) = open_engine(chain.clone(), view, held);
         let (submit, submissions) = mpsc::channel(SUBMISSIONS_QUEUED_MAX);
-        let identity = Identity { member: "north".to_owned(), is_replica: false, roster, started: Instant::now() };
+        let identity =
+            Identity { member: "north".to_owned(), is_replica: false, roster, started: Instant::now() };
         let metrics = Arc::new(Metrics::default());
         let service = Service::new(identity, submit, Arc::clone(&lookup), Arc::clone(&store), metrics);
         service.set_lists(Arc::clone(&lists));

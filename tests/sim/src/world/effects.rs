@@ -226,10 +226,7 @@ impl World {
                     let copies = self.copies(&author, |node| {
                         node.disk.logs.get(&log).is_some_and(|log| log.holds(needed))
                     });
-                    assert!(
-                        copies >= wanted as usize,
-                        "acknowledged as replicated without the copies"
-                    );
+                    assert!(copies >= wanted as usize, "acknowledged as replicated without the copies");
                 }
                 self.report.acknowledged += 1;
                 self.acknowledged.push(Acknowledged {

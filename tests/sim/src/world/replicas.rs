@@ -88,9 +88,8 @@ impl World {
         for node in self.replicas() {
             let held = &self.nodes[node];
             let health = held.engine.as_ref().and_then(|engine| engine.health()).expect("it runs");
-            let author = self.nodes.iter().find(|other| {
-                other.member.id == held.member.id && !other.member.is_replica
-            });
+            let author =
+                self.nodes.iter().find(|other| other.member.id == held.member.id && !other.member.is_replica);
             let replica = health.replica.as_ref().expect("it is a replica");
             assert_eq!(replica.author, author.map(|author| author.member.peer), "replica {node}");
             assert!(replica.is_connected && replica.has_card, "replica {node}: {replica:?}");
