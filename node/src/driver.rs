@@ -8,6 +8,7 @@
 
 mod jobs;
 
+use crate::cards::CardFile;
 use crate::eraser::Eraser;
 use crate::host::Host;
 use crate::lookup::{Lookup, SnapshotForgetter};
@@ -74,6 +75,8 @@ pub struct Driver {
     last_request: u64,
     host: Option<Host>,
     roster_files: mpsc::Receiver<Vec<SignedRoster>>,
+    cards: CardFile,
+    card_files: mpsc::Receiver<Vec<u8>>,
     adopted: Box<dyn Fn(&RosterChain) + Send + Sync>,
     /// Dropped when nobody takes its reports any more.
     storage: StorageThread,
@@ -114,6 +117,10 @@ pub struct Parts {
     pub rosters: RosterFile,
     /// Versions that the operator installed while the node runs.
     pub roster_files: mpsc::Receiver<Vec<SignedRoster>>,
+    /// Where the card of this member is kept.
+    pub cards: CardFile,
+    /// Cards that were signed anew, or that the operator brought, while the node runs.
+    pub card_files: mpsc::Receiver<Vec<u8>>,
     /// Who must know of a newer roster beside the engine.
     pub adopted: Box<dyn Fn(&RosterChain) + Send + Sync>,
     /// Legal holds.
@@ -145,6 +152,8 @@ impl Driver {
             host,
             rosters,
             roster_files,
+            cards,
+            card_files,
             adopted,
             vault,
             snapshots,
@@ -177,6 +186,8 @@ impl Driver {
             last_request: 0,
             host,
             roster_files,
+            cards,
+            card_files,
             adopted,
             storage,
             _eraser: eraser,
@@ -220,6 +231,7 @@ impl Driver {
                 Some(ask) = self.scrub_asks.recv() => self.accept_finding(ask)?,
                 Some(event) = self.network_events.recv() => self.translate(event),
                 Some(versions) = self.roster_files.recv() => Some(Event::Roster { versions }),
+                Some(card) = self.card_files.recv() => Some(Event::Card { card }),
                 () = tokio::time::sleep(Duration::from_millis(wait_ms)) => None,
             };
             if let Some(event) = event {
@@ -369,6 +381,12 @@ impl Driver {
                 info!(peer.id = %peer, member.id = member, "a member's node is connected");
                 heard(self.network.remember(peer, addresses).await)?;
             }
+            Effect::Nodes { nodes } => {
+                for (peer, addresses) in nodes {
+                    heard(self.network.remember(peer, addresses).await)?;
+                }
+            }
+            Effect::OwnCard { card } => self.cards.take(&card),
             Effect::SetTimer { timer, at_ms } => _ = self.timers.insert(timer, at_ms),
             Effect::Answer { request, answer } => self.submitted(request, answer),
             Effect::View(changes) => self.lookup.apply(&changes),

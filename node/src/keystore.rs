@@ -100,12 +100,24 @@ impl KeyStore {
         Ok(keys)
     }
 
+    /// The roles whose keys a folder is to hold: all, or the peer key alone if it is a read replica's.
+    #[must_use]
+    pub fn roles_in(dir: &Path) -> Vec<KeyRole> {
+        let is_there = |role: &KeyRole| {
+            let paths = [key_path(dir, *role), public_path(dir, *role)];
+            paths.iter().any(|path| fs::symlink_metadata(path).is_ok())
+        };
+        let is_replica =
+            is_there(&KeyRole::Peer) && Self::ROLES.iter().filter(|role| is_there(role)).count() == 1;
+        if is_replica { vec![KeyRole::Peer] } else { Self::ROLES.to_vec() }
+    }
+
     /// Whether there is a whole file for each role: a key, a sealed key, or the public key of one that a signer holds.
     ///
     /// # Errors
     /// The first that is missing or damaged, as far as can be told without a passphrase.
     pub fn check(dir: &Path) -> Result<(), KeyStoreError> {
-        for role in Self::ROLES {
+        for role in Self::roles_in(dir) {
             let path = key_path(dir, role);
             let public = public_path(dir, role);
             if role != KeyRole::Peer && fs::symlink_metadata(&public).is_ok() {

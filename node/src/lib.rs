@@ -10,6 +10,7 @@
 
 pub mod alarms;
 pub mod backup;
+mod cards;
 pub mod changes;
 pub mod cli;
 pub mod config;

@@ -181,6 +181,7 @@ impl Lookup {
                     from_backup: false,
                     peers: Vec::new(),
                     roster: RosterHealth::default(),
+                    replica: None,
                 },
                 loaded: false,
                 heads: BTreeMap::new(),

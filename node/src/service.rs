@@ -92,6 +92,8 @@ pub struct BackupAsk {
 pub struct Identity {
     /// Member id.
     pub member: String,
+    /// Whether another node of the member writes its log.
+    pub is_replica: bool,
     /// The roster in force at the start.
     pub roster: Arc<Roster>,
     /// When the process started.
@@ -149,6 +151,9 @@ pub enum ServiceError {
          other members: some may have been erased since"
     )]
     Restored,
+    /// Something that only the node can do that writes its member's log.
+    #[error("this node is a read replica of its member and {0}")]
+    ReadReplica(&'static str),
     /// Heads that cannot be exported.
     #[error(transparent)]
     Heads(#[from] HeadsError),
@@ -276,6 +281,9 @@ impl Service {
     /// # Errors
     /// The node is stopping.
     pub async fn add_checkpoint(&self, body: Vec<u8>) -> Result<CosignAnswer, ServiceError> {
+        if self.inner.identity.is_replica {
+            return Err(ServiceError::ReadReplica("cosigns nothing: ask the author's node"));
+        }
         let (answer, answered) = oneshot::channel();
         let busy = CosignAnswer::NotYet { held: 0, retry_after_s: 1 };
         let Some(asks) = self.inner.cosign_asks.get() else { return Ok(busy) };
@@ -284,6 +292,11 @@ impl Service {
             Err(mpsc::error::TrySendError::Full(_)) => Ok(busy),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(ServiceError::Stopping),
         }
+    }
+
+    /// The roster in force.
+    pub(crate) fn roster(&self) -> Arc<Roster> {
+        self.inner.roster()
     }
 
     /// The largest checkpoint of a log that a quorum cosigned.

@@ -31,5 +31,6 @@ mod overtake;
 mod power;
 mod recover;
 mod recovery;
+mod replicas;
 mod rosters;
 mod tiles;

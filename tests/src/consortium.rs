@@ -127,6 +127,31 @@ impl Consortium {
         node.create_tokens()
     }
 
+    /// A read replica of a member: another node, with a peer key that the author's configuration lists from now on, as the
+    /// commands say it. Its place among the nodes.
+    ///
+    /// # Errors
+    /// The command that failed, with its words.
+    pub fn add_replica(&mut self, of: usize) -> Result<usize> {
+        let folder = self.dir.path().join(format!("replica-{}", self.nodes.len()));
+        std::fs::create_dir(&folder)?;
+        let mut p2p: Vec<u16> = self.nodes.iter().map(|node| node.peer_port).collect();
+        p2p.push(free_port()?);
+        let author = self.nodes.get(of).context("such a node")?;
+        let mut node = Node::prepare(&self.programs, &folder, &author.member, p2p.len() - 1, &p2p)?;
+        let config = std::fs::read_to_string(node.config())?;
+        std::fs::write(node.config(), format!("role = \"replica\"\n{config}"))?;
+        let said = node.command(&["init", "--replica"])?;
+        let lines = said.find("[[replicas]]").and_then(|from| said.get(from..)?.split("\n\n").next());
+        let lines = lines.context("what goes into the author's configuration")?;
+        let config = std::fs::read_to_string(author.config())?;
+        std::fs::write(author.config(), format!("{config}\n{lines}\n"))?;
+        node.command(&["init", "--replica", "--roster", path(&self.roster)?])?;
+        node.create_tokens()?;
+        self.nodes.push(node);
+        Ok(self.nodes.len() - 1)
+    }
+
     /// Governance signs a next version; the file with all versions. It becomes this consortium's roster file.
     ///
     /// # Errors

@@ -32,6 +32,15 @@ fn expiry(status: &StatusResponse) -> String {
     }
 }
 
+/// What a read replica knows of its author; nothing for an author.
+fn role(status: &StatusResponse) -> String {
+    let Some(author) = &status.author else { return String::new() };
+    let whom = author.peer.as_deref().map_or("not known".to_owned(), |peer| format!("peer {peer}"));
+    let is = if author.connected { "connected" } else { "NOT connected" };
+    let listed = if author.listed { "" } else { "; NOT on its card" };
+    format!(", read replica (author {whom}, {is}{listed})")
+}
+
 fn show(status: &StatusResponse, output: Output) {
     let yes = |word: bool| if word { "yes" } else { "NO" };
     let expired = if status.roster_expired { " (EXPIRED: look-ups and retractions go on)" } else { "" };
@@ -48,7 +57,7 @@ fn show(status: &StatusResponse, output: Output) {
         (None, false) => "NO".to_owned(),
     };
     let fields = [
-        ("node of", format!("{} in {}", status.member, status.consortium)),
+        ("node of", format!("{} in {}{}", status.member, status.consortium, role(status))),
         ("roster", format!("version {}{expired}{}", status.roster, expiry(status))),
         ("program", format!("{}, up {}", status.version, duration(status.uptime_s))),
         ("ready", yes(status.ready).to_owned()),

@@ -1,8 +1,11 @@
 //! Who may speak to us: connections become peers only by a node card under the roster.
 //!
-//! The transport proves a peer key and nothing else. Both sides say `Hello` with their card; a card
-//! that verifies under the roster and lists the key binds the peer to its member. Anything else that
+//! The transport proves a peer key and nothing else. Both sides say `Hello` with their card; the newest card known of
+//! a member that verifies under the roster and lists the key binds the peer to that member. A node may know less than
+//! we do: an older card, or none, is no reason to refuse a key that the newest card lists. Anything else that
 //! an unadmitted peer asks is refused, and it is disconnected after a bounded time.
+//!
+//! A read replica takes its own card from what it is told: the newest of its member that lists it.
 
 use crate::effect::{Effect, RequestId};
 use crate::engine::Out;
@@ -12,20 +15,37 @@ use crate::limits::{
     ADMISSION_TIMEOUT_MS, HEADS_INTERVAL_MS, HELLO_INTERVAL_MS, PEERS_MAX, ROSTER_INTERVAL_MS,
     UNANSWERED_RETRY_MS,
 };
-use hashpact_protocol::roster::{CardError, MemberId, Roster, VerifiedCard};
+use hashpact_protocol::roster::{CardError, CardNode, MemberId, Roster, VerifiedCard};
 use hashpact_protocol::wire::{Hello, Request};
 use std::collections::{BTreeMap, BTreeSet};
 
+mod cards;
 #[cfg(test)]
 mod tests;
 
+use cards::{Cards, Told};
+
+/// Which node this is, among all nodes of its member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OwnNode {
+    /// Its peer key.
+    pub(crate) peer: Peer,
+    /// Its member.
+    pub(crate) member: MemberId,
+    /// Whether another node signs its card.
+    pub(crate) is_replica: bool,
+}
+
 /// All connected peers.
 pub struct Peers {
-    own_peer: Peer,
+    own: OwnNode,
     hello: Hello,
     connected: BTreeMap<Peer, State>,
-    /// Newest card sequence seen, by member: a key that a newer card dropped stays out.
-    cards: BTreeMap<MemberId, u64>,
+    cards: Cards,
+    /// Members of which a node was admitted since the start: they come back under an expired roster.
+    admitted_before: BTreeSet<MemberId>,
+    /// Our card is another than the one that we told last.
+    is_renewed: bool,
 }
 
 struct State {
@@ -57,6 +77,8 @@ pub enum HelloError {
     Consortium,
     /// The card does not verify under our roster.
     Card,
+    /// No card was sent, and none is known that lists the peer's key. A replica that has none yet breaks no rule.
+    NoCard,
     /// The card is valid and does not list the peer's key.
     NotListed,
     /// An older card than one already seen of this member.
@@ -78,10 +100,10 @@ pub enum Admits {
 }
 
 impl HelloError {
-    /// Whether the peer broke no rule: it is our roster that stands in its way.
+    /// Whether the peer broke no rule: it is our roster that stands in its way, or our not knowing its card.
     #[must_use]
     pub const fn is_blameless(&self) -> bool {
-        matches!(self, Self::RosterExpired)
+        matches!(self, Self::RosterExpired | Self::NoCard)
     }
 
     /// Fixed label for metrics and logs.
@@ -90,6 +112,7 @@ impl HelloError {
         match self {
             Self::Consortium => "hello_consortium",
             Self::Card => "hello_card",
+            Self::NoCard => "hello_no_card",
             Self::NotListed => "hello_not_listed",
             Self::OldCard => "hello_old_card",
             Self::Left => "hello_left",
@@ -99,8 +122,108 @@ impl HelloError {
 }
 
 impl Peers {
-    pub(crate) fn new(own_peer: Peer, hello: Hello) -> Self {
-        Self { own_peer, hello, connected: BTreeMap::new(), cards: BTreeMap::new() }
+    /// Starts with nobody connected; our own card in `hello` counts like any other.
+    pub(crate) fn new(own: OwnNode, hello: Hello, roster: &Roster, now_ms: u64, out: &mut Out) -> Self {
+        let mut peers = Self {
+            own,
+            hello,
+            connected: BTreeMap::new(),
+            cards: Cards::default(),
+            admitted_before: BTreeSet::new(),
+            is_renewed: false,
+        };
+        if peers.cards.take(&peers.hello.card, roster, now_ms / 1_000).is_ok() {
+            peers.show_nodes(&peers.own.member, out);
+        } else if peers.own.is_replica {
+            // Refused everywhere: nobody is to be bothered with it.
+            peers.hello.card.clear();
+        }
+        peers
+    }
+
+    /// A card of our member is to be ours from now on. `false` if it is not valid, not ours, or older than the one held.
+    pub(crate) fn renew(&mut self, card: Vec<u8>, roster: &Roster, now_ms: u64, out: &mut Out) -> bool {
+        let now_s = now_ms / 1_000;
+        let verified = VerifiedCard::verify(&card, roster, now_s).ok();
+        let fits = verified.is_some_and(|verified| {
+            let card = verified.card();
+            card.member == self.own.member && card.nodes.iter().any(|node| node.peer_key == self.own.peer)
+        });
+        let is_news = fits && self.cards.take(&card, roster, now_s).is_ok_and(|told| told.is_news);
+        if is_news {
+            self.hello.card = card;
+            self.is_renewed = true;
+            self.show_nodes(&self.own.member, out);
+        }
+        is_news
+    }
+
+    /// Whether everybody is to be told our card anew; says so once.
+    pub(crate) fn take_renewed(&mut self) -> bool {
+        std::mem::take(&mut self.is_renewed)
+    }
+
+    /// Takes the card of a hello, if there is one.
+    fn hear_card(
+        &mut self,
+        bytes: &[u8],
+        roster: &Roster,
+        now_s: u64,
+        out: &mut Out,
+    ) -> Result<Option<Told>, HelloError> {
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let told = self.cards.take(bytes, roster, now_s).map_err(|error| match error {
+            CardError::MemberLeft(_) => HelloError::Left,
+            _ => HelloError::Card,
+        })?;
+        if told.is_news {
+            if self.own.is_replica && told.member == self.own.member {
+                self.take_own(bytes, out);
+            }
+            self.show_nodes(&told.member, out);
+        }
+        Ok(Some(told))
+    }
+
+    /// Our member has a newer card: ours from now on, if it still lists this node.
+    fn take_own(&mut self, bytes: &[u8], out: &mut Out) {
+        let is_listed = self.nodes(&self.own.member).iter().any(|node| node.peer_key == self.own.peer);
+        self.hello.card = if is_listed { bytes.to_vec() } else { Vec::new() };
+        self.is_renewed = is_listed;
+        out.push(Effect::OwnCard { card: self.hello.card.clone() });
+    }
+
+    /// The nodes on the newest card of a member, the author first.
+    pub(crate) fn nodes(&self, member: &MemberId) -> &[CardNode] {
+        self.cards.nodes(member)
+    }
+
+    /// The node that writes a member's log, by its newest card, if it is admitted and connected.
+    pub(crate) fn author(&self, member: &MemberId) -> Option<Peer> {
+        let author = self.cards.nodes(member).first()?.peer_key;
+        (self.member(&author) == Some(member)).then_some(author)
+    }
+
+    /// Whether this peer writes the log of this member.
+    pub(crate) fn is_author(&self, peer: &Peer, member: &MemberId) -> bool {
+        self.author(member).as_ref() == Some(peer)
+    }
+
+    /// Whether a node of another member is admitted and connected. Those of our own know no more than we do if
+    /// nobody else is there.
+    pub(crate) fn meets_others(&self) -> bool {
+        self.admitted().any(|(_, member)| *member != self.own.member)
+    }
+
+    /// Tells where the nodes of a member are.
+    fn show_nodes(&self, member: &MemberId, out: &mut Out) {
+        let others = self.cards.nodes(member).iter().filter(|node| node.peer_key != self.own.peer);
+        let nodes: Vec<_> = others.map(|node| (node.peer_key, node.addresses.clone())).collect();
+        if !nodes.is_empty() {
+            out.push(Effect::Nodes { nodes });
+        }
     }
 
     /// What we say of ourselves.
@@ -137,12 +260,13 @@ impl Peers {
         self.admitted().map(|(peer, member)| PeerHealth { peer: *peer, member: member.to_string() }).collect()
     }
 
-    /// Whether at least one peer is admitted and every admitted one has told its heads.
+    /// Whether at least one node of another member is admitted, or for a replica any node, and every admitted peer has
+    /// told its heads.
     #[must_use]
     pub fn all_told_heads(&self) -> bool {
         let mut any = false;
         for state in self.connected.values().filter(|state| state.member.is_some()) {
-            any = true;
+            any |= self.own.is_replica || state.member.as_ref() != Some(&self.own.member);
             if !state.heads.answered {
                 return false;
             }
@@ -150,15 +274,16 @@ impl Peers {
         any
     }
 
-    /// Members of which at least one connected node has told its heads.
+    /// Other members of which at least one connected node has told its heads.
     #[must_use]
     pub fn members_told_heads(&self) -> usize {
         let told = self.connected.values().filter(|state| state.heads.answered);
-        told.filter_map(|state| state.member.as_ref()).collect::<BTreeSet<_>>().len()
+        let members = told.filter_map(|state| state.member.as_ref());
+        members.filter(|member| **member != self.own.member).collect::<BTreeSet<_>>().len()
     }
 
     pub(crate) fn connected(&mut self, peer: Peer, now_ms: u64, out: &mut Out) {
-        if peer == self.own_peer {
+        if peer == self.own.peer {
             out.push(Effect::Disconnect { peer, reason: "own_key" });
             return;
         }
@@ -184,7 +309,11 @@ impl Peers {
 
     /// A newer roster is in force: who is not listed any more, or under another card key, is let go. Its nodes may
     /// say hello again.
-    pub(crate) fn enforce(&mut self, before: &Roster, now: &Roster, out: &mut Out) {
+    pub(crate) fn enforce(&mut self, before: &Roster, now: &Roster, now_ms: u64, out: &mut Out) {
+        self.cards.enforce(now, now_ms / 1_000);
+        if self.own.is_replica && self.cards.nodes(&self.own.member).is_empty() {
+            self.hello.card.clear();
+        }
         let card = |roster: &Roster, id: &MemberId| {
             roster.member(id).filter(|member| member.is_active()).map(|member| member.card_key)
         };
@@ -242,35 +371,28 @@ impl Peers {
         if hello.consortium != roster.consortium {
             return Err(HelloError::Consortium);
         }
-        let card =
-            VerifiedCard::verify(&hello.card, roster, now_ms / 1_000).map_err(|error| match error {
-                CardError::MemberLeft(_) => HelloError::Left,
-                _ => HelloError::Card,
-            })?;
-        let card = card.card();
-        let Some(node) = card.nodes.iter().find(|node| node.peer_key == peer) else {
-            return Err(HelloError::NotListed);
+        let now_s = now_ms / 1_000;
+        let told = self.hear_card(&hello.card, roster, now_s, out)?;
+        let found = self.cards.find(&peer, told.as_ref().map(|told| &told.member), now_s);
+        let (member, addresses) = match (found, told) {
+            (Some((member, node)), _) => (member.clone(), node.addresses.clone()),
+            (None, None) => return Err(HelloError::NoCard),
+            (None, Some(Told { is_old: true, .. })) => return Err(HelloError::OldCard),
+            (None, Some(_)) => return Err(HelloError::NotListed),
         };
-        let seen = self.cards.get(&card.member);
-        if seen.is_some_and(|seen| *seen > card.sequence) {
-            return Err(HelloError::OldCard);
-        }
+        let has_been_here = self.admitted_before.contains(&member) || member == self.own.member;
         if let Admits::Known(members) = admits
-            && seen.is_none()
-            && !members.contains(&card.member)
+            && !has_been_here
+            && !members.contains(&member)
         {
             return Err(HelloError::RosterExpired);
         }
-        self.cards.insert(card.member.clone(), card.sequence);
+        self.admitted_before.insert(member.clone());
         let Some(state) = self.connected.get_mut(&peer) else { return Ok(()) };
         state.version = hello.roster_version;
         if state.member.is_none() {
-            state.member = Some(card.member.clone());
-            out.push(Effect::Admitted {
-                peer,
-                member: card.member.to_string(),
-                addresses: node.addresses.clone(),
-            });
+            state.member = Some(member.clone());
+            out.push(Effect::Admitted { peer, member: member.to_string(), addresses });
             ask_heads(peer, state, now_ms, out);
         }
         Ok(())
@@ -314,6 +436,11 @@ impl Peers {
     }
 
     pub(crate) fn tick(&mut self, now_ms: u64, out: &mut Out) {
+        // A card that has expired is refused everywhere; the author sends the next.
+        let own = self.cards.find(&self.own.peer, Some(&self.own.member), now_ms / 1_000);
+        if self.own.is_replica && own.is_none() {
+            self.hello.card.clear();
+        }
         for (peer, state) in &mut self.connected {
             let connected_ms = now_ms.saturating_sub(state.since_ms);
             if state.member.is_none() && connected_ms >= ADMISSION_TIMEOUT_MS {

@@ -46,7 +46,8 @@ use replicas::Replicas;
 pub struct OwnLog {
     author: Author,
     origin: String,
-    key: Signer,
+    /// None in a read replica, which has no log and takes no entry.
+    key: Option<Signer>,
     roster_version: u64,
     frontier: Frontier,
     note: Option<SizedNote>,
@@ -70,8 +71,8 @@ pub struct OwnIdentity {
     pub author: Author,
     /// The log's origin.
     pub origin: String,
-    /// The log key.
-    pub key: Signer,
+    /// The log key; `None` in a read replica.
+    pub key: Option<Signer>,
     /// The roster version held.
     pub roster_version: u64,
     /// The other active members, with their groups.
@@ -155,7 +156,9 @@ impl OwnLog {
             frontier: signed,
             lock,
         };
-        out.push(own.head());
+        if !own.is_replica() {
+            out.push(own.head());
+        }
         if let Some((entries, after)) = unsigned {
             let write = out.next_id();
             let start = own.frontier.size();
@@ -187,10 +190,16 @@ impl OwnLog {
         &self.origin
     }
 
-    /// The key that verifies its checkpoints.
+    /// The key that verifies its checkpoints; `None` in a read replica.
     #[must_use]
-    pub fn public_key(&self) -> PublicKey {
-        self.key.public()
+    pub fn public_key(&self) -> Option<PublicKey> {
+        self.key.as_ref().map(Signer::public)
+    }
+
+    /// Whether this is no log at all: the node is a read replica.
+    #[must_use]
+    pub fn is_replica(&self) -> bool {
+        self.key.is_none()
     }
 
     /// The tree of what is signed.
@@ -529,7 +538,8 @@ impl OwnLog {
         let Some(flight) = &mut self.in_flight else { return };
         let checkpoint =
             Checkpoint { origin: self.origin.clone(), size: flight.after.size(), root: flight.after.root() };
-        let Ok(note) = sign_checkpoint_by(&checkpoint, &self.key) else {
+        let note = self.key.as_ref().and_then(|key| sign_checkpoint_by(&checkpoint, key).ok());
+        let Some(note) = note else {
             // What is stored stays unseen: a crash here is one between the batch and the signature.
             flight.stage = Stage::Signing;
             return;

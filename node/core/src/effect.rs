@@ -204,6 +204,17 @@ pub enum Effect {
         /// Multiaddresses in text form.
         addresses: Vec<String>,
     },
+    /// Nodes of a member, as its newest card lists them: they may be dialled at these multiaddresses.
+    Nodes {
+        /// Peer keys with addresses in text form.
+        nodes: Vec<(Peer, Vec<String>)>,
+    },
+    /// The card of this read replica is another from now on: keep it for the next start. Empty if its member's
+    /// newest card does not list this node any more.
+    OwnCard {
+        /// The signed card.
+        card: Vec<u8>,
+    },
     /// Fire `Event::Timer` at this time, or at once if it is past. Setting a timer again moves it.
     SetTimer {
         /// Which timer.

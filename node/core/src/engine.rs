@@ -14,14 +14,16 @@ mod opening;
 mod peer;
 mod priority;
 mod receipts;
+mod replica;
 mod roster;
 mod stored;
 #[cfg(test)]
 mod tests;
 
-use crate::admit::Peers;
+use crate::admit::{OwnNode, Peers};
 use crate::append::OwnLog;
 pub use opening::{EngineConfig, HeldLog, Opening};
+pub use replica::{NodeRole, replica_origin};
 
 use crate::branches::Branches;
 use crate::cosigning::{Collector, count};
@@ -46,13 +48,14 @@ use crate::view::{Author, View};
 use crate::witness::{Asker, Cosigner};
 use hashpact_protocol::checkpoint::SignedCheckpoint;
 use hashpact_protocol::digest::{LogId, Root};
-use hashpact_protocol::keys::PublicKey;
+use hashpact_protocol::keys::{PublicKey, Signer};
 use hashpact_protocol::leaf::{Kind, marked_kind};
 use hashpact_protocol::roster::{MemberId, Roster, RosterChain, quorum};
 use hashpact_protocol::wire::{Announce, HeadNote, Request};
 use identity::{followed, own_identity};
 use priority::Recent;
 use receipts::Receipting;
+use replica::READ_REPLICA;
 use roster::{Adopting, authors, is_witness};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -108,7 +111,8 @@ pub struct Engine {
     mine: Mine,
     /// Whether a peer told versions of another history, whose beginning is not known yet.
     sees_elsewhere: bool,
-    cosigner_key: PublicKey,
+    /// `None` in a read replica.
+    cosigner_key: Option<PublicKey>,
     receipting: Receipting,
     /// Who has heard of incidents.
     coverage: Coverage,
@@ -171,11 +175,18 @@ impl Engine {
         let mut out = Out::default();
         let current = roster.current();
         let locked = own.lock.as_ref().map(|lock| lock.origin.as_str());
-        let (identity, is_open) = own_identity(&config.member, config.log_key, current, locked)?;
+        let (log_key, cosigner_key) = match config.role {
+            NodeRole::Author { log_key, cosigner_key } => (Some(log_key), Some(cosigner_key)),
+            NodeRole::Replica => (None, None),
+        };
+        let is_replica = log_key.is_none();
+        let (identity, is_open) = own_identity(&config.member, log_key, current, locked)?;
         let own_log = identity.author.log;
-        let sole = identity.others.is_empty();
+        // A replica always has its author to compare itself with.
+        let sole = identity.others.is_empty() && !is_replica;
         let recovered = recover(&identity.origin, own)?;
         let blocked = match (is_open, sole, config.is_doubtful) {
+            _ if is_replica => Some(READ_REPLICA),
             (false, ..) => Some(WAITING_FOR_ROSTER),
             (true, true, _) => None,
             (true, false, true) => Some(WAITING_IN_DOUBT),
@@ -189,11 +200,12 @@ impl Engine {
             origins.insert(start.origin.clone(), start.author.log);
             logs.insert(start.author.log, FollowedLog::new(start, &mut out));
         }
-        let peers = Peers::new(config.peer, roster::hello(&roster, config.card));
-        let cosigner_key = config.cosigner_key.public();
-        let cosigner = is_witness(current, &config.member, &cosigner_key).then(|| {
-            Cosigner::new(current.witness_name(&config.member), config.cosigner_key, facts.cosigned)
-        });
+        let own_node = OwnNode { peer: config.peer, member: config.member.clone(), is_replica };
+        let peers = Peers::new(own_node, roster::hello(&roster, config.card), current, now_ms, &mut out);
+        let cosigner_public = cosigner_key.as_ref().map(Signer::public);
+        let cosigner = cosigner_key
+            .filter(|_| is_witness(current, &config.member, cosigner_public.as_ref()))
+            .map(|key| Cosigner::new(current.witness_name(&config.member), key, facts.cosigned));
         let collector = Collector::new(current.witness_keys(&config.member));
         let members = authors(current);
         let mine = Mine::of(current, &config.member);
@@ -214,7 +226,7 @@ impl Engine {
             adopting: None,
             mine,
             sees_elsewhere: false,
-            cosigner_key,
+            cosigner_key: cosigner_public,
             receipting: Receipting::new(config.receipt_interval_ms, now_ms),
             coverage: Coverage::new(now_ms),
             suspicions: BTreeMap::new(),
@@ -284,6 +296,7 @@ impl Engine {
             Event::Inbound { peer, channel, request } => self.inbound(peer, channel, request, now_ms)?,
             Event::Outcome { peer, request, result } => self.outcome(peer, request, result, now_ms)?,
             Event::Submit(submit) => self.submit(submit, now_ms),
+            Event::Card { card } => self.renew_card(card, now_ms),
             Event::AddCheckpoint { request, body } => {
                 self.ask_cosign(None, Asker::Local(request), body, now_ms);
             }
@@ -315,6 +328,11 @@ impl Engine {
     /// A key that was used in a former log of this member is answered from there, as far as that log
     /// counts; what was cut off with its tail is stated anew.
     fn submit(&mut self, mut submit: Submit, now_ms: u64) {
+        if self.own.is_replica() {
+            let answer = Err(self.refuse_statement());
+            self.out.push(Effect::Answer { request: submit.request, answer });
+            return;
+        }
         let former = submit.prior.as_ref().filter(|prior| prior.log != self.own.author().log);
         if let Some(prior) = former {
             let end = prior.first_index.saturating_add(prior.records.len() as u64);
@@ -586,6 +604,7 @@ impl Engine {
             from_backup: self.from_backup,
             peers: self.peers.health(),
             roster: roster::health(&self.roster, self.peers.newest_claimed()),
+            replica: self.replica_health(),
         };
         if self.health.as_ref() != Some(&health) {
             self.health = Some(health.clone());
@@ -597,12 +616,18 @@ impl Engine {
         let origins = |wanted: &dyn Fn(&FollowedLog) -> bool| -> Vec<String> {
             self.logs.values().filter(|log| wanted(log)).map(|log| log.origin().to_owned()).collect()
         };
-        let others = self.roster.current().members.iter().filter(|member| member.is_active()).count() > 1;
+        // Who writes what this node does not hold yet: other members; for a replica of a sole member, its author.
+        let others = self.own.other_members() > 0;
+        let is_alone = match (others, self.own.is_replica()) {
+            (true, _) => !self.peers.meets_others(),
+            (false, true) => self.peers.admitted().next().is_none(),
+            (false, false) => false,
+        };
         let frozen = origins(&FollowedLog::is_frozen);
         let lagging = origins(&|log| log.is_lagging(now_ms));
         if !frozen.is_empty() {
             Completeness::Frozen { logs: frozen }
-        } else if others && self.peers.admitted().next().is_none() {
+        } else if is_alone {
             let young = now_ms.saturating_sub(self.started_ms) < ISOLATION_GRACE_MS;
             if young && !self.caught_up_once { Completeness::Starting } else { Completeness::Isolated }
         } else if !self.caught_up_once || self.from_backup {

@@ -56,6 +56,11 @@ pub enum Event {
         /// The decoded response, or why there is none.
         result: Result<Response, SendFailure>,
     },
+    /// Our member's card was signed anew, or came as a file.
+    Card {
+        /// The signed card.
+        card: Vec<u8>,
+    },
     /// A local caller states something.
     Submit(Submit),
     /// A local caller asks this witness to cosign: a C2SP `add-checkpoint` body. Answered by exactly one

@@ -62,6 +62,19 @@ pub struct Health {
     pub peers: Vec<PeerHealth>,
     /// What is amiss with the roster.
     pub roster: RosterHealth,
+    /// Present in a read replica.
+    pub replica: Option<ReplicaHealth>,
+}
+
+/// What a read replica knows of the node that writes its member's log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReplicaHealth {
+    /// Its peer key, by the newest card of the member.
+    pub author: Option<Peer>,
+    /// Whether it is admitted and connected.
+    pub is_connected: bool,
+    /// Whether this node has a valid card of its own to show.
+    pub has_card: bool,
 }
 
 /// What is amiss with the roster that is in force.

@@ -38,6 +38,6 @@ pub mod view;
 mod witness;
 
 pub use effect::Effect;
-pub use engine::{Engine, EngineConfig, Opening};
+pub use engine::{Engine, EngineConfig, NodeRole, Opening};
 pub use event::Event;
 pub use stop::StopReason;

@@ -232,7 +232,7 @@ pub(super) fn copy_keys(from: &Path, to: &Path) -> Result<(), BackupError> {
     // Only what can be used is worth keeping.
     KeyStore::check(from)?;
     make_folder(to)?;
-    for role in KeyStore::ROLES {
+    for role in KeyStore::roles_in(from) {
         // Of a key that a signer holds there is the public half only.
         let public = public_path(from, role);
         if public.exists() {

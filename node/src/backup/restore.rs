@@ -121,7 +121,11 @@ fn check_lock(lock: &Path, from: &Path) -> Result<(), BackupError> {
 fn put_keys(restore: &Restore<'_>) -> Result<(), BackupError> {
     let to = restore.config.keys_dir();
     let Some(from) = &restore.keys else {
-        restore.config.keys.create(false)?;
+        if restore.config.is_replica() {
+            restore.config.keys.create_peer(false)?;
+        } else {
+            restore.config.keys.create(false)?;
+        }
         return Ok(());
     };
     copy_keys(from, &to)

@@ -62,6 +62,10 @@ pub(super) fn export(config: &Config, arguments: &ExportArguments) -> anyhow::Re
         "this data folder was restored from a backup: payloads in it may have been erased since. Run the node until it has caught up, \
          or give --no-payloads"
     );
+    ensure!(
+        !config.is_replica(),
+        "this node is a read replica and has no card key to sign a bundle with: export at the author's node"
+    );
     let audience = arguments.audience()?;
     let keys = config.keys.open().context("keys")?;
     let (chain, _) = super::init::load_roster(&config.roster_file(), None)?;
@@ -70,8 +74,12 @@ pub(super) fn export(config: &Config, arguments: &ExportArguments) -> anyhow::Re
     let lock = LockFile::open(&config.lock_file())
         .with_context(|| format!("lock file {}", config.lock_file().display()))?;
     let held = held(&store, lock.state())?;
-    let holder =
-        Holder { chain, member: config.member.clone(), card: keys.card, journal: config.journal_file() };
+    let holder = Holder {
+        chain,
+        member: config.member.clone(),
+        card: Some(keys.card),
+        journal: config.journal_file(),
+    };
     let at = arguments.at.as_deref();
     let scope = arguments.scope.clone();
     let export = Export::new(&store, &holder, &held, scope, &audience, at, now_ms() / 1000)?;

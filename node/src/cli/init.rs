@@ -2,16 +2,19 @@
 //!
 //! Without `--roster` it creates the keys and a join file with the public ones, which goes to
 //! governance. With `--roster` it verifies the roster, checks that it lists these keys, and creates
-//! database and lock file for the log that the roster opens.
+//! database and lock file for the log that the roster opens. A read replica (`--replica`) has a peer key alone, which its
+//! member's author lists, and no log.
 
 use crate::config::Config;
-use crate::keystore::NodeKeys;
+use crate::keystore::{KeyStore, NodeKeys};
 use crate::storage::{LockFile, Store};
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use hashpact_core::effect::LockState;
+use hashpact_core::engine::replica_origin;
 use hashpact_protocol::digest::{Root, empty_root};
-use hashpact_protocol::roster::{LogStatus, RosterChain, SignedRoster};
+use hashpact_protocol::keys::KeyRole;
+use hashpact_protocol::roster::{LogStatus, Roster, RosterChain, SignedRoster};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +26,9 @@ pub(super) struct InitArguments {
     /// Root of the consortium's first roster version, compared by another channel.
     #[arg(long, requires = "roster")]
     pin: Option<String>,
+    /// Make this node a read replica of its member, which has an author already: a peer key, and no key that signs.
+    #[arg(long)]
+    replica: bool,
     /// Seal the keys by a passphrase from the start, so that they are never on the disk without it.
     #[arg(long)]
     encrypt_keys: bool,
@@ -54,6 +60,14 @@ impl JoinFile {
 }
 
 pub(super) fn init(config: &Config, arguments: &InitArguments) -> anyhow::Result<()> {
+    match (arguments.replica, config.is_replica()) {
+        (true, true) => return init_replica(config, arguments),
+        (false, false) => {}
+        (true, false) => {
+            bail!("--replica, but the configuration does not say role = \"replica\": add that line first")
+        }
+        (false, true) => bail!("the configuration says role = \"replica\": give --replica to create one"),
+    }
     let keys = if config.keys_dir().exists() {
         ensure!(!arguments.encrypt_keys, "the keys exist already; `hashpact-node keys encrypt` seals them");
         config.keys.open()?
@@ -88,6 +102,62 @@ fn create_keys(config: &Config, seals: bool) -> anyhow::Result<NodeKeys> {
     Ok(keys)
 }
 
+/// The peer key first, which the author must list; then, with a roster, database and a lock file that says that nothing
+/// is signed here.
+fn init_replica(config: &Config, arguments: &InitArguments) -> anyhow::Result<()> {
+    let dir = config.keys_dir();
+    if dir.exists() {
+        ensure!(!arguments.encrypt_keys, "the keys exist already; `hashpact-node keys encrypt` seals them");
+        ensure!(
+            KeyStore::roles_in(&dir) == [KeyRole::Peer],
+            "{} holds the keys of an author; a read replica has a peer key alone. Take an empty data folder",
+            dir.display()
+        );
+    } else {
+        if arguments.encrypt_keys {
+            config.keys.passphrase.get_for_sealing()?;
+        }
+        std::fs::create_dir_all(&config.data_dir)
+            .with_context(|| format!("cannot create {}", config.data_dir.display()))?;
+        config.keys.create_peer(arguments.encrypt_keys)?;
+        println!("created the peer key of a read replica of {} in {}", config.member, dir.display());
+    }
+    let peer = config.keys.open_peer()?.public();
+    match &arguments.roster {
+        None => {
+            ensure!(
+                !config.lock_file().exists(),
+                "{} exists: this node is already initialised",
+                config.lock_file().display()
+            );
+            let addresses: Vec<String> = config.advertised().iter().map(|at| format!("{at:?}")).collect();
+            println!("Add to the configuration of {}'s author, and start it anew:", config.member);
+            println!("\n[[replicas]]\npeer_key = \"{peer}\"\naddresses = [{}]\n", addresses.join(", "));
+            println!("Then run here: hashpact-node init --replica --roster FILE");
+            Ok(())
+        }
+        Some(roster) => create_follower(config, roster, arguments.pin.as_deref()),
+    }
+}
+
+fn create_follower(config: &Config, roster: &Path, pin: Option<&str>) -> anyhow::Result<()> {
+    let (chain, bytes) = check_new(config, roster, pin)?;
+    let current = chain.current();
+    let member = current.member(&config.member).filter(|member| member.is_active());
+    ensure!(
+        member.is_some(),
+        "the roster, version {}, lists no active member {}",
+        current.version,
+        config.member
+    );
+    create_files(config, current, bytes, replica_origin(current, &config.member))?;
+    println!(
+        "created a read replica of {}; its author's card must list it before others let it in",
+        config.member
+    );
+    Ok(())
+}
+
 /// Reads and verifies a roster file with all its versions.
 pub(super) fn load_roster(path: &Path, pin: Option<&Root>) -> anyhow::Result<(RosterChain, Vec<u8>)> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read the roster {}", path.display()))?;
@@ -103,19 +173,8 @@ pub(super) fn load_roster(path: &Path, pin: Option<&Root>) -> anyhow::Result<(Ro
 }
 
 fn create_log(config: &Config, keys: &NodeKeys, roster: &Path, pin: Option<&str>) -> anyhow::Result<()> {
-    let pin = pin.map(Root::from_hex).transpose().context("--pin")?;
-    ensure!(
-        !config.lock_file().exists() && !config.database_dir().exists(),
-        "{} already holds a log; init never overwrites one",
-        config.data_dir.display()
-    );
-    let (chain, bytes) = load_roster(roster, pin.as_ref())?;
+    let (chain, bytes) = check_new(config, roster, pin)?;
     let current = chain.current();
-    ensure!(
-        !chain.is_expired(crate::driver::now_ms() / 1_000),
-        "roster version {} has expired, and an expired roster admits nobody: ask governance for a newer one",
-        current.version
-    );
     let member = current
         .member(&config.member)
         .with_context(|| format!("member {} is not in roster version {}", config.member, current.version))?;
@@ -131,13 +190,7 @@ fn create_log(config: &Config, keys: &NodeKeys, roster: &Path, pin: Option<&str>
         config.keys_dir().display()
     );
     let origin = current.origin(&config.member, log.n);
-    std::fs::write(config.roster_file(), bytes)
-        .with_context(|| format!("cannot write {}", config.roster_file().display()))?;
-    Store::create(&config.database_dir(), &current.consortium, config.member.as_str())?;
-    // The lock comes last: without it `run` refuses to start, so a crash here leaves nothing that signs.
-    let lock =
-        LockState { generation: 0, origin: origin.clone(), size: 0, root: empty_root(), note: Vec::new() };
-    LockFile::create(&config.lock_file(), &lock)?;
+    create_files(config, current, bytes, origin.clone())?;
     println!("created log {origin}");
     println!(
         "roster version {} of {}, {} members",
@@ -145,5 +198,32 @@ fn create_log(config: &Config, keys: &NodeKeys, roster: &Path, pin: Option<&str>
         current.consortium,
         current.members.len()
     );
+    Ok(())
+}
+
+/// The roster for a data folder that holds nothing yet.
+fn check_new(config: &Config, roster: &Path, pin: Option<&str>) -> anyhow::Result<(RosterChain, Vec<u8>)> {
+    let pin = pin.map(Root::from_hex).transpose().context("--pin")?;
+    ensure!(
+        !config.lock_file().exists() && !config.database_dir().exists(),
+        "{} already holds a log; init never overwrites one",
+        config.data_dir.display()
+    );
+    let (chain, bytes) = load_roster(roster, pin.as_ref())?;
+    ensure!(
+        !chain.is_expired(crate::driver::now_ms() / 1_000),
+        "roster version {} has expired, and an expired roster admits nobody: ask governance for a newer one",
+        chain.version()
+    );
+    Ok((chain, bytes))
+}
+
+fn create_files(config: &Config, roster: &Roster, bytes: Vec<u8>, origin: String) -> anyhow::Result<()> {
+    std::fs::write(config.roster_file(), bytes)
+        .with_context(|| format!("cannot write {}", config.roster_file().display()))?;
+    Store::create(&config.database_dir(), &roster.consortium, config.member.as_str())?;
+    // The lock comes last: without it `run` refuses to start, so a crash here leaves nothing that signs.
+    let lock = LockState { generation: 0, origin, size: 0, root: empty_root(), note: Vec::new() };
+    LockFile::create(&config.lock_file(), &lock)?;
     Ok(())
 }

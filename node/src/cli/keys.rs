@@ -40,12 +40,12 @@ pub(super) fn keys(config: &Config, command: &KeysCommand) -> anyhow::Result<()>
         KeysCommand::Encrypt => {
             config.keys.passphrase.get_for_sealing()?;
             // Nothing is journalled that cannot be done: every key is opened once before.
-            config.keys.open()?;
+            config.keys.try_all()?;
             note(config, "encrypt-keys")?;
             ("sealed", config.keys.seal_files()?)
         }
         KeysCommand::Decrypt => {
-            config.keys.open()?;
+            config.keys.try_all()?;
             note(config, "decrypt-keys")?;
             ("unsealed", config.keys.unseal_files()?)
         }
@@ -74,7 +74,7 @@ fn note(config: &Config, action: &str) -> anyhow::Result<()> {
 }
 
 fn show(config: &Config) -> anyhow::Result<()> {
-    for role in KeyStore::ROLES {
+    for role in KeyStore::roles_in(&config.keys_dir()) {
         let path = key_path(&config.keys_dir(), role);
         let place = if role != KeyRole::Peer && public_path(&config.keys_dir(), role).exists() {
             "held by the signer".to_owned()

@@ -4,6 +4,7 @@
 //! problems; 4 the node stopped itself because its own state may be wrong.
 
 mod backup;
+mod card;
 mod database;
 mod duration;
 mod export;
@@ -12,6 +13,7 @@ mod hold;
 mod init;
 mod journal;
 mod keys;
+mod promote;
 mod recover;
 mod repair;
 mod restore;
@@ -54,12 +56,17 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Create this node's keys; with --roster, also its database and log.
+    /// Create this node's keys; with --roster, also its database and log (of a read replica, --replica, a peer key alone).
     Init(init::InitArguments),
     /// Run the node until SIGINT or SIGTERM.
     Run(run::RunArguments),
     /// Give the open log up for good and get ready for the next one; the node must not be running.
     Recover(recover::RecoverArguments),
+    /// Make a read replica the author of its member's next log; the node must not be running.
+    Promote(promote::PromoteArguments),
+    /// Show, export or import the card that lists this member's nodes.
+    #[command(subcommand)]
+    Card(card::CardCommand),
     /// Create, sign, show and install rosters (only `install` needs the configuration).
     #[command(subcommand)]
     Roster(roster::RosterCommand),
@@ -117,6 +124,8 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Init(init) => init::init(&load()?, &init).map(|()| ExitCode::SUCCESS),
         Command::Run(run) => run_until_signal(load()?, run.into()),
         Command::Recover(recover) => recover::recover(&load()?, &recover).map(|()| ExitCode::SUCCESS),
+        Command::Promote(promote) => promote::promote(&load()?, &promote).map(|()| ExitCode::SUCCESS),
+        Command::Card(command) => card::card(&load()?, &command).map(|()| ExitCode::SUCCESS),
         Command::Roster(roster::RosterCommand::Install { file }) => {
             roster::install(&load()?, &file).map(|()| ExitCode::SUCCESS)
         }

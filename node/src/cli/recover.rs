@@ -35,16 +35,16 @@ pub(super) struct RecoverArguments {
 }
 
 /// The log that is given up, and the one after it.
-struct Logs {
+pub(super) struct Logs {
     former: u32,
-    former_origin: String,
+    pub(super) former_origin: String,
     former_key: PublicKey,
     next: u32,
-    next_origin: String,
+    pub(super) next_origin: String,
 }
 
 impl Logs {
-    fn find(config: &Config, roster: &Roster) -> Result<Self> {
+    pub(super) fn find(config: &Config, roster: &Roster) -> Result<Self> {
         let member = roster
             .member(&config.member)
             .filter(|member| member.is_active())
@@ -70,6 +70,10 @@ impl Logs {
 
 pub(super) fn recover(config: &Config, arguments: &RecoverArguments) -> Result<()> {
     ensure!(!arguments.reason.trim().is_empty(), "--reason is empty; say why the log is given up");
+    ensure!(
+        !config.is_replica(),
+        "this node is a read replica and has no log to give up; `hashpact-node promote` makes it the author"
+    );
     let (chain, _) = load_roster(&config.roster_file(), None).context(
         "without a roster there is no log to give up; after the loss of all files, start again with `init`",
     )?;
@@ -129,7 +133,7 @@ fn stored_size(store: &Store, logs: &Logs) -> u64 {
 }
 
 /// Renames a file within its folder, if it is there; an earlier one of that name is not overwritten.
-fn retire(path: &Path, name: &str) -> Result<()> {
+pub(super) fn retire(path: &Path, name: &str) -> Result<()> {
     if !path.exists() {
         return Ok(());
     }
@@ -145,7 +149,12 @@ fn retire(path: &Path, name: &str) -> Result<()> {
 }
 
 /// Puts the key of the next log in the place of the former one.
-fn change_key(config: &Config, roster: &Roster, logs: &Logs, spare_key: Option<&Path>) -> Result<()> {
+pub(super) fn change_key(
+    config: &Config,
+    roster: &Roster,
+    logs: &Logs,
+    spare_key: Option<&Path>,
+) -> Result<()> {
     let path = key_path(&config.keys_dir(), KeyRole::Log);
     let held = config.keys.open_role(KeyRole::Log).ok();
     // A sealed key that nobody opened is no lost one.
@@ -204,7 +213,7 @@ fn renew(config: &Config, role: KeyRole, former: u32) -> Result<()> {
 }
 
 /// Writes the join file and the newest note known, and says what comes next.
-fn explain(config: &Config, logs: &Logs, store: &Store, lock: Option<LockState>) -> Result<()> {
+pub(super) fn explain(config: &Config, logs: &Logs, store: &Store, lock: Option<LockState>) -> Result<()> {
     let keys = config.keys.open()?;
     let join = JoinFile::of(config, &keys);
     std::fs::write(config.join_file(), toml::to_string(&join).context("join file")?)

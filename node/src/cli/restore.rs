@@ -41,7 +41,10 @@ pub(super) fn restore(config: &Config, arguments: &RestoreArguments) -> Result<(
             "locked": lock.as_ref().map(|lock| lock.size), "new_keys": arguments.new_keys,
         }),
     )?;
-    if arguments.new_keys {
+    if arguments.new_keys && config.is_replica() {
+        let peer = config.keys.open_peer()?.public();
+        println!("new peer key {peer}: the author's [[replicas]] must list it");
+    } else if arguments.new_keys {
         let keys = config.keys.open()?;
         let join = toml::to_string(&JoinFile::of(config, &keys)).context("join file")?;
         std::fs::write(config.join_file(), join)
@@ -49,6 +52,12 @@ pub(super) fn restore(config: &Config, arguments: &RestoreArguments) -> Result<(
     }
     load_roster(&config.roster_file(), None).context("the backup's roster")?;
     println!("restored {} as of {} ({stored} entries of its own log)", manifest.log, manifest.taken);
+    if config.is_replica() {
+        println!(
+            "Next: `hashpact-node run` fetches what the backup lacks, and shows no payload before it has."
+        );
+        return Ok(());
+    }
     println!("{}", next(&found));
     Ok(())
 }

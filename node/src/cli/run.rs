@@ -4,13 +4,14 @@
 //! it are answered with `complete: false` and the reason, not with a refused connection; with an index
 //! snapshot they are answered with matches from the first second on.
 
+use crate::cards::CardFile;
 use crate::changes::Feed;
 use crate::config::Config;
 use crate::driver::{Driver, Parts, now_ms};
 use crate::export::Holder;
 use crate::host::Host;
 use crate::http::HttpThreads;
-use crate::keystore::NodeKeys;
+use crate::keystore::{KeyStore, NodeKeys};
 use crate::lists::{DecisionFiles, Lists};
 use crate::lookup::replay::{IndexOrigin, Replayed, replay};
 use crate::lookup::snapshot::SnapshotPlace;
@@ -26,20 +27,17 @@ use crate::tokens::LiveTokens;
 use crate::vault::Vault;
 use anyhow::Context as _;
 use hashpact_core::effect::LockState;
-use hashpact_core::engine::HeldLog;
+use hashpact_core::engine::{HeldLog, replica_origin};
 use hashpact_core::health::{Completeness, Health, RosterHealth};
 use hashpact_core::models::Thresholds;
 use hashpact_core::recover::OwnDisk;
 use hashpact_core::view::{Author, Rules};
-use hashpact_core::{Engine, EngineConfig, Opening, StopReason};
-use hashpact_protocol::digest::LogId;
-use hashpact_protocol::keys::{PublicKey, SecretKey};
+use hashpact_core::{Engine, EngineConfig, NodeRole, Opening, StopReason};
+use hashpact_protocol::digest::{LogId, empty_root};
+use hashpact_protocol::keys::{KeyRole, PublicKey, SecretKey, Signer};
 use hashpact_protocol::leaf::{EntryLeaf, read_leaf};
-use hashpact_protocol::limits::NODE_CARD_LIFETIME_MAX_S;
 use hashpact_protocol::merkle::Frontier;
-use hashpact_protocol::roster::{
-    CardNode, LogStatus, NodeCard, Roster, RosterChain, SignedRoster, VerifiedCard, sign_card_by,
-};
+use hashpact_protocol::roster::{LogStatus, Roster, RosterChain, SignedRoster};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -48,8 +46,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::info;
 
-/// A card with less time left than this is renewed at the start, in seconds.
-const CARD_RENEW_S: u64 = 10 * 86_400;
 /// How often floods that were found are journalled and kept. They hold their entries back at once.
 const FLOODS_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -97,7 +93,7 @@ pub async fn run(
 ) -> Result<(), StartError> {
     info!(member.id = %config.member, data_dir = %config.data_dir.display(), http = %config.http_listen,
         listen = ?config.network.listen, peers = ?config.network.peers, "starting");
-    let keys = config.keys.open().context("keys (was `init` run?)")?;
+    let keys = open_keys(&config)?;
     let tokens = Arc::new(LiveTokens::open(&config.tokens_file()).map_err(anyhow::Error::from)?);
     tokio::spawn(LiveTokens::watch(Arc::downgrade(&tokens)));
     let hooks = crate::webhooks::open(&config.webhooks, &config.data_dir)?;
@@ -107,7 +103,8 @@ pub async fn run(
     let lock = open_lock(&config, chain.current(), restored.as_ref())?;
     let lock_state = lock.state().clone();
     want_again(&config, &store, chain.current())?;
-    let card = node_card(&config, &keys, chain.current())?;
+    let cards = CardFile::of(&config, &chain.current().consortium, keys.peer.public(), keys.card.clone());
+    let card = cards.current(chain.current())?;
     let host = Host::find(config.host_file());
 
     let (lookup, metrics) =
@@ -124,12 +121,11 @@ pub async fn run(
     place.remove_unfinished();
     let seeds = EngineConfig {
         member: config.member.clone(),
-        log_key: keys.log,
-        cosigner_key: keys.cosigner,
+        role: keys.role,
         peer: keys.peer.public(),
         card,
         from_backup: restored.is_some(),
-        is_doubtful: doubts(&config, host.as_ref(), restored.as_ref(), &options)?,
+        is_doubtful: !config.is_replica() && doubts(&config, host.as_ref(), restored.as_ref(), &options)?,
         receipt_interval_ms: config.receipts.interval_s.saturating_mul(1_000),
     };
     let read_side = (Arc::clone(&store), Arc::clone(&lookup), place.clone());
@@ -141,6 +137,7 @@ pub async fn run(
     crate::webhooks::start(hooks, &service, &answering.stop.subscribe());
     // Database and lock file agree: what a power cut left unfinished is of no use to anybody now.
     store.forget_torn_tails().context("what was cut off the write-ahead log")?;
+    let card_files = watch_cards(&cards, &service);
     let (roster_files, adopted) = (watch_rosters(&config), adopter(&service, &lookup, &place));
     tokio::spawn(keep_floods(lists, Arc::clone(&store)));
     let keeper = keep_snapshots(&config, place, &lookup, &metrics, &origin)?;
@@ -164,6 +161,8 @@ pub async fn run(
         host,
         rosters: RosterFile::of(&config),
         roster_files,
+        cards,
+        card_files,
         adopted,
         vault: Vault::of(&config.data_dir, &config.keys),
         snapshots: keeper.forgetter(),
@@ -175,6 +174,39 @@ pub async fn run(
     answering.end().await;
     info!("stopped");
     Ok(outcome?)
+}
+
+/// The keys that this node needs in its role.
+struct RoleKeys {
+    role: NodeRole,
+    card: Option<Signer>,
+    peer: SecretKey,
+}
+
+fn open_keys(config: &Config) -> anyhow::Result<RoleKeys> {
+    if !config.is_replica() {
+        let keys = config.keys.open().context("keys (was `init` run? of a replica, `promote`?)")?;
+        let NodeKeys { log, card, cosigner, peer } = keys;
+        let role = NodeRole::Author { log_key: log, cosigner_key: cosigner };
+        return Ok(RoleKeys { role, card: Some(card), peer });
+    }
+    // A log key beside a role that never signs is a mix-up that somebody has to look at.
+    anyhow::ensure!(
+        KeyStore::roles_in(&config.keys_dir()) == [KeyRole::Peer] || !config.keys_dir().exists(),
+        "role = \"replica\", but {} holds the keys of an author: one member has one author, and a replica has a peer key alone \
+         (`hashpact-node init --replica` in an empty data folder)",
+        config.keys_dir().display()
+    );
+    let peer = config.keys.open_peer().context("peer key (was `init --replica` run?)")?;
+    Ok(RoleKeys { role: NodeRole::Replica, card: None, peer })
+}
+
+/// Looks from now on whether the member's card was renewed or brought.
+fn watch_cards(cards: &CardFile, service: &Service) -> mpsc::Receiver<Vec<u8>> {
+    let (tell, told) = mpsc::channel(1);
+    let service = service.clone();
+    tokio::spawn(cards.clone().watch(move || service.roster(), tell));
+    told
 }
 
 /// Looks for payloads again that the roster did not let this member have before.
@@ -219,6 +251,7 @@ fn new_lookup(chain: &RosterChain, thresholds: Thresholds, from_backup: bool) ->
             from_backup,
             peers: Vec::new(),
             roster: RosterHealth::default(),
+            replica: None,
         });
     }
     Arc::new(lookup)
@@ -282,6 +315,7 @@ fn new_service(
     let (submit, submissions) = mpsc::channel(SUBMISSIONS_QUEUED_MAX);
     let identity = Identity {
         member: config.member.to_string(),
+        is_replica: config.is_replica(),
         roster: chain.current_shared().clone(),
         started: Instant::now(),
     };
@@ -424,6 +458,18 @@ fn doubts(
 
 fn open_lock(config: &Config, roster: &Roster, restored: Option<&Restored>) -> Result<LockFile, StartError> {
     let path = config.lock_file();
+    let no_log = replica_origin(roster, &config.member);
+    if !path.exists() && config.is_replica() {
+        // It says that nothing is signed here, which a lost or restored one says as well.
+        let lock = LockState {
+            generation: 0,
+            origin: no_log.clone(),
+            size: 0,
+            root: empty_root(),
+            note: Vec::new(),
+        };
+        drop(LockFile::create(&path, &lock).with_context(|| format!("lock file {}", path.display()))?);
+    }
     if !path.exists() {
         let origin = roster
             .member(&config.member)
@@ -436,6 +482,17 @@ fn open_lock(config: &Config, roster: &Roster, restored: Option<&Restored>) -> R
         return Err(stop.into());
     }
     let lock = LockFile::open(&path).with_context(|| format!("lock file {}", path.display()))?;
+    let locked = &lock.state().origin;
+    if config.is_replica() != (*locked == no_log) {
+        let is = if config.is_replica() { "that of an author" } else { "a read replica's" };
+        let (member, file) = (&config.member, path.display());
+        return Err(anyhow::anyhow!(
+            "{file} is for {locked}: this data folder is {is} of {member}, and the configuration says otherwise (`role`). \
+             `hashpact-node promote` makes a replica the author; an author never becomes a replica, but starts anew as one in an \
+             empty data folder"
+        )
+        .into());
+    }
     if let Some(repair) = lock.repair() {
         tracing::warn!(?repair, "one slot of the lock file was damaged and has been written again");
     }
@@ -583,42 +640,4 @@ fn last_time_ms(store: &Store, log: &LogId, size: u64) -> anyhow::Result<u64> {
         EntryLeaf::Known(leaf) => leaf.time_ms,
         _ => 0,
     })
-}
-
-/// The signed card that tells others where this node is; renewed when addresses changed or time runs
-/// out.
-fn node_card(config: &Config, keys: &NodeKeys, roster: &Roster) -> anyhow::Result<Vec<u8>> {
-    let path = config.card_file();
-    let now_s = now_ms() / 1_000;
-    let nodes = vec![CardNode { peer_key: keys.peer.public(), addresses: config.advertised().to_vec() }];
-    let mut sequence = now_s;
-    if let Ok(bytes) = std::fs::read(&path)
-        && let Ok(card) = VerifiedCard::verify(&bytes, roster, now_s)
-    {
-        let card = card.card();
-        if card.nodes == nodes && card.expires_s > now_s + CARD_RENEW_S {
-            return Ok(bytes);
-        }
-        sequence = sequence.max(card.sequence + 1);
-    }
-    let card = NodeCard {
-        consortium: roster.consortium.clone(),
-        member: config.member.clone(),
-        sequence,
-        expires_s: now_s + NODE_CARD_LIFETIME_MAX_S - 3_600,
-        nodes,
-    };
-    let bytes = match sign_card_by(&card, &keys.card) {
-        Ok(bytes) => bytes,
-        // An old card tells others where this node is until it expires; one without any is found by those that it dials.
-        Err(error) => {
-            let held = std::fs::read(&path).ok();
-            let valid = held.filter(|bytes| VerifiedCard::verify(bytes, roster, now_s).is_ok());
-            let valid = valid.with_context(|| format!("a new node card is needed: {error}"))?;
-            tracing::error!(%error, "the node card could not be renewed; the one before goes on");
-            return Ok(valid);
-        }
-    };
-    std::fs::write(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(bytes)
 }

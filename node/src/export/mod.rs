@@ -40,8 +40,8 @@ pub struct Holder {
     pub chain: RosterChain,
     /// The member.
     pub member: MemberId,
-    /// Its card key, which signs the statement over the annex.
-    pub card: Signer,
+    /// Its card key, which signs the statement over the annex; a read replica has none and exports nothing.
+    pub card: Option<Signer>,
     /// Its journal of administrative actions.
     pub journal: PathBuf,
 }
@@ -72,6 +72,9 @@ pub enum ExportError<E: std::fmt::Display> {
     /// The sink, or a tree that is not the one that was signed.
     #[error(transparent)]
     Write(#[from] WriteError<E>),
+    /// Nobody here signs bundles.
+    #[error("a read replica has no card key to sign a bundle with")]
+    NoCardKey,
 }
 
 impl<'a> Export<'a> {
@@ -164,7 +167,8 @@ impl<'a> Export<'a> {
         }
         writer.journal(&self.journal)?;
         let ended_s = now_s().max(self.begun_s);
-        Ok(writer.finish(&self.holder.member, self.begun_s, ended_s, &self.holder.card)?)
+        let card = self.holder.card.as_ref().ok_or(ExportError::NoCardKey)?;
+        Ok(writer.finish(&self.holder.member, self.begun_s, ended_s, card)?)
     }
 
     fn id(&self, log: &BundleLog) -> LogId {

@@ -99,6 +99,7 @@ impl From<ServiceError> for ApiError {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "storage", message)
             }
             ServiceError::Restored => Self::later(StatusCode::SERVICE_UNAVAILABLE, "restored", message),
+            ServiceError::ReadReplica(_) => Self::new(StatusCode::CONFLICT, "read_replica", message),
             ServiceError::Backup(cause) => {
                 tracing::error!(cause, "the database could not be copied for a backup");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "storage", message)
@@ -135,6 +136,7 @@ impl From<SubmitError> for ApiError {
         let message = error.to_string();
         match error {
             SubmitError::NotCleared(_) => Self::later(S::SERVICE_UNAVAILABLE, "not_appending", message),
+            SubmitError::ReadReplica { .. } => Self::new(S::CONFLICT, "read_replica", message),
             SubmitError::Busy { .. } => Self::later(S::TOO_MANY_REQUESTS, "busy", message),
             SubmitError::Unavailable(_) => Self::later(S::SERVICE_UNAVAILABLE, "unavailable", message),
             SubmitError::Stopping => Self::later(S::SERVICE_UNAVAILABLE, "stopping", message),

@@ -125,7 +125,7 @@ impl KeyAccess {
     pub fn reseal_files(&self, new: &Passphrase) -> Result<Vec<&'static str>, KeyStoreError> {
         let after = Self { passphrase: new.clone(), ..self.clone() };
         let mut done = Vec::new();
-        for role in KeyStore::ROLES.into_iter().filter(|role| self.program(*role).is_none()) {
+        for role in KeyStore::roles_in(&self.dir).into_iter().filter(|role| self.program(*role).is_none()) {
             // A crash may have left some files with the new passphrase.
             if !is_sealed(&key_path(&self.dir, role))? || after.open_file(role).is_ok() {
                 continue;
@@ -147,7 +147,7 @@ impl KeyAccess {
         write: impl Fn(&Path, KeyRole, bool, &[u8; SEED_BYTES]) -> Result<Option<String>, KeyStoreError>,
     ) -> Result<Vec<&'static str>, KeyStoreError> {
         let mut done = Vec::new();
-        for role in KeyStore::ROLES.into_iter().filter(|role| self.program(*role).is_none()) {
+        for role in KeyStore::roles_in(&self.dir).into_iter().filter(|role| self.program(*role).is_none()) {
             let path = key_path(&self.dir, role);
             let seed = Zeroizing::new(*self.open_file(role)?.seed());
             if let Some(line) = write(&path, role, is_sealed(&path)?, &seed)? {
@@ -172,6 +172,34 @@ impl KeyAccess {
         };
         check_shared(&[keys.log.public(), keys.card.public(), keys.cosigner.public(), keys.peer.public()])?;
         Ok(keys)
+    }
+
+    /// Opens the peer key alone: a read replica has no other.
+    ///
+    /// # Errors
+    /// As for [`KeyAccess::open_role`].
+    pub fn open_peer(&self) -> Result<SecretKey, KeyStoreError> {
+        self.open_file(KeyRole::Peer)
+    }
+
+    /// Creates the peer key of a read replica in the folder, which is made if missing (mode 0700).
+    ///
+    /// # Errors
+    /// [`KeyStoreError::Exists`] if any key file is there, and as for [`KeyAccess::create_role`].
+    pub fn create_peer(&self, seals: bool) -> Result<PublicKey, KeyStoreError> {
+        make_key_dir(&self.dir)?;
+        self.create_role(KeyRole::Peer, seals)
+    }
+
+    /// Opens every key that the node has, so that what cannot be opened is known before anything is changed.
+    ///
+    /// # Errors
+    /// As for each.
+    pub fn try_all(&self) -> Result<(), KeyStoreError> {
+        if KeyStore::roles_in(&self.dir).len() == KeyStore::ROLES.len() {
+            return self.open().map(drop);
+        }
+        self.open_peer().map(drop)
     }
 
     /// Creates fresh keys of all roles in the folder, which is made if missing (mode 0700).

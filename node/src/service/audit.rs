@@ -89,7 +89,11 @@ impl Inner {
     /// Who exports, once the logs are loaded.
     fn holder(&self) -> Result<Arc<Holder>, ServiceError> {
         let holder = read(&self.holder).clone();
-        holder.filter(|_| self.lookup.is_loaded()).ok_or(ServiceError::Loading)
+        let holder = holder.filter(|_| self.lookup.is_loaded()).ok_or(ServiceError::Loading)?;
+        if holder.card.is_none() {
+            return Err(ServiceError::ReadReplica("signs no audit bundle: ask the author's node"));
+        }
+        Ok(holder)
     }
 
     fn export<'a>(

@@ -76,7 +76,8 @@ impl Inner {
         let mut facts = Facts {
             now_s,
             incomplete: (!complete).then(|| reason.unwrap_or_else(|| "loading".to_owned())),
-            append_blocked: health.append_blocked.map(str::to_owned),
+            // A read replica never appends: that is no reason to wake anybody.
+            append_blocked: health.append_blocked.filter(|_| health.replica.is_none()).map(str::to_owned),
             behind: behind.collect(),
             unfolded: unfolded.collect(),
             floods_waiting: self.lookup.floods_waiting() as u64,

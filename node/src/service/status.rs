@@ -66,6 +66,12 @@ impl Inner {
         }
         api::StatusResponse {
             member: self.identity.member.clone(),
+            role: if self.identity.is_replica { "replica" } else { "author" }.to_owned(),
+            author: health.replica.as_ref().map(|replica| api::AuthorStatus {
+                peer: replica.author.map(|peer| peer.to_hex()),
+                connected: replica.is_connected,
+                listed: replica.has_card,
+            }),
             consortium: roster.consortium.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             roster: roster.version,

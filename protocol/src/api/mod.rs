@@ -80,9 +80,10 @@ pub use models::{
     TileGroupJson, tile_numbers, tile_text, vectors_text,
 };
 pub use node::{
-    AlarmStatus, BackupResponse, BranchStatus, CatchUp, CosignedStatus, ErasureStatus, ErrorBody,
-    ErrorDetail, EvidenceJson, EvidenceResponse, HoldingStatus, LogJson, LogStatus, LogsResponse, MemberJson,
-    MembersResponse, PeerStatus, ReadyResponse, ReceiptStatus, ScrubPlace, ScrubStatus, StatusResponse,
+    AlarmStatus, AuthorStatus, BackupResponse, BranchStatus, CatchUp, CosignedStatus, ErasureStatus,
+    ErrorBody, ErrorDetail, EvidenceJson, EvidenceResponse, HoldingStatus, LogJson, LogStatus, LogsResponse,
+    MemberJson, MembersResponse, PeerStatus, ReadyResponse, ReceiptStatus, ScrubPlace, ScrubStatus,
+    StatusResponse,
 };
 pub use records::{
     ContributeQuery, ContributeRequest, NewRecord, NewSignal, Receipt, Receipts, RecordJson, RecordsPage,

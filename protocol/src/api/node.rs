@@ -73,6 +73,12 @@ pub struct LogJson {
 pub struct StatusResponse {
     /// Member whose node this is.
     pub member: String,
+    /// `author`: it writes the member's log; `replica`: it follows that log, too, and states nothing.
+    #[serde(default = "author")]
+    pub role: String,
+    /// Of a read replica: the node that writes its member's log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<AuthorStatus>,
     /// Consortium id.
     pub consortium: String,
     /// Version of the program.
@@ -149,6 +155,23 @@ pub struct StatusResponse {
     pub peers: Vec<PeerStatus>,
     /// Signals in the match index by signal type.
     pub index: BTreeMap<String, u64>,
+}
+
+fn author() -> String {
+    "author".to_owned()
+}
+
+/// What a read replica knows of its member's author.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuthorStatus {
+    /// Its peer key, 64 hex digits; absent while no node card of the member is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    /// Whether it is connected.
+    pub connected: bool,
+    /// Whether this replica has a valid card to show, which lists it: without one others do not let it in.
+    pub listed: bool,
 }
 
 /// Something that an operator should look at.

@@ -232,7 +232,8 @@ fn check_hello(hello: &Hello) -> Result<(), WireError> {
         within(Bounded::RosterBodyBytes, body.len(), ROSTER_BODY_MAX_BYTES)?;
         within(Bounded::NoteBytes, note.len(), NOTE_MAX_BYTES)?;
     }
-    within(Bounded::CardBytes, hello.card.len(), NODE_CARD_MAX_BYTES)
+    // None from a read replica that its author has not given one yet (SPEC §9.4).
+    at_most(Bounded::CardBytes, hello.card.len(), NODE_CARD_MAX_BYTES)
 }
 
 fn check_head(head: &HeadNote) -> Result<(), WireError> {

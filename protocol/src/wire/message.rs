@@ -66,7 +66,8 @@ pub struct Hello {
     pub roster_version: u64,
     /// Consecutive roster versions (body, signed note) that the receiver may lack, oldest first.
     pub roster: Vec<(Vec<u8>, Vec<u8>)>,
-    /// The sender's signed node card (SPEC §9).
+    /// The signed node card of the sender's member (SPEC §9); empty if it has none and relies on the one that the
+    /// receiver knows.
     pub card: Vec<u8>,
 }
 

@@ -55,9 +55,15 @@ pub(crate) fn accepted_requests() -> Vec<(&'static str, &'static str, Request)> 
     let announce = Announce { notes: vec![head()], priority: vec![(ORIGIN.to_owned(), u64::MAX)] };
     let quiet = Announce { notes: Vec::new(), priority: Vec::new() };
     let bare = Hello { roster: Vec::new(), ..hello() };
+    let cardless = Hello { card: Vec::new(), ..bare.clone() };
     vec![
         ("request-hello", "An introduction with one roster version.", Request::Hello(hello())),
         ("request-hello-bare", "An introduction to somebody who holds the roster.", Request::Hello(bare)),
+        (
+            "request-hello-no-card",
+            "A read replica that its author has given no card yet.",
+            Request::Hello(cardless),
+        ),
         ("request-heads", "One discriminant and nothing else.", Request::Heads),
         (
             "request-announce",
@@ -241,7 +247,6 @@ pub(crate) fn refused_requests() -> Vec<Refused> {
         ("hello-version-0", "RosterVersionZero", "Versions start at 1.", hello("c", 0, &[0, 1, 0])),
         ("hello-empty-body", "None", "An empty roster body.", hello("c", 1, &[1, 0, 1, 0, 1, 0])),
         ("hello-empty-note", "None", "An empty roster note.", hello("c", 1, &[1, 1, 0, 0, 1, 0])),
-        ("hello-no-card", "None", "An empty node card.", hello("c", 1, &[0, 0])),
         (
             "hello-65-rosters",
             "TooMany",

@@ -100,6 +100,8 @@ pub(crate) struct Disk {
     pub(crate) cosigned_at: BTreeMap<LogId, u64>,
     /// Entries of histories that are kept beside the followed one, by log and number.
     pub(crate) branches: BTreeMap<(LogId, u8), Vec<StoredEntry>>,
+    /// The card that a replica took from its author.
+    pub(crate) card: Option<Vec<u8>>,
 }
 
 /// One synced step.

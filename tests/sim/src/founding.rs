@@ -1,9 +1,10 @@
 //! Keys, roster and cards of a simulated consortium, all from the seed.
 
 use crate::random::Random;
-use hashpact_core::EngineConfig;
 use hashpact_core::effect::LockState;
+use hashpact_core::engine::replica_origin;
 use hashpact_core::view::Author;
+use hashpact_core::{EngineConfig, NodeRole};
 use hashpact_protocol::digest::{LogId, RosterDigest, empty_root};
 use hashpact_protocol::keys::{PublicKey, SecretKey};
 use hashpact_protocol::limits::NODE_CARD_LIFETIME_MAX_S;
@@ -20,6 +21,8 @@ use std::collections::BTreeSet;
 pub(crate) struct Member {
     pub(crate) id: MemberId,
     pub(crate) peer: PublicKey,
+    /// Whether this is a node beside the one that writes the member's log. Then the log is one that nobody has.
+    pub(crate) is_replica: bool,
     /// Number of its log, of which the next three are.
     pub(crate) n: u32,
     pub(crate) origin: String,
@@ -35,6 +38,7 @@ impl Clone for Member {
         Self {
             id: self.id.clone(),
             peer: self.peer,
+            is_replica: self.is_replica,
             n: self.n,
             origin: self.origin.clone(),
             log: self.log,
@@ -52,6 +56,7 @@ impl Member {
         let origin = format!("{consortium}/{id}/1");
         Self {
             peer: SecretKey::from_seed(random.bytes()).public(),
+            is_replica: false,
             n: 1,
             log: LogId::of_origin(&origin),
             origin,
@@ -80,6 +85,8 @@ impl Member {
 /// A founded consortium.
 pub(crate) struct Founding {
     pub(crate) members: Vec<Member>,
+    /// Nodes of members beside their authors.
+    pub(crate) replicas: Vec<Member>,
     /// Members as they were with logs that they have given up.
     pub(crate) former: Vec<Member>,
     /// The first version.
@@ -118,7 +125,15 @@ impl Founding {
     pub(crate) fn on(first: &SignedRoster, members: Vec<Member>, governance: Vec<SecretKey>) -> Self {
         let chain = RosterChain::start(first, None).expect("a valid roster");
         let published = vec![chain.clone()];
-        Self { members, former: Vec::new(), chain, published, governance, receipt_interval_ms: 0 }
+        Self {
+            members,
+            former: Vec::new(),
+            replicas: Vec::new(),
+            chain,
+            published,
+            governance,
+            receipt_interval_ms: 0,
+        }
     }
 
     fn first_roster(
@@ -154,6 +169,20 @@ impl Founding {
                 ..Terms::default()
             },
         }
+    }
+
+    /// Gives a member a read replica.
+    pub(crate) fn add_replica(&mut self, random: &mut Random, of: usize) {
+        let member = self.members[of].clone();
+        let origin = replica_origin(self.chain.current(), &member.id);
+        self.replicas.push(Member {
+            peer: SecretKey::from_seed(random.bytes()).public(),
+            is_replica: true,
+            n: 0,
+            log: LogId::of_origin(&origin),
+            origin,
+            ..member
+        });
     }
 
     /// The version behind a chain: nothing but its times is new.
@@ -196,21 +225,39 @@ impl Founding {
         }
     }
 
-    pub(crate) fn config(&self, member: &Member, now_ms: u64) -> EngineConfig {
+    /// How a node is started; a replica with the card that it kept.
+    pub(crate) fn config(&self, member: &Member, now_ms: u64, kept: Option<&Vec<u8>>) -> EngineConfig {
+        if member.is_replica {
+            return EngineConfig {
+                member: member.id.clone(),
+                role: NodeRole::Replica,
+                peer: member.peer,
+                card: kept.cloned().unwrap_or_default(),
+                from_backup: false,
+                is_doubtful: false,
+                receipt_interval_ms: self.receipt_interval_ms,
+            };
+        }
+        let replicas = self.replicas.iter().filter(|replica| replica.id == member.id);
         let card = NodeCard {
             consortium: self.chain.current().consortium.clone(),
             member: member.id.clone(),
             sequence: now_ms,
             expires_s: now_ms / 1_000 + NODE_CARD_LIFETIME_MAX_S - 3_600,
-            nodes: vec![CardNode {
-                peer_key: member.peer,
-                addresses: vec!["/ip4/127.0.0.1/tcp/1".to_owned()],
-            }],
+            nodes: std::iter::once(member)
+                .chain(replicas)
+                .map(|node| CardNode {
+                    peer_key: node.peer,
+                    addresses: vec!["/ip4/127.0.0.1/tcp/1".to_owned()],
+                })
+                .collect(),
         };
         EngineConfig {
             member: member.id.clone(),
-            log_key: SecretKey::from_seed(*member.log_key.seed()).into(),
-            cosigner_key: SecretKey::from_seed(*member.cosigner_key.seed()).into(),
+            role: NodeRole::Author {
+                log_key: SecretKey::from_seed(*member.log_key.seed()).into(),
+                cosigner_key: SecretKey::from_seed(*member.cosigner_key.seed()).into(),
+            },
             peer: member.peer,
             card: sign_card(&card, &member.card_key),
             from_backup: false,

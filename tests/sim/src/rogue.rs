@@ -47,7 +47,7 @@ pub(crate) struct Rogue {
 
 impl Rogue {
     pub(crate) fn new(founding: &Founding, member: &Member, sides: Vec<usize>) -> Self {
-        let config = founding.config(member, Founding::NOW_MS);
+        let config = founding.config(member, Founding::NOW_MS, None);
         let hello = Hello {
             consortium: founding.chain.current().consortium.clone(),
             roster_version: 1,
@@ -78,7 +78,7 @@ impl Rogue {
             Self { branches: [branch.clone(), branch], shared, ..Self::new(founding, member, sides) };
         let newest = founding.published.last().expect("a first version");
         thief.hello.roster_version = newest.version();
-        thief.hello.card = founding.config(member, now_ms).card;
+        thief.hello.card = founding.config(member, now_ms, None).card;
         thief
     }
 

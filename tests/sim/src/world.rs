@@ -19,6 +19,7 @@ pub(crate) mod checks;
 mod effects;
 mod faults;
 mod incidents;
+mod replicas;
 mod start;
 mod strike;
 
@@ -206,32 +207,39 @@ impl World {
     /// A world of `members` members that are started and connected.
     #[must_use]
     pub fn new(seed: u64, members: usize, faults: Faults) -> Self {
-        Self::found(seed, members, None, 0, faults)
+        Self::found(seed, members, None, (0, 0), faults)
     }
 
     /// The same with one more member, which signs two histories.
     #[must_use]
     pub fn with_rogue(seed: u64, honest: usize, faults: Faults) -> Self {
-        Self::found(seed, honest + 1, Some(Bad::Forks), 0, faults)
+        Self::found(seed, honest + 1, Some(Bad::Forks), (0, 0), faults)
     }
 
     /// The same with one more member, whose signed log is full of entries that break every rule.
     #[must_use]
     pub fn with_poisoner(seed: u64, honest: usize, faults: Faults) -> Self {
-        Self::found(seed, honest + 1, Some(Bad::Poisons), 0, faults)
+        Self::found(seed, honest + 1, Some(Bad::Poisons), (0, 0), faults)
     }
 
     /// A world whose members state what they hold, at most once in an interval.
     #[must_use]
     pub fn with_receipts(seed: u64, members: usize, interval_ms: u64, faults: Faults) -> Self {
-        Self::found(seed, members, None, interval_ms, faults)
+        Self::found(seed, members, None, (interval_ms, 0), faults)
     }
 
-    fn found(seed: u64, members: usize, bad: Option<Bad>, receipt_interval_ms: u64, faults: Faults) -> Self {
+    fn found(
+        seed: u64,
+        members: usize,
+        bad: Option<Bad>,
+        (receipt_interval_ms, replicas): (u64, usize),
+        faults: Faults,
+    ) -> Self {
         let mut random = Random::new(seed);
         let rogues = usize::from(bad.is_some());
         let mut founding = Founding::new(&mut random, members, rogues);
         founding.receipt_interval_ms = receipt_interval_ms;
+        (0..replicas).for_each(|of| founding.add_replica(&mut random, of));
         let rogue = bad.map(|bad| match bad {
             Bad::Poisons => Rogue::poisoner(&founding, &founding.members[members - 1], members),
             Bad::Forks => {
@@ -241,7 +249,7 @@ impl World {
             }
         });
         let mut world = Self::of(founding, random, rogue, faults);
-        for node in 0..members - rogues {
+        for node in (0..members - rogues).chain(members..members + replicas) {
             world.start(node);
         }
         world
@@ -249,7 +257,12 @@ impl World {
 
     /// The world of a consortium none of whose nodes is started yet; a rogue is the last member.
     pub(crate) fn of(founding: Founding, random: Random, rogue: Option<Rogue>, faults: Faults) -> Self {
-        let nodes: Vec<Node> = founding.members.iter().map(|member| Node::new(member, &founding)).collect();
+        let nodes: Vec<Node> = founding
+            .members
+            .iter()
+            .chain(&founding.replicas)
+            .map(|member| Node::new(member, &founding))
+            .collect();
         let forked = founding.members.last().filter(|_| rogue.is_some());
         Self {
             rogue_at: nodes.len() - 1,

@@ -86,7 +86,14 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        Self { peers: Peers::new(peer(0), hello(b"own card".to_vec())), out: Out::default() }
+        Self::of("east", false, b"own card".to_vec())
+    }
+
+    fn of(member: &str, is_replica: bool, card: Vec<u8>) -> Self {
+        let member = MemberId::parse(member).expect("valid");
+        let own = OwnNode { peer: peer(0), member, is_replica };
+        let mut out = Out::default();
+        Self { peers: Peers::new(own, hello(card), &roster(), NOW_MS, &mut out), out }
     }
 
     fn connect(&mut self, peer: Peer) -> Vec<Effect> {
@@ -137,10 +144,11 @@ fn a_listed_peer_is_admitted_once_and_asked_for_its_heads() {
     assert!(hello_request(&bench.connect(peer(1))).is_some(), "we say hello first");
     assert!(bench.peers.member(&peer(1)).is_none());
     let effects = bench.greet(peer(1), &good(5, &[peer(1)])).expect("admitted");
-    assert!(matches!(&effects[0], Effect::Admitted { member, .. } if member == "north"), "{effects:?}");
+    assert!(matches!(&effects[0], Effect::Nodes { nodes } if nodes[0].0 == peer(1)), "{effects:?}");
+    assert!(matches!(&effects[1], Effect::Admitted { member, .. } if member == "north"), "{effects:?}");
     let heads = heads_request(&effects).expect("asked for heads");
     assert_eq!(bench.peers.member(&peer(1)).map(ToString::to_string).as_deref(), Some("north"));
-    assert!(bench.greet(peer(1), &good(6, &[peer(1)])).expect("still fine").is_empty(), "admitted once");
+    assert!(bench.greet(peer(1), &good(5, &[peer(1)])).expect("still fine").is_empty(), "admitted once");
 
     assert!(!bench.peers.all_told_heads());
     assert!(bench.peers.take_heads(&peer(1), heads, true));
@@ -159,7 +167,8 @@ fn each_rule_of_a_hello_refuses() {
     let foreign = NodeCard { consortium: "else-0000000000000000".to_owned(), ..listed.clone() };
     let cases = [
         (other, HelloError::Consortium, "hello_consortium"),
-        (hello(Vec::new()), HelloError::Card, "hello_card"),
+        (hello(Vec::new()), HelloError::NoCard, "hello_no_card"),
+        (hello(b"no card".to_vec()), HelloError::Card, "hello_card"),
         (signed(&listed, 7), HelloError::Card, "hello_card"),
         (signed(&expired, 1), HelloError::Card, "hello_card"),
         (signed(&foreign, 1), HelloError::Card, "hello_card"),
@@ -184,9 +193,100 @@ fn a_key_that_a_newer_card_of_its_member_dropped_stays_out() {
     bench.greet(peer(1), &good(6, &[peer(1)])).expect("a newer card");
     bench.connect(peer(2));
     assert_eq!(bench.greet(peer(2), &good(5, &[peer(1), peer(2)])).expect_err("old"), HelloError::OldCard);
+    assert_eq!(bench.greet(peer(2), &hello(Vec::new())).expect_err("on no card"), HelloError::NoCard);
     assert_eq!(bench.greet(peer(2), &good(6, &[peer(1)])).expect_err("dropped"), HelloError::NotListed);
     assert_eq!(HelloError::OldCard.label(), "hello_old_card");
     bench.greet(peer(2), &good(7, &[peer(2)])).expect("listed again");
+}
+
+#[test]
+fn the_newest_card_known_lists_a_node_that_has_an_older_one_or_none() {
+    let mut bench = Bench::new();
+    let both = [peer(1), peer(2)];
+    bench.connect(peer(2));
+    assert_eq!(bench.greet(peer(2), &hello(Vec::new())).expect_err("nobody knows it"), HelloError::NoCard);
+    bench.connect(peer(1));
+    bench.greet(peer(1), &good(6, &both)).expect("the author");
+    bench.greet(peer(2), &hello(Vec::new())).expect("listed by what the author told");
+    let member = bench.peers.member(&peer(2)).expect("admitted").clone();
+    assert_eq!(member.as_str(), "north");
+    bench.connect(peer(3));
+    assert_eq!(bench.greet(peer(3), &hello(Vec::new())).expect_err("unlisted"), HelloError::NoCard);
+    bench.peers.disconnected(&peer(2));
+    bench.connect(peer(2));
+    bench.greet(peer(2), &good(5, &[peer(2)])).expect("an older card, and still listed");
+    assert!(bench.peers.is_author(&peer(1), &member) && !bench.peers.is_author(&peer(2), &member));
+    assert_eq!(bench.peers.author(&member), Some(peer(1)));
+    bench.peers.disconnected(&peer(1));
+    assert_eq!(bench.peers.author(&member), None, "a replica does not stand in for it");
+    // Expired cards list nobody.
+    bench.peers.disconnected(&peer(2));
+    bench.connect(peer(2));
+    let late = bench.peers.greet(
+        peer(2),
+        &hello(Vec::new()),
+        (&roster(), &Admits::Members),
+        NOW_MS + 3_600_000,
+        &mut bench.out,
+    );
+    assert_eq!(late, Err(HelloError::NoCard));
+}
+
+#[test]
+fn a_replica_takes_its_card_from_its_author_and_says_none_when_it_has_none() {
+    let own_card = |effects: &[Effect]| {
+        let card = |effect: &Effect| match effect {
+            Effect::OwnCard { card } => Some(card.clone()),
+            _ => None,
+        };
+        effects.iter().find_map(card)
+    };
+    let mut bench = Bench::of("north", true, b"damaged".to_vec());
+    assert!(bench.peers.hello().card.is_empty(), "what nobody would take is not said");
+    bench.connect(peer(1));
+    let first = good(5, &[peer(1), peer(0)]);
+    let effects = bench.greet(peer(1), &first).expect("its author");
+    assert_eq!(own_card(&effects), Some(first.card.clone()));
+    assert_eq!(bench.peers.hello().card, first.card);
+    assert!(bench.peers.take_renewed() && !bench.peers.take_renewed(), "everybody hears of it once");
+    assert_eq!(own_card(&bench.greet(peer(1), &first).expect("again")), None);
+    let second = good(6, &[peer(1), peer(0), peer(3)]);
+    assert_eq!(own_card(&bench.greet(peer(1), &second).expect("newer")), Some(second.card.clone()));
+    assert_eq!(own_card(&bench.greet(peer(1), &first).expect("older, and still listed")), None);
+    assert_eq!(bench.peers.hello().card, second.card);
+    // Its own member's nodes say nothing about what other members have.
+    assert!(!bench.peers.meets_others() && bench.peers.members_told_heads() == 0);
+    // Dropped: it says no card that others would blame it for.
+    bench.peers.take_renewed();
+    assert_eq!(own_card(&bench.greet(peer(1), &good(7, &[peer(1)])).expect("newest")), Some(Vec::new()));
+    assert!(bench.peers.hello().card.is_empty() && !bench.peers.take_renewed());
+
+    // An author signs its own and takes nobody's.
+    let mut bench = Bench::of("north", false, good(5, &[peer(0), peer(1)]).card);
+    bench.connect(peer(1));
+    let effects = bench.greet(peer(1), &good(9, &[peer(1)])).expect("signed by our card key");
+    assert_eq!(own_card(&effects), None);
+    assert_eq!(bench.peers.hello().card, good(5, &[peer(0), peer(1)]).card);
+}
+
+#[test]
+fn a_renewed_card_is_taken_if_it_is_newer_and_lists_this_node() {
+    let first = good(5, &[peer(0), peer(1)]).card;
+    let mut bench = Bench::of("north", false, first.clone());
+    let mut renew = |card: Vec<u8>| bench.peers.renew(card, &roster(), NOW_MS, &mut bench.out);
+    for (card, why) in [
+        (first.clone(), "the same"),
+        (good(4, &[peer(0)]).card, "older"),
+        (good(6, &[peer(1)]).card, "lists others only"),
+        (b"no card".to_vec(), "no card"),
+        (sign_card(&card("north", 6, &[peer(0)]), &secret(7)), "by another key"),
+    ] {
+        assert!(!renew(card), "{why}");
+    }
+    let next = good(6, &[peer(0)]).card;
+    assert!(renew(next.clone()));
+    assert_eq!(bench.peers.hello().card, next);
+    assert!(bench.peers.take_renewed());
 }
 
 #[test]

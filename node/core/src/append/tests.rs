@@ -122,7 +122,7 @@ impl Ask {
 fn identity() -> OwnIdentity {
     let author = Author::new(member("north"), 1, LogId::of_origin(ORIGIN));
     let others = BTreeMap::from([(member("south"), BTreeSet::from([1])), (member("east"), BTreeSet::new())]);
-    OwnIdentity { author, origin: ORIGIN.to_owned(), key: key().into(), roster_version: 7, others }
+    OwnIdentity { author, origin: ORIGIN.to_owned(), key: Some(key().into()), roster_version: 7, others }
 }
 
 fn member(id: &str) -> MemberId {

@@ -11,6 +11,16 @@ pub enum SubmitError {
     /// The node may not append yet.
     #[error("this node may not append yet: {0}")]
     NotCleared(&'static str),
+    /// The node states nothing for its member; another does.
+    #[error(
+        "this node is a read replica of {member} and states nothing: state it at the author's node of {member} ({author})"
+    )]
+    ReadReplica {
+        /// The member.
+        member: String,
+        /// Which node writes its log: peer key and addresses.
+        author: String,
+    },
     /// Too much is queued.
     #[error("{queued} entries wait to be appended; at most {max} may")]
     Busy {

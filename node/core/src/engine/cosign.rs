@@ -141,7 +141,7 @@ impl Engine {
         }
         self.collector.start(self.own.note(), now_ms);
         let peers = &self.peers;
-        let due = self.collector.due(now_ms, |witness| peers.admitted().any(|(_, member)| member == witness));
+        let due = self.collector.due(now_ms, |witness| peers.author(witness).is_some());
         for offer in due {
             if offer.old == 0 || offer.old == offer.size {
                 self.offer(&offer.witness, None, offer.old, Vec::new());
@@ -175,8 +175,7 @@ impl Engine {
 
     fn offer(&mut self, witness: &MemberId, read: Option<u64>, old: u64, proof: Vec<NodeHash>) {
         let Some(note) = self.collector.offered(witness, read) else { return };
-        let peer = self.peers.admitted().find(|(_, member)| *member == witness).map(|(peer, _)| *peer);
-        let Some(peer) = peer else { return self.collector.failed(witness, 0) };
+        let Some(peer) = self.peers.author(witness) else { return self.collector.failed(witness, 0) };
         let request_id = self.out.next_id();
         let body = AddCheckpoint { old, proof, note }.encode();
         self.out.push(Effect::Send { peer, request_id, request: Request::Cosign(body) });

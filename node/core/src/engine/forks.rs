@@ -275,7 +275,7 @@ impl Engine {
 
     pub(super) fn log_of(&self, origin: &str) -> Option<(LogId, hashpact_protocol::keys::PublicKey)> {
         if origin == self.own.origin() {
-            return Some((self.own.author().log, self.own.public_key()));
+            return Some((self.own.author().log, self.own.public_key()?));
         }
         let id = *self.origins.get(origin)?;
         Some((id, *self.logs.get(&id)?.key()))

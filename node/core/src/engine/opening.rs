@@ -1,11 +1,11 @@
 //! What an engine starts from: who it is, and everything that start-up found on disk.
 
+use super::replica::NodeRole;
 use crate::effect::{HeldFacts, HeldPriority, SizedNote};
 use crate::event::Peer;
 use crate::recover::OwnDisk;
 use crate::view::View;
 use hashpact_protocol::digest::LogId;
-use hashpact_protocol::keys::Signer;
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::roster::{MemberId, RosterChain};
 use std::collections::BTreeMap;
@@ -14,13 +14,11 @@ use std::collections::BTreeMap;
 pub struct EngineConfig {
     /// The member.
     pub member: MemberId,
-    /// The open log's key.
-    pub log_key: Signer,
-    /// The cosigner key.
-    pub cosigner_key: Signer,
+    /// What it does for the member, with the keys for it.
+    pub role: NodeRole,
     /// Our own peer key.
     pub peer: Peer,
-    /// Our signed node card.
+    /// Our signed node card. A read replica may have none yet: its author gives it one.
     pub card: Vec<u8>,
     /// Whether this node was put back from a backup and has not caught up since: payloads in it may have been erased.
     pub from_backup: bool,
@@ -47,7 +45,7 @@ pub struct Opening {
     pub config: EngineConfig,
     /// The verified roster.
     pub roster: RosterChain,
-    /// The own log on disk.
+    /// The own log on disk; of a read replica, a lock of [`super::replica_origin`] and nothing else.
     pub own: OwnDisk,
     /// Claimed time of the own log's last entry, or 0.
     pub last_time_ms: u64,

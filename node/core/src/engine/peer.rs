@@ -70,6 +70,14 @@ impl Engine {
             Err(_) if self.may_be_listed(hello) => {
                 self.reply(channel, Response::Refused(Refusal::NotAdmitted));
             }
+            // A replica that has no card yet: its author will tell us of it.
+            Err(HelloError::NoCard) => self.reply(channel, Response::Refused(Refusal::NotAdmitted)),
+            // Its card may verify under the roster that it holds, and not under ours any more: it is told ours.
+            Err(HelloError::Card) if hello.roster_version < self.roster.version() => {
+                self.reply(channel, Response::Refused(Refusal::NotAdmitted));
+                let ours = self.hello_for(hello.roster_version);
+                self.peers.say_hello(peer, ours, now_ms, &mut self.out);
+            }
             Err(error) => {
                 self.reply(channel, Response::Refused(Refusal::NotAdmitted));
                 self.turn_away(peer, error);
@@ -104,6 +112,7 @@ impl Engine {
         let known = self.peers.member(&peer).is_some();
         let (roster, admits) = (self.roster.current_shared().clone(), self.admits(now_ms));
         self.peers.greet(peer, hello, (&roster, &admits), now_ms, &mut self.out)?;
+        self.tell_card(now_ms);
         if !known {
             self.confirm_held(peer);
         }
@@ -180,6 +189,8 @@ impl Engine {
         match result {
             Ok(Response::Hello(hello)) => {
                 if let Err(error) = self.greet(peer, &hello, now_ms)
+                    && error != HelloError::NoCard
+                    && !(error == HelloError::Card && hello.roster_version < self.roster.version())
                     && !self.may_be_listed(&hello)
                 {
                     self.turn_away(peer, error);
@@ -204,7 +215,7 @@ impl Engine {
                 // A log of a newer roster than ours: not misbehaviour, and nothing to follow yet.
                 continue;
             };
-            let is_author = self.peers.member(&peer) == Some(&log.author().member);
+            let is_author = self.peers.is_author(&peer, &log.author().member);
             let id = log.author().log;
             match log.heard(peer, is_author, &head.note, now_ms, &mut self.out) {
                 Ok(heard) => self.heard(Some(peer), id, heard, now_ms),
@@ -215,7 +226,7 @@ impl Engine {
     }
 
     fn hear_own(&mut self, peer: Peer, head: &HeadNote) -> Result<(), StopReason> {
-        let key = self.own.public_key();
+        let Some(key) = self.own.public_key() else { return Ok(()) };
         match SignedCheckpoint::verify(&head.note, self.own.origin(), &key) {
             Ok(seen) => {
                 self.own.check_seen(seen.size(), &seen.root())?;

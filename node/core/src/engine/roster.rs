@@ -155,10 +155,13 @@ impl Engine {
             return Err(StopReason::Reopen { version });
         }
         let own = self.own.author().clone();
-        let place = own_place(&own.member, &self.own.public_key(), &roster, Some(self.own.origin()))?;
+        let place = own_place(&own.member, self.own.public_key().as_ref(), &roster, Some(self.own.origin()))?;
         // Another log than the one that is written, or another role: what a start sorts out.
-        if place.0 != own.n || self.cosigner.is_some() != is_witness(&roster, &own.member, &self.cosigner_key)
-        {
+        let cosigns = is_witness(&roster, &own.member, self.cosigner_key.as_ref());
+        // A card under another card key is signed at a start.
+        let card_key = |roster: &Roster| roster.member(&own.member).map(|member| member.card_key);
+        let needs_card = !self.own.is_replica() && card_key(&roster) != card_key(&before);
+        if place.0 != own.n || self.cosigner.is_some() != cosigns || needs_card {
             return Err(StopReason::Reopen { version });
         }
         self.own.enforce(version, others(&roster, &own.member));
@@ -172,7 +175,7 @@ impl Engine {
         self.follow_anew(&roster);
         self.witness_anew(&roster, now_ms);
         self.out.push(Effect::Roster(self.roster.clone()));
-        self.peers.enforce(&before, &roster, &mut self.out);
+        self.peers.enforce(&before, &roster, now_ms, &mut self.out);
         self.health = None;
         Ok(())
     }
@@ -243,7 +246,7 @@ impl Engine {
     }
 
     /// Says hello to every admitted peer.
-    fn greet_all(&mut self, now_ms: u64) {
+    pub(super) fn greet_all(&mut self, now_ms: u64) {
         let hello = self.hello_for(self.roster.version());
         let admitted: Vec<_> = self.peers.admitted().map(|(peer, _)| *peer).collect();
         for peer in admitted {
@@ -295,8 +298,8 @@ pub(super) fn lacking(chain: &RosterChain, version: u64) -> Vec<(Vec<u8>, Vec<u8
 }
 
 /// Whether a member witnesses under a roster, with this cosigner key. A recovered node holds a new one, which the
-/// roster may not list yet.
-pub(super) fn is_witness(roster: &Roster, member: &MemberId, key: &PublicKey) -> bool {
+/// roster may not list yet; a read replica has none.
+pub(super) fn is_witness(roster: &Roster, member: &MemberId, key: Option<&PublicKey>) -> bool {
     let listed = roster.member(member).and_then(|member| member.cosigner_key);
-    roster.witnesses.contains(member) && listed.as_ref() == Some(key)
+    roster.witnesses.contains(member) && key.is_some() && listed.as_ref() == key
 }

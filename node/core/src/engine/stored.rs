@@ -19,6 +19,10 @@ impl Engine {
     pub(super) fn told_stored(&mut self, peer: Peer, member: &MemberId, stored: Stored, now_ms: u64) {
         let Stored { log, size, root, ahead } = stored;
         let (log, root) = (LogId::new(log), Root::new(root));
+        if *member == self.own.author().member {
+            // Another node of our own member is no other member, and what we hold ourselves we know.
+            return;
+        }
         if log == self.own.author().log {
             let is_beyond = ahead.last().is_some_and(|last| *last >= self.own.size());
             let is_ours = match size {
@@ -93,7 +97,12 @@ impl Engine {
         self.peers.admitted().filter(|(_, member)| of(member)).map(|(peer, _)| *peer).collect()
     }
 
+    /// A read replica says nothing for its member, and nobody counts what one of our own nodes has.
     fn send_stored(&mut self, peer: Peer, stored: Stored) {
+        let is_ours = self.peers.member(&peer) == Some(&self.own.author().member);
+        if is_ours || self.own.is_replica() {
+            return;
+        }
         let request_id = self.out.next_id();
         self.out.push(Effect::Send { peer, request_id, request: Request::Stored(stored) });
     }

@@ -106,8 +106,10 @@ fn open(second_has_begun: bool) -> Engine {
     };
     let config = EngineConfig {
         member: id(0),
-        log_key: secret(MEMBERS[0].1 + 1).into(),
-        cosigner_key: secret(MEMBERS[0].1 + 2).into(),
+        role: NodeRole::Author {
+            log_key: secret(MEMBERS[0].1 + 1).into(),
+            cosigner_key: secret(MEMBERS[0].1 + 2).into(),
+        },
         peer: peer(0),
         card: card(0),
         from_backup: false,

@@ -150,6 +150,7 @@ async fn an_incomplete_node_says_so_in_both_forms() {
         from_backup: false,
         peers: Vec::new(),
         roster: RosterHealth::default(),
+        replica: None,
     });
     let answer = ask(&node, "", Body::from(vec![0; 64])).await;
     let incomplete = Some(Incomplete::Lagging);

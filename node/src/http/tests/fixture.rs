@@ -17,7 +17,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request};
 use axum::response::Response;
 use hashpact_core::effect::{HeldFacts, LockState, SizedNote, StoredEntry, StoredPayload, Timer, WriteBatch};
-use hashpact_core::engine::HeldLog;
+use hashpact_core::engine::{HeldLog, NodeRole};
 use hashpact_core::event::Submit;
 use hashpact_core::health::{Completeness, Health, RosterHealth};
 use hashpact_core::limits::CLEARANCE_WAIT_MS;
@@ -228,8 +228,7 @@ fn open_engine(chain: RosterChain, view: View, held: BTreeMap<LogId, HeldLog>) -
     };
     let config = EngineConfig {
         member,
-        log_key: log_key("north").into(),
-        cosigner_key: key(12).into(),
+        role: NodeRole::Author { log_key: log_key("north").into(), cosigner_key: key(12).into() },
         peer,
         card: sign_card(&card, &key(11)),
         from_backup: false,
@@ -338,14 +337,15 @@ impl Fixture {
         let held = hold(&store, &mut view, &lookup, stated);
         let (engine, first) = open_engine(chain.clone(), view, held);
         let (submit, submissions) = mpsc::channel(SUBMISSIONS_QUEUED_MAX);
-        let identity = Identity { member: "north".to_owned(), roster, started: Instant::now() };
+        let identity =
+            Identity { member: "north".to_owned(), is_replica: false, roster, started: Instant::now() };
         let metrics = Arc::new(Metrics::default());
         let service = Service::new(identity, submit, Arc::clone(&lookup), Arc::clone(&store), metrics);
         service.set_lists(Arc::clone(&lists));
         service.set_holder(Holder {
             chain: chain.clone(),
             member: MemberId::parse("north").expect("valid"),
-            card: key(11).into(),
+            card: Some(key(11).into()),
             journal: dir.path().join("journal"),
         });
 
@@ -366,6 +366,7 @@ impl Fixture {
             from_backup: false,
             peers: Vec::new(),
             roster: RosterHealth::default(),
+            replica: None,
         };
         lookup.set_health(complete);
         let feed = options.loaded.then(|| {

@@ -255,6 +255,7 @@ async fn a_node_that_cannot_know_says_so_and_why() {
             from_backup: false,
             peers: Vec::new(),
             roster: RosterHealth::default(),
+            replica: None,
         });
         let answer = node.post("/v1/match", &body).await.ok();
         assert_eq!((&answer["complete"], &answer["results"][0]["total"]), (&json!(false), &json!(3)));

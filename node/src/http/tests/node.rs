@@ -109,6 +109,7 @@ async fn a_restored_node_shows_no_payload_before_it_has_caught_up() {
         from_backup,
         peers: Vec::new(),
         roster: RosterHealth::default(),
+        replica: None,
     };
     let match_one = json!({"items": [{"id": "u", "signals": [{"type": "md5", "value": hex(&[1; 16])}]}]});
     let record = format!("/v1/records/{}", "0".repeat(64));

@@ -45,13 +45,18 @@ pub(crate) async fn run(data: Data) -> Result<()> {
         from_backup: false,
         peers: Vec::new(),
         roster: RosterHealth::default(),
+        replica: None,
     });
     lookup.set_loaded();
 
     let store = Arc::new(Store::create(&dir.path().join("database"), CONSORTIUM, "bench")?);
     let (submit, _submissions) = mpsc::channel(SUBMISSIONS_QUEUED_MAX);
-    let identity =
-        Identity { member: "bench".to_owned(), roster: Arc::new(roster()), started: Instant::now() };
+    let identity = Identity {
+        member: "bench".to_owned(),
+        is_replica: false,
+        roster: Arc::new(roster()),
+        started: Instant::now(),
+    };
     let service = Service::new(identity, submit, lookup, store, Arc::new(Metrics::default()));
     let path = dir.path().join("tokens");
     let new = NewToken::new("bench", BTreeSet::from([Scope::Lookup]));

@@ -32,6 +32,7 @@ impl World {
     }
 
     fn job(&mut self, node: usize, job: Job) {
+        self.check_signs_nothing(node, &job);
         self.nodes[node].jobs.push_back(job);
         let life = self.nodes[node].life;
         let delay = 1 + self.random.below(12);
@@ -39,6 +40,7 @@ impl World {
     }
 
     fn carry_out(&mut self, node: usize, effect: Effect) {
+        self.check_sends_no_signature(node, &effect);
         match effect {
             Effect::Publish(head) => self.publish(node, head),
             Effect::Send { peer, request_id, request } => self.send(node, &peer, request_id, request),
@@ -99,11 +101,12 @@ impl World {
                 let life = self.nodes[node].life;
                 self.later(1, Happening::Found { node, life, log, found });
             }
+            Effect::OwnCard { card } => self.nodes[node].disk.card = Some(card),
             Effect::Disconnect { peer, reason } => {
                 let other = self.by_peer(&peer);
                 let slept = reason == "not_admitted_in_time" && self.now_ms < self.leapt_ms + SLEEPY_MS;
                 assert!(
-                    slept || self.may_be_let_go(node, other),
+                    slept || self.may_be_unknown(other, reason) || self.may_be_let_go(node, other),
                     "member {node} disconnects honest member {other}, {} ms after a leap: {reason}",
                     self.now_ms - self.leapt_ms
                 );
@@ -205,6 +208,9 @@ impl World {
     fn answered(&mut self, request: u64, answer: Result<Receipts, SubmitError>) {
         self.answers.insert(request, answer.clone());
         let promise = self.promises.remove(&request).expect("every request is answered once");
+        if self.refused_rightly(promise.node, &answer) {
+            return;
+        }
         match answer {
             Ok(receipts) => {
                 assert_eq!(receipts.records.len(), promise.drafts, "a receipt per record");
@@ -216,14 +222,11 @@ impl World {
                 let log = self.nodes[promise.node].member.log;
                 if let Ack::Replicated(wanted) = receipts.ack {
                     let needed = receipts.first_index + promise.drafts as u64;
-                    let copies = self.nodes.iter().enumerate().filter(|(other, node)| {
-                        *other != promise.node
-                            && node.disk.logs.get(&log).is_some_and(|log| log.holds(needed))
+                    let author = self.nodes[promise.node].member.id.clone();
+                    let copies = self.copies(&author, |node| {
+                        node.disk.logs.get(&log).is_some_and(|log| log.holds(needed))
                     });
-                    assert!(
-                        copies.count() >= wanted as usize,
-                        "acknowledged as replicated without the copies"
-                    );
+                    assert!(copies >= wanted as usize, "acknowledged as replicated without the copies");
                 }
                 self.report.acknowledged += 1;
                 self.acknowledged.push(Acknowledged {

@@ -53,7 +53,7 @@ fn open(founding: &Founding, member: &Member, disk: &Disk, now_ms: u64) -> Openi
     let held = folding.fold_logs();
     folding.fold_branches();
     Opening {
-        config: founding.config(member, now_ms),
+        config: founding.config(member, now_ms, disk.card.as_ref()),
         own: OwnDisk {
             frontier: own.stored_frontier().clone(),
             at_lock: reached.then(|| own.frontier_at(signed)),

@@ -19,7 +19,7 @@ impl RemoteSigner for Elsewhere {
 fn bench() -> (Bench, Arc<Elsewhere>) {
     let elsewhere = Arc::new(Elsewhere { answers: AtomicBool::new(true) });
     let mut bench = Bench::new();
-    bench.own.key = Signer::remote(key().public(), Arc::clone(&elsewhere) as Arc<dyn RemoteSigner>);
+    bench.own.key = Some(Signer::remote(key().public(), Arc::clone(&elsewhere) as Arc<dyn RemoteSigner>));
     bench.effects();
     (bench, elsewhere)
 }
