@@ -109,6 +109,7 @@ fn registrations_and_parts_are_taken() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn errors_name_field_and_rule() {
     for (json, expected) in [
         (r#"{"kind":"model"}"#.to_owned(), "signals: must not be empty"),

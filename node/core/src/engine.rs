@@ -164,6 +164,16 @@ const WAITING_IN_DOUBT: &str = "this node's machine or lock file is not as it wa
 const WAITING_FOR_ROSTER: &str =
     "this node has given up its former log; governance must close that log and open the next one";
 
+/// What an author's log waits for at a start; a sole member's for nothing.
+const fn waits_for(is_open: bool, is_sole: bool, is_doubtful: bool) -> Option<&'static str> {
+    match (is_open, is_sole, is_doubtful) {
+        (false, ..) => Some(WAITING_FOR_ROSTER),
+        (true, true, _) => None,
+        (true, false, true) => Some(WAITING_IN_DOUBT),
+        (true, false, false) => Some(WAITING_FOR_HEADS),
+    }
+}
+
 impl Engine {
     /// Starts from what is on disk.
     ///
@@ -185,13 +195,8 @@ impl Engine {
         // A replica always has its author to compare itself with.
         let sole = identity.others.is_empty() && !is_replica;
         let recovered = recover(&identity.origin, own)?;
-        let blocked = match (is_open, sole, config.is_doubtful) {
-            _ if is_replica => Some(READ_REPLICA),
-            (false, ..) => Some(WAITING_FOR_ROSTER),
-            (true, true, _) => None,
-            (true, false, true) => Some(WAITING_IN_DOUBT),
-            (true, false, false) => Some(WAITING_FOR_HEADS),
-        };
+        let blocked =
+            if is_replica { Some(READ_REPLICA) } else { waits_for(is_open, sole, config.is_doubtful) };
         let own = OwnLog::new(identity, recovered, last_time_ms, blocked, &mut out);
         let mut logs = BTreeMap::new();
         let mut origins = BTreeMap::new();

@@ -112,8 +112,7 @@ pub async fn run(
     let (service, submissions) = new_service(&config, &chain, &lookup, &store, &metrics);
     let lists = let_decide(&config, &chain, &lookup, &service, &tokens)?;
     let log_keys = chain.current().logs().map(|log| (log.log_id, *log.key)).collect();
-    let (member, journal) = (config.member.clone(), config.journal_file());
-    service.set_holder(Holder { chain: chain.clone(), member, card: keys.card, journal });
+    service.set_holder(holder(&config, &chain, keys.card));
     let answering = answer(&config, &service, tokens, listening).await?;
 
     let own_log = LogId::of_origin(&lock_state.origin);
@@ -181,6 +180,10 @@ struct RoleKeys {
     role: NodeRole,
     card: Option<Signer>,
     peer: SecretKey,
+}
+
+fn holder(config: &Config, chain: &RosterChain, card: Option<Signer>) -> Holder {
+    Holder { chain: chain.clone(), member: config.member.clone(), card, journal: config.journal_file() }
 }
 
 fn open_keys(config: &Config) -> anyhow::Result<RoleKeys> {

@@ -72,7 +72,6 @@ pub(super) fn check(role: RoleWord, raw: &[RawReplica]) -> Result<Vec<CardNode>,
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config::Config;
     use std::path::Path;
 

@@ -24,7 +24,7 @@ impl Lookup {
             for some in equals(index, &signals).chunks(CHANGES_PER_LOCK) {
                 let mut rows = write(&self.rows);
                 for other in some.iter().copied().filter(|other| *other != number) {
-                    if !rows.get(other).is_some_and(|record| record.author.member == author) {
+                    if rows.get(other).is_none_or(|record| record.author.member != author) {
                         continue;
                     }
                     let before = rows.judged(other);

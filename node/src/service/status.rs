@@ -57,13 +57,6 @@ impl Inner {
         let (cosigned, forked) = (self.lookup.cosigned(), self.lookup.forked());
         let branches = self.lookup.branches();
         let connected: BTreeSet<&str> = health.peers.iter().map(|peer| peer.member.as_str()).collect();
-        let stats = self.lookup.index_stats();
-        let mut index: BTreeMap<String, u64> = BTreeMap::from([("pdq".to_owned(), stats.hamming.postings)]);
-        for (kind, count) in &stats.exact {
-            let name = SignalType::from_code(u64::from(*kind))
-                .map_or_else(|| format!("type-{kind}"), |kind| kind.name().to_owned());
-            index.insert(name, count.postings);
-        }
         api::StatusResponse {
             member: self.identity.member.clone(),
             role: if self.identity.is_replica { "replica" } else { "author" }.to_owned(),
@@ -130,8 +123,19 @@ impl Inner {
                     refused: 0,
                 })
                 .collect(),
-            index,
+            index: self.indexed(),
         }
+    }
+
+    /// Values in the index, by type of signal.
+    fn indexed(&self) -> BTreeMap<String, u64> {
+        let stats = self.lookup.index_stats();
+        let name = |code: u64| {
+            let known = SignalType::from_code(code);
+            known.map_or_else(|| format!("type-{code}"), |kind| kind.name().to_owned())
+        };
+        let exact = stats.exact.iter().map(|(code, count)| (name(u64::from(*code)), count.postings));
+        exact.chain([("pdq".to_owned(), stats.hamming.postings)]).collect()
     }
 }
 

@@ -70,6 +70,7 @@ impl BulkQuery {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[expect(clippy::large_enum_variant, reason = "nearly every line is the large one")]
 pub enum BulkLine {
     /// What is known about one item, in the order of the items.
     Result(MatchResult),

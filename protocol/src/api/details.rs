@@ -293,12 +293,12 @@ fn fixed<const BYTES: usize>(path: &str, text: &Option<String>) -> Result<Option
     Ok(Some(bytes))
 }
 
-fn read_technique(text: &String) -> Result<TechniqueId, FieldError> {
+fn read_technique(text: &str) -> Result<TechniqueId, FieldError> {
     TechniqueId::parse(text).map_err(|rule| FieldError::new("", rule.into()))
 }
 
 fn read_techniques(list: &[String]) -> Result<Vec<TechniqueId>, FieldError> {
-    read_list("techniques", list, TECHNIQUES_PER_RECORD_MAX, read_technique)
+    read_list("techniques", list, TECHNIQUES_PER_RECORD_MAX, |text| read_technique(text))
 }
 
 fn technique_texts(list: &[TechniqueId]) -> Vec<String> {

@@ -19,6 +19,7 @@ use super::exit::Outcome;
 use super::output::Output;
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, and it is read once")]
 pub(crate) enum Command {
     /// Compute every identifier of model files, and the sketch of their weights
     Fingerprint(fingerprint::Args),

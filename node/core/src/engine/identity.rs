@@ -144,8 +144,7 @@ mod tests {
 
     /// A roster that lists these logs of acme, the first under key 1, the next under key 2 and so on.
     fn roster(logs: &[LogStatus]) -> Roster {
-        let entry =
-            |(n, status): (u32, &LogStatus)| LogEntry { n, key: key(n as u8), status: status.clone() };
+        let entry = |(n, status): (u32, &LogStatus)| LogEntry { n, key: key(n as u8), status: *status };
         Roster {
             consortium: "test-0000000000000000".to_owned(),
             version: 7,
@@ -188,8 +187,7 @@ mod tests {
     #[test]
     fn a_replica_has_no_log_whatever_the_roster_opens() {
         let closed = LogStatus::Closed { size: 0, root: empty_root() };
-        for logs in [&[LogStatus::Open][..], &[closed.clone(), LogStatus::Open], &[closed, LogStatus::Spare]]
-        {
+        for logs in [&[LogStatus::Open][..], &[closed, LogStatus::Open], &[closed, LogStatus::Spare]] {
             assert_eq!(place(None, logs, &format!("{ORIGIN}/0")), Ok((0, false)));
         }
         let other =

@@ -67,34 +67,11 @@ impl World {
             Effect::Evidence(forked) => {
                 assert!(self.forked.contains(&forked.origin), "the honest log {} is accused", forked.origin);
             }
-            Effect::Reply { channel, response } => {
-                self.check_cosignature(node, channel, &response);
-                self.reply(channel, response);
-            }
-            Effect::ServeRange { channel, log, start, size, entries_max, entitled, .. } => {
-                // Small chunks, so that transfers take several.
-                let mut chunk = self.nodes[node].disk.logs[&log].range(start, size, entries_max.min(7));
-                if self.nodes[node].member.log != log {
-                    self.lay_bare(&mut chunk);
-                }
-                chunk.entries = chunk.entries.into_iter().map(|entry| entitled.shown_entry(entry)).collect();
-                self.reply(channel, Response::Range(chunk));
-            }
-            Effect::ServePayloads { channel, log, indexes, entitled, .. } => {
-                let payloads = payloads(&self.nodes[node].disk, &log, &indexes, &entitled);
-                self.reply(channel, Response::Payloads(payloads));
-            }
-            Effect::ServeEntries { channel, ask, entitled } => {
-                let mut answer = self.nodes[node].disk.logs[&LogId::new(ask.log)].proven(&ask);
-                for proven in &mut answer.entries {
-                    proven.entry = entitled.shown_entry(proven.entry.clone());
-                }
-                self.reply(channel, Response::Entries(answer));
-            }
-            Effect::ServeBranch { channel, ask, .. } => {
-                let response = branch(&self.nodes[node].disk, &ask);
-                self.reply(channel, response);
-            }
+            Effect::Reply { .. }
+            | Effect::ServeRange { .. }
+            | Effect::ServePayloads { .. }
+            | Effect::ServeEntries { .. }
+            | Effect::ServeBranch { .. } => self.answer_peer(node, effect),
             Effect::FindMissing { log, after, count_max } => {
                 let found = self.nodes[node].disk.logs[&log].missing(after, count_max);
                 self.report.sought += found.len() as u64;
@@ -135,6 +112,41 @@ impl World {
             Effect::Stop(reason) => panic!("member {node} stopped: {reason}"),
             Effect::Repair(_) | Effect::Healed { .. } => panic!("nothing is damaged here"),
             // What is not checked here; jobs for the disk are taken out above.
+            _ => {}
+        }
+    }
+
+    /// What a peer asked for.
+    fn answer_peer(&mut self, node: usize, effect: Effect) {
+        match effect {
+            Effect::Reply { channel, response } => {
+                self.check_cosignature(node, channel, &response);
+                self.reply(channel, response);
+            }
+            Effect::ServeRange { channel, log, start, size, entries_max, entitled, .. } => {
+                // Small chunks, so that transfers take several.
+                let mut chunk = self.nodes[node].disk.logs[&log].range(start, size, entries_max.min(7));
+                if self.nodes[node].member.log != log {
+                    self.lay_bare(&mut chunk);
+                }
+                chunk.entries = chunk.entries.into_iter().map(|entry| entitled.shown_entry(entry)).collect();
+                self.reply(channel, Response::Range(chunk));
+            }
+            Effect::ServePayloads { channel, log, indexes, entitled, .. } => {
+                let payloads = payloads(&self.nodes[node].disk, &log, &indexes, &entitled);
+                self.reply(channel, Response::Payloads(payloads));
+            }
+            Effect::ServeEntries { channel, ask, entitled } => {
+                let mut answer = self.nodes[node].disk.logs[&LogId::new(ask.log)].proven(&ask);
+                for proven in &mut answer.entries {
+                    proven.entry = entitled.shown_entry(proven.entry.clone());
+                }
+                self.reply(channel, Response::Entries(answer));
+            }
+            Effect::ServeBranch { channel, ask, .. } => {
+                let response = branch(&self.nodes[node].disk, &ask);
+                self.reply(channel, response);
+            }
             _ => {}
         }
     }

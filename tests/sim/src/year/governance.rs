@@ -215,7 +215,7 @@ impl Year {
         let next = self.world.founding.members[node].clone();
         let log = &self.world.nodes[node].disk.logs[&former.log];
         let root = log.frontier_at(size as usize).root();
-        let version = self.publish(via, |roster| {
+        self.publish(via, |roster| {
             let member = listed(roster, &next.id);
             member.card_key = next.card_key.public();
             member.cosigner_key = Some(next.cosigner_key.public());
@@ -223,8 +223,7 @@ impl Year {
             assert_eq!(open.n, former.n);
             open.status = LogStatus::Closed { size, root };
             member.logs.push(LogEntry { n: next.n, key: next.log_key.public(), status: LogStatus::Open });
-        });
-        version
+        })
     }
 
     /// Waits until a member appends to the log that the roster opened.

@@ -33,11 +33,14 @@ struct Line {
     result: Value,
 }
 
+/// Stamp and result of what was read, by path.
+type Done = BTreeMap<String, (String, Value)>;
+
 /// The open file, with what it says.
 #[derive(Debug)]
 pub(super) struct State {
     file: File,
-    done: BTreeMap<String, (String, Value)>,
+    done: Done,
 }
 
 impl State {
@@ -66,7 +69,7 @@ impl State {
     }
 
     /// What it says, and where its last whole line ends.
-    fn read(file: &File) -> anyhow::Result<(BTreeMap<String, (String, Value)>, u64)> {
+    fn read(file: &File) -> anyhow::Result<(Done, u64)> {
         let mut reader = BufReader::new(file);
         reader.seek(SeekFrom::Start(0))?;
         let (mut done, mut end, mut number) = (BTreeMap::new(), 0u64, 0u64);

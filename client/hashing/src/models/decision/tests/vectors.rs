@@ -3,7 +3,6 @@
 use super::super::*;
 use crate::models::registry::Evidence;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// Tile `nth` of `seed`: four words of splitmix64.
 fn tile(seed: u64, nth: u64) -> Bits {
@@ -82,8 +81,7 @@ fn defaults() -> String {
 
 #[test]
 fn as_the_shared_vectors_say() {
-    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/models/decisions.txt");
-    let text = std::fs::read_to_string(&file).unwrap();
+    let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/models/decisions.txt"));
     let (mut listed, mut asked, mut benign, mut case) = ("", "", Vec::new(), "");
     for line in text.lines() {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));

@@ -76,6 +76,7 @@ fn defaults() -> String {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a test reads its vectors, and writes them anew when asked to")]
 fn as_the_shared_vectors_say() {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/models/decisions.txt");
     let text = std::fs::read_to_string(&file).unwrap();
