@@ -174,7 +174,7 @@ fn bad_headers_are_told_apart() {
     check_refused("md5,origin,md5\n", "line 1: column md5 stands twice");
     check_refused(
         "\n\norigin,review\n",
-        "line 3: no column for signals: expected type and value, or one of pdq, md5, sha1, sha256, photodna, model_sha256, model_blake3, st_body, tset1, model_crc32, dataset_sha256, dataset_root, url_key, package_sha256, certificate_sha256, domain_key",
+        "line 3: no column for signals: expected type and value, or one of pdq, md5, sha1, sha256, photodna",
     );
     check_refused("type,origin\n", "line 1: type and value belong together, but only one of them is there");
     check_refused(
@@ -207,7 +207,7 @@ fn type_value_lines() {
             "1: raw_text carries text; Hashpact takes hashes of media only",
             "2: url carries text; Hashpact takes hashes of media only",
             "3: expected TYPE VALUE, as `threatexchange dataset --print-signals --signals-only` prints",
-            "4: unknown signal type \"vpdq\"; known are pdq, md5, sha1, sha256, photodna, model_sha256, model_blake3, st_body, tset1, model_crc32, dataset_sha256, dataset_root, url_key, package_sha256, certificate_sha256, domain_key, and video_md5 for md5",
+            "4: unknown signal type \"vpdq\"; known are pdq, md5, sha1, sha256, photodna, and video_md5 for md5",
             "5: expected TYPE VALUE, as `threatexchange dataset --print-signals --signals-only` prints",
             "6: signals[0].value: expected 32 lower-case hex digits, got 64",
         ],

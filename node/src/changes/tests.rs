@@ -411,10 +411,10 @@ fn what_members_call_benign_is_told_of_every_record_with_the_signal() {
     assert_eq!(
         rows[2..],
         [
-            "active > disputed: block by dual > block by dual",
-            "active > disputed: block by dual > block by dual",
-            "disputed > disputed: block by dual > review by dual",
-            "disputed > disputed: block by dual > review by dual",
+            "active > disputed: block by dual > block by dual".to_owned(),
+            "active > disputed: block by dual > block by dual".to_owned(),
+            "disputed > disputed: block by dual > review by dual".to_owned(),
+            format!("disputed > disputed: block by dual > review by dual because record {first}"),
         ]
     );
 }
