@@ -154,7 +154,11 @@ impl Kind {
     /// Whether entries of this kind may overtake a backlog when their leaf asks for it.
     #[must_use]
     pub const fn may_overtake(self) -> bool {
-        matches!(self, Self::Retraction | Self::Erasure | Self::Incident | Self::Ruling | Self::Suspension)
+        self.is_statement()
+            || matches!(
+                self,
+                Self::Retraction | Self::Erasure | Self::Incident | Self::Ruling | Self::Suspension
+            )
     }
 
     /// Whether the payload of an entry of this kind may be erased.

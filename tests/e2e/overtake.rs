@@ -5,7 +5,7 @@ use crate::evidence::{checkpoint, fsck_clean, log_identity, wait_until};
 use crate::http::{Api, record, value};
 use anyhow::{Context as _, Result, ensure};
 use hashpact_protocol::digest::leaf_hash;
-use hashpact_protocol::roster::SignedRoster;
+use hashpact_protocol::roster::{MemberId, SignedRoster, Term};
 use hashpact_tests::{Consortium, Node};
 use serde_json::{Value, json};
 
@@ -130,4 +130,40 @@ fn members_state_which_payloads_they_hold_and_anybody_can_show_it() -> Result<()
     ensure!(claimed.contains("birch held its payload by") && claimed.contains("birch's word"), "{claimed}");
     ensure!(!proven.contains("payload"), "possession is not proven: {proven}");
     Ok(())
+}
+
+#[test]
+fn what_names_an_open_incident_matches_behind_a_backlog() -> Result<()> {
+    let mut consortium = Consortium::found(&["ash", "birch"])?;
+    let roster = consortium.next_roster(|roster| {
+        let ash = MemberId::parse("ash").expect("an id");
+        roster.terms.declarers.push(Term::from_the_first(ash));
+    })?;
+    for node in &consortium.nodes {
+        node.command(&["roster", "install", roster.to_str().context("a path")?])?;
+    }
+    consortium.start()?;
+    let apis = consortium.nodes.iter().map(Api::of).collect::<Result<Vec<_>>>()?;
+    consortium.nodes[1].stop()?;
+    let backlog: Vec<Value> = (2..2 + BATCH).map(record).collect();
+    for _ in 0..BATCHES {
+        apis[0].contribute(&backlog)?;
+    }
+    let declared = apis[0].post("/v1/incidents", &json!({ "step": "declared" }))?.ok()?;
+    let mut urgent = record(0);
+    urgent["handling"] = json!({ "incident": declared["incident"] });
+    apis[0].contribute(&[urgent])?;
+
+    consortium.nodes[1].start()?;
+    wait_until("the record to match", || Ok(matches(&apis[1], 0).is_ok_and(|found| found == 1)))?;
+    let held = consortium.nodes[1].held("ash")?;
+    ensure!(held < BATCH * BATCHES, "it matched when all was held: {held}");
+    // Killed, it matches again before the log has reached it; and once, when it has.
+    consortium.nodes[1].kill()?;
+    consortium.nodes[1].start()?;
+    wait_until("the record to match again", || Ok(matches(&apis[1], 0).is_ok_and(|found| found == 1)))?;
+    wait_until("the whole log", || Ok(consortium.nodes[1].held("ash")? == BATCH * BATCHES + 2))?;
+    ensure!(matches(&apis[1], 0)? == 1);
+    consortium.nodes[1].stop()?;
+    fsck_clean(&consortium.nodes[1]).map(drop)
 }
