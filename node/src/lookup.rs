@@ -532,6 +532,17 @@ impl Lookup {
         after: Option<Cursor>,
         limit: usize,
     ) -> (Vec<RecordView>, Option<Cursor>) {
+        self.page_of(after, limit, |record| filter.accepts(record))
+    }
+
+    /// The same of records that a rule accepts. A page that is full ends before the next record, accepted or not: the
+    /// last page may be empty.
+    fn page_of(
+        &self,
+        after: Option<Cursor>,
+        limit: usize,
+        accepts: impl Fn(&Held<'_>) -> bool,
+    ) -> (Vec<RecordView>, Option<Cursor>) {
         let (mut from, first) = match after {
             Some(Cursor { log, index }) => (Block::of(log, index), Some((log, index))),
             None => (Block::of(LogId::new([0; 32]), 0), None),
@@ -547,7 +558,7 @@ impl Lookup {
                     let last = last.map_or(first, |last| Some((last.author.line, last.index)));
                     return (page, last.map(|(log, index)| Cursor { log, index }));
                 }
-                if filter.accepts(&record) {
+                if accepts(&record) {
                     page.push(rows.view(&record));
                 }
             }

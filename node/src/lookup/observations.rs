@@ -4,11 +4,10 @@
 //! bytes of these alone.
 
 use super::rows::Held;
-use super::{Cursor, Lookup, read};
+use super::{Cursor, Lookup};
 use hashpact_core::statistics::{GenmetaKey, Period, Tally, TtpKey};
-use hashpact_core::view::{Block, RecordView};
+use hashpact_core::view::RecordView;
 use hashpact_protocol::api::time;
-use hashpact_protocol::digest::LogId;
 use hashpact_protocol::leaf::Kind;
 use hashpact_protocol::record::{Detail, Label, Month, Surface, TechniqueId, Ttp};
 
@@ -46,31 +45,13 @@ impl Lookup {
         after: Option<Cursor>,
         limit: usize,
     ) -> (Vec<RecordView>, Option<Cursor>) {
-        let (mut from, first) = match after {
-            Some(Cursor { log, index }) => (Block::of(log, index), Some((log, index))),
-            None => (Block::of(LogId::new([0; 32]), 0), None),
-        };
-        let mut page: Vec<RecordView> = Vec::new();
-        loop {
-            let rows = read(&self.rows);
-            let Some((block, records)) = rows.block_at_or_after(from) else { return (page, None) };
-            for record in records.filter(|record| Some((record.author.line, record.index)) > first) {
-                let is_of = |member: &String| record.author.member.as_str() == member;
-                let is_asked = record.description.about() == Kind::Ttp
-                    && record.status().stands()
-                    && filter.member.as_ref().is_none_or(is_of)
-                    && matches!(record.detail(), Some(Detail::Ttp(ttp)) if filter.accepts(&ttp));
-                if !is_asked {
-                    continue;
-                }
-                if page.len() == limit {
-                    let last = page.last().map(|last| (last.known.author.line, last.known.index));
-                    return (page, last.or(first).map(|(log, index)| Cursor { log, index }));
-                }
-                page.push(rows.view(&record));
-            }
-            from = block.next();
-        }
+        self.page_of(after, limit, |record| {
+            let is_of = |member: &String| record.author.member.as_str() == member;
+            record.description.about() == Kind::Ttp
+                && record.status().stands()
+                && filter.member.as_ref().is_none_or(is_of)
+                && matches!(record.detail(), Some(Detail::Ttp(ttp)) if filter.accepts(&ttp))
+        })
     }
 
     /// Counts observations that stand.
