@@ -3,7 +3,7 @@
 use super::request::read_query;
 use super::{Api, ApiError};
 use crate::lookup::{Cursor, TtpFilter};
-use crate::service::{ServiceError, taxonomy as the_taxonomy};
+use crate::service::{Service, ServiceError, taxonomy as the_taxonomy};
 use crate::tokens::Scope;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
@@ -64,13 +64,7 @@ pub(super) async fn statistics(
     query: Result<Query<StatisticsQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Json<StatisticsJson>, ApiError> {
-    let caller = api.allow_payloads(&headers, &[Scope::Lookup, Scope::Audit])?;
-    let query = read_query(query)?;
-    let by = key(query.by.as_deref(), &TtpKey::NAMES)?;
-    let period = period(query.from.as_deref(), query.to.as_deref())?;
-    let _slot = api.scans.enter(caller.id)?;
-    let service = api.service.clone();
-    blocking(move || service.ttp_statistics(by, period)).await
+    count(&api, query, &headers, &TtpKey::NAMES, Service::ttp_statistics).await
 }
 
 /// The techniques and tactics of this version, with ids for STIX 2.1.
@@ -94,13 +88,24 @@ pub(super) async fn genmeta(
     query: Result<Query<StatisticsQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Json<StatisticsJson>, ApiError> {
-    let caller = api.allow_payloads(&headers, &[Scope::Lookup, Scope::Audit])?;
+    count(&api, query, &headers, &GenmetaKey::NAMES, Service::genmeta_statistics).await
+}
+
+/// Counts by one of these keys over the period asked for.
+async fn count<K: Copy + Send + 'static>(
+    api: &Api,
+    query: Result<Query<StatisticsQuery>, QueryRejection>,
+    headers: &HeaderMap,
+    keys: &[(K, &'static str)],
+    counted: fn(&Service, K, Period) -> StatisticsJson,
+) -> Result<Json<StatisticsJson>, ApiError> {
+    let caller = api.allow_payloads(headers, &[Scope::Lookup, Scope::Audit])?;
     let query = read_query(query)?;
-    let by = key(query.by.as_deref(), &GenmetaKey::NAMES)?;
+    let by = key(query.by.as_deref(), keys)?;
     let period = period(query.from.as_deref(), query.to.as_deref())?;
     let _slot = api.scans.enter(caller.id)?;
     let service = api.service.clone();
-    blocking(move || service.genmeta_statistics(by, period)).await
+    blocking(move || counted(&service, by, period)).await
 }
 
 /// A walk over very many records: not on a thread that look-ups need.
