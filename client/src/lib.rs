@@ -29,6 +29,6 @@ pub use audit::{Arrived, AuditAnswer, AuditFetch, OTHER_BEGINNING};
 pub use changes::Follower;
 pub use client::{ANSWER_MAX_BYTES, Client, DEFAULT_URL};
 pub use error::ClientError;
-pub use licensed::{has_licensed, split};
+pub use licensed::has_licensed;
 pub use policy::ListText;
 pub use tls::TlsOptions;

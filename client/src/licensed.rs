@@ -23,8 +23,7 @@ pub fn has_licensed(record: &NewRecord) -> bool {
 }
 
 /// A record in two: what everybody may receive, if anything is left of it, and what licensees alone may.
-#[must_use]
-pub fn split(record: &NewRecord) -> (Option<NewRecord>, Option<NewRecord>) {
+fn split(record: &NewRecord) -> (Option<NewRecord>, Option<NewRecord>) {
     let part = |licensed: bool| {
         let signals = record.signals.iter().filter(|signal| is_licensed(&signal.signal_type) == licensed);
         let part = NewRecord { signals: signals.cloned().collect(), ..record.clone() };

@@ -397,6 +397,10 @@ impl Service {
             name: member.name.clone(),
             status: if member.is_active() { "active" } else { "left" }.to_owned(),
             roles: member.roles.iter().map(|role| role.name().to_owned()).collect(),
+            groups: {
+                let known = member.groups.iter().filter_map(|n| roster.group(*n));
+                known.map(|group| group.word.clone()).collect()
+            },
             logs: member.logs.iter().map(|log| roster.origin(&member.id, log.n)).collect(),
         });
         api::MembersResponse {

@@ -219,3 +219,62 @@ fn what_is_said_about_a_record_of_a_group_stays_in_the_group() -> Result<()> {
     everywhere(&apis[..2], &corrected, "retracted")?;
     Ok(())
 }
+
+/// Records that a node matches by one signal.
+fn found(api: &Api, kind: &str, value: &str) -> Result<Vec<Value>> {
+    let asked = json!({ "items": [{ "id": "a", "signals": [{ "type": kind, "value": value }] }] });
+    let answer = api.post("/v1/match", &asked)?.ok()?;
+    Ok(answer["results"][0]["matches"].as_array().context("matches")?.clone())
+}
+
+#[test]
+fn signals_under_licence_reach_licensees_alone() -> Result<()> {
+    let (consortium, apis) = with_panel()?;
+    let ash = &consortium.nodes[0];
+    let (pdq, photodna, alone) = (value(1, 64), value(2, 288), value(3, 288));
+    let signal = |kind: &str, value: &str| json!({ "type": kind, "value": value });
+    let lines = [
+        json!({ "kind": "content", "signals": [signal("pdq", &pdq), signal("photodna", &photodna)] }),
+        json!({ "kind": "content", "signals": [signal("photodna", &alone)] }),
+    ];
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    std::fs::write(ash.dir.join("list.jsonl"), text)?;
+
+    let without = ash.hashpact(&["contribute", "--signals", "list.jsonl"])?;
+    ensure!(
+        without.code == Some(2) && without.stderr.contains("--licensees names their group"),
+        "{without:?}"
+    );
+    let without = ash.hashpact(&["import", "list.jsonl"])?;
+    ensure!(
+        without.code == Some(2) && without.stderr.contains("--licensees names their group"),
+        "{without:?}"
+    );
+    let unknown = ash.hashpact(&["contribute", "--signals", "list.jsonl", "--licensees", "friends"])?;
+    ensure!(
+        unknown.code == Some(2) && unknown.stderr.contains("is not in this group, but in licensees"),
+        "{unknown:?}"
+    );
+    ensure!(ash.held("ash")? == 0, "nothing was stated");
+    let with = ["contribute", "--signals", "list.jsonl", "--licensees", "licensees"];
+    ash.hashpact_ok(&with)?;
+    ash.hashpact_ok(&with)?;
+    ash.hashpact_ok(&["import", "list.jsonl", "--licensees", "licensees", "--dry-run"])?;
+    ensure!(ash.held("ash")? == 3, "{} entries", ash.held("ash")?);
+    for (node, api) in apis.iter().enumerate() {
+        wait_until("all entries", || Ok(consortium.nodes[node].held("ash")? == 3))?;
+        let open = found(api, "pdq", &pdq)?;
+        ensure!(open.len() == 1, "{open:?}");
+        let licensed = [&photodna, &alone].map(|value| found(api, "photodna", value));
+        for matches in licensed {
+            ensure!(matches?.len() == usize::from(node < 2), "node {node}");
+        }
+        if node < 2 {
+            let linked =
+                found(api, "photodna", &photodna)?[0]["record"].as_str().context("an id")?.to_owned();
+            let shown = api.get(&format!("/v1/records/{linked}"))?.ok()?;
+            ensure!(shown["subject"] == open[0]["record"], "{shown}");
+        }
+    }
+    Ok(())
+}

@@ -29,6 +29,24 @@ pub(crate) const PDQ_QUALITY_MIN: u8 = 50;
 /// Why a record with a signal under licence is not stated.
 pub(crate) const WITHOUT_LICENSEES: &str =
     "photodna: only licensees may receive it; --licensees names their group in the roster";
+/// That this member may write in the group of licensees, before anything is stated.
+pub(crate) async fn check_licensees(
+    client: &hashpact_client::Client,
+    group: Option<&str>,
+) -> anyhow::Result<()> {
+    let Some(group) = group else { return Ok(()) };
+    let (own, listed) = (client.status().await?.member, client.members().await?.members);
+    let own = listed.iter().find(|member| member.member == own).context("the roster lists your member")?;
+    if !own.groups.iter().any(|name| name == group) {
+        let groups = if own.groups.is_empty() { "none".to_owned() } else { own.groups.join(", ") };
+        bail!(
+            "--licensees {group}: {} is not in this group, but in {groups}; nothing was stated",
+            own.member
+        );
+    }
+    Ok(())
+}
+
 /// Records of one call.
 const RECORDS_PER_CALL: usize = 2_000;
 
@@ -110,6 +128,9 @@ pub(crate) async fn run(args: &Args, node: &NodeArgs, output: Output) -> anyhow:
     let defaults = args.labels.defaults()?;
     // The token is checked before minutes are spent on hashing.
     let client = if args.dry_run { None } else { Some(node.client(output)?) };
+    if let Some(client) = &client {
+        check_licensees(client, args.licensees.as_deref()).await?;
+    }
     let mut plan = Plan::default();
     match &args.signals {
         Some(list) => plan.read_list(list, args, defaults.clone(), output)?,

@@ -24,7 +24,7 @@ use serde::Serialize;
 use tokio::task::JoinHandle;
 
 use super::connect::NodeArgs;
-use super::contribute::{WITHOUT_LICENSEES, parse_ack};
+use super::contribute::{WITHOUT_LICENSEES, check_licensees, parse_ack};
 use super::exit::Outcome;
 use super::labels::{self, LabelArgs};
 use super::output::{Output, counted, grouped, printable};
@@ -146,6 +146,9 @@ pub(crate) async fn run(args: &Args, node: &NodeArgs, output: Output) -> anyhow:
         defaults: args.labels.defaults()?,
     };
     let client = if args.dry_run { None } else { Some(node.client(output)?) };
+    if let Some(client) = &client {
+        check_licensees(client, args.licensees.as_deref()).await?;
+    }
     let (input, size_bytes) = open_list(&args.list)?;
     let identity = if args.restate { random_identity()? } else { "list".to_owned() };
     let journal = match journal_path(args) {

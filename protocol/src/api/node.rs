@@ -33,6 +33,9 @@ pub struct MemberJson {
     pub status: String,
     /// Roles: `contributor`, `hotline`, `observer`, `auditor`.
     pub roles: Vec<String>,
+    /// Names of the groups that it is in.
+    #[serde(default)]
+    pub groups: Vec<String>,
     /// Origins of the member's logs, oldest first.
     pub logs: Vec<String>,
 }
