@@ -98,11 +98,14 @@ impl Api {
     pub(crate) fn counted(&self) -> Result<Vec<String>> {
         let text = self.get("/metrics")?.text();
         let wrong = ["hashpact_peer_misbehaviour_total{", "hashpact_peer_refused_total{"];
-        // Whose node is stopped in the middle of a handshake has done nothing wrong.
-        let is_cut_off = |line: &&str| line.contains("\"handshake_failed\"");
         let lines = text.lines().filter(|line| wrong.iter().any(|name| line.starts_with(name)));
-        let lines = lines.filter(|line| !is_cut_off(line));
         Ok(lines.map(str::to_owned).collect())
+    }
+
+    /// The same but for connections that broke in their handshake, as they may while a node is stopped or restarts.
+    pub(crate) fn counted_but_cut_off(&self) -> Result<Vec<String>> {
+        let is_wrong = |line: &String| !line.ends_with(" 0") && !line.contains("handshake_failed");
+        Ok(self.counted()?.into_iter().filter(is_wrong).collect())
     }
 
     pub(crate) fn refused(&self, rule: &str) -> Result<u64> {

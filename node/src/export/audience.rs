@@ -39,15 +39,15 @@ impl Audience {
     /// What is no marking of TLP 2.0.
     pub fn parse(tlp: Option<&str>, groups: impl IntoIterator<Item = String>) -> Result<Self, String> {
         let tlp = match tlp {
-            None => Tlp::AmberStrict,
-            Some(word) => Tlp::parse(word).ok_or_else(|| {
+            None => Self::default().tlp,
+            Some(word) => Some(Tlp::parse(word).ok_or_else(|| {
                 let mut words: Vec<Tlp> = Tlp::all().collect();
                 words.sort_unstable();
                 let words: Vec<&str> = words.into_iter().map(Tlp::name).collect();
                 format!("tlp: must be one of {}", words.join(", "))
-            })?,
+            })?),
         };
-        Ok(Self { tlp: Some(tlp), groups: groups.into_iter().collect() })
+        Ok(Self { tlp, groups: groups.into_iter().collect() })
     }
 
     pub(super) fn of_roster(&self, roster: &Roster) -> Result<Carried, HeadsError> {
