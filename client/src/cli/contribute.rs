@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use hashpact_client::has_licensed;
+use hashpact_client::list::genmeta::stated;
 use hashpact_client::list::{Defaults, ListReader, ReadOptions, Step, canonical};
 use hashpact_protocol::api::{Ack, NewRecord, Receipt, check_idempotency_key};
 use hashpact_protocol::digest::{hex_encode, sha256};
@@ -166,7 +167,7 @@ impl Plan {
             if !file.signals.is_empty() {
                 let mut record = file.to_record();
                 if args.genmeta {
-                    record.genmeta = file.genmeta.as_ref().map(|found| Box::new(found.stated()));
+                    record.genmeta = file.genmeta.clone().map(|found| Box::new(stated(*found)));
                 }
                 defaults.apply(&mut record);
                 self.add(file.file, record, args, output)?;

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use hashpact_client::list::genmeta::GenMetaJson;
 use hashpact_client::list::jsonl::HashedFile;
+use hashpact_protocol::api::GenmetaJson;
 
 use super::exit::Outcome;
 use super::output::{Output, counted, printable};
@@ -61,7 +61,10 @@ fn print(file: &HashedFile, output: Output) {
     if let Some(genmeta) = &file.genmeta {
         output.line(&format!("  {:<7} {}", "genmeta", described(genmeta)));
         for resource in &genmeta.resources {
-            output.line(&format!("  {:<7} claims {} {} {}", "", resource.kind, resource.id, resource.hex));
+            output.line(&format!(
+                "  {:<7} claims {} {} {}",
+                "", resource.kind, resource.id.identifier, resource.id.hex
+            ));
         }
     }
     if let Some(error) = &file.error {
@@ -70,7 +73,7 @@ fn print(file: &HashedFile, output: Output) {
 }
 
 /// What a file says about its making, on one line.
-fn described(genmeta: &GenMetaJson) -> String {
+fn described(genmeta: &GenmetaJson) -> String {
     let mut words = vec![genmeta.tool.clone().unwrap_or_else(|| "unknown tool".to_owned())];
     words.extend(genmeta.version.clone());
     let mut add =
@@ -80,8 +83,8 @@ fn described(genmeta: &GenMetaJson) -> String {
     add("steps", genmeta.steps.map(|steps| steps.to_string()));
     add("cfg", genmeta.cfg_x10.map(|cfg| format!("{}.{}", cfg / 10, cfg % 10)));
     add("workflow", genmeta.workflow.as_ref().map(|digest| digest.chars().take(12).collect()));
-    add("source", genmeta.digital_source_type.clone());
-    if genmeta.c2pa.present {
+    add("source", genmeta.source_type.clone());
+    if genmeta.c2pa.is_some() {
         words.push("C2PA manifest (not checked)".to_owned());
     }
     words.join(", ")

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use hashpact_client::list::genmeta::GenMetaJson;
+use hashpact_client::list::genmeta::described;
 use hashpact_client::list::jsonl::{HashedFile, HashedSignal};
 use hashpact_hashing::decode::{self, DecodeLimits};
 use hashpact_hashing::digest::{self, Digests};
@@ -94,7 +94,7 @@ fn hash_file(path: &Path, limits: &DecodeLimits) -> Result<HashedFile, String> {
         }
     };
     signals.extend(digest_signals(&found.digests));
-    let genmeta = GenMetaJson::of(&genmeta::read(&bytes)).map(Box::new);
+    let genmeta = described(&genmeta::read(&bytes)).map(Box::new);
     Ok(HashedFile { signals, genmeta, error, ..HashedFile::default() })
 }
 

@@ -3,9 +3,8 @@
 //! The file says so itself, and anybody can write that: it is a lead for a person, never a match, and has no outcome. So
 //! only the first digits of an identifier are sent, also of a whole one.
 
-use hashpact_client::list::genmeta::ResourceJson;
 use hashpact_client::{Client, ClientError};
-use hashpact_protocol::api::{ListingJson, ModelIdJson, ModelMatchRequest};
+use hashpact_protocol::api::{ClaimedIdJson, ListingJson, ModelIdJson, ModelMatchRequest, ResourceJson};
 use hashpact_protocol::limits::MODEL_IDS_MAX;
 use serde::Serialize;
 
@@ -62,7 +61,7 @@ pub(super) async fn leads(
         let answer = client.match_model(&ModelMatchRequest { ids, ..ModelMatchRequest::default() }).await?;
         for lead in answer.leads {
             let Some(NamedModel { item, resource }) = some.get(lead.id as usize) else { continue };
-            let (kind, hex) = (resource.kind.clone(), resource.hex.clone());
+            let (kind, hex) = (resource.kind.clone(), resource.id.hex.clone());
             leads.push((*item, NamedLead { kind, hex, by: lead.by, listing: lead.listing }));
         }
     }
@@ -71,9 +70,10 @@ pub(super) async fn leads(
 
 /// As it is asked for: tools give one digest several names, and cut it short.
 fn id(resource: &ResourceJson) -> ModelIdJson {
-    let digits = resource.hex.get(..DIGITS_MAX).unwrap_or(&resource.hex);
-    let is_whole_by_definition = matches!(resource.id.as_str(), "autov1" | "crc32") && digits.len() == 8;
-    ModelIdJson { id_type: is_whole_by_definition.then(|| resource.id.clone()), value: digits.to_owned() }
+    let ClaimedIdJson { identifier, hex, .. } = &resource.id;
+    let digits = hex.get(..DIGITS_MAX).unwrap_or(hex);
+    let is_whole_by_definition = matches!(identifier.as_str(), "autov1" | "crc32") && digits.len() == 8;
+    ModelIdJson { id_type: is_whole_by_definition.then(|| identifier.clone()), value: digits.to_owned() }
 }
 
 #[cfg(test)]
@@ -84,9 +84,9 @@ mod tests {
     fn a_whole_digest_in_a_picture_is_asked_for_as_a_lead() {
         let resource = |id: &str, digits: usize| ResourceJson {
             kind: "lora".to_owned(),
-            id: id.to_owned(),
-            hex: "a".repeat(digits),
+            id: ClaimedIdJson { identifier: id.to_owned(), hex: "a".repeat(digits), raw: None },
             claimed: true,
+            raw: None,
         };
         for (name, digits, sent) in
             [("sha256", 64, 12), ("autov3", 12, 12), ("autov2", 10, 10), ("autov1", 8, 8)]

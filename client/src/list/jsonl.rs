@@ -5,11 +5,12 @@
 //! without a source gets its author as the source, so that passing it on does not look like a second,
 //! independent statement.
 
-use hashpact_protocol::api::{HandlingJson, ModelJson, NewRecord, NewSignal, RecordJson, SourceJson};
+use hashpact_protocol::api::{
+    GenmetaJson, HandlingJson, ModelJson, NewRecord, NewSignal, RecordJson, SourceJson,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::genmeta::GenMetaJson;
 use super::{LineError, Parsed, content_record, shortened};
 
 /// What `hashpact hash --json` prints for one file.
@@ -22,7 +23,7 @@ pub struct HashedFile {
     pub signals: Vec<HashedSignal>,
     /// What a picture file says about its making. Not part of the record that would be stated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub genmeta: Option<Box<GenMetaJson>>,
+    pub genmeta: Option<Box<GenmetaJson>>,
     /// Why there are no signals, or none of the picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -185,9 +185,10 @@ fn hash_reads_what_a_picture_says_and_nothing_else() {
         (&genmeta["tool"], &genmeta["version"], &genmeta["sampler"]),
         (&"a1111".into(), &"1.9.4".into(), &"euler_a".into())
     );
-    let resource = serde_json::json!({"kind": "model", "id": "autov2", "hex": "6ce0161689", "claimed": true});
+    let id = serde_json::json!({"identifier": "autov2", "hex": "6ce0161689"});
+    let resource = serde_json::json!({"kind": "model", "id": id, "claimed": true});
     assert_eq!(genmeta["resources"], Value::Array(vec![resource]));
-    assert_eq!(genmeta["c2pa"], serde_json::json!({"present": false, "valid": null}));
+    assert!(genmeta.get("c2pa").is_none(), "there is no manifest");
     let hashed: HashedFile = serde_json::from_value(lines[0].clone()).unwrap();
     assert_eq!(hashed.to_record().signals.len(), 4, "a line with metadata is a record like any other");
     let (_, text, _) = run(hashpact().arg("hash").arg(&path));
