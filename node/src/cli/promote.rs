@@ -8,16 +8,14 @@
 //! Each step leaves a state in which `run` refuses to append and this command can be given again.
 
 use super::init::load_roster;
-use super::recover::{Logs, change_key, explain, retire};
+use super::recover::{Logs, begin_next, change_key, explain, retire};
 use crate::config::Config;
 use crate::journal;
 use crate::keystore::{key_path, open_key, public_path, write_key_file};
 use crate::storage::{LockError, LockFile};
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
-use hashpact_core::effect::LockState;
 use hashpact_core::engine::replica_origin;
-use hashpact_protocol::digest::empty_root;
 use hashpact_protocol::keys::KeyRole;
 use std::path::{Path, PathBuf};
 
@@ -78,14 +76,7 @@ pub(super) fn promote(config: &Config, arguments: &PromoteArguments) -> Result<(
     make_keys(config, arguments, |spare| change_key(config, roster, &logs, spare))?;
     retire(&config.lock_file(), RETIRED)?;
     // The lock comes last: without it `run` does not start.
-    let fresh = LockState {
-        generation: store.generation()?,
-        origin: logs.next_origin.clone(),
-        size: 0,
-        root: empty_root(),
-        note: Vec::new(),
-    };
-    LockFile::create(&config.lock_file(), &fresh)?;
+    begin_next(config, &store, &logs)?;
     println!(
         "this node now has the key of {}; it will never sign for {}",
         logs.next_origin, logs.former_origin

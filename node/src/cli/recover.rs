@@ -103,8 +103,15 @@ pub(super) fn recover(config: &Config, arguments: &RecoverArguments) -> Result<(
     change_key(config, roster, &logs, arguments.spare_key.as_deref())?;
     // What this node cosigned since the database's last generation may be forgotten: that key signs no more.
     renew(config, KeyRole::Cosigner, logs.former)?;
+    begin_next(config, &store, &logs)?;
+    println!("gave up {}; this node now has the key of {}", logs.former_origin, logs.next_origin);
+    explain(config, &logs, &store, lock)
+}
+
+/// Makes the lock of the next log. Log and cosigner key are new: neither has signed anything that this database does not
+/// know.
+pub(super) fn begin_next(config: &Config, store: &Store, logs: &Logs) -> Result<()> {
     let fresh = LockState {
-        // Log and cosigner key are new: neither has signed anything that this database does not know.
         generation: store.generation()?,
         origin: logs.next_origin.clone(),
         size: 0,
@@ -112,8 +119,7 @@ pub(super) fn recover(config: &Config, arguments: &RecoverArguments) -> Result<(
         note: Vec::new(),
     };
     LockFile::create(&config.lock_file(), &fresh)?;
-    println!("gave up {}; this node now has the key of {}", logs.former_origin, logs.next_origin);
-    explain(config, &logs, &store, lock)
+    Ok(())
 }
 
 fn open_store(config: &Config, roster: &Roster) -> Result<Store> {
