@@ -165,7 +165,7 @@ fn errors_name_field_and_rule() {
         ),
         (
             model("").replace("model_sha256", "sha256"),
-            "signals[0]: signals of type 4 do not stand in records of kind model",
+            "signals[0]: signals of type sha256 do not stand in records of kind model",
         ),
         (ttp(r#","surface":"the dark web""#), "ttp.surface: unknown value, expected one of: other, hub"),
         (ttp(r#","note":"x""#), "unknown field `note`"),
@@ -177,7 +177,7 @@ fn errors_name_field_and_rule() {
         (ttp("").replace("\"ttp\":", "\"review\":\"dual\",\"ttp\":"), "review: has no place here"),
         (
             ttp("").replace("\"ttp\":", &format!("\"signals\":[{}],\"ttp\":", sha("model_sha256"))),
-            "signals[0]: signals of type 16 do not stand in records of kind ttp",
+            "signals[0]: signals of type model_sha256 do not stand in records of kind ttp",
         ),
         (genmeta(r#""prompt":"x""#), "unknown field `prompt`"),
         (genmeta(r#""version":"1""#), "genmeta.version: expected two or three numbers, at most 999 each"),

@@ -51,7 +51,7 @@ pub enum RecordError {
         got: u64,
     },
     /// A signal of a type that is kept for records of another kind.
-    #[error("signals of type {code} do not stand in records of kind {kind}")]
+    #[error("signals of type {} do not stand in records of kind {kind}", type_name(*code))]
     SignalOfOtherKind {
         /// The code of the type.
         code: u64,
@@ -425,4 +425,9 @@ pub enum SchemaError {
         /// The rule.
         rule: RecordError,
     },
+}
+
+/// The name of a signal type, or its number.
+fn type_name(code: u64) -> String {
+    SignalType::from_code(code).map_or_else(|| code.to_string(), |kind| kind.name().to_owned())
 }

@@ -65,8 +65,12 @@ pub(crate) async fn run(args: &Args, client: &Client, output: Output) -> anyhow:
                 output.json_line(&value);
             } else {
                 answer.print(&named.name, output);
-                if let Some(Err(error)) = &named.weights {
-                    output.warn(&format!("  tensors not read: {}", printable(error)));
+                match &named.weights {
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) => output.warn(&format!("  tensors not read: {}", printable(error))),
+                    None => {
+                        output.note("  only its digests were asked for: tensors of this format are not read")
+                    }
                 }
             }
         }
