@@ -77,6 +77,7 @@ pub struct Driver {
     roster_files: mpsc::Receiver<Vec<SignedRoster>>,
     cards: CardFile,
     card_files: mpsc::Receiver<Vec<u8>>,
+    contradicted: mpsc::Receiver<String>,
     adopted: Box<dyn Fn(&RosterChain) + Send + Sync>,
     /// Dropped when nobody takes its reports any more.
     storage: StorageThread,
@@ -125,8 +126,10 @@ pub struct Parts {
     pub adopted: Box<dyn Fn(&RosterChain) + Send + Sync>,
     /// Legal holds.
     pub vault: Vault,
-    /// Makes the index snapshot forget what is destroyed.
+    /// Makes the snapshots forget what is destroyed.
     pub snapshots: SnapshotForgetter,
+    /// Word that a snapshot is not what the logs say.
+    pub contradicted: mpsc::Receiver<String>,
 }
 
 impl Driver {
@@ -157,6 +160,7 @@ impl Driver {
             adopted,
             vault,
             snapshots,
+            contradicted,
         } = parts;
         let (report, done) = mpsc::channel(JOBS_QUEUED_MAX);
         let eraser = Eraser::start(Arc::clone(&store), vault.clone(), snapshots, report.clone())?;
@@ -188,6 +192,7 @@ impl Driver {
             roster_files,
             cards,
             card_files,
+            contradicted,
             adopted,
             storage,
             _eraser: eraser,
@@ -232,6 +237,7 @@ impl Driver {
                 Some(event) = self.network_events.recv() => self.translate(event),
                 Some(versions) = self.roster_files.recv() => Some(Event::Roster { versions }),
                 Some(card) = self.card_files.recv() => Some(Event::Card { card }),
+                Some(detail) = self.contradicted.recv() => return Err(StopReason::Snapshot { detail }),
                 () = tokio::time::sleep(Duration::from_millis(wait_ms)) => None,
             };
             if let Some(event) = event {

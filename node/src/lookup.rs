@@ -8,8 +8,10 @@
 //!
 //! Queries are neither stored nor logged.
 
+mod applying;
 mod bulk;
 mod comparing;
+pub mod confirm;
 mod following;
 mod judging;
 mod keeper;
@@ -24,7 +26,9 @@ mod proof;
 pub mod replay;
 mod report;
 mod restored;
+mod restoring;
 mod rows;
+mod saved;
 pub mod snapshot;
 mod standings;
 mod tag;
@@ -45,16 +49,13 @@ pub use restored::{KeptExtent, LogExtent};
 pub use standings::Standings;
 
 use crate::models::Models;
-use following::Follows;
+use confirm::Unconfirmed;
 use hashpact_core::coverage::IncidentCoverage;
-use hashpact_core::effect::{
-    CosignedHead, ErasureCounts, ForkedLog, IndexChange, LogBranches, PublishedHead, ViewChange,
-};
+use hashpact_core::effect::{CosignedHead, ErasureCounts, ForkedLog, LogBranches, PublishedHead};
 use hashpact_core::health::{Completeness, Health, RosterHealth};
 use hashpact_core::models::Thresholds;
 use hashpact_core::view::{
-    Block, FoldCounts, IncidentState, KnownRecord, News, Numbers, RecordView, Ruled, Standing, StatedHolding,
-    Suspension,
+    Block, FoldCounts, IncidentState, News, Numbers, RecordView, Ruled, Standing, StatedHolding, Suspension,
 };
 use hashpact_index::{IndexStats, MatchIndex};
 use hashpact_protocol::api;
@@ -65,10 +66,8 @@ use hashpact_protocol::roster::MemberId;
 use judging::equals;
 use local::FloodState;
 use progress::Progress;
-use proof::index_changes;
 use restored::Restored;
-use rows::{Held, Put, Rows};
-use std::borrow::Cow;
+use rows::{Held, Rows};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -101,6 +100,8 @@ struct Source {
     index: Arc<MatchIndex>,
     /// Present while the index is a snapshot's and not confirmed.
     restored: Option<Arc<Restored>>,
+    /// Present while rows are a snapshot's and not confirmed.
+    unconfirmed: Option<Arc<Unconfirmed>>,
 }
 
 struct State {
@@ -167,7 +168,7 @@ impl Lookup {
     #[must_use]
     pub fn new(roster_version: u64) -> Self {
         Self {
-            source: RwLock::new(Source { index: Arc::new(MatchIndex::new()), restored: None }),
+            source: RwLock::default(),
             rows: RwLock::default(),
             floods: RwLock::default(),
             withholds: AtomicBool::new(false),
@@ -212,65 +213,6 @@ impl Lookup {
     #[must_use]
     pub fn models(&self) -> &Models {
         &self.models
-    }
-
-    /// Applies view changes in order. Rows come before index entries, so that whatever the index
-    /// names has a row; a row that no longer stands hides its index entries until they are gone, too.
-    pub fn apply(&self, changes: &[ViewChange]) {
-        let Source { index, restored } = self.source();
-        let (mut told, mut said) = (Vec::with_capacity(changes.len()), Vec::new());
-        let mut news = self.news.get().map(|queue| (queue, Vec::with_capacity(changes.len())));
-        let now_ms = crate::driver::now_ms();
-        for some in changes.chunks(CHANGES_PER_LOCK) {
-            let mut rows = write(&self.rows);
-            let mut floods = write(&self.floods);
-            for change in some {
-                let Put { number, before, follows } = rows.put(change);
-                if !follows.is_empty() {
-                    let author = change.record.author.member.clone();
-                    said.push(Follows { number, author, signals: follows });
-                }
-                floods.note(number, change, now_ms);
-                let means = restored.as_ref().map_or(change.index, |restored| restored.index_change(change));
-                let is_sealed = change.record.is_blank() && change.stated.is_none();
-                if let Some((_, news)) = &mut news {
-                    // Of what is sealed now, only this knows what it stated.
-                    let stated = || rows.get(number).map(|record| Box::new(rows.view(&record).stated));
-                    let stated = if is_sealed { stated() } else { None };
-                    let standing = rows.ruled(number, change.record.standing.clone());
-                    let known = KnownRecord { standing, ..change.record.clone() };
-                    news.extend(RecordNews::of(number, before, &known, stated));
-                }
-                if is_sealed {
-                    floods.blanked(number);
-                }
-                if means == IndexChange::Keep {
-                    if is_sealed {
-                        rows.blank(number);
-                    }
-                    continue;
-                }
-                let signals = match &change.stated {
-                    Some(stated) => Cow::Borrowed(stated.content.signals.as_slice()),
-                    None => rows.get(number).map_or_else(Cow::default, |record| record.signals().collect()),
-                };
-                told.push((number, means, signals));
-                if is_sealed {
-                    rows.blank(number);
-                }
-            }
-        }
-        // One call for all: the writer's lock is taken once.
-        index.apply(told.iter().flat_map(|(number, means, signals)| index_changes(signals, *number, *means)));
-        if self.models.apply(changes) {
-            write(&self.rows).set_conflicting(self.models.conflicting().into_keys());
-        }
-        let following = self.follow(&index, said);
-        if let Some((queue, mut news)) = news {
-            news.extend(following);
-            queue.put_records(news);
-        }
-        self.find_floods();
     }
 
     /// Takes other verdicts on signals, suspensions and incidents.
@@ -330,7 +272,7 @@ impl Lookup {
     fn restore(&self, index: Arc<MatchIndex>, numbers: Numbers, restored: Restored) {
         // Numbers first: a hit without its place would be no match.
         *write(&self.rows) = Rows::with_numbers(numbers);
-        *write(&self.source) = Source { index, restored: Some(Arc::new(restored)) };
+        *write(&self.source) = Source { index, restored: Some(Arc::new(restored)), unconfirmed: None };
     }
 
     fn source(&self) -> Source {

@@ -1,5 +1,5 @@
-//! The index snapshot: a start that answers from it at once says nothing that the logs do not say,
-//! whatever became of the file meanwhile.
+//! The snapshots: a start that answers from the index at once, and completely from the records beside it, says nothing that
+//! the logs do not say, whatever became of the files meanwhile.
 //!
 //! A watcher asks for every value from the first moment at which the process listens. As long as
 //! answers say `complete: false` they may miss something; they must never show a record that was
@@ -8,6 +8,7 @@
 use crate::evidence::{Dice, fsck_clean, wait_until};
 use crate::http::{Answer, Api, record, value};
 use anyhow::{Context as _, Result, ensure};
+use hashpact_protocol::digest::hex_decode;
 use hashpact_tests::node::DEADLINE;
 use hashpact_tests::{Consortium, Node};
 use serde_json::{Value, json};
@@ -21,6 +22,10 @@ const ITEMS: u64 = 500;
 
 fn snapshot(node: &Node) -> PathBuf {
     node.dir.join("data/index.snapshot")
+}
+
+fn records_snapshot(node: &Node) -> PathBuf {
+    node.dir.join("data/records.snapshot")
 }
 
 /// Gives a node these keys of its section `[index]`.
@@ -147,16 +152,25 @@ fn a_restart_answers_from_the_snapshot_as_before() -> Result<()> {
     let mut consortium = Consortium::found(&["ash"])?;
     let (_, expected) = stopped_with(&mut consortium, COUNT)?;
     let node = &mut consortium.nodes[0];
-    let mode = std::fs::metadata(snapshot(node))?.permissions().mode() & 0o777;
-    ensure!(mode == 0o600, "mode {mode:o}");
+    for file in [snapshot(node), records_snapshot(node)] {
+        let mode = std::fs::metadata(&file)?.permissions().mode() & 0o777;
+        ensure!(mode == 0o600, "{}: mode {mode:o}", file.display());
+    }
     let report = fsck_clean(node)?;
-    ensure!(report["snapshot"] == json!({ "state": "good", "entries": COUNT }), "{report}");
+    for key in ["snapshot", "records_snapshot"] {
+        ensure!(report[key] == json!({ "state": "good", "entries": COUNT }), "{report}");
+    }
     let from = log_length(node)?;
     let seen = starts_with(node, COUNT, &expected)?;
     println!("{seen:?}");
     let log = said(node, from)?;
     ensure!(log.contains("the replay confirmed the index snapshot"), "{log}");
+    ensure!(log.contains("pictures were taken from the records snapshot"), "{log}");
+    wait_until("the records to be confirmed", || {
+        Ok(said(node, from)?.contains("the logs confirmed the records snapshot"))
+    })?;
     let api = Api::of(node)?;
+    ensure!(matches(&api, COUNT)? == (expected, true), "other answers once they are confirmed");
     let metrics = api.get("/metrics")?.text();
     for name in ["hashpact_index_bytes", "hashpact_index_snapshot_bytes"] {
         ensure!(api.metric(name)? > 0, "{name}: {metrics}");
@@ -315,8 +329,75 @@ fn a_running_node_writes_snapshots_and_survives_sigkill_while_it_does() -> Resul
     let left: Vec<String> = std::fs::read_dir(node.dir.join("data"))?
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
         .collect::<Result<Vec<_>>>()?;
-    let left: Vec<&String> = left.iter().filter(|name| name.starts_with("index")).collect();
-    ensure!(left == ["index.snapshot"], "{left:?}");
+    let mut left: Vec<&String> = left.iter().filter(|name| name.contains("snapshot")).collect();
+    left.sort();
+    ensure!(left == ["index.snapshot", "records.snapshot"], "{left:?}");
+    Ok(())
+}
+
+/// Bytes of a records snapshot with its checksum made right.
+fn summed(mut bytes: Vec<u8>) -> Vec<u8> {
+    let end = bytes.len() - size_of::<u64>();
+    let sum = xxhash_rust::xxh3::xxh3_64(&bytes[..end]).to_le_bytes();
+    bytes[end..].copy_from_slice(&sum);
+    bytes
+}
+
+/// Where these bytes stand first.
+fn find(bytes: &[u8], wanted: &[u8]) -> Result<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted).context("not in the file")
+}
+
+#[test]
+fn a_records_snapshot_that_lies_shows_nothing_and_the_node_starts_anew_from_its_logs() -> Result<()> {
+    const COUNT: u64 = 3_000;
+    let mut consortium = Consortium::found(&["ash"])?;
+    let (_, expected) = stopped_with(&mut consortium, COUNT)?;
+    let node = &mut consortium.nodes[0];
+    let good = std::fs::read(records_snapshot(node))?;
+    // Another value under the number of a record, as the file of somebody who can write files would have it.
+    let mut lies = good.clone();
+    let at = find(&good, &hex_decode(&value(7, 64))?)?;
+    lies[at] ^= 1;
+    std::fs::write(records_snapshot(node), summed(lies))?;
+    let report = fsck_clean(node)?;
+    let reason = report["records_snapshot"]["reason"].as_str().context("a reason")?;
+    ensure!(reason.contains("does not say what the records snapshot says"), "{report}");
+    let from = log_length(node)?;
+    node.start()?;
+    let stands = records_of(&expected);
+    wait_until("a start from the logs", || {
+        // While it starts anew, nobody answers.
+        let Ok((found, _)) = Api::of(node).and_then(|api| matches(&api, COUNT)) else { return Ok(false) };
+        ensure!(records_of(&found).is_subset(&stands), "made up: {:?}", records_of(&found));
+        Ok(said(node, from)?.contains("the index is built from the logs"))
+    })?;
+    let log = said(node, from)?;
+    ensure!(log.contains("the snapshots are discarded, and the node starts anew from its logs"), "{log}");
+    node.wait_until_open()?;
+    let api = Api::of(node)?;
+    wait_until("complete answers", || Ok(matches(&api, COUNT)?.1))?;
+    ensure!(matches(&api, COUNT)?.0 == expected, "other answers than before");
+    node.stop()?;
+    ensure!(fsck_clean(node)?["records_snapshot"]["state"] == "good", "it was not replaced");
+
+    // One that is not as it was written is named, and the logs are read.
+    let good = std::fs::read(records_snapshot(node))?;
+    let at = find(&good, &hex_decode(&value(7, 64))?)?;
+    for (what, bytes, reason) in [
+        ("cut", good[..good.len() / 2].to_vec(), "it ends too early"),
+        ("flipped", [&good[..at], &[!good[at]], &good[at + 1..]].concat(), "checksum"),
+        ("another", vec![0; good.len()], "this is no records snapshot"),
+    ] {
+        std::fs::write(records_snapshot(node), &bytes)?;
+        let from = log_length(node)?;
+        starts_with(node, COUNT, &expected).context(what)?;
+        let log = said(node, from)?;
+        ensure!(log.contains("the records snapshot is not used") && log.contains(reason), "{what}: {log}");
+        node.stop()?;
+        let report = fsck_clean(node)?;
+        ensure!(report["records_snapshot"]["state"] == "good", "{what}: it was not replaced: {report}");
+    }
     Ok(())
 }
 

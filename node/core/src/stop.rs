@@ -158,6 +158,14 @@ pub enum StopReason {
         /// The version.
         version: u64,
     },
+    /// What look-ups took from a snapshot is not what the logs say.
+    #[error(
+        "the records snapshot is not what the logs say: {detail}; the node has to be started anew without it"
+    )]
+    Snapshot {
+        /// What was found.
+        detail: String,
+    },
     /// A broken invariant of the engine itself.
     #[error("internal: {0}")]
     Internal(&'static str),

@@ -1,14 +1,14 @@
 //! `hashpact-node fsck`: verify everything on disk, from the leaves up.
 //!
-//! The index snapshot is derived data and never a fault: a bad one is worth a warning, and a start
-//! builds the index without it. Whether it is what the logs say is found out as a start does, by folding
+//! The snapshots are derived data and never a fault: a bad one is worth a warning, and a start
+//! does without it. Whether they are what the logs say is found out as a running node does, by reading
 //! all entries; that takes the memory of a running node.
 
 use super::run::extents;
 use crate::config::Config;
 use crate::journal::JournalFault;
 use crate::lookup::Lookup;
-use crate::lookup::replay::{IndexOrigin, replay};
+use crate::lookup::replay::{IndexOrigin, Replayed, replay};
 use crate::lookup::snapshot::{SnapshotPlace, Unusable};
 use crate::storage::fsck::{FsckReport, Progress};
 use crate::storage::{LockFile, Store, fsck as check};
@@ -19,6 +19,7 @@ use hashpact_core::view::Rules;
 use hashpact_protocol::digest::{LogId, hex_encode};
 use hashpact_protocol::journal::JournalHead;
 use hashpact_protocol::roster::RosterChain;
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -43,13 +44,14 @@ pub(super) fn fsck(config: &Config, arguments: &FsckArguments) -> anyhow::Result
         }
     };
     let report = check(&store, &chain, lock.state(), &mut progress)?;
-    let snapshot = check_snapshot(config, &store, &chain, lock.state());
+    let (snapshot, records) = check_snapshots(config, &store, &chain, lock.state());
     let journal = crate::journal::check(&config.journal_file());
     if arguments.json {
-        println!("{}", to_json(&report, &snapshot, &journal));
+        println!("{}", to_json(&report, (&snapshot, &records), &journal));
     } else {
         print(&report, journal.is_ok());
-        println!("{}", snapshot.line());
+        println!("{}", snapshot.line("index.snapshot", "builds the index from the logs"));
+        println!("{}", records.line("records.snapshot", "reads all logs"));
         println!("{}", journal_line(&journal));
     }
     Ok(if report.is_clean() && journal.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(3) })
@@ -63,7 +65,7 @@ fn journal_line(journal: &Result<JournalHead, JournalFault>) -> String {
     }
 }
 
-/// What became of the index snapshot.
+/// What became of a snapshot.
 enum Snapshot {
     None,
     Good { entries: u64 },
@@ -71,14 +73,13 @@ enum Snapshot {
 }
 
 impl Snapshot {
-    fn line(&self) -> String {
+    fn line(&self, file: &str, then: &str) -> String {
         match self {
-            Self::None => "index.snapshot: none; the next start builds the index from the logs".to_owned(),
-            Self::Good { entries } => format!("index.snapshot: good, {entries} entries"),
-            Self::Bad { reason } => format!(
-                "warning: index.snapshot: {reason}; the next start builds the index from the logs; \
-                 deleting the file is safe"
-            ),
+            Self::None => format!("{file}: none; the next start {then}"),
+            Self::Good { entries } => format!("{file}: good, {entries} entries"),
+            Self::Bad { reason } => {
+                format!("warning: {file}: {reason}; the next start {then}; deleting the file is safe")
+            }
         }
     }
 
@@ -91,25 +92,47 @@ impl Snapshot {
     }
 }
 
-fn check_snapshot(config: &Config, store: &Arc<Store>, chain: &RosterChain, lock: &LockState) -> Snapshot {
+/// The index snapshot and the records snapshot.
+fn check_snapshots(
+    config: &Config,
+    store: &Arc<Store>,
+    chain: &RosterChain,
+    lock: &LockState,
+) -> (Snapshot, Snapshot) {
     let own_log = LogId::of_origin(&lock.origin);
     let roster = chain.current();
     let place = SnapshotPlace::new(config.snapshot_file(), &config.member, own_log, roster.version);
     if !place.path().exists() {
-        return Snapshot::None;
+        return (Snapshot::None, Snapshot::None);
     }
     let lookup = Lookup::new(roster.version);
     let replayed = extents(store, roster, lock)
         .and_then(|logs| replay(store, &lookup, &logs, &place, &Rules::from(chain)));
-    let reason = match replayed.map(|replayed| replayed.origin) {
-        Ok(IndexOrigin::Snapshot { entries }) => return Snapshot::Good { entries },
-        Ok(IndexOrigin::Logs(Unusable::Missing)) => return Snapshot::None,
-        Ok(IndexOrigin::Logs(unusable)) => unusable.to_string(),
-        Ok(IndexOrigin::Contradicted(contradiction)) => contradiction.to_string(),
-        Ok(IndexOrigin::Unreadable(reason)) => reason,
-        Err(error) => format!("it cannot be compared with the logs: {error:#}"),
-    };
-    Snapshot::Bad { reason }
+    let bad = |reason| Snapshot::Bad { reason };
+    match replayed {
+        Ok(Replayed { origin, unused, entries, .. }) => {
+            let index = match origin {
+                IndexOrigin::Snapshot { entries } => Snapshot::Good { entries },
+                IndexOrigin::Logs(Unusable::Missing) => Snapshot::None,
+                IndexOrigin::Logs(unusable) => bad(unusable.to_string()),
+                IndexOrigin::Contradicted(contradiction) => bad(contradiction.to_string()),
+                IndexOrigin::Unreadable(reason) => bad(reason),
+            };
+            let records = match unused {
+                Some(Unusable::Missing) => Snapshot::None,
+                Some(unusable) => bad(unusable.to_string()),
+                None => match lookup.confirm_records(|_| ControlFlow::Continue(())) {
+                    Ok(_) => Snapshot::Good { entries },
+                    Err(error) => bad(error.to_string()),
+                },
+            };
+            (index, records)
+        }
+        Err(error) => (
+            bad(format!("it cannot be compared with the logs: {error:#}")),
+            bad("the logs cannot be read".to_owned()),
+        ),
+    }
 }
 
 fn print(report: &FsckReport, is_journal_whole: bool) {
@@ -140,7 +163,7 @@ fn print(report: &FsckReport, is_journal_whole: bool) {
 
 fn to_json(
     report: &FsckReport,
-    snapshot: &Snapshot,
+    (snapshot, records): (&Snapshot, &Snapshot),
     journal: &Result<JournalHead, JournalFault>,
 ) -> serde_json::Value {
     let logs: Vec<serde_json::Value> = report
@@ -167,6 +190,7 @@ fn to_json(
         "clean": report.is_clean() && journal.is_ok(), "faults": report.faults, "notices": report.notices, "ahead": report.ahead, "logs": logs, "problems": problems,
         "branches": branches,
         "snapshot": snapshot.to_json(),
+        "records_snapshot": records.to_json(),
         "journal": match journal {
             Ok(head) => serde_json::json!({ "lines": head.lines, "sha256": hex_encode(&head.digest) }),
             Err(fault) => serde_json::json!({ "fault": fault.to_string() }),

@@ -161,6 +161,9 @@ fn run_until_signal(config: Config, options: RunOptions) -> anyhow::Result<ExitC
         Err(StartError::Stopped(StopReason::Reopen { version })) => {
             Err(start_anew().context(format!("roster version {version} needs a new start, which failed")))
         }
+        Err(StartError::Stopped(StopReason::Snapshot { .. })) => {
+            Err(start_anew().context("a snapshot was discarded, which needs a new start, which failed"))
+        }
         Err(StartError::Stopped(reason)) => {
             eprintln!("error: the node stopped itself: {reason}");
             Ok(ExitCode::from(4))

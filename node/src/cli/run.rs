@@ -4,6 +4,8 @@
 //! it are answered with `complete: false` and the reason, not with a refused connection; with an index
 //! snapshot they are answered with matches from the first second on.
 
+mod snapshots;
+
 use crate::cards::CardFile;
 use crate::changes::Feed;
 use crate::config::Config;
@@ -13,9 +15,9 @@ use crate::host::Host;
 use crate::http::HttpThreads;
 use crate::keystore::{KeyStore, NodeKeys};
 use crate::lists::{DecisionFiles, Lists};
-use crate::lookup::replay::{IndexOrigin, Replayed, replay};
+use crate::lookup::replay::{Replayed, replay};
 use crate::lookup::snapshot::SnapshotPlace;
-use crate::lookup::{KeptExtent, LogExtent, Lookup, SnapshotKeeper, SnapshotTimes};
+use crate::lookup::{KeptExtent, LogExtent, Lookup};
 use crate::metrics::Metrics;
 use crate::network::{Network, NetworkConfig, NetworkEvent, NetworkHandle, NetworkLimits};
 use crate::restored::Restored;
@@ -38,6 +40,7 @@ use hashpact_protocol::keys::{KeyRole, PublicKey, SecretKey, Signer};
 use hashpact_protocol::leaf::{EntryLeaf, read_leaf};
 use hashpact_protocol::merkle::Frontier;
 use hashpact_protocol::roster::{LogStatus, Roster, RosterChain, SignedRoster};
+use snapshots::{FoundSnapshots, Snapshots};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -116,8 +119,7 @@ pub async fn run(
     let answering = answer(&config, &service, tokens, listening).await?;
 
     let own_log = LogId::of_origin(&lock_state.origin);
-    let place = SnapshotPlace::new(config.snapshot_file(), &config.member, own_log, chain.version());
-    place.remove_unfinished();
+    let place = snapshots::place(&config, own_log, chain.version());
     let seeds = EngineConfig {
         member: config.member.clone(),
         role: keys.role,
@@ -129,7 +131,7 @@ pub async fn run(
     };
     let read_side = (Arc::clone(&store), Arc::clone(&lookup), place.clone());
     let opened = replayed(read_side, (chain, lock_state), seeds, config.changes.keep).await;
-    let (Opened { engine, effects, origin }, feed) = opened.inspect_err(|_| {
+    let (Opened { engine, effects, found }, feed) = opened.inspect_err(|_| {
         let _ = answering.stop.send(true);
     })?;
     service.set_feed(Arc::clone(&feed));
@@ -139,7 +141,7 @@ pub async fn run(
     let card_files = watch_cards(&cards, &service);
     let (roster_files, adopted) = (watch_rosters(&config), adopter(&service, &lookup, &place));
     tokio::spawn(keep_floods(lists, Arc::clone(&store)));
-    let keeper = keep_snapshots(&config, place, &lookup, &metrics, &origin)?;
+    let (snapshots, contradicted) = Snapshots::keep(&config, place, (&lookup, &metrics), &found)?;
     let (network, network_events) = start_network(&config, &keys.peer)?;
     let (found, scrub_asks) = mpsc::channel(1);
     let scrub = start_scrub(&config, &service, (&store, &metrics), (log_keys, own_log), found)?;
@@ -164,12 +166,11 @@ pub async fn run(
         card_files,
         adopted,
         vault: Vault::of(&config.data_dir, &config.keys),
-        snapshots: keeper.forgetter(),
+        snapshots: snapshots.forgetter(),
+        contradicted,
     });
     let outcome = driver.context("storage thread")?.run(effects, shutdown).await;
-    // It waits for nobody now but itself: a step ends within a fraction of a second.
-    tokio::task::block_in_place(|| drop(scrub));
-    finish(feed, keeper, outcome.is_ok()).await;
+    finish(scrub, feed, snapshots, outcome.clone()).await;
     answering.end().await;
     info!("stopped");
     Ok(outcome?)
@@ -327,12 +328,17 @@ fn new_service(
 }
 
 /// The loop has ended: what is written now is what the next start finds.
-async fn finish(feed: Arc<Feed>, keeper: SnapshotKeeper, is_clean: bool) {
+async fn finish(
+    scrub: Option<Scrub>,
+    feed: Arc<Feed>,
+    snapshots: Snapshots,
+    outcome: Result<(), StopReason>,
+) {
     let work = move || {
-        feed.finish(is_clean);
-        if is_clean {
-            keeper.finish();
-        }
+        // They wait for nobody now but themselves: a step ends within a fraction of a second.
+        drop(scrub);
+        feed.finish(outcome.is_ok());
+        snapshots.end(&outcome);
     };
     let _ = tokio::task::spawn_blocking(work).await;
 }
@@ -502,36 +508,10 @@ fn open_lock(config: &Config, roster: &Roster, restored: Option<&Restored>) -> R
     Ok(lock)
 }
 
-/// Writes index snapshots from now on; counts where the index came from.
-fn keep_snapshots(
-    config: &Config,
-    place: SnapshotPlace,
-    lookup: &Arc<Lookup>,
-    metrics: &Arc<Metrics>,
-    origin: &IndexOrigin,
-) -> anyhow::Result<SnapshotKeeper> {
-    if let Some(reason) = origin.rebuilt() {
-        metrics.count_rebuild(reason);
-    }
-    let restored_entries = match origin {
-        IndexOrigin::Snapshot { entries } => {
-            metrics.snapshot_found(place.path());
-            Some(*entries)
-        }
-        _ => None,
-    };
-    let times = SnapshotTimes {
-        interval: Duration::from_secs(config.index.snapshot_interval_s),
-        changes_min: config.index.snapshot_changes_min,
-    };
-    SnapshotKeeper::start(place, times, Arc::clone(lookup), Arc::clone(metrics), restored_entries)
-        .context("snapshot thread")
-}
-
 struct Opened {
     engine: Engine,
     effects: Vec<hashpact_core::Effect>,
-    origin: IndexOrigin,
+    found: FoundSnapshots,
 }
 
 /// The logs that the roster names, as far as they are signed (the own one) or held (all others).
@@ -579,7 +559,7 @@ fn open_engine(
     let counted: BTreeMap<LogId, u64> = logs.iter().map(|extent| (extent.author.log, extent.size)).collect();
     let priority = logs.iter().map(|extent| (extent.author.log, extent.priority.clone())).collect();
     let rules = Rules::from(&roster);
-    let Replayed { view, entries, origin } = replay(store, lookup, &logs, place, &rules).context(
+    let Replayed { view, entries, origin, unused } = replay(store, lookup, &logs, place, &rules).context(
         "the logs cannot be read: run `hashpact-node fsck` to see what is damaged; damage of other members' logs is left behind \
          by `hashpact-node repair` and comes back from them",
     )?;
@@ -632,7 +612,7 @@ fn open_engine(
         now_ms: now,
     })?;
     lookup.set_loaded();
-    Ok(Opened { engine, effects, origin })
+    Ok(Opened { engine, effects, found: FoundSnapshots { origin, unused } })
 }
 
 fn last_time_ms(store: &Store, log: &LogId, size: u64) -> anyhow::Result<u64> {

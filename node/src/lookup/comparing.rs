@@ -181,7 +181,7 @@ impl Lookup {
             if last - first >= count_max as u64 {
                 return Err(TooMany);
             }
-            numbers.extend((*first..=*last).filter_map(|index| rows.number_at(*log, index)));
+            numbers.extend((*first..=*last).filter_map(|index| Some(rows.at(*log, index)?.number)));
         }
         Ok(numbers)
     }

@@ -2,11 +2,12 @@
 //!
 //! While the logs are replayed, records that are not folded yet are read from the database, never under a lock.
 
+use super::confirm::Unconfirmed;
 use super::local::{FloodState, Local, NegativeList};
 use super::matching::{BestWay, Hit, Hits, Item};
 use super::restored::Restored;
 use super::rows::{Held, Rows};
-use super::{Lookup, opinions, read};
+use super::{Lookup, Source, opinions, read};
 use hashpact_core::policy::{
     Asked, Explanation, Facts, Group, Grouped, HarmLabels, List, NEGATIVE_MEMBERS_MIN, Negative, Opinions,
     Outcome, independent_sources, original_source,
@@ -52,6 +53,8 @@ pub(super) struct Judges<'a> {
     pub(super) index: &'a MatchIndex,
     /// Present while the index is a snapshot's and not confirmed.
     restored: Option<Arc<Restored>>,
+    /// Present while rows are a snapshot's and not confirmed.
+    unconfirmed: Option<Arc<Unconfirmed>>,
     pub(super) local: &'a Local,
     pub(super) asked: Asked<'a>,
     explain: bool,
@@ -62,6 +65,8 @@ pub(super) struct Judges<'a> {
     pub(super) withheld: Option<Arc<MatchIndex>>,
     /// What was read from the database, once each.
     unreplayed: RefCell<HashMap<u64, Option<Arc<RecordView>>>>,
+    /// What was held against the database, once each.
+    confirmed: RefCell<HashMap<u64, bool>>,
     carried: RefCell<HashMap<CarriedKey, Carried>>,
 }
 
@@ -81,7 +86,7 @@ pub(super) struct Known<'a> {
 impl<'a> Judges<'a> {
     pub(super) fn new(
         lookup: &'a Lookup,
-        (index, restored): (&'a MatchIndex, Option<Arc<Restored>>),
+        Source { index, restored, unconfirmed }: &'a Source,
         local: &'a Local,
         asked: Asked<'a>,
         explain: bool,
@@ -90,7 +95,8 @@ impl<'a> Judges<'a> {
             rows: &lookup.rows,
             floods: &lookup.floods,
             index,
-            restored,
+            restored: restored.clone(),
+            unconfirmed: unconfirmed.clone(),
             local,
             asked,
             explain,
@@ -98,21 +104,33 @@ impl<'a> Judges<'a> {
             radius: local.policy.radius(&asked),
             withheld: lookup.withheld_index(),
             unreplayed: RefCell::default(),
+            confirmed: RefCell::default(),
             carried: RefCell::default(),
         }
     }
 
     /// What becomes of one item.
-    pub(super) fn judge(&mut self, item: Item<'_>, hits: Hits) -> Judged {
+    pub(super) fn judge(&mut self, item: Item<'_>, mut hits: Hits) -> Judged {
         // Nearly every item finds nothing.
         if hits.is_empty() {
             return Judged::default();
+        }
+        if self.unconfirmed.is_some() {
+            let rows = read(self.rows);
+            hits.retain(|number, _| self.confirms(&rows, *number));
         }
         let near = self.local_negative(item);
         match self.restored.clone() {
             None => self.judge_rows(item, near, hits),
             Some(restored) => self.judge_read(&restored, item, near, &hits),
         }
+    }
+
+    /// Whether a row says what its own entry says, or need not be asked. While it must, this reads the disk.
+    fn confirms(&self, rows: &Rows, number: u64) -> bool {
+        let Some(unconfirmed) = &self.unconfirmed else { return true };
+        let is_confirmed = || rows.get(number).is_none_or(|held| unconfirmed.confirms(&held));
+        *self.confirmed.borrow_mut().entry(number).or_insert_with(is_confirmed)
     }
 
     /// The negative list that has something near an item.
@@ -349,7 +367,8 @@ impl<'a> Judges<'a> {
         }
         let mut first_ms = None::<u64>;
         let mut sources = BTreeMap::new();
-        for record in numbers().into_iter().filter_map(|number| rows.get(number)) {
+        let numbers = numbers().into_iter().filter(|number| self.confirms(rows, *number));
+        for record in numbers.filter_map(|number| rows.get(number)) {
             // Who registered a model as benign is no source of its listing.
             if !record.status().stands() || record.description.is_registration() {
                 continue;

@@ -111,6 +111,36 @@ impl FloodState {
         self.withheld.contains(&number)
     }
 
+    /// Notes records that were stated before this start, and are not read again: leaf index and time of each.
+    pub(super) fn restore(
+        &mut self,
+        author: &Author,
+        records: impl Iterator<Item = (u64, u64)>,
+        now_ms: u64,
+    ) {
+        let (kind, member, log) = (FloodKind::Contributions, &author.member, author.line);
+        let mut note = |(first, time_ms), count, last| {
+            let entry = FloodEntry { kind, member, log, index: first, time_ms, withdrawn: None };
+            self.floods.note_contributions(&entry, count, last, now_ms);
+        };
+        let mut run: Option<((u64, u64), u64, u64)> = None;
+        for (index, time_ms) in records {
+            let hour = |time_ms| Floods::hour(time_ms, now_ms);
+            run = match run.take() {
+                Some((first, count, _)) if hour(first.1) == hour(time_ms) => Some((first, count + 1, index)),
+                ended => {
+                    if let Some((first, count, last)) = ended {
+                        note(first, count, last);
+                    }
+                    Some(((index, time_ms), 1, index))
+                }
+            };
+        }
+        if let Some((first, count, last)) = run {
+            note(first, count, last);
+        }
+    }
+
     /// Notes what a change of the view says about its member.
     pub(super) fn note(&mut self, number: u64, change: &ViewChange, now_ms: u64) {
         let known = &change.record;

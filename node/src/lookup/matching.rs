@@ -2,7 +2,6 @@
 
 use super::judging::{Judged, Judges, Shown};
 use super::local::Local;
-use super::restored::Restored;
 use super::{Lookup, Source, read};
 use hashpact_core::policy::{Asked, Group, List, Outcome, Way};
 use hashpact_core::view::{Reach, RecordView, reach};
@@ -15,7 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 /// Asked once: the standard library reads several files to know it, which takes longer than a look-up.
-static CORES: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
+pub(super) static CORES: LazyLock<usize> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
 
 /// How a record was found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -153,8 +153,8 @@ impl Lookup {
         read(&self.local).policy.radius(&question.asked(0))
     }
 
-    /// Answers a match request. Works on the caller's thread, and reads the disk as long as
-    /// [`Self::is_loaded`] is false: not for the async runtime.
+    /// Answers a match request. Works on the caller's thread, and may read the disk as long as
+    /// [`Self::reads_disk`]: not for the async runtime then.
     #[must_use]
     pub fn match_queries(
         &self,
@@ -183,8 +183,8 @@ impl Lookup {
 
     /// The counting records near each PDQ value that has any: the position of the value, and its records with
     /// their least distance. What counts is what [`Self::match_queries`] counts. A value without a match costs its
-    /// index queries alone. Works on the caller's thread and further ones, and reads the disk as long as
-    /// [`Self::is_loaded`] is false: not for the async runtime.
+    /// index queries alone. Works on the caller's thread and further ones, and may read the disk as long as
+    /// [`Self::reads_disk`]: not for the async runtime then.
     #[must_use]
     pub fn near(&self, values: &[[u8; 32]], question: &Question<'_>) -> Vec<(usize, Near)> {
         let (source, local) = (self.source(), self.local());
@@ -221,8 +221,7 @@ impl Lookup {
         question: &Question<'a>,
     ) -> Judges<'a> {
         let asked = question.asked(crate::driver::now_ms());
-        let restored: Option<Arc<Restored>> = source.restored.clone();
-        let mut judges = Judges::new(self, (&source.index, restored), local, asked, question.explain);
+        let mut judges = Judges::new(self, source, local, asked, question.explain);
         judges.group = question.group;
         judges
     }

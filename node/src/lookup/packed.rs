@@ -18,7 +18,7 @@
 //! read is a fault of ours.
 
 use hashpact_core::view::Stated;
-use hashpact_protocol::digest::LogId;
+use hashpact_protocol::digest::{DIGEST_BYTES, LogId};
 use hashpact_protocol::leaf::Kind;
 use hashpact_protocol::record::IncidentId;
 use hashpact_protocol::record::{
@@ -37,6 +37,7 @@ const HAS_VALID_FROM: u8 = 32;
 const HAS_REPORTS: u8 = 64;
 const HAS_DETAIL: u8 = 128;
 const NO_QUALITY: u8 = u8::MAX;
+const REPORT_BYTES: usize = 12;
 
 /// What many records have in common.
 #[derive(Debug, PartialEq, Eq)]
@@ -272,11 +273,9 @@ pub(super) fn unpack(packed: &[u8], description: &Description, time_ms: u64) -> 
     let expires_s = (flags & HAS_EXPIRY != 0).then(|| u64::from_be_bytes(reader.take()));
     let subject = (flags & HAS_SUBJECT != 0)
         .then(|| SubjectRef { log: LogId::new(reader.take()), index: u64::from_be_bytes(reader.take()) });
-    let mut source = description.source.clone();
-    if let Some(source) = &mut source {
-        source.id = (flags & HAS_SOURCE_ID != 0).then(|| reader.token());
-        source.date = (flags & HAS_SOURCE_DATE != 0).then(|| reader.date());
-    }
+    let id = (flags & HAS_SOURCE_ID != 0).then(|| reader.token());
+    let date = (flags & HAS_SOURCE_DATE != 0).then(|| reader.date());
+    let source = description.source.clone().map(|source| Source { id, date, ..source });
     let mut handling = description.handling.clone();
     if flags & (HAS_PRESERVED | HAS_VALID_FROM | HAS_REPORTS) != 0 {
         let handling = handling.get_or_insert_default();
@@ -302,6 +301,65 @@ pub(super) fn unpack(packed: &[u8], description: &Description, time_ms: u64) -> 
         unknown: unknown.clone(),
     };
     Stated { kind: *kind, time_ms, content }
+}
+
+/// Length of what one record of kind `content` was packed to at the beginning of these bytes, and when it expires, in seconds;
+/// `None` if none packs to them.
+pub(super) fn measure(packed: &[u8]) -> Option<(usize, Option<u64>)> {
+    let ([flags, count, unknown_count], mut rest) = packed.split_first_chunk()?;
+    let has = |flag| flags & flag != 0;
+    for _ in 0..*count {
+        let ([code, quality], after) = rest.split_first_chunk()?;
+        let kind = SignalType::from_code((*code).into())?;
+        let (value, after) = after.split_at_checked(kind.width_bytes())?;
+        Signal::new(kind, value, stated(*quality)).ok()?;
+        rest = after;
+    }
+    for _ in 0..*unknown_count {
+        (_, rest) = after_length(rest.get(size_of::<u64>() + 1..)?)?;
+    }
+    let mut expires_s = None;
+    if has(HAS_EXPIRY) {
+        let (seconds, after) = rest.split_first_chunk()?;
+        (expires_s, rest) = (Some(u64::from_be_bytes(*seconds)), after);
+    }
+    if has(HAS_SUBJECT) {
+        rest = rest.get(DIGEST_BYTES + size_of::<u64>()..)?;
+    }
+    if has(HAS_SOURCE_ID) {
+        let ([length], after) = rest.split_first_chunk()?;
+        let (id, after) = after.split_at_checked((*length).into())?;
+        Token::new(std::str::from_utf8(id).ok()?).ok()?;
+        rest = after;
+    }
+    if has(HAS_SOURCE_DATE) {
+        let (days, after) = rest.split_first_chunk()?;
+        Date::from_days(u32::from_be_bytes(*days).into()).ok()?;
+        rest = after;
+    }
+    let times = usize::from(has(HAS_PRESERVED)) + usize::from(has(HAS_VALID_FROM));
+    rest = rest.get(times * size_of::<u64>()..)?;
+    if has(HAS_REPORTS) {
+        let ([count], after) = rest.split_first_chunk()?;
+        let (reports, after) = after.split_at_checked(usize::from(*count) * REPORT_BYTES)?;
+        for report in reports.as_chunks::<REPORT_BYTES>().0 {
+            let month = report.last_chunk().map(|month| u32::from_be_bytes(*month))?;
+            Month::from_months(month.into()).ok()?;
+        }
+        rest = after;
+    }
+    if has(HAS_DETAIL) {
+        let (kept, after) = after_length(rest)?;
+        Detail::from_kept(Kind::Content, kept)?;
+        rest = after;
+    }
+    Some((packed.len() - rest.len(), expires_s))
+}
+
+/// As many bytes as a length of two bytes says, and what stands behind them.
+fn after_length(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    rest.split_at_checked(u16::from_be_bytes(*length).into())
 }
 
 const OWN: &str = "bytes that were packed here";
@@ -460,6 +518,12 @@ mod tests {
                 let unpacked = unpack(&bytes[at..], description, 7);
                 prop_assert_eq!(&unpacked.content, content);
                 prop_assert_eq!(signals(&bytes[at..]).collect::<Vec<_>>(), content.signals.clone());
+                if content.kind() == Kind::Content {
+                    let (length, expires_s) = measure(&bytes[at..]).expect("packed here");
+                    prop_assert_eq!(expires_s, content.expires_s);
+                    prop_assert_eq!(measure(&bytes[at..at + length]), Some((length, expires_s)));
+                    prop_assert_eq!(measure(&bytes[at..at + length - 1]), None, "cut off");
+                }
                 prop_assert_eq!(descriptions.number(&unpacked), number, "once each");
             }
         }

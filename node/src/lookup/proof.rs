@@ -1,5 +1,6 @@
 //! Holding the index against the records: which pairs of value and record must be in it.
 
+use super::matching::CORES;
 use super::rows::Held;
 use super::{Lookup, Source, read, write};
 use hashpact_core::effect::IndexChange;
@@ -52,29 +53,29 @@ impl Lookup {
     /// # Errors
     /// How the index differed; it has been replaced.
     pub fn confirm_index(&self, is_sound: bool) -> Result<(), Contradiction> {
-        let Source { index, restored } = self.source();
+        let Source { index, restored, unconfirmed } = self.source();
         if restored.is_none() {
             return Ok(());
         }
         let compared = self.compare(&index);
         let index = if compared.is_ok() && is_sound { index } else { Arc::new(self.built_index()) };
-        *write(&self.source) = Source { index, restored: None };
+        *write(&self.source) = Source { index, restored: None, unconfirmed };
         compared
     }
 
     /// Compares an index with all records that stand.
     fn compare(&self, index: &MatchIndex) -> Result<(), Contradiction> {
-        let (mut expected, mut fingerprint) = (0u64, 0u128);
-        self.for_each_standing(|record| {
-            let number = record.number;
-            for signal in record.signals() {
-                let kind = match reach(&signal) {
-                    Reach::Near(_) => None,
-                    Reach::Equal => Some(signal.kind().code()),
-                };
-                expected += 1;
-                fingerprint = fingerprint.wrapping_add(index.pair_fingerprint(kind, signal.value(), number));
-            }
+        let blocks = read(&self.rows).numbers().blocks().to_vec();
+        let share = blocks.len().div_ceil(*CORES).max(1);
+        let (expected, fingerprint) = std::thread::scope(|threads| {
+            let count = |blocks| threads.spawn(move || self.pairs(index, blocks));
+            let counting: Vec<_> = blocks.chunks(share).map(count).collect();
+            let counted = counting
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            counted.fold((0, 0), |(expected, sum): (u64, u128), (more, part)| {
+                (expected + more, sum.wrapping_add(part))
+            })
         });
         let stats = index.stats();
         let held = stats.hamming.postings + stats.exact.values().map(|held| held.postings).sum::<u64>();
@@ -82,6 +83,27 @@ impl Lookup {
             return Ok(());
         }
         Err(Contradiction { held, expected })
+    }
+
+    /// How many pairs of value and record these blocks give, and the sum of their fingerprints.
+    fn pairs(&self, index: &MatchIndex, blocks: &[Block]) -> (u64, u128) {
+        let (mut count, mut sum) = (0u64, 0u128);
+        for block in blocks {
+            let rows = read(&self.rows);
+            let records = rows.block_at_or_after(*block).filter(|(found, _)| found == block);
+            let records = records.into_iter().flat_map(|(_, records)| records);
+            for record in records.filter(|record| record.status().stands()) {
+                for signal in record.signals() {
+                    let kind = match reach(&signal) {
+                        Reach::Near(_) => None,
+                        Reach::Equal => Some(signal.kind().code()),
+                    };
+                    count += 1;
+                    sum = sum.wrapping_add(index.pair_fingerprint(kind, signal.value(), record.number));
+                }
+            }
+        }
+        (count, sum)
     }
 
     fn built_index(&self) -> MatchIndex {

@@ -5,16 +5,17 @@
 //! 1. the leaves beyond the snapshot's positions are read for retractions and erasures, then matches are
 //!    answered;
 //! 2. all that withdraws records is folded, and what is said about signals, members and incidents, those ahead of a
-//!    log's end as well;
+//!    log's end as well. With a good records snapshot, pictures are taken from it first ([`super::restoring`]);
 //! 3. entries beyond the positions are folded and applied: what was stated last is found next;
 //! 4. the rest is folded, and what is kept beside forked logs. Its additions are in the index already; what does not stand is taken out;
 //! 5. the index is compared with all records that stand, and rebuilt if it is another.
 //!
-//! Without one, all entries are beyond the positions, and the index grows with the replay. What withdraws
+//! What came from a records snapshot is held against the logs afterwards ([`super::confirm`]). Without an index snapshot, all entries are beyond the positions, and the index grows with the replay. What withdraws
 //! comes first in any case, so that no record matches for a moment that was withdrawn long ago; the view
 //! does not mind the order.
 
 use super::restored::{KeptExtent, LogExtent, Restored, for_each_leaf};
+use super::restoring::{Restoring, position, restore};
 use super::rows::table_key;
 use super::snapshot::{SnapshotPlace, Unusable};
 use super::tag::Tag;
@@ -28,14 +29,17 @@ use hashpact_index::{MatchIndex, SnapshotError};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::leaf::{Kind, marked_kind};
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Instant;
 use tracing::{error, info, warn};
 
 /// Entries replayed at a time.
 const REPLAY_ENTRIES: u64 = 16_384;
+/// Entries that a records snapshot lacks, folded at a time: a listing of a model may have 64 KiB.
+const LACKING_AT_ONCE: usize = 256;
 /// Lots of them that wait between two steps.
 const RUNS_AHEAD: usize = 2;
 
@@ -47,6 +51,8 @@ pub struct Replayed {
     pub entries: u64,
     /// Where the index comes from.
     pub origin: IndexOrigin,
+    /// Why pictures were not taken from a records snapshot; none if they were.
+    pub unused: Option<Unusable>,
 }
 
 /// Where the index comes from.
@@ -82,8 +88,7 @@ impl IndexOrigin {
 
 /// An opened snapshot that is being answered from.
 pub(super) struct Serving {
-    positions: BTreeMap<LogId, u64>,
-    entries: u64,
+    tag: Tag,
     warming: JoinHandle<Result<(), SnapshotError>>,
 }
 
@@ -105,14 +110,19 @@ pub fn replay(
             Err(unusable)
         }
     };
-    let none = BTreeMap::new();
-    let positions = opened.as_ref().map_or(&none, |serving| &serving.positions);
-    let view = fold_all(store, lookup, logs, positions, rules)?;
+    let (view, unused) = match &opened {
+        Ok(Serving { tag, .. }) => match restored(store, lookup, logs, tag, place, rules)? {
+            Ok(restoring) => (fold_rest(store, lookup, logs, tag, restoring)?, None),
+            Err(unused) => (fold_all(store, lookup, logs, &tag.positions, rules)?, Some(unused)),
+        },
+        Err(_) => (fold_all(store, lookup, logs, &BTreeMap::new(), rules)?, Some(Unusable::Missing)),
+    };
     let origin = match opened {
         Ok(serving) => confirm(lookup, serving),
         Err(unusable) => IndexOrigin::Logs(unusable),
     };
-    Ok(Replayed { view, entries: logs.iter().map(|extent| extent.size).sum(), origin })
+    let entries = logs.iter().map(|extent| extent.size).sum();
+    Ok(Replayed { view, entries, origin, unused })
 }
 
 fn report(unusable: &Unusable, place: &SnapshotPlace) {
@@ -125,6 +135,33 @@ fn report(unusable: &Unusable, place: &SnapshotPlace) {
     }
 }
 
+/// Takes pictures from the records snapshot, if it is good.
+fn restored(
+    store: &Arc<Store>,
+    lookup: &Lookup,
+    logs: &[LogExtent],
+    tag: &Tag,
+    place: &SnapshotPlace,
+    rules: &Rules,
+) -> anyhow::Result<Result<Restoring, Unusable>> {
+    let started = Instant::now();
+    let restored = match place.open_records(tag) {
+        Ok(saved) => restore(store, lookup, logs, (saved, tag), rules)?,
+        Err(unusable) => Err(unusable),
+    };
+    match &restored {
+        Ok(_) => {
+            let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            info!(
+                records = lookup.records_count(),
+                duration_ms, "pictures were taken from the records snapshot"
+            );
+        }
+        Err(unusable) => warn!(reason = %unusable, "the records snapshot is not used; all logs are read"),
+    }
+    Ok(restored)
+}
+
 /// Answers matches from a snapshot from now on.
 pub(super) fn serve(
     store: &Arc<Store>,
@@ -135,9 +172,9 @@ pub(super) fn serve(
     rules: &Rules,
 ) -> anyhow::Result<Serving> {
     let entries = tag.entries();
-    let Tag { positions, blocks, .. } = tag;
-    let numbers = Numbers::from_blocks(blocks).expect("a tag is decoded with good blocks only");
-    let restored = Restored::new(Arc::clone(store), logs, positions.clone(), rules).context("retractions")?;
+    let numbers = Numbers::from_blocks(tag.blocks.clone()).expect("a tag is decoded with good blocks only");
+    let restored =
+        Restored::new(Arc::clone(store), logs, tag.positions.clone(), rules).context("retractions")?;
     let index = Arc::new(index);
     lookup.restore(Arc::clone(&index), numbers, restored);
     info!(entries, "matches are answered from the index snapshot while the logs are replayed");
@@ -145,7 +182,7 @@ pub(super) fn serve(
         .name("index-warm".to_owned())
         .spawn(move || index.warm())
         .context("a thread that reads the index snapshot")?;
-    Ok(Serving { positions, entries, warming })
+    Ok(Serving { tag, warming })
 }
 
 fn fold_all(
@@ -161,7 +198,7 @@ fn fold_all(
     let mut superseding = Vec::new();
     for extent in logs {
         superseding.push((extent, fold_first(store, lookup, &mut view, extent)?));
-        fold_kept(store, lookup, &mut view, extent, true)?;
+        lookup.apply(&fold_kept(store, &mut view, extent, true)?);
     }
     for (LogExtent { author, .. }, indexes) in superseding.into_iter().rev() {
         // The last ones first: what they supersede never shows.
@@ -171,15 +208,72 @@ fn fold_all(
     let beyond = logs.iter().map(|extent| (extent, position(extent)..extent.size));
     let known = logs.iter().map(|extent| (extent, 0..position(extent)));
     fold(store, lookup, &mut view, beyond.chain(known).collect())?;
+    fold_last(store, lookup, &mut view, logs)?;
+    Ok(view)
+}
+
+/// Folds what was not restored.
+fn fold_rest(
+    store: &Store,
+    lookup: &Lookup,
+    logs: &[LogExtent],
+    tag: &Tag,
+    Restoring { mut view, lacking }: Restoring,
+) -> anyhow::Result<View> {
+    let beyond = logs.iter().map(|extent| (extent, position(extent, tag)..extent.size));
+    fold(store, lookup, &mut view, beyond.collect())?;
+    for (LogExtent { author, .. }, indexes) in logs.iter().zip(lacking) {
+        for some in indexes.chunks(LACKING_AT_ONCE) {
+            let mut changes = Vec::new();
+            let visited = store.for_each_entry_at(&author.log, some, |index, leaf, payload| {
+                changes.extend(view.fold(author, index, leaf, &payload.to_stored()));
+                ControlFlow::Continue(())
+            });
+            visited.context("replay; run fsck")?;
+            lookup.apply(&changes);
+        }
+    }
+    fold_last(store, lookup, &mut view, logs)?;
+    Ok(view)
+}
+
+/// Folds what is kept beside forked logs, and tells what is known beside the records.
+fn fold_last(store: &Store, lookup: &Lookup, view: &mut View, logs: &[LogExtent]) -> anyhow::Result<()> {
     for extent in logs {
-        fold_kept(store, lookup, &mut view, extent, false)?;
+        lookup.apply(&fold_kept(store, view, extent, false)?);
     }
     lookup.hear(view.take_news());
     for LogExtent { author, priority, .. } in logs {
         lookup.set_folded(author.log, view.counts(&author.log), priority.ahead.len() as u64);
         lookup.set_receipts(author.member.clone(), view.receipts_of(&author.member).cloned().collect());
     }
-    Ok(view)
+    Ok(())
+}
+
+/// Folds what comes first of a log from a leaf index on, and what is held ahead of its end.
+pub(super) fn fold_priority(
+    store: &Store,
+    view: &mut View,
+    LogExtent { author, size, priority, .. }: &LogExtent,
+    from: u64,
+) -> anyhow::Result<Vec<ViewChange>> {
+    let mut changes = Vec::new();
+    for (index, entry) in &priority.ahead {
+        changes.extend(view.fold_ahead(author, *index, &entry.leaf, &entry.payload));
+    }
+    let mut found = Vec::new();
+    let visited = for_each_leaf(store, &author.log, from, *size, |index, leaf| {
+        if comes_first(leaf) {
+            found.push(index);
+        }
+    });
+    visited.context("replay; run fsck")?;
+    let visited = store.for_each_entry_at(&author.log, &found, |index, leaf, payload| {
+        changes.extend(view.fold(author, index, leaf, &payload.to_stored()));
+        ControlFlow::Continue(())
+    });
+    visited.context("replay; run fsck")?;
+    Ok(changes)
 }
 
 /// Folds what comes first of a log, but for the supersessions: where these stand.
@@ -220,25 +314,23 @@ fn fold_each(
 }
 
 /// Folds what is kept beside a forked log: what withdraws, or all the rest.
-fn fold_kept(
+pub(super) fn fold_kept(
     store: &Store,
-    lookup: &Lookup,
     view: &mut View,
     LogExtent { author, kept, .. }: &LogExtent,
     withdraws: bool,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<ViewChange>> {
+    let mut changes = Vec::new();
     for KeptExtent { number, start, end } in kept {
         let author = author.beside(*number);
-        let mut changes = Vec::new();
         let entries = store.branch_entries(&author.log, *number, (*start, *end));
         for (index, entry) in (*start..).zip(&entries.context("a kept history; run fsck")?) {
             if comes_first(&entry.leaf) == withdraws {
                 changes.extend(view.fold(&author, index, &entry.leaf, &entry.payload));
             }
         }
-        lookup.apply(&changes);
     }
-    Ok(())
+    Ok(changes)
 }
 
 /// Entries of one log that follow one another.
@@ -295,7 +387,8 @@ fn read_runs<'a>(
 }
 
 fn confirm(lookup: &Lookup, serving: Serving) -> IndexOrigin {
-    let Serving { entries, warming, .. } = serving;
+    let Serving { tag, warming } = serving;
+    let entries = tag.entries();
     let warmed = match warming.join() {
         Ok(warmed) => warmed.map_err(|error| error.to_string()),
         Err(_) => Err("the thread that reads it panicked".to_owned()),

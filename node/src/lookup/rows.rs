@@ -4,6 +4,10 @@
 //! states ([`super::packed`]). Nearly all records stand and nobody has said anything about them: whatever is
 //! more than a status is kept aside.
 
+mod saved;
+
+pub(super) use saved::{BLOCK_HEAD_BYTES, BlockHead, SavedBlock, SavedDescriptions};
+
 use super::packed::{self, Description, Descriptions};
 use hashpact_core::effect::ViewChange;
 use hashpact_core::policy::Benign;
@@ -75,6 +79,12 @@ struct Row {
 
 const NO_ROW: Row =
     Row { id: ABSENT, time_low: 0, time_high: 0, status: Status::Active, types: 0, description: 0, at: 0 };
+
+impl Row {
+    const fn time_ms(&self) -> u64 {
+        (self.time_high as u64) << 32 | self.time_low as u64
+    }
+}
 
 // Ten million rows are kept.
 const _: () = assert!(size_of::<Row>() == 48);
@@ -389,12 +399,11 @@ impl Rows {
         }
     }
 
-    /// The number of the record at a place.
-    pub(super) fn number_at(&self, log: LogId, index: u64) -> Option<u64> {
+    /// The record at a place.
+    pub(super) fn at(&self, log: LogId, index: u64) -> Option<Held<'_>> {
         let block = Block::of(log, index);
-        let (found, number) = self.numbers.at_or_after(block)?;
-        let number = Numbers::join(number, index % BLOCK_ENTRIES);
-        (found == block && self.get(number).is_some()).then_some(number)
+        let (_, number) = self.numbers.at_or_after(block).filter(|(found, _)| *found == block)?;
+        self.get(Numbers::join(number, index % BLOCK_ENTRIES))
     }
 
     /// Every number handed out is smaller.
@@ -455,12 +464,19 @@ impl<'a> Held<'a> {
 
     /// When it was stated.
     pub(super) fn time_ms(&self) -> u64 {
-        u64::from(self.row.time_high) << 32 | u64::from(self.row.time_low)
+        self.row.time_ms()
     }
 
     /// Whether it has a signal of this type.
     pub(super) fn has(&self, kind: SignalType) -> bool {
         self.description.about() == kind.record_kind() && self.row.types & type_bit(kind) != 0
+    }
+
+    /// Whether this is the record, and it states this. Of a record with sketches it never is.
+    pub(super) fn states(&self, RecordView { known, stated }: &RecordView) -> bool {
+        self.row.id == known.id
+            && self.row.types == types(stated)
+            && packed::unpack(self.packed, self.description, self.time_ms()) == *stated
     }
 
     /// What only its kind says, without values of sketches.

@@ -1,13 +1,15 @@
-//! The index snapshot: one file, `index.snapshot`, from which a start can answer at once.
+//! The snapshots: `index.snapshot`, from which a start can answer at once, and `records.snapshot` beside it, with which the
+//! answers are complete a moment later ([`super::saved`]).
 //!
-//! It is derived data. Losing it costs the time of a replay; deleting it is always safe. The file's own
-//! format and checksums are the index's; what is bound to this node stands in its tag. Somebody who can
-//! write the file can make matches be missed until the replay ends, while answers say
-//! `complete: false`; then the index is compared with the records and rebuilt if it is another.
+//! They are derived data. Losing them costs the time of a replay; deleting them is always safe. The format of the
+//! index and its checksums are the index's; what is bound to this node stands in the tag that both files carry. Somebody who can
+//! write the index can make matches be missed until it is compared with the records, while answers say
+//! `complete: false`; somebody who can write both, until the logs have confirmed the records ([`super::confirm`]). Neither can make one up.
 //!
-//! It holds values that are as sensitive as the database beside it: mode 0600.
+//! They hold values that are as sensitive as the database beside them: mode 0600.
 
 use super::restored::LogExtent;
+use super::saved::{self, SavedRecords};
 use super::tag::{Owner, Tag, TagError};
 use super::{Lookup, read, write};
 use hashpact_core::view::{BLOCK_ENTRIES, kept_line};
@@ -80,6 +82,9 @@ pub enum Unusable {
     /// Torn, damaged or of another version.
     #[error("{0}")]
     Index(#[source] SnapshotError),
+    /// The records snapshot is torn, damaged, of another version, or not this index's.
+    #[error("{0}")]
+    Records(String),
     /// The tag breaks a rule of its format.
     #[error("{0}")]
     Tag(String),
@@ -156,6 +161,12 @@ impl SnapshotPlace {
         Ok((index, tag))
     }
 
+    /// Opens the records that were written with the index of this tag.
+    pub(super) fn open_records(&self, tag: &Tag) -> Result<SavedRecords, Unusable> {
+        let tag = tag.encode().map_err(|error| Unusable::Tag(error.to_string()))?;
+        SavedRecords::open(&self.records_path(), &tag)
+    }
+
     fn check(&self, tag: &Tag, logs: &[LogExtent]) -> Result<(), Unusable> {
         let (got, expected) = (&tag.owner, &self.owner());
         if got.member != expected.member {
@@ -188,7 +199,7 @@ impl SnapshotPlace {
     /// Why not; the one before is still there.
     pub fn save(&self, lookup: &Lookup) -> Result<Saved, SaveError> {
         let started = Instant::now();
-        let fresh = self.fresh_path();
+        let [fresh, fresh_records] = self.fresh_paths();
         let io = |source| SaveError::Io { path: fresh.clone(), source };
         for _ in 0..ATTEMPTS_MAX {
             let tag = lookup.tag(&self.owner());
@@ -199,7 +210,10 @@ impl SnapshotPlace {
             if read(&lookup.rows).numbers().blocks().len() > tag.blocks.len() {
                 continue;
             }
-            let len = std::fs::metadata(&fresh).map_err(io)?.len();
+            let mut len = std::fs::metadata(&fresh).map_err(io)?.len();
+            len += saved::save(&fresh_records, lookup, &tag, &bytes)?;
+            // Between the two the tags differ, and a start does without the records.
+            std::fs::rename(&fresh_records, self.records_path()).map_err(io)?;
             std::fs::rename(&fresh, &self.path).map_err(io)?;
             if let Some(folder) = self.path.parent() {
                 File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
@@ -210,34 +224,51 @@ impl SnapshotPlace {
         Err(SaveError::Outgrown)
     }
 
-    /// Removes the snapshot and what a crash while writing left behind. Whether they are gone.
+    /// Removes the snapshots and what a crash while writing left behind. Whether they are gone.
     #[must_use]
-    pub(super) fn remove(&self) -> bool {
-        self.remove_unfinished();
-        let removed = match std::fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => self.path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all()),
-        };
-        if let Err(error) = &removed {
-            tracing::error!(%error, file = %self.path.display(), "an index snapshot with destroyed values could not be removed");
+    pub fn remove(&self) -> bool {
+        let mut is_gone = true;
+        for path in [self.path.clone(), self.records_path()].into_iter().chain(self.fresh_paths()) {
+            if let Err(error) = remove_if_there(&path) {
+                tracing::error!(%error, file = %path.display(), "a snapshot that must go could not be removed");
+                is_gone = false;
+            }
         }
-        removed.is_ok() && !self.fresh_path().exists()
+        let synced = self.path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all());
+        if let Err(error) = &synced {
+            tracing::error!(%error, file = %self.path.display(), "the removal of a snapshot could not be made durable");
+        }
+        is_gone && synced.is_ok()
     }
 
     /// Removes what a crash while writing left behind.
     pub fn remove_unfinished(&self) {
-        let fresh = self.fresh_path();
-        if let Err(error) = std::fs::remove_file(&fresh)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(%error, file = %fresh.display(), "an unfinished index snapshot could not be removed");
+        for path in self.fresh_paths() {
+            if let Err(error) = remove_if_there(&path) {
+                tracing::warn!(%error, file = %path.display(), "an unfinished snapshot could not be removed");
+            }
         }
     }
 
-    fn fresh_path(&self) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
-        name.push(".new");
-        name.into()
+    /// The file of the records.
+    fn records_path(&self) -> PathBuf {
+        self.path.with_file_name("records.snapshot")
+    }
+
+    /// Where both files are while they are written.
+    fn fresh_paths(&self) -> [PathBuf; 2] {
+        [self.path.clone(), self.records_path()].map(|path| {
+            let mut name = path.into_os_string();
+            name.push(".new");
+            name.into()
+        })
+    }
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

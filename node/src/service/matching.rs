@@ -90,11 +90,11 @@ impl MatchAsk {
 }
 
 impl Service {
-    /// Whether these queries are few and cheap enough for [`Service::match_at_once`]. While the logs are
-    /// loaded none is: a look-up may then have to read the disk.
+    /// Whether these queries are few and cheap enough for [`Service::match_at_once`]. While the
+    /// logs are loaded, or rows are not confirmed, none is: a look-up may then have to read the disk.
     #[must_use]
     pub fn is_cheap(&self, queries: &[api::Query], ask: &MatchAsk) -> bool {
-        if !self.inner.lookup.is_loaded() || ask.explain || ask.group {
+        if self.inner.lookup.reads_disk() || ask.explain || ask.group {
             return false;
         }
         self.inner.matching.is_cheap(values_in(queries), self.radius(ask).into())

@@ -50,7 +50,32 @@ impl Store {
     /// # Errors
     /// [`StoreError::UnknownLog`], [`StoreError::Beyond`] the stored size, [`StoreError::EntryMissing`],
     /// a payload that does not decode, or RocksDB's own.
-    pub fn for_each_entry<F>(&self, log: &LogId, start: u64, end: u64, mut visit: F) -> Result<(), StoreError>
+    pub fn for_each_entry<F>(&self, log: &LogId, start: u64, end: u64, visit: F) -> Result<(), StoreError>
+    where
+        F: FnMut(u64, &[u8], PayloadRef<'_>) -> ControlFlow<()>,
+    {
+        self.visit(log, (start, end), start..end, visit)
+    }
+
+    /// The same of the entries at these leaf indexes, ascending.
+    ///
+    /// # Errors
+    /// As [`Store::for_each_entry`].
+    pub fn for_each_entry_at<F>(&self, log: &LogId, indexes: &[u64], visit: F) -> Result<(), StoreError>
+    where
+        F: FnMut(u64, &[u8], PayloadRef<'_>) -> ControlFlow<()>,
+    {
+        let (Some(first), Some(last)) = (indexes.first(), indexes.last()) else { return Ok(()) };
+        self.visit(log, (*first, last.saturating_add(1)), indexes.iter().copied(), visit)
+    }
+
+    fn visit<F>(
+        &self,
+        log: &LogId,
+        (start, end): (u64, u64),
+        indexes: impl Iterator<Item = u64>,
+        mut visit: F,
+    ) -> Result<(), StoreError>
     where
         F: FnMut(u64, &[u8], PayloadRef<'_>) -> ControlFlow<()>,
     {
@@ -60,8 +85,13 @@ impl Store {
         }
         let (mut leaves, mut payloads) =
             (self.walk(leaves::FAMILY, log, start, end), self.walk(payloads::FAMILY, log, start, end));
-        for index in start..end {
+        let mut next = start;
+        for index in indexes {
             let key = codec::entry_key(log, index);
+            if index != next {
+                leaves.seek(key);
+                payloads.seek(key);
+            }
             let missing = |family| StoreError::EntryMissing { family, log: *log, index };
             let leaf = row_at(&leaves, &key)?.ok_or_else(|| missing(leaves::FAMILY))?;
             let payload = row_at(&payloads, &key)?.ok_or_else(|| missing(payloads::FAMILY))?;
@@ -70,6 +100,7 @@ impl Store {
             }
             leaves.next();
             payloads.next();
+            next = index + 1;
         }
         Ok(())
     }

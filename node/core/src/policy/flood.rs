@@ -202,9 +202,24 @@ impl Floods {
 
     /// Takes an entry that was folded at `now_ms`. The caller takes each contribution once; a withdrawal may come again.
     pub fn note(&mut self, entry: &FloodEntry<'_>, now_ms: u64) {
-        let FloodEntry { kind, member, log, index, time_ms, withdrawn } = *entry;
-        let hour = time_ms.min(now_ms) / HOUR_MS;
         self.note_withdrawn(entry);
+        self.count(entry, 1, entry.index, now_ms);
+    }
+
+    /// Takes so many contributions of one hour and one log, from the entry to a last leaf index: what single ones come to.
+    pub fn note_contributions(&mut self, first: &FloodEntry<'_>, count: u64, last: u64, now_ms: u64) {
+        self.count(first, count, last, now_ms);
+    }
+
+    /// The hour that an entry is counted in.
+    #[must_use]
+    pub fn hour(time_ms: u64, now_ms: u64) -> u64 {
+        time_ms.min(now_ms) / HOUR_MS
+    }
+
+    fn count(&mut self, entry: &FloodEntry<'_>, count: u64, last: u64, now_ms: u64) {
+        let FloodEntry { kind, member, log, index, time_ms, withdrawn } = *entry;
+        let hour = Self::hour(time_ms, now_ms);
         if !self.hours.contains_key(member) {
             self.hours.insert(member.clone(), <[Hours; 2]>::default());
         }
@@ -217,14 +232,16 @@ impl Floods {
         if withdrawn.is_some_and(|number| !bucket.withdrawn.insert(number)) {
             return;
         }
-        bucket.count += 1;
+        bucket.count += count;
         widen(&mut bucket.ranges, log, index);
+        widen(&mut bucket.ranges, log, last);
         if bucket.count > self.limits.floor(kind) {
             let id = FloodId { kind, member: member.clone(), hour };
             match self.found.get_mut(&id) {
                 Some(flood) => {
                     flood.count = flood.count.max(bucket.count);
                     widen(&mut flood.ranges, log, index);
+                    widen(&mut flood.ranges, log, last);
                 }
                 None => _ = self.suspects.insert(id),
             }

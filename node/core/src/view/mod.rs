@@ -35,6 +35,7 @@ mod reading;
 mod receipts;
 mod record;
 mod records;
+mod restoring;
 mod rules;
 mod rulings;
 mod said;
@@ -48,7 +49,7 @@ pub use author::{Author, kept_line};
 pub use erasure::Withdrawal;
 pub use followed::Followed;
 pub use governance::News;
-pub use ids::Ids;
+pub use ids::{Batch, Ids};
 pub use incidents::{IncidentState, Step};
 pub use leavers::Leavers;
 pub use numbers::{BLOCK_ENTRIES, Block, Numbers};
@@ -60,6 +61,7 @@ pub use record::{
     Gone, KnownRecord, OpinionCounts, RecordView, Standing, Stated, Statement, Status, StatusReason,
 };
 
+pub use restoring::Restorable;
 pub use rules::Rules;
 pub use rulings::{Ruled, RulingChange};
 pub use suspensions::{SUSPENSION_MS, Suspension};

@@ -8,7 +8,7 @@
 //! appears. Blocks are dense, so numbers stay below 2^31 until 32,768 of them are in use: two thousand
 //! million entries, or that many small logs. The view and the look-ups of a node hand out numbers of
 //! their own. Those of the look-ups are what the match index calls a record: their table of blocks travels
-//! in the tag of the index snapshot, so that they are the same after every restart; without it a start
+//! in the tag of the snapshots, so that they are the same after every restart; without it a start
 //! hands out blocks anew, which is as good, but names records differently.
 
 use hashpact_protocol::digest::LogId;

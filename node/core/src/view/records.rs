@@ -4,7 +4,7 @@
 //! that nobody has said anything about. Its signals and labels went to the look-ups when it was stated.
 
 use super::Author;
-use super::ids::Ids;
+use super::ids::{Batch, Ids};
 use super::numbers::{Block, Numbers};
 use hashpact_protocol::digest::{LogId, RecordId};
 use hashpact_protocol::record::SubjectRef;
@@ -56,6 +56,38 @@ impl Records {
 
     /// Adds the record at a place; its number.
     pub(super) fn insert(&mut self, author: &Author, index: u64, id: RecordId) -> u64 {
+        let (number, is_new) = self.put(author, index, id);
+        if is_new {
+            self.ids.insert(&id, number);
+        }
+        number
+    }
+
+    /// Adds the record at a place, which is found by its id when the batch is inserted; its number.
+    pub(super) fn insert_later(
+        &mut self,
+        author: &Author,
+        index: u64,
+        id: RecordId,
+        batch: &mut Batch,
+    ) -> u64 {
+        let (number, is_new) = self.put(author, index, id);
+        if is_new {
+            batch.add(&id, number);
+        }
+        number
+    }
+
+    pub(super) fn batch(&self) -> Batch {
+        self.ids.batch()
+    }
+
+    pub(super) fn insert_batch(&mut self, batch: Batch) {
+        self.ids.insert_batch(batch);
+    }
+
+    /// The number of the record at a place, and whether there was none.
+    fn put(&mut self, author: &Author, index: u64, id: RecordId) -> (u64, bool) {
         self.keeps_beside |= author.is_beside();
         let number = self.numbers.assign(author.line, index);
         let (block, offset) = Numbers::split(number);
@@ -67,13 +99,11 @@ impl Records {
             if column.len() <= offset {
                 column.resize(offset + 1, ABSENT);
             }
-            if let Some(held) = column.get_mut(offset)
-                && std::mem::replace(held, id) == ABSENT
-            {
-                self.ids.insert(&id, number);
+            if let Some(held) = column.get_mut(offset) {
+                return (number, std::mem::replace(held, id) == ABSENT);
             }
         }
-        number
+        (number, false)
     }
 
     /// The record with this id.

@@ -5,11 +5,17 @@ use crate::lookup::replay::{IndexOrigin, replay, serve};
 use crate::lookup::snapshot::{SaveError, SnapshotPlace, Unusable};
 use crate::lookup::tag::Tag;
 use crate::storage::Store;
-use hashpact_core::effect::{HeldPriority, StoredEntry, WriteBatch};
+use hashpact_core::effect::{HeldPriority, StoredEntry, ViewChange, WriteBatch};
 use hashpact_index::MatchIndex;
 use hashpact_protocol::digest::leaf_hash;
 use hashpact_protocol::merkle::Frontier;
+use hashpact_protocol::record::{
+    Detail, Erasure, ErasureBasis, ErasureReason, Month, Opinion, OpinionValue, Reason, TechniqueId, Ttp,
+};
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+mod saved;
 
 const MEMBERS: [&str; 2] = ["north", "south"];
 
@@ -76,6 +82,39 @@ impl World {
             let retraction = Retraction::new(place, RetractionReason::Error);
             self.push(by, &Record::Retraction(retraction), Some(id));
         }
+    }
+
+    /// A member's opinion about a record, of its own or the other's.
+    fn say(&mut self, by: usize, nth: usize, opinion: OpinionValue) {
+        if let Some((_, id, place)) = self.records.get(nth % self.records.len().max(1)).copied() {
+            self.push(by, &Record::Opinion(Opinion::new(place, opinion, Reason::BenignCollision)), Some(id));
+        }
+    }
+
+    /// Other content in the place of a record.
+    fn replace(&mut self, nth: usize, spec: &Spec) {
+        let held = self.records.get(nth % self.records.len().max(1)).copied();
+        let (Some((by, id, place)), false) = (held, signals(spec).is_empty()) else { return };
+        let mut content = Content::new(signals(spec)).expect("valid");
+        content.subject = Some(place);
+        let place = SubjectRef { log: author(by).log, index: self.entries[by].len() as u64 };
+        let id = self.push(by, &Record::Supersede(content), Some(id));
+        self.records.push((by, id, place));
+    }
+
+    /// Orders the erasure of a record; its payload stays where it is.
+    fn order(&mut self, nth: usize) {
+        if let Some((by, id, place)) = self.records.get(nth % self.records.len().max(1)).copied() {
+            let order = Erasure::new(place, ErasureReason::Error, ErasureBasis::Own);
+            self.push(by, &Record::Erasure(order), Some(id));
+        }
+    }
+
+    fn observe(&mut self, by: usize) {
+        let month = Month::from_months(680).expect("a month");
+        let ttp = Ttp::new(TechniqueId::from_number(1).expect("a number"), month);
+        let content = Content { detail: Some(Box::new(Detail::Ttp(ttp))), ..Content::empty() };
+        self.push(by, &Record::Content(content), None);
     }
 
     fn sizes(&self) -> [u64; 2] {
@@ -164,14 +203,29 @@ impl World {
 enum Step {
     State(usize, Spec, Option<u64>),
     Withdraw(usize),
+    Say(usize, usize, OpinionValue),
+    Replace(usize, Spec),
+    Order(usize),
+    Observe(usize),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let spec = (prop::collection::vec(near(), 0..3), prop::collection::vec(0..4_u8, 0..2), Just(false));
+    let spec = || (prop::collection::vec(near(), 0..3), prop::collection::vec(0..4_u8, 0..2), Just(false));
     // Expired for ever, or not in the lifetime of this test.
     let expiry = prop::option::weighted(0.2, prop::sample::select(vec![1, 9_000_000_000_u64]));
-    let state = (0..2_usize, spec, expiry).prop_map(|(by, spec, expiry)| Step::State(by, spec, expiry));
-    prop::collection::vec(prop_oneof![4 => state, 1 => any::<usize>().prop_map(Step::Withdraw)], 0..50)
+    let state = (0..2_usize, spec(), expiry).prop_map(|(by, spec, expiry)| Step::State(by, spec, expiry));
+    let opinion = prop::sample::select(vec![OpinionValue::Agree, OpinionValue::Disagree, OpinionValue::Seen]);
+    let say = (0..2_usize, any::<usize>(), opinion).prop_map(|(by, nth, said)| Step::Say(by, nth, said));
+    let replace = (any::<usize>(), spec()).prop_map(|(nth, spec)| Step::Replace(nth, spec));
+    let step = prop_oneof![
+        8 => state,
+        2 => any::<usize>().prop_map(Step::Withdraw),
+        2 => say,
+        1 => replace,
+        1 => any::<usize>().prop_map(Step::Order),
+        1 => (0..2_usize).prop_map(Step::Observe),
+    ];
+    prop::collection::vec(step, 0..60)
 }
 
 fn take(world: &mut World, steps: &[Step]) {
@@ -179,6 +233,10 @@ fn take(world: &mut World, steps: &[Step]) {
         match step {
             Step::State(by, spec, expires_s) => world.state(*by, spec, *expires_s),
             Step::Withdraw(nth) => world.withdraw(*nth),
+            Step::Say(by, nth, opinion) => world.say(*by, *nth, *opinion),
+            Step::Replace(nth, spec) => world.replace(*nth, spec),
+            Step::Order(nth) => world.order(*nth),
+            Step::Observe(by) => world.observe(*by),
         }
     }
     world.store();
@@ -204,6 +262,12 @@ fn answers(lookup: &Lookup) -> Vec<String> {
 fn pairs(lookup: &Lookup) -> (u64, Vec<(u8, u64)>) {
     let stats = lookup.index_stats();
     (stats.hamming.postings, stats.exact.iter().map(|(kind, held)| (*kind, held.postings)).collect())
+}
+
+/// All records with everything about them, and what became of the entries of each log.
+fn everything(lookup: &Lookup) -> (Vec<RecordView>, [FoldCounts; 2]) {
+    let (records, _) = lookup.page_of(None, usize::MAX, |_| true);
+    (records, [0, 1].map(|by| lookup.counts(&author(by).log)))
 }
 
 /// Ids of all records that any query finds.
@@ -237,11 +301,15 @@ proptest! {
         prop_assert!(matches!(origin, IndexOrigin::Snapshot { .. }), "{:?}", origin);
         prop_assert_eq!(answers(&restarted), answers(&from_logs));
         prop_assert_eq!(pairs(&restarted), pairs(&from_logs));
+        prop_assert_eq!(everything(&restarted), everything(&from_logs));
+        prop_assert!(restarted.confirm_records(|_| ControlFlow::Continue(())).expect("confirmed"));
+        prop_assert_eq!(answers(&restarted), answers(&from_logs));
         // And so does a start from what the restarted node writes.
         world.place().save(&restarted).expect("saved");
         let (again, origin) = world.start();
         prop_assert!(matches!(origin, IndexOrigin::Snapshot { .. }), "{:?}", origin);
         prop_assert_eq!(answers(&again), answers(&from_logs));
+        prop_assert_eq!(everything(&again), everything(&from_logs));
     }
 }
 
