@@ -3,7 +3,8 @@
 //! Records are those of a typical import: a PDQ value with its quality, labels, a review and a source with list, id
 //! and day, from twelve members, nobody saying anything about them. Resident memory is what the process
 //! grows by while they are folded and applied with nothing for the index to do; the same pieces are timed.
-//! The replay is what a start of a node does with a real database: without a snapshot of the index, and with one.
+//! The replay is what a start of a node does with a real database, in which members speak about records as well: without snapshots, and
+//! with them.
 
 #[path = "http/report.rs"]
 #[expect(dead_code, reason = "latencies are for look-ups")]
@@ -22,10 +23,11 @@ use hashpact_node::storage::Store;
 use hashpact_protocol::digest::leaf_hash;
 use hashpact_protocol::merkle::Frontier;
 use report::{Report, Target};
-use std::path::Path;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use typical::{LOGS, author, entry, origin};
+use typical::{LOGS, author, entry, is_record, origin, spoken};
 
 /// Entries made, folded and applied at a time.
 const ENTRIES_AT_ONCE: u64 = 4_096;
@@ -40,6 +42,9 @@ struct Arguments {
     /// Records of the database that is replayed.
     #[arg(long, default_value_t = 1_000_000)]
     replayed: u64,
+    /// Keep database and snapshots in this folder, and use what is there: only the start with snapshots is measured then.
+    #[arg(long)]
+    folder: Option<PathBuf>,
     /// One JSON object a line.
     #[arg(long)]
     json: bool,
@@ -52,7 +57,12 @@ fn main() -> Result<()> {
         memory(report, arguments.records)?;
     }
     if arguments.replayed > 0 {
-        start(report, arguments.replayed)?;
+        match &arguments.folder {
+            Some(folder) => start(report, arguments.replayed, folder)?,
+            None => {
+                start(report, arguments.replayed, tempfile::tempdir().context("temporary folder")?.path())?
+            }
+        }
     }
     Ok(())
 }
@@ -97,13 +107,17 @@ fn memory(report: Report, records: u64) -> Result<()> {
 }
 
 /// What a start does with a database of so many records.
-fn start(report: Report, records: u64) -> Result<()> {
-    let dir = tempfile::tempdir().context("temporary folder")?;
-    let store = Arc::new(Store::create(&dir.path().join("database"), typical::CONSORTIUM, "member-0")?);
-    let size = records / LOGS;
-    for log in 0..LOGS {
-        store_log(&store, log, size)?;
-    }
+fn start(report: Report, records: u64, folder: &Path) -> Result<()> {
+    let (database, size) = (folder.join("database"), records / LOGS);
+    let is_there = database.exists();
+    let store = if is_there {
+        Store::open(&database)?
+    } else {
+        let store = Store::create(&database, typical::CONSORTIUM, "member-0")?;
+        (0..LOGS).try_for_each(|log| store_log(&store, log, size))?;
+        store
+    };
+    let store = Arc::new(store);
     let logs: Vec<LogExtent> = (0..LOGS)
         .map(|log| LogExtent {
             author: author(log),
@@ -113,17 +127,30 @@ fn start(report: Report, records: u64) -> Result<()> {
         })
         .collect();
     let total = (size * LOGS) as f64;
-    let place = place(&dir.path().join("index.snapshot"));
-    for (name, is_first) in [("replay_without_snapshot", true), ("replay_with_snapshot", false)] {
+    let stated = (0..size).filter(|index| is_record(*index)).count() as u64 * LOGS;
+    let place = place(&folder.join("index.snapshot"));
+    let starts = [("replay_without_snapshot", true), ("replay_with_snapshot", false)];
+    for (name, is_first) in starts.into_iter().skip(usize::from(is_there)) {
         let lookup = Lookup::new(1);
         let started = Instant::now();
         let replayed = replay(&store, &lookup, &logs, &place, &hashpact_core::view::Rules::default())?;
         let took = started.elapsed();
-        ensure!(lookup.records_count() as f64 == total, "not every entry became a record");
+        ensure!(lookup.records_count() as u64 == stated, "{} of {stated} records", lookup.records_count());
         ensure!(replayed.origin.rebuilt().is_some() == is_first, "{:?}", replayed.origin);
         report.metric(name, total / took.as_secs_f64(), "entries/s", Target::None);
         if is_first {
-            place.save(&lookup)?;
+            let saved = place.save(&lookup)?;
+            report.metric("snapshot_save", saved.took.as_secs_f64(), "s", Target::None);
+            report.metric("snapshot_bytes_per_entry", saved.bytes as f64 / total, "B", Target::None);
+        } else {
+            ensure!(replayed.unused.is_none(), "{:?}", replayed.unused);
+            report.metric("snapshot_restart", took.as_secs_f64(), "s", Target::None);
+            // What is left of ten million if every record takes as long.
+            let seconds = took.as_secs_f64() * 10_000_000.0 / total;
+            report.metric("snapshot_restart_of_10_000_000", seconds, "s", Target::AtMost(5.0));
+            let started = Instant::now();
+            ensure!(lookup.confirm_records(|_| ControlFlow::Continue(()))?, "not confirmed");
+            report.metric("confirm", total / started.elapsed().as_secs_f64(), "entries/s", Target::None);
         }
     }
     Ok(())
@@ -137,7 +164,7 @@ fn store_log(store: &Store, log: u64, size: u64) -> Result<()> {
     let mut frontier = Frontier::empty();
     for start in (0..size).step_by(ENTRIES_AT_ONCE as usize) {
         let entries: Vec<StoredEntry> =
-            (start..size.min(start + ENTRIES_AT_ONCE)).map(|index| entry(log, index)).collect();
+            (start..size.min(start + ENTRIES_AT_ONCE)).map(|index| spoken(log, index)).collect();
         for entry in &entries {
             frontier.append(leaf_hash(&entry.leaf));
         }
