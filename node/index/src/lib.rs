@@ -324,10 +324,14 @@ impl MatchIndex {
     }
 
     fn near_fingerprint(&self, code: &[u64; 4], record: u64) -> u128 {
+        // Two bytes of zeros, the record, the code: in one piece, which takes a third of the time of six.
+        let mut bytes = [0; 42];
+        bytes[2..10].copy_from_slice(&record.to_le_bytes());
+        for (bytes, word) in bytes[10..].as_chunks_mut().0.iter_mut().zip(code) {
+            *bytes = word.to_le_bytes();
+        }
         let mut hasher = self.hasher();
-        hasher.write(&[0, 0]);
-        hasher.write(&record.to_le_bytes());
-        code.iter().for_each(|word| hasher.write(&word.to_le_bytes()));
+        hasher.write(&bytes);
         hasher.finish128().as_u128()
     }
 

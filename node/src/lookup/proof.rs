@@ -67,19 +67,21 @@ impl Lookup {
     fn compare(&self, index: &MatchIndex) -> Result<(), Contradiction> {
         let blocks = read(&self.rows).numbers().blocks().to_vec();
         let share = blocks.len().div_ceil(*CORES).max(1);
-        let (expected, fingerprint) = std::thread::scope(|threads| {
+        let ((expected, fingerprint), held_fingerprint) = std::thread::scope(|threads| {
+            let holding = threads.spawn(|| index.fingerprint());
             let count = |blocks| threads.spawn(move || self.pairs(index, blocks));
             let counting: Vec<_> = blocks.chunks(share).map(count).collect();
             let counted = counting
                 .into_iter()
                 .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            counted.fold((0, 0), |(expected, sum): (u64, u128), (more, part)| {
+            let counted = counted.fold((0, 0), |(expected, sum): (u64, u128), (more, part)| {
                 (expected + more, sum.wrapping_add(part))
-            })
+            });
+            (counted, holding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
         let stats = index.stats();
         let held = stats.hamming.postings + stats.exact.values().map(|held| held.postings).sum::<u64>();
-        if held == expected && index.fingerprint() == fingerprint {
+        if held == expected && held_fingerprint == fingerprint {
             return Ok(());
         }
         Err(Contradiction { held, expected })

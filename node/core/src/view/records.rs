@@ -78,6 +78,22 @@ impl Records {
         number
     }
 
+    fn column(&mut self, author: &Author, block: usize) -> Option<&mut Vec<RecordId>> {
+        if self.columns.len() <= block {
+            self.columns.resize_with(block + 1, Vec::new);
+            self.authors.entry(author.line).or_insert_with(|| author.clone());
+        }
+        self.columns.get_mut(block)
+    }
+
+    /// Makes room up to a place: growing step by step would touch twice the memory.
+    pub(super) fn reserve(&mut self, author: &Author, index: u64) {
+        let (block, offset) = Numbers::split(self.numbers.assign(author.line, index));
+        if let Some(column) = self.column(author, block) {
+            column.reserve_exact((offset + 1).saturating_sub(column.len()));
+        }
+    }
+
     pub(super) fn batch(&self) -> Batch {
         self.ids.batch()
     }
@@ -91,11 +107,7 @@ impl Records {
         self.keeps_beside |= author.is_beside();
         let number = self.numbers.assign(author.line, index);
         let (block, offset) = Numbers::split(number);
-        if self.columns.len() <= block {
-            self.columns.resize_with(block + 1, Vec::new);
-            self.authors.entry(author.line).or_insert_with(|| author.clone());
-        }
-        if let Some(column) = self.columns.get_mut(block) {
+        if let Some(column) = self.column(author, block) {
             if column.len() <= offset {
                 column.resize(offset + 1, ABSENT);
             }

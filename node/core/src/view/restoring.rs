@@ -21,7 +21,7 @@ pub struct Restorable {
 }
 
 impl View {
-    /// Takes up records of the followed histories of logs. Before any entry is folded, and each once.
+    /// Takes up records of the followed histories of logs, block by block. Before any entry is folded, and each once.
     ///
     /// What comes back are those that are not simply active: because of their expiry, or because their author left.
     pub fn restore<'a>(
@@ -32,6 +32,9 @@ impl View {
         for (author, records) in blocks {
             let is_lapsed = Self::lapsed_reason(&self.weights(), author).is_some();
             self.counts.entry(author.line).or_default().records += records.len() as u64;
+            if let Some(last) = records.last() {
+                self.records.reserve(author, last.index);
+            }
             for Restorable { index, id, expires_s } in records {
                 let number = self.records.insert_later(author, index, id, &mut batch);
                 if let Some(expires_s) = expires_s {
