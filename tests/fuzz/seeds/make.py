@@ -12,6 +12,7 @@ HERE = pathlib.Path(__file__).parent
 
 
 def write(folder, name, data):
+    (HERE / folder).mkdir(exist_ok=True)
     (HERE / folder / name).write_bytes(data)
 
 
@@ -32,13 +33,16 @@ def text(value):
     return b"X" + struct.pack("<I", len(value)) + value.encode()
 
 
-def archive():
+def pickle():
     view = text("w") + b"ctorch._utils\n_rebuild_tensor_v2\n((" + text("storage") + b"ctorch\nHalfStorage\n" + text("0")
     view += text("cpu") + b"M\x00\x04tQK\x00K\x20K\x20\x86K\x20K\x01\x86\x89ccollections\nOrderedDict\n)RtR"
-    pickle = b"\x80\x02}q\x00" + text("state_dict") + b"}q\x01(" + view + text("n") + b"K\x05us."
+    return b"\x80\x02}q\x00" + text("state_dict") + b"}q\x01(" + view + text("n") + b"K\x05us."
+
+
+def archive():
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as members:
-        for name, data in [("m/data.pkl", pickle), ("m/byteorder", b"little"), ("m/data/0", bytes(range(256)) * 8)]:
+        for name, data in [("m/data.pkl", pickle()), ("m/byteorder", b"little"), ("m/data/0", bytes(range(256)) * 8)]:
             members.writestr(zipfile.ZipInfo(name), data)
     return file.getvalue()
 
@@ -71,6 +75,7 @@ def main():
     write("models", "full.safetensors", safetensors([("w", "F8_E5M2", [48, 96], 1), ("n", "I64", [3], 8)]))
     write("models", "inversion.safetensors", safetensors([("emb_params", "BF16", [2, 256], 2)]))
     write("models", "archive.pt", archive())
+    write("pickle", "tensor.pkl", pickle())
     write("models", "index.json", json.dumps({"weight_map": {"a": "m-1.safetensors", "b": "m-2.safetensors"}}).encode())
     ihdr = chunk(b"IHDR", struct.pack(">IIBBBBB", 640, 480, 8, 2, 0, 0, 0))
     png = b"\x89PNG\r\n\x1a\n" + ihdr + chunk(b"tEXt", b"parameters\0" + A1111.encode())
@@ -84,7 +89,7 @@ def main():
     body = b"WEBP" + riff(b"VP8X", bytes(10)) + riff(b"EXIF", exif()) + riff(b"XMP ", XMP) + riff(b"C2PA", b"jumb")
     write("genmeta", "all.webp", b"RIFF" + struct.pack("<I", len(body)) + body)
     for name, value in [("a1111.txt", A1111), ("comfy.json", COMFY), ("swarm.json", SWARM)]:
-        write("genmeta", name, value.encode())
+        write("settings", name, value.encode())
 
 
 main()
