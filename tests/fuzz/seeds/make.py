@@ -53,6 +53,14 @@ A1111 = (
 )
 COMFY = json.dumps({"3": {"class_type": "KSampler", "inputs": {"steps": 20, "cfg": 8, "sampler_name": "euler", "scheduler": "normal"}}})
 SWARM = json.dumps({"sui_image_params": {"steps": 20, "swarm_version": "0.9.3"}, "sui_models": [{"param": "model", "hash": "0x" + "ab" * 32}]})
+EASY = json.dumps({"use_stable_diffusion_model": "a", "num_inference_steps": 25, "guidance_scale": 7.5, "sampler_name": "euler_a"})
+NOVEL = json.dumps({"Software": "NovelAI", "Comment": json.dumps({"steps": 28, "scale": 5, "sampler": "k_euler", "noise_schedule": "karras"})})
+TENSOR = json.dumps({"steps": 25, "cfgScale": 7, "clipSkip": 2, "baseModel": {"hash": "ab" * 32}, "models": [{"type": "LORA", "hash": "0123456789"}]})
+DRAWN = (
+    "<xmp:CreatorTool>Draw Things</xmp:CreatorTool><exif:UserComment><rdf:li>{&quot;c&quot;:&quot;a&#xA;b&quot;,"
+    '"sampler":"DPM++ 2M AYS","scale":4.5,"size":"64x32","steps":8,"strength":0.7}</rdf:li></exif:UserComment>'
+    '<x DigitalSourceType="print"/>'
+)
 XMP = b"<x>http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia</x>"
 
 
@@ -88,7 +96,7 @@ def main():
     riff = lambda kind, data: kind + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
     body = b"WEBP" + riff(b"VP8X", bytes(10)) + riff(b"EXIF", exif()) + riff(b"XMP ", XMP) + riff(b"C2PA", b"jumb")
     write("genmeta", "all.webp", b"RIFF" + struct.pack("<I", len(body)) + body)
-    for name, value in [("a1111.txt", A1111), ("comfy.json", COMFY), ("swarm.json", SWARM)]:
+    for name, value in [("a1111.txt", A1111), ("comfy.json", COMFY), ("swarm.json", SWARM), ("easy.json", EASY), ("novel.json", NOVEL), ("tensor.json", TENSOR), ("drawn.xml", DRAWN)]:
         write("settings", name, value.encode())
 
 

@@ -78,17 +78,20 @@ pub fn genmeta(data: &[u8]) {
     check_genmeta(data);
 }
 
-/// Texts of settings, each as a picture carries it: under every key that is read, and as the comment of a JPEG file.
+/// Texts of settings, each as a picture carries it: under every key that is read, in XMP, and as the comment of a JPEG file.
 pub fn settings(data: &[u8]) {
-    let chunk = |text: &[u8]| {
+    let chunk = |kind: &[u8; 4], text: &[u8]| {
         let length = (text.len() as u32).to_be_bytes();
-        [&length[..], b"tEXt", text, &[0; 4]].concat()
+        [&length[..], kind, text, &[0; 4]].concat()
     };
-    for key in ["parameters", "prompt", "invokeai_metadata", "Comment", "Make", "Software"] {
-        let (software, text) = (chunk(b"Software\0NovelAI"), chunk(&[key.as_bytes(), b"\0", data].concat()));
-        let software = if key == "Comment" { software } else { Vec::new() };
-        check_genmeta(&[&b"\x89PNG\r\n\x1a\n"[..], &software, &text].concat());
+    let png = |chunks: &[Vec<u8>]| [&b"\x89PNG\r\n\x1a\n"[..], &chunks.concat()].concat();
+    for key in ["parameters", "prompt", "invokeai_metadata", "Comment", "Make", "Software", "generation_data"]
+    {
+        let text = chunk(b"tEXt", &[key.as_bytes(), b"\0", data].concat());
+        let software = if key == "Comment" { chunk(b"tEXt", b"Software\0NovelAI") } else { Vec::new() };
+        check_genmeta(&png(&[software, text]));
     }
+    check_genmeta(&png(&[chunk(b"iTXt", &[b"XML:com.adobe.xmp\0\0\0\0\0", data].concat())]));
     if let Ok(length) = u16::try_from(data.len() + 2) {
         check_genmeta(&[&b"\xff\xd8\xff\xfe"[..], &length.to_be_bytes(), data, b"\xff\xd9"].concat());
     }

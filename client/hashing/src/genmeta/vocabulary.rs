@@ -126,6 +126,10 @@ pub(crate) fn sampler(name: &str) -> (&'static str, Option<&'static str>) {
         ("k", Some("karras")),
         ("cfgpp", None),
         ("sgmuniform", Some("sgm_uniform")),
+        // As Draw Things calls them.
+        ("trailing", None),
+        ("substep", None),
+        ("ays", Some("align_your_steps")),
     ]);
     for (ending, scheduler) in endings {
         let Some(rest) = name.strip_suffix(ending) else { continue };
@@ -177,6 +181,8 @@ mod tests {
             ("k_euler_ancestral", ("euler_a", None)),
             ("uni_pc", ("unipc", None)),
             ("dpmpp_2m_k", ("dpmpp_2m", Some("karras"))),
+            ("Euler A Trailing", ("euler_a", None)),
+            ("DPM++ 2M AYS", ("dpmpp_2m", Some("align_your_steps"))),
             ("DPM++ 3M SDE Exponential", ("dpmpp_3m_sde", Some("exponential"))),
             ("a word of a prompt", ("other", None)),
         ] {
