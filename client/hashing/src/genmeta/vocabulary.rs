@@ -144,6 +144,10 @@ pub(crate) fn sampler(name: &str) -> (&'static str, Option<&'static str>) {
 /// The word for a schedule.
 pub(crate) fn scheduler(name: &str) -> &'static str {
     let name = squeezed(name);
+    // As A1111 shortens it.
+    if name == "ddim" {
+        return "ddim_uniform";
+    }
     SCHEDULERS.into_iter().find(|word| squeezed(word) == name).unwrap_or("other")
 }
 
@@ -189,6 +193,7 @@ mod tests {
             assert_eq!(sampler(name), expected, "{name}");
         }
         assert_eq!((scheduler("SGM Uniform"), scheduler("whatever")), ("sgm_uniform", "other"));
+        assert_eq!((scheduler("DDIM"), scheduler("KL Optimal")), ("ddim_uniform", "kl_optimal"));
         for word in SAMPLERS {
             assert_eq!(sampler(word).0, word);
         }
