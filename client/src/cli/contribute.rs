@@ -31,6 +31,7 @@ pub(crate) const PDQ_QUALITY_MIN: u8 = 50;
 /// Why a record with a signal under licence is not stated.
 pub(crate) const WITHOUT_LICENSEES: &str =
     "photodna: only licensees may receive it; --licensees names their group in the roster";
+
 /// Whom the records are for, beside all members.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct ReaderArgs {

@@ -99,6 +99,13 @@ fn every_unusable_line_is_in_the_errors_file_and_the_summary_is_json() {
     text.extend(format!("https://{SECRET}.example/{}\n", "x".repeat(200_000)).bytes());
     let list = world.file("list", text);
     let (errors, out) = (world.folder.path().join("errors"), world.folder.path().join("out"));
+    let (_, stdout, stderr) = world.digest(&["--json", "digest", "urls"], &list);
+    let summary: Value = serde_json::from_str(stderr.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (records(&stdout).len(), &summary["records"]),
+        (1, &json!(1)),
+        "beside records on standard output"
+    );
     let words = ["--json", "digest", "urls", "--errors"];
     let words = [&words[..], &[errors.to_str().unwrap(), "--out", out.to_str().unwrap()]].concat();
     let (code, stdout, stderr) = world.digest(&words, &list);

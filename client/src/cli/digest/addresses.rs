@@ -136,7 +136,7 @@ pub(super) fn hosts(args: &Hosts, output: Output) -> anyhow::Result<Outcome> {
 struct Records {
     target: Target,
     /// Each record, but for its signals.
-    model: NewRecord,
+    alike: NewRecord,
     per_record: usize,
     for_match: bool,
     signals: Vec<NewSignal>,
@@ -148,7 +148,7 @@ fn digest_list(
     args: &ListArgs,
     kind: SignalType,
     digest: fn(&GroupKey, &str) -> Result<[u8; 32], AddressError>,
-    model: NewRecord,
+    alike: NewRecord,
     per_record: usize,
     output: Output,
 ) -> anyhow::Result<Outcome> {
@@ -159,7 +159,7 @@ fn digest_list(
     let mut reporter = Reporter::new(output, bar.clone(), args.errors.as_deref())?;
     let mut records = Records {
         target: args.out.open()?,
-        model: NewRecord { subject: subject(args.subject.as_ref()), ..model },
+        alike: NewRecord { subject: subject(args.subject.as_ref()), ..alike },
         per_record,
         for_match: args.for_match,
         signals: Vec::new(),
@@ -221,7 +221,7 @@ impl Records {
     fn write(&mut self) -> anyhow::Result<()> {
         let signals = std::mem::take(&mut self.signals);
         self.summary.records += 1;
-        write(&mut self.target, &NewRecord { signals, ..self.model.clone() })
+        write(&mut self.target, &NewRecord { signals, ..self.alike.clone() })
     }
 
     fn finish(mut self, lines: u64) -> anyhow::Result<Summary> {

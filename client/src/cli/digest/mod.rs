@@ -62,7 +62,10 @@ impl OutArgs {
         match (&self.out, output.json) {
             (Some(_), true) => output.json_line(summary),
             (Some(_), false) => output.line(text),
-            (None, _) => output.note(text),
+            (None, true) => {
+                output.note(&serde_json::to_string(summary).expect("a summary has string keys only"));
+            }
+            (None, false) => output.note(text),
         }
     }
 }
