@@ -96,7 +96,9 @@ pub struct Totals {
 }
 
 /// The digest of everything but the list that decides what is stated; a journal belongs to one.
-pub fn settings_digest(options: &ReadOptions) -> String {
+///
+/// `group` is the group of the roster that the records are stated in.
+pub fn settings_digest(options: &ReadOptions, group: Option<&str>) -> String {
     let Defaults { labels, review, source, expires, handling } = &options.defaults;
     let format = options.format.map_or("auto", Format::name);
     let text = serde_json::to_vec(&(
@@ -106,7 +108,13 @@ pub fn settings_digest(options: &ReadOptions) -> String {
         (expires, handling),
     ))
     .expect("labels and sources have string keys only");
-    hex_encode(&sha256(&[b"hashpact/import-settings/v1\0", &text]))
+    let whole = sha256(&[b"hashpact/import-settings/v1\0", &text]);
+    hex_encode(&in_group(whole, group))
+}
+
+/// A digest that is another one for what is stated in a group.
+pub fn in_group(digest: [u8; 32], group: Option<&str>) -> [u8; 32] {
+    group.map_or(digest, |group| sha256(&[b"hashpact/in-group/v1\0", &digest, group.as_bytes()]))
 }
 
 /// Cuts a list into batches; see the module's text.
@@ -275,8 +283,10 @@ impl<R: BufRead> Importer<R> {
                     report(&bad);
                 }
                 Some(Step::Item(item)) => {
-                    let digest =
-                        sha256(&[b"hashpact/import-record/v1\0", &Record::Content(item.content).encode()]);
+                    let content = Record::Content(item.content).encode();
+                    // What is added to one record is not what is added to another.
+                    let subject = item.record.subject.as_deref().unwrap_or_default().as_bytes();
+                    let digest = sha256(&[b"hashpact/import-record/v1\0", &content, subject]);
                     let short = digest.first_chunk::<16>().expect("32 bytes begin with 16");
                     if self.seen.insert(*short) {
                         self.totals.records += 1;

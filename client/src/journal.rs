@@ -63,7 +63,7 @@ pub enum JournalError {
         line: usize,
     },
     /// It belongs to an import with other options.
-    #[error("journal {} was started with other labels, format or column options; use the same ones, or another --state file", .path.display())]
+    #[error("journal {} was started with other labels, format, column options or group; use the same ones, or another --state file", .path.display())]
     OtherSettings {
         /// The journal.
         path: PathBuf,
@@ -76,6 +76,12 @@ pub enum JournalError {
         /// Its size.
         size_bytes: u64,
     },
+}
+
+/// Whether a journal is a header alone, of other settings.
+fn is_unused(bytes: &[u8], settings: &str) -> bool {
+    let header: Option<Header> = bytes.strip_suffix(b"\n").and_then(|line| serde_json::from_slice(line).ok());
+    header.is_some_and(|header| header.hashpact_import == 1 && header.settings != settings)
 }
 
 /// A batch that is about to be sent.
@@ -167,10 +173,14 @@ impl Journal {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(io_error)?;
         // Whatever follows the last line end was cut off by a kill and never relied upon.
-        let kept_bytes = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let mut kept_bytes = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         if kept_bytes == 0 && !(HEADER_START.starts_with(&bytes) || bytes.starts_with(HEADER_START)) {
             // Somebody's file, not our cut-off header: it must survive a mistyped option.
             return Err(JournalError::Damaged { path: path.to_owned(), line: 1 });
+        }
+        // Where nothing was begun, nothing binds whoever tries again with other options.
+        if is_unused(&bytes[..kept_bytes], settings) {
+            kept_bytes = 0;
         }
         let mut journal = Journal {
             path: path.to_owned(),
@@ -373,7 +383,7 @@ mod tests {
             ("one line, no end".to_owned(), "line 1 is not"),
             (format!("{header}\nx\n"), "line 2 is not"),
             (format!("{header}\n{open_begin}\n{open_begin}\n"), "line 3 is not"),
-            (header.replace("\"set\"", "\"old\"") + "\n", "other labels"),
+            (header.replace("\"set\"", "\"old\"") + "\n" + open_begin + "\n", "other labels"),
             (header.replace(":1", ":2") + "\n", "line 1 is not"),
         ] {
             std::fs::write(&path, &text).unwrap();
@@ -381,6 +391,19 @@ mod tests {
             assert!(error.contains(what), "{error}");
             assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn other_settings_are_taken_where_nothing_was_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("j");
+        drop(Journal::open(&path, "i", "old").unwrap());
+        let mut journal = Journal::open(&path, "other", "set").unwrap();
+        assert_eq!(journal.identity(), "other");
+        journal.begin(begin(1, 2)).unwrap();
+        drop(journal);
+        assert!(matches!(Journal::open(&path, "i", "old"), Err(JournalError::OtherSettings { .. })));
+        assert_eq!(Journal::open(&path, "i", "set").unwrap().pending().next(), Some(&begin(1, 2)));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! For a member's own programs: [`Client`] has one method per endpoint, speaks the shapes of
 //! `hashpact_protocol::api`, and sends a request again only when that cannot state anything twice.
 //! [`list`] reads and writes hash lists in the formats of the field, line by line; [`import`] and
-//! [`journal`] state a list of millions of lines in batches, resumable after a kill.
+//! [`journal`] state a list of millions of lines in batches, resumable after a kill. [`keyed`] makes the digests of addresses
+//! that only a group with a common key can read.
 //!
 //! What it deliberately does not do: look at media (`hashpact-hashing`, called by the command, on
 //! this machine), decide what a match means (the node's lists), or trust the node's word about
@@ -18,6 +19,7 @@ mod client;
 mod error;
 pub mod import;
 pub mod journal;
+pub mod keyed;
 mod licensed;
 pub mod list;
 mod policy;

@@ -1,8 +1,11 @@
 //! `POST /v1/records` for the kinds beside `content`: what is taken, and which field and rule an error names.
 
+use std::collections::BTreeSet;
+
 use hashpact_protocol::api::{NewRecord, RecordJson};
+use hashpact_protocol::digest::hex_array;
 use hashpact_protocol::leaf::Kind;
-use hashpact_protocol::record::{Content, Detail, ModelRole, TileShape};
+use hashpact_protocol::record::{Content, Detail, ModelRole, TileShape, dataset_root};
 
 fn read(json: &str) -> Result<Content, String> {
     let record: NewRecord = serde_json::from_str(json).map_err(|error| error.to_string())?;
@@ -202,4 +205,21 @@ fn errors_name_field_and_rule() {
         let error = read(&json).expect_err(&json);
         assert!(error.starts_with(expected), "{json}\n  says {error}\n  not  {expected}");
     }
+}
+
+/// Roots that an independent program computed.
+#[test]
+fn roots_of_data_sets() {
+    let vectors: serde_json::Value =
+        serde_json::from_str(include_str!("../../tests/vectors/keyed/vectors.json")).unwrap();
+    for case in vectors["roots"].as_array().unwrap() {
+        let digest = |text: &serde_json::Value| hash(text.as_str().unwrap());
+        let files = case["files"].as_array().unwrap().iter().map(digest).collect();
+        assert_eq!(dataset_root(&files), Some(digest(&case["root"])), "{} files", files.len());
+    }
+    assert_eq!(dataset_root(&BTreeSet::new()), None);
+}
+
+fn hash(text: &str) -> [u8; 32] {
+    hex_array(text).unwrap()
 }

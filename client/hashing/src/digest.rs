@@ -61,13 +61,31 @@ impl Hashers {
 ///
 /// # Errors
 /// The reader's own error, except `Interrupted`, after which reading goes on.
-pub fn digest_reader(mut r: impl Read) -> std::io::Result<Digests> {
+pub fn digest_reader(r: impl Read) -> std::io::Result<Digests> {
     let mut hashers = Hashers::default();
+    each_chunk(r, |chunk| hashers.update(chunk))?;
+    Ok(hashers.finish())
+}
+
+/// Reads `r` to its end; its SHA-256 alone, and how many bytes were read.
+///
+/// # Errors
+/// As [`digest_reader`].
+pub fn sha256_reader(r: impl Read) -> std::io::Result<([u8; 32], u64)> {
+    let (mut hasher, mut size_bytes) = (Sha256::new(), 0);
+    each_chunk(r, |chunk| {
+        hasher.update(chunk);
+        size_bytes += chunk.len() as u64;
+    })?;
+    Ok((hasher.finalize().into(), size_bytes))
+}
+
+fn each_chunk(mut r: impl Read, mut take: impl FnMut(&[u8])) -> std::io::Result<()> {
     let mut buffer = vec![0u8; CHUNK_BYTES];
     loop {
         match r.read(&mut buffer) {
-            Ok(0) => return Ok(hashers.finish()),
-            Ok(n) => hashers.update(&buffer[..n]),
+            Ok(0) => return Ok(()),
+            Ok(n) => take(&buffer[..n]),
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
         }
@@ -161,6 +179,7 @@ mod tests {
             let whole = digest_bytes(&bytes);
             prop_assert_eq!(&whole, &digest_reader(Stutter(&bytes, false)).unwrap());
             prop_assert_eq!(&whole, &digest_reader(bytes.as_slice()).unwrap());
+            prop_assert_eq!((whole.sha256, whole.size_bytes), sha256_reader(Stutter(&bytes, true)).unwrap());
         }
     }
 }

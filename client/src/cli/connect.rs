@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use hashpact_client::{Client, DEFAULT_URL, TlsOptions};
+use zeroize::Zeroizing;
 
 use super::output::Output;
 
 /// The environment variable that holds a token.
 const TOKEN_VARIABLE: &str = "HASHPACT_TOKEN";
-/// No token is longer, in bytes.
-const TOKEN_FILE_MAX_BYTES: u64 = 4096;
+/// No token or key is longer, in bytes.
+const SECRET_FILE_MAX_BYTES: u64 = 4096;
 
 /// Options that lead to a node.
 #[derive(Debug, clap::Args)]
@@ -60,14 +61,17 @@ impl NodeArgs {
     /// A client of the node; nothing is sent yet.
     pub(crate) fn client(&self, output: Output) -> anyhow::Result<Client> {
         let token = match &self.token_file {
-            Some(path) => Some(read_token(path)?),
-            None => std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.trim().is_empty()),
+            Some(path) => Some(read_secret(path, "token")?),
+            None => {
+                let token = std::env::var(TOKEN_VARIABLE).ok().map(Zeroizing::new);
+                token.filter(|token| !token.trim().is_empty())
+            }
         };
         let tls = TlsOptions {
             ca: self.ca.clone(),
             identity: self.client_cert.clone().zip(self.client_key.clone()),
         };
-        let client = Client::with_tls(&self.url, token.as_deref(), &tls)?;
+        let client = Client::with_tls(&self.url, token.as_deref().map(String::as_str), &tls)?;
         if client.sends_token_in_clear() {
             output.warn(&format!(
                 "warning: {} is not on this machine and not encrypted; the token and all signals can be read on the way",
@@ -78,24 +82,26 @@ impl NodeArgs {
     }
 }
 
-fn read_token(path: &Path) -> anyhow::Result<String> {
+/// The one line of a small file that only its owner can read, such as a token or a key; `what` names it in errors.
+pub(crate) fn read_secret(path: &Path, what: &str) -> anyhow::Result<Zeroizing<String>> {
     let shown = path.display();
-    let metadata = std::fs::metadata(path).with_context(|| format!("token file {shown}"))?;
-    if !metadata.is_file() || metadata.len() > TOKEN_FILE_MAX_BYTES {
-        bail!("token file {shown}: expected a small regular file");
+    let named = || format!("{what} file {shown}");
+    let metadata = std::fs::metadata(path).with_context(named)?;
+    if !metadata.is_file() || metadata.len() > SECRET_FILE_MAX_BYTES {
+        bail!("{what} file {shown}: expected a small regular file");
     }
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         let mode = metadata.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
-            bail!("token file {shown} can be read by others (mode {mode:04o}); run: chmod 600 {shown}");
+            bail!("{what} file {shown} can be read by others (mode {mode:04o}); run: chmod 600 {shown}");
         }
     }
-    let text = std::fs::read_to_string(path).with_context(|| format!("token file {shown}"))?;
-    let token = text.trim();
-    if token.is_empty() || token.lines().count() != 1 {
-        bail!("token file {shown}: expected one line with the token");
+    let text = Zeroizing::new(std::fs::read_to_string(path).with_context(named)?);
+    let secret = text.trim();
+    if secret.is_empty() || secret.lines().count() != 1 {
+        bail!("{what} file {shown}: expected one line with the {what}");
     }
-    Ok(token.to_owned())
+    Ok(Zeroizing::new(secret.to_owned()))
 }

@@ -12,9 +12,10 @@ use std::io::BufReader;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use hashpact_client::has_licensed;
+use hashpact_client::import::in_group;
 use hashpact_client::list::genmeta::stated;
 use hashpact_client::list::{Defaults, ListReader, ReadOptions, Step, canonical};
+use hashpact_client::{Client, ClientError, has_licensed};
 use hashpact_protocol::api::{Ack, NewRecord, Receipt, check_idempotency_key};
 use hashpact_protocol::digest::{hex_encode, sha256};
 use serde::Serialize;
@@ -30,20 +31,54 @@ pub(crate) const PDQ_QUALITY_MIN: u8 = 50;
 /// Why a record with a signal under licence is not stated.
 pub(crate) const WITHOUT_LICENSEES: &str =
     "photodna: only licensees may receive it; --licensees names their group in the roster";
-/// That this member may write in the group of licensees, before anything is stated.
-pub(crate) async fn check_licensees(
-    client: &hashpact_client::Client,
-    group: Option<&str>,
-) -> anyhow::Result<()> {
+
+/// Whom the records are for, beside all members.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct ReaderArgs {
+    /// Group of the roster that may receive signals under licence (PhotoDNA): they are stated in a record of their own, for
+    /// its members alone, which is linked with the one that everybody receives
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) licensees: Option<String>,
+    /// Group of the roster in which all of it is stated: its members alone receive what the records say. Keyed digests are
+    /// stated in no other way
+    #[arg(long, value_name = "GROUP", conflicts_with = "licensees")]
+    pub(crate) group: Option<String>,
+}
+
+impl ReaderArgs {
+    /// That this member may write in the groups, before anything is stated.
+    pub(crate) async fn check(&self, client: &Client) -> anyhow::Result<()> {
+        check_group(client, "--licensees", self.licensees.as_deref()).await?;
+        check_group(client, "--group", self.group.as_deref()).await
+    }
+
+    /// Whether a record has signals under licence, and no licensees are named.
+    pub(crate) fn lack_licensees(&self, record: &NewRecord) -> bool {
+        self.licensees.is_none() && has_licensed(record)
+    }
+
+    /// States records for them: one receipt for each, in order.
+    pub(crate) async fn state(
+        &self,
+        client: &Client,
+        records: &[NewRecord],
+        key: &str,
+        ack: Ack,
+    ) -> Result<Vec<Receipt>, ClientError> {
+        match self.group.as_deref() {
+            Some(group) => client.contribute_to(Some(group), records, key, ack).await,
+            None => client.contribute_licensed(self.licensees.as_deref(), records, key, ack).await,
+        }
+    }
+}
+
+async fn check_group(client: &Client, option: &str, group: Option<&str>) -> anyhow::Result<()> {
     let Some(group) = group else { return Ok(()) };
     let (own, listed) = (client.status().await?.member, client.members().await?.members);
     let own = listed.iter().find(|member| member.member == own).context("the roster lists your member")?;
     if !own.groups.iter().any(|name| name == group) {
         let groups = if own.groups.is_empty() { "none".to_owned() } else { own.groups.join(", ") };
-        bail!(
-            "--licensees {group}: {} is not in this group, but in {groups}; nothing was stated",
-            own.member
-        );
+        bail!("{option} {group}: {} is not in this group, but in {groups}; nothing was stated", own.member);
     }
     Ok(())
 }
@@ -72,10 +107,8 @@ pub(crate) struct Args {
     /// State PDQ hashes of a quality under 50 as well; they match many unrelated pictures
     #[arg(long)]
     keep_low_quality: bool,
-    /// Group of the roster that may receive signals under licence (PhotoDNA): they are stated in a record of their own, for
-    /// its members alone, which is linked with the one that everybody receives
-    #[arg(long, value_name = "GROUP")]
-    licensees: Option<String>,
+    #[command(flatten)]
+    readers: ReaderArgs,
     /// What to wait for: local (survives a crash of your node), or replicated:K (survives the loss of its
     /// disk, because K other members hold it)
     #[arg(long, default_value = "local", value_parser = parse_ack)]
@@ -130,7 +163,7 @@ pub(crate) async fn run(args: &Args, node: &NodeArgs, output: Output) -> anyhow:
     // The token is checked before minutes are spent on hashing.
     let client = if args.dry_run { None } else { Some(node.client(output)?) };
     if let Some(client) = &client {
-        check_licensees(client, args.licensees.as_deref()).await?;
+        args.readers.check(client).await?;
     }
     let mut plan = Plan::default();
     match &args.signals {
@@ -191,8 +224,9 @@ impl Plan {
         } else {
             Box::new(File::open(list).with_context(shown)?)
         };
-        let mut reader =
-            ListReader::new(BufReader::new(input), ReadOptions { defaults, ..ReadOptions::default() });
+        let for_everybody = args.readers.group.is_none();
+        let options = ReadOptions { for_everybody, defaults, ..ReadOptions::default() };
+        let mut reader = ListReader::new(BufReader::new(input), options);
         while let Some(step) = reader.next_step().with_context(shown)? {
             match step {
                 Step::Bad(bad) => {
@@ -233,9 +267,9 @@ impl Plan {
                 return Ok(());
             }
         }
-        if has_licensed(&record) && args.licensees.is_none() {
+        if args.readers.lack_licensees(&record) {
             self.failed += 1;
-            output.warn(&format!("{}: {}; not stated", printable(&name), WITHOUT_LICENSEES));
+            output.warn(&format!("{}: {WITHOUT_LICENSEES}; not stated", printable(&name)));
             return Ok(());
         }
         let content = record.to_record().with_context(|| name.clone())?;
@@ -271,12 +305,7 @@ impl Plan {
     }
 }
 
-async fn state(
-    planned: &[Planned],
-    client: &hashpact_client::Client,
-    args: &Args,
-    output: Output,
-) -> anyhow::Result<()> {
+async fn state(planned: &[Planned], client: &Client, args: &Args, output: Output) -> anyhow::Result<()> {
     let bar = progress::bar(output, "stating", Some(planned.len() as u64), progress::Unit::Items);
     let calls = planned.len().div_ceil(RECORDS_PER_CALL);
     let mut rows = Vec::new();
@@ -285,10 +314,9 @@ async fn state(
         let key = match &args.idempotency_key {
             Some(key) if calls == 1 => key.clone(),
             Some(key) => format!("{key}.{call}"),
-            None => hex_encode(&digest_of(&records)),
+            None => hex_encode(&in_group(digest_of(&records), args.readers.group.as_deref())),
         };
-        let licensees = args.licensees.as_deref();
-        let receipts = client.contribute_licensed(licensees, &records, &key, args.ack).await?;
+        let receipts = args.readers.state(client, &records, &key, args.ack).await?;
         bar.inc(part.len() as u64);
         for (planned, receipt) in part.iter().zip(&receipts) {
             if output.json {

@@ -5,11 +5,8 @@
 //! on whether it is complete is asked for first: a list from a node that is still loading must not
 //! be taken for all there is.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::builder::PossibleValuesParser;
 use hashpact_client::Client;
 use hashpact_client::list::{csv, tx};
@@ -22,6 +19,7 @@ use super::import::FormatArg;
 use super::labels::words;
 use super::output::{Output, counted, printable};
 use super::progress;
+use super::target::Target;
 
 /// Arguments of `export`.
 #[derive(Debug, clap::Args)]
@@ -52,12 +50,6 @@ pub(crate) struct Args {
     /// The strictest marking (TLP 2.0) of records in the list; stricter ones are left out and counted
     #[arg(long, value_name = "WORD", value_parser = words::<Tlp>(), default_value = Tlp::AmberStrict.name())]
     tlp: String,
-}
-
-/// Where the list goes: a stream, or a file that gets its name at the end.
-struct Target {
-    writer: Box<dyn Write>,
-    rename: Option<(PathBuf, PathBuf)>,
 }
 
 pub(crate) async fn run(args: &Args, client: &Client, output: Output) -> anyhow::Result<Outcome> {
@@ -155,36 +147,4 @@ fn write_record(
         }
     }
     Ok(Ok(()))
-}
-
-impl Target {
-    fn open(out: Option<&Path>) -> anyhow::Result<Target> {
-        let Some(out) = out else {
-            return Ok(Target { writer: Box::new(BufWriter::new(io::stdout())), rename: None });
-        };
-        let mut part = out.as_os_str().to_owned();
-        part.push(".part");
-        let part = PathBuf::from(part);
-        let file = File::create(&part).with_context(|| part.display().to_string())?;
-        Ok(Target { writer: Box::new(BufWriter::new(file)), rename: Some((part, out.to_owned())) })
-    }
-
-    fn line(&mut self, line: &str) -> anyhow::Result<()> {
-        match writeln!(self.writer, "{line}") {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe && self.rename.is_none() => {
-                std::process::exit(0)
-            }
-            written => written.context("writing the list"),
-        }
-    }
-
-    fn finish(mut self) -> anyhow::Result<()> {
-        self.writer.flush().context("writing the list")?;
-        drop(self.writer);
-        if let Some((part, out)) = self.rename {
-            File::open(&part).and_then(|file| file.sync_all()).context("writing the list")?;
-            std::fs::rename(&part, &out).with_context(|| out.display().to_string())?;
-        }
-        Ok(())
-    }
 }

@@ -5,33 +5,27 @@
 //! `--errors` file (all of them), and do not stop the rest.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use hashpact_client::has_licensed;
 use hashpact_client::import::{BATCH_DEFAULT, Batch, Importer, Totals, UNDER_WAY_MAX, settings_digest};
 use hashpact_client::journal::Journal;
-use hashpact_client::list::{BadLine, Format, ListReader, ReadOptions};
+use hashpact_client::list::{Format, ListReader, ReadOptions};
 use hashpact_client::{Client, ClientError};
 use hashpact_protocol::api::{Ack, Receipt};
 use hashpact_protocol::digest::hex_encode;
 use hashpact_protocol::limits::RECORDS_PER_CALL_MAX;
-use indicatif::ProgressBar;
 use serde::Serialize;
 use tokio::task::JoinHandle;
 
+use super::bad_lines::Reporter;
 use super::connect::NodeArgs;
-use super::contribute::{WITHOUT_LICENSEES, check_licensees, parse_ack};
+use super::contribute::{ReaderArgs, WITHOUT_LICENSEES, parse_ack};
 use super::exit::Outcome;
 use super::labels::{self, LabelArgs};
 use super::output::{Output, counted, grouped, printable};
-use super::progress;
-
-/// Unusable lines shown on standard error; the rest is counted there and listed in `--errors`.
-const BAD_LINES_SHOWN: u64 = 100;
+use super::{inputs, progress};
 
 /// Arguments of `import`.
 #[derive(Debug, clap::Args)]
@@ -69,10 +63,8 @@ pub(crate) struct Args {
     /// State the list anew although it was imported before (after retractions); needs a new --state file
     #[arg(long, requires = "state", conflicts_with = "dry_run")]
     restate: bool,
-    /// Group of the roster that may receive signals under licence (PhotoDNA): they are stated in a record of their own, for
-    /// its members alone, which is linked with the one that everybody receives
-    #[arg(long, value_name = "GROUP")]
-    licensees: Option<String>,
+    #[command(flatten)]
+    readers: ReaderArgs,
     /// What to wait for: local, or replicated:K
     #[arg(long, default_value = "local", value_parser = parse_ack)]
     ack: Ack,
@@ -130,29 +122,26 @@ impl Summary {
     }
 }
 
-/// Where unusable lines are reported.
-struct Reporter {
-    output: Output,
-    bar: ProgressBar,
-    shown: u64,
-    file: Option<BufWriter<File>>,
-    failure: Option<io::Error>,
-}
-
 pub(crate) async fn run(args: &Args, node: &NodeArgs, output: Output) -> anyhow::Result<Outcome> {
     let options = ReadOptions {
         format: args.format.map(Format::from),
         ignore_unknown_columns: args.ignore_unknown_columns,
+        for_everybody: args.readers.group.is_none(),
         defaults: args.labels.defaults()?,
     };
     let client = if args.dry_run { None } else { Some(node.client(output)?) };
     if let Some(client) = &client {
-        check_licensees(client, args.licensees.as_deref()).await?;
+        args.readers.check(client).await?;
     }
-    let (input, size_bytes) = open_list(&args.list)?;
-    let identity = if args.restate { random_identity()? } else { "list".to_owned() };
+    let (input, size_bytes) = inputs::open_list(&args.list)?;
+    let group = args.readers.group.as_deref();
+    let identity = match group {
+        _ if args.restate => random_identity()?,
+        Some(group) => format!("list in {group}"),
+        None => "list".to_owned(),
+    };
     let journal = match journal_path(args) {
-        Some(path) => Some(Journal::open(&path, &identity, &settings_digest(&options))?),
+        Some(path) => Some(Journal::open(&path, &identity, &settings_digest(&options, group))?),
         None => None,
     };
     output.note(&format!("where a line is silent: {}", labels::statement(&options.defaults)));
@@ -163,12 +152,10 @@ pub(crate) async fn run(args: &Args, node: &NodeArgs, output: Output) -> anyhow:
     let mut summary = Summary { dry_run: args.dry_run, ..Summary::default() };
     let mut under_way = VecDeque::new();
     loop {
-        let batch = importer.next_batch(&mut |bad| reporter.report(bad))?;
+        let batch = importer.next_batch(&mut |bad| reporter.report(bad.line, &bad.reason))?;
         let is_last = batch.is_none();
         if let (Some(batch), Some(client)) = (batch, &client) {
-            if args.licensees.is_none()
-                && let Some(nth) = batch.records.iter().position(has_licensed)
-            {
+            if let Some(nth) = batch.records.iter().position(|record| args.readers.lack_licensees(record)) {
                 bail!(
                     "record {} of lines {} to {}: {WITHOUT_LICENSEES}. {}",
                     nth + 1,
@@ -194,16 +181,15 @@ pub(crate) async fn run(args: &Args, node: &NodeArgs, output: Output) -> anyhow:
         bar.set_message(counted(importer.totals().records, "record", "records"));
     }
     bar.finish_and_clear();
-    reporter.finish()?;
+    reporter.finish().context("the list was imported, but not all of its errors were written")?;
     Ok(conclude(importer.totals(), summary, output))
 }
 
 /// Sends a batch, while the list is read on.
 fn send(client: Client, batch: Batch, args: &Args) -> JoinHandle<(Batch, Result<Vec<Receipt>, ClientError>)> {
-    let (licensees, ack) = (args.licensees.clone(), args.ack);
+    let (readers, ack) = (args.readers.clone(), args.ack);
     tokio::spawn(async move {
-        let receipts =
-            client.contribute_licensed(licensees.as_deref(), &batch.records, &batch.key, ack).await;
+        let receipts = readers.state(&client, &batch.records, &batch.key, ack).await;
         (batch, receipts)
     })
 }
@@ -254,15 +240,6 @@ fn conclude(totals: Totals, mut summary: Summary, output: Output) -> Outcome {
     if totals.bad > 0 { Outcome::SomeFailed } else { Outcome::Done }
 }
 
-fn open_list(list: &Path) -> anyhow::Result<(Box<dyn BufRead>, Option<u64>)> {
-    if list.as_os_str() == "-" {
-        return Ok((Box::new(BufReader::with_capacity(1 << 18, io::stdin())), None));
-    }
-    let file = File::open(list).with_context(|| list.display().to_string())?;
-    let size_bytes = file.metadata().with_context(|| list.display().to_string())?.len();
-    Ok((Box::new(BufReader::with_capacity(1 << 18, file)), Some(size_bytes)))
-}
-
 fn journal_path(args: &Args) -> Option<PathBuf> {
     if args.dry_run {
         return None;
@@ -280,41 +257,4 @@ fn random_identity() -> anyhow::Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness from the system: {error}"))?;
     Ok(hex_encode(&bytes))
-}
-
-impl Reporter {
-    fn new(output: Output, bar: ProgressBar, path: Option<&Path>) -> anyhow::Result<Reporter> {
-        let create = |path: &Path| File::create(path).with_context(|| path.display().to_string());
-        let file = path.map(create).transpose()?.map(BufWriter::new);
-        Ok(Reporter { output, bar, shown: 0, file, failure: None })
-    }
-
-    fn report(&mut self, bad: &BadLine) {
-        let text = format!("line {}: {}", bad.line, printable(&bad.reason.to_string()));
-        self.shown += 1;
-        if self.shown <= BAD_LINES_SHOWN {
-            self.bar.suspend(|| self.output.warn(&text));
-        } else if self.shown == BAD_LINES_SHOWN + 1 {
-            let rest = if self.file.is_some() {
-                "all are in the --errors file"
-            } else {
-                "list all with --errors FILE"
-            };
-            self.bar.suspend(|| {
-                self.output.warn(&format!("further unusable lines are only counted here; {rest}"))
-            });
-        }
-        if let (Some(file), None) = (&mut self.file, &self.failure) {
-            self.failure = writeln!(file, "{text}").err();
-        }
-    }
-
-    fn finish(self) -> anyhow::Result<()> {
-        let written = match (self.failure, self.file) {
-            (Some(error), _) => Err(error),
-            (None, Some(mut file)) => file.flush(),
-            (None, None) => Ok(()),
-        };
-        written.context("the list was imported, but the --errors file could not be written")
-    }
 }

@@ -4,8 +4,11 @@
 //! the same. Links are followed, except where they lead back into a folder that is being walked.
 //! What cannot be read is an input that failed, with its reason, in its place.
 
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use walkdir::WalkDir;
 
 /// An input: a file to open, or a path that could not be walked and why.
@@ -37,6 +40,16 @@ fn walk_one(root: &Path) -> impl Iterator<Item = Input> + '_ {
             Some(Input { path, problem: Some(reason) })
         }
     })
+}
+
+/// Opens a list, and says how many bytes it has if that is known; `-` is standard input.
+pub(crate) fn open_list(list: &Path) -> anyhow::Result<(Box<dyn BufRead>, Option<u64>)> {
+    if list.as_os_str() == "-" {
+        return Ok((Box::new(BufReader::with_capacity(1 << 18, io::stdin())), None));
+    }
+    let file = File::open(list).with_context(|| list.display().to_string())?;
+    let size_bytes = file.metadata().with_context(|| list.display().to_string())?.len();
+    Ok((Box::new(BufReader::with_capacity(1 << 18, file)), Some(size_bytes)))
 }
 
 #[cfg(test)]

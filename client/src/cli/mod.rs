@@ -6,10 +6,12 @@
 //! signals; the files that talk to the node never open an input of media.
 
 mod audit;
+mod bad_lines;
 mod completions;
 mod connect;
 mod contribute;
 mod decisions;
+mod digest;
 mod erase;
 mod exit;
 mod export;
@@ -35,6 +37,7 @@ mod rule;
 mod status;
 mod supersede;
 mod suspend;
+mod target;
 mod ttp;
 mod verify;
 mod watch;
@@ -78,6 +81,9 @@ pub(crate) struct Global {
 enum Command {
     /// Compute the signals of files; sends nothing
     Hash(hash::Args),
+    /// Make keyed digests of addresses, and digests of data sets and services; sends nothing
+    #[command(subcommand)]
+    Digest(digest::Command),
     /// Fingerprint, compare, look up and register generative models; no weight leaves this machine
     #[command(subcommand)]
     Models(models::Command),
@@ -165,6 +171,7 @@ async fn dispatch(cli: Cli, output: Output) -> anyhow::Result<Outcome> {
     let node = &cli.global.node;
     match cli.command {
         Command::Hash(args) => hash::run(&args, output),
+        Command::Digest(command) => digest::run(&command, output),
         Command::Models(command) => models::run(&command, node, output).await,
         Command::Match(args) => r#match::run(&args, &node.client(output)?, output).await,
         Command::Contribute(args) => contribute::run(&args, node, output).await,

@@ -16,7 +16,7 @@ use hashpact_protocol::api::{NewRecord, NewSignal, OtherClassJson, RecordJson, R
 use hashpact_protocol::record::SignalType;
 use thiserror::Error;
 
-use super::{LineError, cells, content_record};
+use super::{LineError, cells, kind_of};
 
 /// The columns, in the order in which they are written.
 const COLUMNS: [(&str, Column); 28] = [
@@ -160,7 +160,7 @@ impl Columns {
         if cells.len() != self.columns.len() {
             return Err(LineError::CellCount { expected: self.columns.len(), got: cells.len() });
         }
-        let mut record = content_record(Vec::new());
+        let mut record = NewRecord::default();
         let mut row = Row::default();
         for (column, cell) in self.columns.iter().zip(&cells) {
             let word = cells::read_cell(cell);
@@ -228,6 +228,7 @@ impl<'l> Row<'l> {
         if record.signals.is_empty() {
             return Err(LineError::NoSignal);
         }
+        record.kind = kind_of(&record.signals);
         if let Some(quality) = self.quality {
             set_qualities(&mut record.signals, quality)?;
         }

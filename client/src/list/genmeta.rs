@@ -53,8 +53,8 @@ pub fn stated(mut described: GenmetaJson) -> GenmetaJson {
 
 #[cfg(test)]
 mod tests {
-    use hashpact_hashing::genmeta::{SAMPLERS, SCHEDULERS, SOURCE_TYPES};
-    use hashpact_protocol::record::{Sampler, Scheduler, SourceType, Vocabulary as _};
+    use hashpact_hashing::genmeta::{SAMPLERS, SCHEDULERS, SOURCE_TYPES, Tool};
+    use hashpact_protocol::record::{self, Sampler, Scheduler, SourceType, Vocabulary as _};
 
     /// Whatever the reader of files may say can be stated.
     #[test]
@@ -64,6 +64,9 @@ mod tests {
         }
         for word in SCHEDULERS.into_iter().chain(["other"]) {
             assert!(Scheduler::parse(word).is_some(), "{word}");
+        }
+        for tool in Tool::ALL {
+            assert!(record::Tool::parse(tool.name()).is_some(), "{}", tool.name());
         }
         for word in SOURCE_TYPES {
             assert!(SourceType::parse(word).is_some(), "{word}");

@@ -11,7 +11,7 @@ use hashpact_protocol::api::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{LineError, Parsed, content_record, shortened};
+use super::{LineError, Parsed, record_of, shortened};
 
 /// What `hashpact hash --json` prints for one file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ pub struct HashedSignal {
 impl HashedFile {
     /// The record that would be stated, without labels.
     pub fn to_record(&self) -> NewRecord {
-        content_record(
+        record_of(
             self.signals
                 .iter()
                 .map(|signal| NewSignal {

@@ -24,7 +24,8 @@ pub mod tx;
 use std::io::{self, BufRead};
 
 use hashpact_protocol::api::{FieldError, HandlingJson, LabelsJson, NewRecord, NewSignal, SourceJson};
-use hashpact_protocol::record::Content;
+use hashpact_protocol::leaf::Kind;
+use hashpact_protocol::record::{Content, SignalType};
 use thiserror::Error;
 
 use self::cells::CellError;
@@ -240,6 +241,11 @@ pub enum LineError {
         /// The type's name, shortened.
         name: String,
     },
+    /// A keyed digest where records are for everybody.
+    #[error(
+        "a keyed digest, which only the members of the group that has the key can read; --group names the group in the roster"
+    )]
+    Keyed,
     /// A rule of records is broken.
     #[error(transparent)]
     Field(#[from] FieldError),
@@ -287,6 +293,8 @@ pub struct ReadOptions {
     pub format: Option<Format>,
     /// Pass over CSV columns that we do not know, instead of refusing the list.
     pub ignore_unknown_columns: bool,
+    /// Refuse keyed digests: the records are to be stated to everybody.
+    pub for_everybody: bool,
     /// What is stated where a line is silent.
     pub defaults: Defaults,
 }
@@ -371,10 +379,14 @@ impl<R: BufRead> ListReader<R> {
             variant.make_ascii_lowercase();
         }
         self.options.defaults.apply(&mut parsed.record);
+        parsed.record.subject()?;
         let content = parsed.record.to_record()?;
+        if self.options.for_everybody && content.signals.iter().any(|signal| signal.kind().is_keyed()) {
+            return Err(LineError::Keyed);
+        }
         Ok(ListItem {
             line: 0,
-            record: canonical(&content),
+            record: NewRecord { subject: parsed.record.subject, ..canonical(&content) },
             content,
             variants: parsed.variants,
             file: parsed.file,
@@ -428,9 +440,15 @@ pub fn canonical(content: &Content) -> NewRecord {
     record
 }
 
-/// An empty record of the one kind that lists hold.
-fn content_record(signals: Vec<NewSignal>) -> NewRecord {
-    NewRecord { kind: "content".to_owned(), signals, ..NewRecord::default() }
+/// A record of these signals alone.
+fn record_of(signals: Vec<NewSignal>) -> NewRecord {
+    NewRecord { kind: kind_of(&signals), signals, ..NewRecord::default() }
+}
+
+/// The kind of records that the first of these signals belongs to.
+fn kind_of(signals: &[NewSignal]) -> String {
+    let first = signals.first().and_then(|signal| SignalType::parse(&signal.signal_type));
+    first.map_or(Kind::Content, SignalType::record_kind).name().to_owned()
 }
 
 /// At most 24 characters of a word from a list, for a message.

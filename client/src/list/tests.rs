@@ -242,6 +242,35 @@ fn three_shapes_of_json() {
 }
 
 #[test]
+fn a_signal_says_of_which_kind_its_record_is() {
+    let value = "ab".repeat(32);
+    for text in [format!("type,value,review\nurl_key,{value},dual\n"), format!("url_key {value}\n")] {
+        let items = good(&text);
+        assert_eq!((items[0].record.kind.as_str(), items[0].record.signals.len()), ("dataset", 1), "{text}");
+    }
+    check_bad(
+        &format!("md5,sha1\n{MD5},x\n"),
+        &["2: signals[1].value: expected 40 lower-case hex digits, got 1"],
+    );
+    let options = ReadOptions { for_everybody: true, ..ReadOptions::default() };
+    let (items, bad) = read(&format!("domain_key {value}\nmd5 {MD5}\n"), options).unwrap();
+    assert_eq!((items.len(), items[0].line), (1, 2));
+    assert!(bad[0].starts_with("1: a keyed digest, which only"), "{bad:?}");
+}
+
+#[test]
+fn what_a_record_adds_to_is_kept() {
+    let subject = "cd".repeat(32);
+    let line = |subject: &str| {
+        let signals = serde_json::json!([{"type": "md5", "value": MD5}]);
+        serde_json::json!({"kind": "content", "signals": signals, "subject": subject}).to_string()
+    };
+    let items = good(&(line(&subject) + "\n"));
+    assert_eq!(items[0].record.subject.as_ref(), Some(&subject));
+    check_bad(&(line("cd") + "\n"), &["1: subject: expected 64 lower-case hex digits, got 2"]);
+}
+
+#[test]
 fn bad_json_lines_are_told_apart() {
     check_bad(
         &format!(

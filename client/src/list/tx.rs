@@ -8,7 +8,7 @@
 use hashpact_protocol::api::{NewRecord, NewSignal};
 use hashpact_protocol::record::SignalType;
 
-use super::{LineError, content_record, shortened};
+use super::{LineError, record_of, shortened};
 
 /// Foreign names of types that we have.
 const SYNONYMS: [(&str, &str); 2] = [("video_md5", "md5"), ("photo_md5", "md5")];
@@ -39,7 +39,7 @@ pub(super) fn read(text: &str) -> Result<NewRecord, LineError> {
     };
     let kind = our_type(name).ok_or_else(|| LineError::UnknownType { name: shortened(name) })?;
     let signal = NewSignal { signal_type: kind.name().to_owned(), value: value.to_owned(), quality: None };
-    Ok(content_record(vec![signal]))
+    Ok(record_of(vec![signal]))
 }
 
 /// A line for one signal. MD5 is written under the name that the `threatexchange` command knows.

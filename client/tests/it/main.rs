@@ -4,6 +4,7 @@
 
 mod audit;
 mod command;
+mod digest;
 mod fake_node;
 mod http;
 mod models;

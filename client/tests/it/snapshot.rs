@@ -11,6 +11,12 @@ fn help_texts() {
     let commands = [
         "",
         "hash",
+        "digest",
+        "digest key",
+        "digest urls",
+        "digest hosts",
+        "digest dataset",
+        "digest service",
         "match",
         "contribute",
         "import",

@@ -6,13 +6,17 @@
 //!
 //! SPEC §7.15.
 
+use std::collections::BTreeSet;
+
 use super::error::{RecordError, SchemaError};
 use super::lists::{check_ascending, read_related, read_techniques, write_related, write_techniques};
 use super::model::{KEY_DERIVED_FROM, KEY_FORM, KEY_SIZE, KEY_TECHNIQUES};
 use super::schema::{MapReader, MapWriter, SubjectRef};
 use super::techniques::TechniqueId;
 use super::vocabulary::{Label, LabelWord, Vocabulary};
+use crate::digest::leaf_hash;
 use crate::limits::{RELATED_PER_LIST_MAX, TECHNIQUES_PER_RECORD_MAX};
+use crate::merkle::Frontier;
 
 const KEY_ITEMS: u64 = 25;
 const KEY_KNOWN: u64 = 27;
@@ -67,6 +71,15 @@ pub struct Dataset {
     pub techniques: Vec<TechniqueId>,
     /// Records of data sets that it was made from, ascending.
     pub derived_from: Vec<SubjectRef>,
+}
+
+/// The `dataset_root` of a data set: the RFC 6962 root over the SHA-256 digests of its files, distinct and ascending as the
+/// set has them; none of a data set without files.
+#[must_use]
+pub fn dataset_root(files: &BTreeSet<[u8; 32]>) -> Option<[u8; 32]> {
+    let mut frontier = Frontier::empty();
+    files.iter().for_each(|digest| frontier.append(leaf_hash(digest)));
+    (!files.is_empty()).then(|| *frontier.root().as_bytes())
 }
 
 impl Dataset {

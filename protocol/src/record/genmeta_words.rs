@@ -88,6 +88,14 @@ pub enum Tool {
     SwarmUi,
     /// NovelAI.
     NovelAi,
+    /// Draw Things.
+    DrawThings,
+    /// Easy Diffusion.
+    EasyDiffusion,
+    /// The generator of the hub Civitai.
+    Civitai,
+    /// The generator of the hub TensorArt.
+    TensorArt,
 }
 
 impl Vocabulary for Tool {
@@ -103,6 +111,10 @@ impl Vocabulary for Tool {
         (Self::Fooocus, 7, "fooocus"),
         (Self::SwarmUi, 8, "swarmui"),
         (Self::NovelAi, 9, "novelai"),
+        (Self::DrawThings, 10, "draw_things"),
+        (Self::EasyDiffusion, 11, "easy_diffusion"),
+        (Self::Civitai, 12, "civitai"),
+        (Self::TensorArt, 13, "tensorart"),
     ];
 }
 

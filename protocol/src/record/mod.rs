@@ -46,7 +46,7 @@ mod vocabulary;
 
 pub use content::Content;
 pub use crosswalk::Crosswalk;
-pub use dataset::{Dataset, DatasetForm};
+pub use dataset::{Dataset, DatasetForm, dataset_root};
 pub use detail::Detail;
 pub use erasure::{Erasure, ErasureBasis, ErasureReason};
 pub use error::{RecordError, SchemaError};

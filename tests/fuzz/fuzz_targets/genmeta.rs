@@ -1,4 +1,4 @@
-//! Containers of pictures and the settings in them.
+//! Containers of pictures and what is in them.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| hashpact_fuzz::genmeta(data));
+libfuzzer_sys::fuzz_target!(init: hashpact_fuzz::seeds::write("genmeta"), |data: &[u8]| hashpact_fuzz::genmeta(data));

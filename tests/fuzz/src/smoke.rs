@@ -1,11 +1,8 @@
-//! A simple mutation fuzzer for machines without cargo-fuzz: no coverage, but the same targets and seeds.
+//! A simple mutation fuzzer for machines without libFuzzer: no coverage, but the same targets and seeds.
 //!
-//! `smoke TARGET SECONDS [SEED]` takes the seeds of `seeds/TARGET` (and, for models, the files of
-//! `../vectors/models`), damages one, and hands it to the target, until the time is over. A panic ends it with the seed of
+//! `smoke TARGET SECONDS [SEED]` takes a seed of the target, damages it, and hands it to the target, until the time is over. A panic ends it with the seed of
 //! the run and the input's number; the same seed finds it again. An input that takes longer than ten seconds is an error.
 
-use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 struct Random(u64);
@@ -15,13 +12,6 @@ impl Random {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 33) as usize) % bound.max(1)
     }
-}
-
-fn seeds(folder: &Path) -> Vec<Vec<u8>> {
-    let Ok(files) = fs::read_dir(folder) else { return Vec::new() };
-    let mut paths: Vec<_> = files.filter_map(|file| Some(file.ok()?.path())).collect();
-    paths.sort();
-    paths.iter().filter_map(|path| fs::read(path).ok()).collect()
 }
 
 /// Numbers that break arithmetic.
@@ -62,21 +52,10 @@ fn main() {
     let target = arguments.next().expect("the first argument is a target");
     let seconds: u64 = arguments.next().map_or(10, |text| text.parse().expect("a number of seconds"));
     let seed: u64 = arguments.next().map_or(1, |text| text.parse().expect("a seed"));
-    let run: fn(&[u8]) = match target.as_str() {
-        "models" => hashpact_fuzz::models,
-        "genmeta" => hashpact_fuzz::genmeta,
-        _ => panic!("targets are models and genmeta"),
-    };
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut inputs = seeds(&folder.join("seeds").join(&target));
-    if target == "models" {
-        let vectors = seeds(&folder.join("../vectors/models"));
-        // Beginnings are enough, and quicker.
-        inputs.extend(vectors.into_iter().map(|mut file| {
-            file.truncate(6000);
-            file
-        }));
-    }
+    let named = hashpact_fuzz::TARGETS.iter().find(|(name, _)| *name == target);
+    let names = hashpact_fuzz::TARGETS.map(|(name, _)| name).join(", ");
+    let (_, run) = named.unwrap_or_else(|| panic!("targets are {names}"));
+    let inputs = hashpact_fuzz::seeds::of(&target);
     assert!(!inputs.is_empty(), "no seeds for {target}");
     let (mut random, start, mut count, mut slowest) = (Random(seed), Instant::now(), 0u64, Duration::ZERO);
     while start.elapsed() < Duration::from_secs(seconds) {

@@ -4,6 +4,7 @@
 //! alone; some build scripts watch them and would build everything again. They are taken away here.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -42,6 +43,12 @@ impl Step {
     /// Neither announced nor heard.
     pub(crate) fn quiet(mut self) -> Self {
         self.quiet = true;
+        self
+    }
+
+    /// What it says on standard error goes to a file.
+    pub(crate) fn errors_to(mut self, file: File) -> Self {
+        self.command.stderr(file);
         self
     }
 

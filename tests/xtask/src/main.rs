@@ -10,6 +10,7 @@
 mod bench;
 mod command;
 mod demo;
+mod fuzz;
 mod gate;
 mod hash;
 mod index;
@@ -70,6 +71,14 @@ enum Task {
         #[arg(long, value_name = "SEED", conflicts_with_all = ["seeds", "jobs"])]
         year: Option<u64>,
     },
+    /// Fuzz what reads a stranger's bytes, guided by coverage (libFuzzer); needs a C++ compiler
+    Fuzz {
+        /// One target [default: all of them, one after another]
+        target: Option<fuzz::Target>,
+        /// Seconds for each target
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Measure something
     Bench {
         /// What to measure
@@ -129,6 +138,7 @@ fn main() -> Result<ExitCode> {
         Task::Test { pure, long } => return gate::run(&workspace, gate::Options { pure, long }),
         Task::Sim { year: Some(seed), .. } => simulate(&workspace, "year".to_owned(), Some(seed.to_string())),
         Task::Sim { seeds, jobs, .. } => simulate(&workspace, seeds, jobs.map(|jobs| jobs.to_string())),
+        Task::Fuzz { target, seconds } => fuzz::run(&workspace, target, seconds),
         Task::Bench { name, json, options } => measure::run(&workspace, name, json, &options),
         Task::Setup => setup::run(&workspace),
         Task::Photos => photos::fetch(&workspace).map(drop),

@@ -106,9 +106,33 @@ pub enum Tool {
     SwarmUi,
     /// NovelAI.
     NovelAi,
+    /// Draw Things.
+    DrawThings,
+    /// Easy Diffusion.
+    EasyDiffusion,
+    /// The generator of the hub Civitai.
+    Civitai,
+    /// The generator of the hub TensorArt.
+    TensorArt,
 }
 
 impl Tool {
+    /// Every program that is told.
+    pub const ALL: [Self; 12] = [
+        Self::A1111,
+        Self::Forge,
+        Self::SdNext,
+        Self::ComfyUi,
+        Self::InvokeAi,
+        Self::Fooocus,
+        Self::SwarmUi,
+        Self::NovelAi,
+        Self::DrawThings,
+        Self::EasyDiffusion,
+        Self::Civitai,
+        Self::TensorArt,
+    ];
+
     /// Its name in reports.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -121,6 +145,10 @@ impl Tool {
             Self::Fooocus => "fooocus",
             Self::SwarmUi => "swarmui",
             Self::NovelAi => "novelai",
+            Self::DrawThings => "draw_things",
+            Self::EasyDiffusion => "easy_diffusion",
+            Self::Civitai => "civitai",
+            Self::TensorArt => "tensorart",
         }
     }
 }
@@ -351,7 +379,10 @@ pub fn read(bytes: &[u8]) -> GenMeta {
 }
 
 fn interpret(contents: &Contents, found: &mut GenMeta) {
-    for text in &contents.texts {
+    // A hub's generator writes the graph of the tool that it runs as well: the hub comes first.
+    let (hubs, others): (Vec<&Text>, Vec<&Text>) =
+        contents.texts.iter().partition(|text| text.key == "generation_data");
+    for text in hubs.into_iter().chain(others) {
         let before = found.clone();
         settings(contents, text, found);
         if *found != before {
@@ -361,6 +392,10 @@ fn interpret(contents: &Contents, found: &mut GenMeta) {
     if !contents.c2pa.is_empty() {
         found.c2pa = true;
         found.carriers.insert(Carrier::C2pa);
+    }
+    if let Some(settings) = contents.xmp.as_deref().and_then(xmp::draw_things) {
+        json_tools::draw_things(&settings, found);
+        found.carriers.insert(Carrier::Xmp);
     }
     let in_xmp = contents.xmp.as_deref().and_then(xmp::source_type);
     if in_xmp.is_some() {
@@ -385,6 +420,8 @@ fn settings(contents: &Contents, text: &Text, found: &mut GenMeta) {
         "Comment" | "comment" if is_json && is_novelai(contents) => {
             json_tools::novelai(value, contents.get("Software"), found);
         }
+        "generation_data" if is_json => json_tools::tensorart(value.trim_end_matches('\0'), found),
+        "use_stable_diffusion_model" | "Stable Diffusion model" => easy_diffusion(contents, found),
         "Make" | "Model" | "ImageDescription" => {
             let after = ["workflow:", "prompt:", "Workflow:", "Prompt:"]
                 .iter()
@@ -401,6 +438,18 @@ fn settings(contents: &Contents, text: &Text, found: &mut GenMeta) {
         "parameters" | "UserComment" | "comment" | "Comment" => parameters::read(value, found),
         _ => {}
     }
+}
+
+/// Easy Diffusion, which writes each setting as a text of its own.
+fn easy_diffusion(contents: &Contents, found: &mut GenMeta) {
+    found.set_tool(Tool::EasyDiffusion, None);
+    let text = |keys: [&str; 2]| keys.into_iter().find_map(|key| contents.get(key));
+    let number = |keys| text(keys).filter(|text| text.len() <= 16).and_then(|text| text.trim().parse().ok());
+    number(["num_inference_steps", "Steps"]).into_iter().for_each(|n| found.set_steps(n));
+    number(["guidance_scale", "Guidance Scale"]).into_iter().for_each(|n| found.set_cfg(n));
+    number(["prompt_strength", "Prompt Strength"]).into_iter().for_each(|n| found.set_denoise(n));
+    number(["clip_skip", "Clip Skip"]).into_iter().for_each(|n| found.set_clip_skip(n));
+    text(["sampler_name", "Sampler"]).into_iter().for_each(|name| found.set_sampler(name));
 }
 
 fn is_novelai(contents: &Contents) -> bool {

@@ -20,7 +20,7 @@ pub(crate) fn read(text: &str, found: &mut GenMeta) {
     if line.len() > LINE_MAX_BYTES {
         return;
     }
-    let (mut tool, mut version, mut size) = (Tool::A1111, None, None);
+    let (mut is_sdnext, mut is_civitai, mut version, mut size) = (false, false, None, None);
     for (key, value) in Settings(line.trim_start()).take(SETTINGS_MAX) {
         match key {
             "Steps" => number(value).into_iter().for_each(|n| found.set_steps(n)),
@@ -35,23 +35,36 @@ pub(crate) fn read(text: &str, found: &mut GenMeta) {
             "Lora hashes" => named(value, ResourceKind::Lora, found),
             "TI hashes" => named(value, ResourceKind::Embedding, found),
             "Hashes" => hashes(value, found),
-            "App" if value.starts_with("SD.Next") => tool = Tool::SdNext,
-            "Version" => {
-                version = Some(value);
-                tool = match value {
-                    _ if value.starts_with("Fooocus") => Tool::Fooocus,
-                    _ if value.starts_with("ComfyUI") => Tool::ComfyUi,
-                    _ if value.starts_with(['f', 'F']) || value.starts_with("neo") => Tool::Forge,
-                    _ => tool,
-                };
-            }
+            "App" => is_sdnext = value.starts_with("SD.Next"),
+            "Civitai resources" => is_civitai = true,
+            "Version" => version = Some(value),
             _ => {}
         }
     }
     if let Some((width, height)) = size {
         found.set_size(width, height);
     }
+    let tool = match version {
+        _ if is_sdnext => Tool::SdNext,
+        Some(version) => tool_of(version),
+        // The hub names itself in no other way; who has uploaded a picture of a tool of their own has its version too.
+        None if is_civitai => Tool::Civitai,
+        None => Tool::A1111,
+    };
     found.set_tool(tool, version);
+}
+
+/// The program that calls its version so.
+fn tool_of(version: &str) -> Tool {
+    // `f2.0.1v1.10.1`; a commit may begin with f and a digit, too.
+    let is_release = |rest: &str| rest.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with('.');
+    match version {
+        _ if version.starts_with("Fooocus") => Tool::Fooocus,
+        _ if version.starts_with("ComfyUI") => Tool::ComfyUi,
+        _ if version.starts_with("neo") || version.to_ascii_lowercase().contains("forge") => Tool::Forge,
+        _ if version.strip_prefix(['f', 'F']).is_some_and(is_release) => Tool::Forge,
+        _ => Tool::A1111,
+    }
 }
 
 fn number(text: &str) -> Option<f64> {

@@ -239,8 +239,150 @@ fn marks_of_provenance() {
         let found = read(&file);
         assert_eq!((found.source_type, found.c2pa), (Some("digitalArt"), true));
     }
+    for bare in [
+        "<Iptc4xmpExt:DigitalSourceType>print<",
+        "Iptc4xmpExt:DigitalSourceType=\"print\"",
+        "\"digitalSourceType\" : \"print\"",
+    ] {
+        assert_eq!(xmp::source_type(bare.as_bytes()), Some("print"), "{bare}");
+    }
+    assert_eq!(xmp::source_type(b"DigitalSourceType=\"lighthouse print\""), None);
     assert_eq!(xmp::source_type(b"digitalsourcetype/lighthouse"), None, "only words of the list");
     assert_eq!(xmp::source_type(b"digitalsourcetype/harbour digitalsourcetype/print"), Some("print"));
+}
+
+#[test]
+fn settings_lines_name_their_tool() {
+    for (more, tool, version) in [
+        ("Version: v1.10.1", Tool::A1111, Some("1.10.1")),
+        ("Version: f2.0.1v1.10.1-previous-665-gae278f79", Tool::Forge, Some("2.0.1")),
+        ("Version: f0.0.17v1.8.0rc-latest-276-g29be1da7", Tool::Forge, Some("0.0.17")),
+        ("Version: neo", Tool::Forge, None),
+        ("Version: ComfyUI", Tool::ComfyUi, None),
+        ("Version: Fooocus v2.5.5", Tool::Fooocus, Some("2.5.5")),
+        // SD.Next's version is a commit, some of which begin like one of Forge's.
+        ("App: SD.Next, Version: 4b2f9e1, Operations: \"txt2img\"", Tool::SdNext, None),
+        ("App: SD.Next, Version: f0a1b2c, Pipeline: StableDiffusionXLPipeline", Tool::SdNext, None),
+        ("Version: f0a1b2c", Tool::A1111, None),
+        (
+            "Created Date: 2026-02-25T22:09:08.8166925Z, Civitai resources: [{\"type\":\"checkpoint\",\"modelVersionId\":42}], Civitai metadata: {\"workflow\":\"txt2img\"}",
+            Tool::Civitai,
+            None,
+        ),
+        (
+            "Civitai resources: [{\"type\":\"lora\",\"weight\":0.6}], Version: v1.9.4",
+            Tool::A1111,
+            Some("1.9.4"),
+        ),
+    ] {
+        let line = format!(
+            "lighthouse\nSteps: 28, Sampler: Euler a, CFG scale: 7, Seed: 987654321, Size: 512x768, {more}"
+        );
+        let found = with_text("parameters", &line);
+        assert_eq!((found.tool, found.version.as_deref()), (Some(tool), version), "{more}");
+        assert_eq!((found.steps, found.sampler), (Some(28), Some("euler_a")), "{more}");
+    }
+}
+
+/// What Draw Things writes: settings as JSON in XML.
+fn drawn(tool: &str) -> Vec<u8> {
+    format!(
+        "<x:xmpmeta xmlns:x=\"adobe:ns:meta/\"><rdf:RDF><rdf:Description rdf:about=\"\"><dc:description><rdf:Alt>\
+         <rdf:li xml:lang=\"x-default\">lighthouse&#xA;-teapot&#xA;Steps: 9, Sampler: Euler</rdf:li></rdf:Alt></dc:description>\
+         <xmp:CreatorTool>{tool}</xmp:CreatorTool><exif:UserComment><rdf:Alt><rdf:li xml:lang=\"x-default\">\
+         {{&quot;c&quot;:&quot;harbour &lt;&amp;amp;&#32;&#x2f;&bad;&quot;,\"uc\":\"teapot & so on\",\"model\":\"holiday-sketch.ckpt\",\"sampler\":\"DPM++ 2M Karras\",\
+         \"scale\":4.5,\"seed\":987654321,\"size\":\"1216x832\",\"steps\":8,\"strength\":0.7,\"v2\":{{\"loras\":[{{\"file\":\"teapot.ckpt\"}}]}}}}\
+         </rdf:li></rdf:Alt></exif:UserComment></rdf:Description></rdf:RDF></x:xmpmeta>"
+    )
+    .into_bytes()
+}
+
+#[test]
+fn settings_of_draw_things_are_in_xmp() {
+    let itxt = |packet: &[u8]| chunk(b"iTXt", &[b"XML:com.adobe.xmp\0\0\0\0\0", packet].concat());
+    let segment = [b"http://ns.adobe.com/xap/1.0/\0".to_vec(), drawn("Draw Things")].concat();
+    for file in [png(&[itxt(&drawn("Draw Things"))]), jpeg(&[(0xe1, segment)])] {
+        let found = read(&file);
+        assert_eq!((found.tool, found.steps, found.cfg_x10), (Some(Tool::DrawThings), Some(8), Some(45)));
+        assert_eq!((found.sampler, found.scheduler), (Some("dpmpp_2m"), Some("karras")));
+        assert_eq!((found.denoise_x100, found.size_bucket), (Some(70), Some(1536)));
+        assert_eq!(found.carriers, BTreeSet::from([Carrier::Xmp]));
+        assert!(PLANTED.iter().all(|word| !printed(&found).contains(word)), "{found:?}");
+    }
+    assert!(read(&png(&[itxt(&drawn("A photo editor"))])).is_empty(), "another program's comment is its own");
+    // Nothing but ampersands is gone over once.
+    let ampersands = drawn("Draw Things")
+        .iter()
+        .flat_map(|byte| if *byte == b'8' { vec![b'&'; 80_000] } else { vec![*byte] })
+        .collect::<Vec<u8>>();
+    assert_eq!(read(&png(&[itxt(&ampersands)])).tool, Some(Tool::DrawThings));
+}
+
+#[test]
+fn hubs_and_single_texts_name_their_tool() {
+    let sha = "AB".repeat(32);
+    let graph = r#"{"3":{"class_type":"KSampler","inputs":{"steps":99}}}"#;
+    let data = format!(
+        "{{\"prompt\":\"lighthouse\",\"width\":768,\"height\":1152,\"seed\":\"987654321\",\"steps\":25,\"cfgScale\":7,\"clipSkip\":2,\
+         \"samplerName\":\"Euler a\",\"baseModel\":{{\"modelFileName\":\"teapot\",\"hash\":\"{sha}\"}},\
+         \"models\":[{{\"type\":\"LORA\",\"modelFileName\":\"harbour\",\"hash\":\"0123456789\"}}]}}\0\0"
+    );
+    let found = read(&png(&[text_chunk("prompt", graph), text_chunk("generation_data", &data)]));
+    assert_eq!((found.tool, found.steps, found.clip_skip), (Some(Tool::TensorArt), Some(25), Some(2)));
+    assert_eq!(
+        resources(&found),
+        [format!("model sha256 {}", sha.to_lowercase()), "lora autov2 0123456789".into()]
+    );
+    assert!(found.workflow.is_some(), "its graph is one, too");
+    assert!(with_text("generation_data", "{\"a\":1}").is_empty());
+
+    let texts = [
+        ("use_stable_diffusion_model", "holiday-sketch"),
+        ("num_inference_steps", "25"),
+        ("guidance_scale", "7.5"),
+        ("sampler_name", "dpmpp_2m"),
+        ("clip_skip", "False"),
+        ("prompt", "lighthouse"),
+    ];
+    let found = read(&png(&texts.map(|(key, text)| text_chunk(key, text))));
+    assert_eq!((found.tool, found.steps, found.cfg_x10), (Some(Tool::EasyDiffusion), Some(25), Some(75)));
+    assert_eq!((found.sampler, found.clip_skip), (Some("dpmpp_2m"), None));
+    assert!(read(&png(&[text_chunk("num_inference_steps", "25")])).is_empty());
+    let json = r#"{"Prompt":"lighthouse","Stable Diffusion model":"teapot","Steps":25,"Guidance Scale":7.5,"Sampler":"euler_a","Seed":987654321}"#;
+    let comment = [b"ASCII\0\0\0", json.as_bytes()].concat();
+    let found = read(&webp(&[(b"EXIF", &exif(true, &comment, b"x\0"))]));
+    assert_eq!(
+        (found.tool, found.steps, found.sampler),
+        (Some(Tool::EasyDiffusion), Some(25), Some("euler_a"))
+    );
+
+    // NovelAI's texts in the one that WebP has.
+    let inner = r#"{\"steps\":28,\"scale\":5.0,\"sampler\":\"k_euler_ancestral\",\"noise_schedule\":\"karras\",\"v4_prompt\":{}}"#;
+    let json = format!(
+        r#"{{"Description":"lighthouse","Software":"NovelAI","Source":"NovelAI Diffusion V4","Comment":"{inner}"}}"#
+    );
+    let comment = [b"ASCII\0\0\0", json.as_bytes()].concat();
+    let found = read(&webp(&[(b"EXIF", &exif(true, &comment, b"x\0"))]));
+    assert_eq!((found.tool, found.steps, found.scheduler), (Some(Tool::NovelAi), Some(28), Some("karras")));
+    let other = json.replace("NovelAI", "Some editor");
+    let comment = [b"ASCII\0\0\0", other.as_bytes()].concat();
+    assert!(read(&webp(&[(b"EXIF", &exif(true, &comment, b"x\0"))])).is_empty());
+
+    // ComfyUI's graph as an object, and as a text in one.
+    let text = quoted(graph);
+    for json in [
+        format!(r#"{{"prompt":{graph},"workflow":{{}}}}"#),
+        format!(r#"{{"prompt":{text},"workflow":"{{}}"}}"#),
+    ] {
+        let comment = [b"ASCII\0\0\0", json.as_bytes()].concat();
+        let found = read(&jpeg(&[(0xe1, [b"Exif\0\0".to_vec(), exif(true, &comment, b"x\0")].concat())]));
+        assert_eq!((found.tool, found.steps), (Some(Tool::ComfyUi), Some(99)), "{json}");
+    }
+}
+
+/// A text as JSON has it.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// Everything that a result can print.
@@ -270,6 +412,8 @@ fn nothing_that_was_planted_comes_out() {
         "Software",
         "Description",
         "Title",
+        "generation_data",
+        "use_stable_diffusion_model",
     ] {
         for text in [A1111, versions.as_str(), json.as_str(), all.as_str()] {
             let comment = [b"ASCII\0\0\0", text.as_bytes()].concat();

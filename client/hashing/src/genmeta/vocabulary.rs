@@ -126,6 +126,10 @@ pub(crate) fn sampler(name: &str) -> (&'static str, Option<&'static str>) {
         ("k", Some("karras")),
         ("cfgpp", None),
         ("sgmuniform", Some("sgm_uniform")),
+        // As Draw Things calls them.
+        ("trailing", None),
+        ("substep", None),
+        ("ays", Some("align_your_steps")),
     ]);
     for (ending, scheduler) in endings {
         let Some(rest) = name.strip_suffix(ending) else { continue };
@@ -140,6 +144,10 @@ pub(crate) fn sampler(name: &str) -> (&'static str, Option<&'static str>) {
 /// The word for a schedule.
 pub(crate) fn scheduler(name: &str) -> &'static str {
     let name = squeezed(name);
+    // As A1111 shortens it.
+    if name == "ddim" {
+        return "ddim_uniform";
+    }
     SCHEDULERS.into_iter().find(|word| squeezed(word) == name).unwrap_or("other")
 }
 
@@ -177,12 +185,15 @@ mod tests {
             ("k_euler_ancestral", ("euler_a", None)),
             ("uni_pc", ("unipc", None)),
             ("dpmpp_2m_k", ("dpmpp_2m", Some("karras"))),
+            ("Euler A Trailing", ("euler_a", None)),
+            ("DPM++ 2M AYS", ("dpmpp_2m", Some("align_your_steps"))),
             ("DPM++ 3M SDE Exponential", ("dpmpp_3m_sde", Some("exponential"))),
             ("a word of a prompt", ("other", None)),
         ] {
             assert_eq!(sampler(name), expected, "{name}");
         }
         assert_eq!((scheduler("SGM Uniform"), scheduler("whatever")), ("sgm_uniform", "other"));
+        assert_eq!((scheduler("DDIM"), scheduler("KL Optimal")), ("ddim_uniform", "kl_optimal"));
         for word in SAMPLERS {
             assert_eq!(sampler(word).0, word);
         }
