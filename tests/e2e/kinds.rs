@@ -14,18 +14,18 @@ fn digest(byte: u8) -> String {
     format!("{byte:02x}").repeat(32)
 }
 
-fn signal(kind: &str, byte: u8) -> Value {
+pub(crate) fn signal(kind: &str, byte: u8) -> Value {
     json!({ "type": kind, "value": digest(byte) })
 }
 
-fn model(byte: u8, part: Value) -> Value {
+pub(crate) fn model(byte: u8, part: Value) -> Value {
     let crc32 = json!({ "type": "model_crc32", "value": format!("{byte:02x}").repeat(4) });
     let signals = json!([signal("model_sha256", byte), signal("tset1", byte), crc32]);
     json!({ "kind": "model", "signals": signals, "review": "dual", "model": part })
 }
 
 /// What a look-up of one signal comes to.
-fn outcome(api: &Api, signal: &Value) -> Result<Value> {
+pub(crate) fn outcome(api: &Api, signal: &Value) -> Result<Value> {
     let asked = json!({ "items": [{ "id": "a", "signals": [signal] }] });
     Ok(api.post("/v1/match", &asked)?.ok()?["results"][0]["outcome"].clone())
 }

@@ -25,6 +25,7 @@ mod hostile;
 mod http;
 mod index_snapshot;
 mod kinds;
+mod kinds_life;
 mod lists;
 mod models;
 mod overtake;
