@@ -4,8 +4,10 @@
 //! signal, a query, a key or a caller.
 
 mod feed;
+mod models;
 
 pub use feed::{FeedMetrics, HookLabel};
+pub use models::{FoundLabel, ModelMetrics};
 
 use crate::alarms::Facts;
 use crate::lookup::Lookup;
@@ -233,6 +235,8 @@ pub struct Metrics {
     pub scrub: ScrubMetrics,
     /// The feed of changes and webhooks.
     pub feed: FeedMetrics,
+    /// Look-ups of models.
+    pub models: ModelMetrics,
     peers: Gauge,
     complete: Gauge,
     records: Gauge,
@@ -275,6 +279,7 @@ impl Default for Metrics {
             receipt_lacking: Family::default(),
             scrub: ScrubMetrics::default(),
             feed: FeedMetrics::default(),
+            models: ModelMetrics::default(),
             peers: Gauge::default(),
             complete: Gauge::default(),
             records: Gauge::default(),
@@ -313,6 +318,7 @@ impl Default for Metrics {
         metrics.register_index(&mut registry);
         metrics.scrub.register(&mut registry);
         metrics.feed.register(&mut registry);
+        metrics.models.register(&mut registry);
         metrics.operations.register(&mut registry);
         Self { registry, ..metrics }
     }
@@ -553,6 +559,7 @@ impl Metrics {
         self.note_decisions(lookup);
         self.note_witness(lookup);
         self.note_receipts(lookup);
+        self.models.note(lookup);
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to a string cannot fail");
         text

@@ -140,6 +140,16 @@ fn a_table_that_cannot_be_read_is_left_behind_by_repair() -> Result<()> {
     }
     ash.stop()?;
     ensure!(flip_on_disk(ash, &leaf)?, "the leaf is in no table");
+    // With good snapshots it answers, and says what is wrong.
+    ash.start()?;
+    wait_until("the damage to be found", || {
+        let log = std::fs::read_to_string(ash.dir.join("node.log"))?;
+        Ok(log.contains("cannot be healed while the node runs: stop it and run `hashpact-node repair`")
+            && log.contains("the records snapshot cannot be held against the logs; run fsck"))
+    })?;
+    ash.stop()?;
+    // Without them it cannot read its logs.
+    std::fs::remove_file(ash.dir.join("data/records.snapshot"))?;
     let done = ash.try_command(&["run"])?;
     ensure!(
         done.code == Some(1) && done.stderr.contains("hashpact-node repair"),

@@ -271,6 +271,10 @@ fn a_model_that_two_members_registered_cannot_be_listed() -> Result<()> {
     let found = asked(cedar, &tuned)?;
     ensure!(found["exact"]["matches"][0]["status"] == json!("conflicting"), "{found}");
     ensure!(found["exact"]["outcome"] == json!("review"), "{found}");
+    let api = Api::of(cedar)?;
+    ensure!(api.metric("hashpact_model_listings_conflicting")? == 1);
+    ensure!(api.metric("hashpact_model_registrations_waiting")? == 2);
+    ensure!(api.metric("hashpact_model_matches_found_total{found=\"exact\"}")? == 1);
     ensure!(found["exact"]["matches"][0]["sources"] == json!(1), "who calls it benign is no source: {found}");
     Ok(())
 }

@@ -137,32 +137,61 @@ pub(super) async fn match_bulk(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let caller = api.allow_payloads(&headers, &[Scope::Lookup])?;
+    match read_ask(&api, id, query, &headers, body.size_hint().exact()) {
+        Ok((caller, Asked::Values(form), slot)) => {
+            Request::new(&api, caller, form, body, slot).answered().await
+        }
+        Ok((caller, Asked::Lines(form), slot)) => {
+            Request::new(&api, caller, form, body, slot).answered().await
+        }
+        Err(error) => {
+            // Who is still sending would otherwise find a closed connection instead of the reason.
+            tokio::spawn(pass_over(body.into_data_stream()));
+            Err(error)
+        }
+    }
+}
+
+/// What is asked for, by the form of the body.
+enum Asked {
+    Values(values::Values),
+    Lines(lines::Lines),
+}
+
+/// Who asks for what: everything but the body.
+fn read_ask(
+    api: &Api,
+    id: RequestId,
+    query: Result<Query<BulkQuery>, QueryRejection>,
+    headers: &HeaderMap,
+    length: Option<u64>,
+) -> Result<(Caller, Asked, Slot), ApiError> {
+    let caller = api.allow_payloads(headers, &[Scope::Lookup])?;
     let query = read_query(query)?;
     let distance = query.pdq_distance(&MatchLimits::default())?;
     let ask = MatchAsk { lists: query.lists()?, distance, ..MatchAsk::default() };
     api.service.check_lists(&ask)?;
-    let caller_id = caller.id;
-    let enter = || api.bulk.enter(caller_id);
-    match super::body::media_type(&headers).as_str() {
+    let asked = match super::body::media_type(headers).as_str() {
         BULK_VALUES_TYPE => {
-            let length = body.size_hint().exact();
-            let form = {
-                let radius = api.service.radius(&ask);
-                values::Values::new(ask, radius)
-            };
+            let radius = api.service.radius(&ask);
+            let form = values::Values::new(ask, radius);
             form.check_length(length)?;
-            Request::new(&api, caller, form, body, enter()?).answered().await
+            Asked::Values(form)
         }
-        BULK_LINES_TYPE => {
-            let form = lines::Lines::new(ask, id);
-            Request::new(&api, caller, form, body, enter()?).answered().await
-        }
+        BULK_LINES_TYPE => Asked::Lines(lines::Lines::new(ask, id)),
         other => {
             let wanted = format!("{BULK_VALUES_TYPE} or {BULK_LINES_TYPE}");
-            Err(super::body::unsupported(&wanted, other))
+            return Err(super::body::unsupported(&wanted, other));
         }
-    }
+    };
+    let slot = api.bulk.enter(caller.id)?;
+    Ok((caller, asked, slot))
+}
+
+/// Reads what comes, for a while.
+async fn pass_over(mut body: BodyDataStream) {
+    let rest = async { while let Some(Ok(_)) = body.next().await {} };
+    let _ = tokio::time::timeout(PASS_OVER, rest).await;
 }
 
 /// One request while it is read.
@@ -245,8 +274,7 @@ impl<F: Form> Request<F> {
             answer.refuse(error).await
         };
         if told.is_ok() && !self.ended {
-            let rest = async { while let Some(Ok(_)) = self.body.next().await {} };
-            let _ = tokio::time::timeout(PASS_OVER, rest).await;
+            pass_over(self.body).await;
         }
     }
 

@@ -13,6 +13,7 @@ use crate::storage::{Store, StoreError};
 use hashpact_core::effect::{HeldPriority, IndexChange, ViewChange};
 use hashpact_core::view::{Author, Leavers, RecordView, Rules, read_record, withdrawn_record};
 use hashpact_protocol::digest::{LogId, RecordId};
+use hashpact_protocol::leaf::{Kind, marked_kind};
 use hashpact_protocol::roster::{LogPlace, MemberId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -51,6 +52,8 @@ pub(super) struct Restored {
     positions: BTreeMap<LogId, u64>,
     /// Records withdrawn beyond the positions, with who withdrew them.
     withdrawn: BTreeSet<(RecordId, MemberId)>,
+    /// Records superseded there, with who did and where last: what took their place before does not stand any more.
+    superseded: BTreeMap<(RecordId, MemberId), LogPlace>,
     /// Records whose erasure an authority ordered beyond the positions.
     ordered: BTreeSet<RecordId>,
     leavers: Leavers,
@@ -67,13 +70,23 @@ impl Restored {
         positions: BTreeMap<LogId, u64>,
         rules: &Rules,
     ) -> Result<Self, StoreError> {
-        let (mut withdrawn, mut ordered) = (BTreeSet::new(), BTreeSet::new());
+        let (mut withdrawn, mut ordered, mut superseded) =
+            (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
         let mut withdraw = |author: &Author, index: u64, leaf: &[u8]| {
             let Some(id) = withdrawn_record(author, index, leaf) else { return };
-            withdrawn.insert((id, author.member.clone()));
-            // A steward's word is that of the members who left.
-            let served = rules.leavers().served_by(&author.member, LogPlace { n: author.n, index });
-            withdrawn.extend(served.into_iter().map(|leaver| (id, leaver)));
+            let place = LogPlace { n: author.n, index };
+            let is_superseded = marked_kind(leaf) == Some(Kind::Supersede);
+            let mut take = |member: MemberId, place: LogPlace| {
+                if is_superseded {
+                    let last = superseded.entry((id, member.clone())).or_insert(place);
+                    *last = place.max(*last);
+                }
+                withdrawn.insert((id, member));
+            };
+            take(author.member.clone(), place);
+            // A steward's word is that of the members who left, and comes after their own.
+            let served = rules.leavers().served_by(&author.member, place);
+            served.into_iter().for_each(|leaver| take(leaver, LogPlace { n: u32::MAX, index }));
             // What an authority retracts of others counts no more than before, and is rare.
             if rules.erasure.is_authority(&author.member, author.n, index) {
                 ordered.insert(id);
@@ -87,7 +100,8 @@ impl Restored {
             for_each_leaf(&store, &author.log, start, *size, |index, leaf| withdraw(author, index, leaf))?;
         }
         let logs = logs.iter().map(|extent| (extent.author.log, extent.clone())).collect();
-        Ok(Self { store, logs, positions, withdrawn, ordered, leavers: rules.leavers().clone() })
+        let leavers = rules.leavers().clone();
+        Ok(Self { store, logs, positions, withdrawn, superseded, ordered, leavers })
     }
 
     /// Whether the snapshot has the effects of this entry.
@@ -123,7 +137,14 @@ impl Restored {
         };
         let record = read_record(author, index, &entry.leaf, &entry.payload, now_ms)?;
         let known = &record.known;
+        let rival =
+            || withdrawn_record(author, index, &entry.leaf).filter(|_| record.stated.kind == Kind::Supersede);
+        let has_rival = || {
+            let last = self.superseded.get(&(rival()?, author.member.clone()))?;
+            (*last > LogPlace { n: author.n, index }).then_some(())
+        };
         let is_withdrawn = self.withdrawn.contains(&(known.id, known.author.member.clone()))
+            || has_rival().is_some()
             || self.ordered.contains(&known.id)
             || self.leavers.lapsed_since(&known.author.member).is_some();
         (known.stands() && !is_withdrawn).then(|| Arc::new(record))

@@ -7,6 +7,7 @@ use hashpact_protocol::api::{self, AskedModel, BasesResponse, ModelMatchResponse
 use hashpact_protocol::digest::RecordId;
 use hashpact_protocol::record::{Content, Detail};
 use hashpact_protocol::roster::MemberId;
+use std::time::Instant;
 
 impl Service {
     /// The registered bases near the tiles of a model.
@@ -40,6 +41,7 @@ impl Service {
         let ask = MatchAsk { lists, ..MatchAsk::default() };
         self.check_lists(&ask)?;
         self.scan(move |inner| {
+            let started = Instant::now();
             let exact = inner.match_queries(vec![asked.query()], &ask);
             let models = inner.lookup.models();
             let (found, registry) = (models.find(&asked), models.registry());
@@ -52,7 +54,7 @@ impl Service {
                 not_counted: Vec::new(),
                 group: None,
             };
-            ModelMatchResponse {
+            let answer = ModelMatchResponse {
                 complete: exact.complete,
                 reason: exact.reason,
                 as_of: exact.as_of,
@@ -62,7 +64,9 @@ impl Service {
                 sketches: found.sketches,
                 descent: found.descent,
                 registered: found.registered,
-            }
+            };
+            inner.metrics.models.matched(&answer, started.elapsed());
+            answer
         })
         .await
     }

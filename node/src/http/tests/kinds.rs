@@ -35,7 +35,7 @@ async fn what_breaks_a_rule_is_refused_by_name_and_changes_nothing() {
     for (bad, needle) in [
         (
             json!({ "kind": "model", "signals": [sha("sha256", 1)] }),
-            "records[1].signals[0]: signals of type 4",
+            "records[1].signals[0]: signals of type sha256",
         ),
         (json!({ "kind": "dataset", "signals": [sha("url_key", 1)] }), "url_key signals go to a group only"),
         (ttp("HP-T00", "2026-11", "hub"), "records[1].ttp.technique: expected a technique"),

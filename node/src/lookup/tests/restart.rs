@@ -313,6 +313,22 @@ proptest! {
     }
 }
 
+#[test]
+fn of_two_supersessions_of_a_record_the_earlier_shows_no_more_before_the_logs_are_read() {
+    let mut world = World::new();
+    let spec = |at: u8| (vec![value(1, &[at, at ^ 0x55])], vec![], false);
+    world.state(0, &spec(1), None);
+    world.replace(0, &spec(2));
+    world.store();
+    let (lookup, _) = world.start();
+    world.place().save(&lookup).expect("saved");
+    assert_eq!(found(&world.serve_only()), [world.records[1].1.to_hex()].into());
+    world.replace(0, &spec(3));
+    world.store();
+    assert!(found(&world.serve_only()).is_empty(), "the later one is not in the index yet");
+    assert_eq!(found(&world.start().0), [world.records[2].1.to_hex()].into());
+}
+
 /// A world with records of both members, one of them withdrawn, and its saved snapshot.
 fn saved() -> World {
     let mut world = World::new();
