@@ -1,6 +1,7 @@
 //! What becomes of the records that one item found: facts for the policy, its verdict, and why.
 //!
-//! While the logs are replayed, records that are not folded yet are read from the database, never under a lock.
+//! While the logs are replayed, records that are not folded yet are read from the database, never under a lock. While rows are not
+//! confirmed, the entries of hits are, under one that delays whoever changes rows.
 
 use super::confirm::Unconfirmed;
 use super::local::{FloodState, Local, NegativeList};

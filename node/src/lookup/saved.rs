@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! "HPROWS\0\0" | version 4 | length of the tag 4 | tag
-//! blocks, as [`super::rows`] writes them; a number of 2^32 - 1 ends them
+//! blocks, as [`super::rows`] writes them, in the order of their numbers; a number of 2^32 - 1 ends them
 //! descriptions 4 | for each, in the order of their numbers, the number of a record that has it 8
 //! XXH3-64 of all before 8
 //! ```
@@ -109,6 +109,8 @@ pub(super) struct SavedRecords {
     sum: Xxh3,
     /// Bytes that are not read yet, without the checksum.
     left: u64,
+    /// The number of the next block is at least this.
+    next_block: u32,
     body: Vec<u8>,
 }
 
@@ -122,7 +124,7 @@ impl SavedRecords {
         let length = file.metadata().map_err(io)?.len();
         let left = length.checked_sub(CHECKSUM_BYTES).ok_or_else(|| bad("it ends too early"))?;
         let from = BufReader::with_capacity(BUFFER_BYTES, file);
-        let mut saved = Self { from, sum: Xxh3::new(), left, body: Vec::new() };
+        let mut saved = Self { from, sum: Xxh3::new(), left, next_block: 0, body: Vec::new() };
         if saved.array()? != MAGIC {
             return Err(bad("this is no records snapshot"));
         }
@@ -142,16 +144,25 @@ impl SavedRecords {
     /// # Errors
     /// The file ends too early or contradicts itself.
     pub(super) fn block(&mut self) -> Result<Option<SavedBlock>, Unusable> {
-        let number: [u8; 4] = self.array()?;
-        if u32::from_le_bytes(number) == END {
+        let bytes: [u8; 4] = self.array()?;
+        let number = u32::from_le_bytes(bytes);
+        if number == END {
             return Ok(None);
         }
+        // One that came twice would hide from what was said about its records.
+        if number < self.next_block {
+            return Err(bad("its blocks are out of order"));
+        }
+        self.next_block = number + 1;
         let mut head = [0; BLOCK_HEAD_BYTES];
-        head[..4].copy_from_slice(&number);
+        head[..4].copy_from_slice(&bytes);
         head[4..].copy_from_slice(&self.array::<8>()?);
         let head = BlockHead::read(&head);
-        let length = head.body_bytes().ok_or_else(|| bad("it has a block of too many rows"))?;
-        head.block(self.bytes(length)?).map(Some).map_err(bad)
+        let (rows, packed) = head.lengths().ok_or_else(|| bad("it has a block of too many rows"))?;
+        self.bytes(rows)?;
+        // They are kept as they are read: most of the file.
+        let packed = self.owned(packed)?;
+        head.block(&self.body, packed).map(Some).map_err(bad)
     }
 
     /// Behind the last block: numbers of records with the descriptions, in the order of these. Everything before
@@ -175,11 +186,30 @@ impl SavedRecords {
     }
 
     fn bytes(&mut self, length: u64) -> Result<&[u8], Unusable> {
-        self.left = self.left.checked_sub(length).ok_or_else(|| bad("it ends too early"))?;
-        self.body.resize(usize::try_from(length).map_err(|_| bad("it ends too early"))?, 0);
-        self.from.read_exact(&mut self.body).map_err(io)?;
-        self.sum.update(&self.body);
+        let mut body = std::mem::take(&mut self.body);
+        body.clear();
+        self.read_onto(&mut body, length)?;
+        self.body = body;
         Ok(&self.body)
+    }
+
+    fn owned(&mut self, length: u64) -> Result<Vec<u8>, Unusable> {
+        let mut bytes = Vec::new();
+        self.read_onto(&mut bytes, length)?;
+        Ok(bytes)
+    }
+
+    fn read_onto(&mut self, bytes: &mut Vec<u8>, length: u64) -> Result<(), Unusable> {
+        let too_early = || bad("it ends too early");
+        self.left = self.left.checked_sub(length).ok_or_else(too_early)?;
+        // The file is at least as long.
+        bytes.reserve_exact(usize::try_from(length).map_err(|_| too_early())?);
+        let read = self.from.by_ref().take(length).read_to_end(bytes).map_err(io)?;
+        if read as u64 != length {
+            return Err(too_early());
+        }
+        self.sum.update(bytes);
+        Ok(())
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Unusable> {

@@ -74,25 +74,24 @@ impl BlockHead {
         Self { number: at(0), rows: at(4), packed: at(8) }
     }
 
-    /// Length of what follows, if a block can be as long.
-    pub(in crate::lookup) fn body_bytes(&self) -> Option<u64> {
+    /// Lengths of its rows and of its packed bytes, if a block can have as many rows.
+    pub(in crate::lookup) fn lengths(&self) -> Option<(u64, u64)> {
         let is_possible = u64::from(self.rows) <= BLOCK_ENTRIES;
-        is_possible.then(|| u64::from(self.rows) * ROW_BYTES as u64 + u64::from(self.packed))
+        is_possible.then(|| (u64::from(self.rows) * ROW_BYTES as u64, u64::from(self.packed)))
     }
 
-    /// The block with this body.
+    /// The block with these rows and packed bytes.
     ///
     /// # Errors
     /// What contradicts itself.
-    pub(in crate::lookup) fn block(self, body: &[u8]) -> Result<SavedBlock, &'static str> {
-        let (rows, packed) =
-            body.split_at_checked(self.rows as usize * ROW_BYTES).ok_or("a block that is cut off")?;
+    pub(in crate::lookup) fn block(self, rows: &[u8], packed: Vec<u8>) -> Result<SavedBlock, &'static str> {
         let mut block = SavedBlock {
             number: self.number,
             rows: Vec::with_capacity(self.rows as usize),
-            packed: packed.to_vec(),
+            packed,
             records: Vec::with_capacity(self.rows as usize),
         };
+        let packed = block.packed.as_slice();
         let mut rest = packed;
         for (index, bytes) in (0..).zip(rows.as_chunks::<ROW_BYTES>().0) {
             let row = read_row(bytes);

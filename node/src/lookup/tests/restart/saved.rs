@@ -105,6 +105,19 @@ fn one_that_lies_makes_nothing_up_and_is_found_out() {
 }
 
 #[test]
+fn one_with_a_block_that_comes_twice_is_not_used() {
+    let world = super::saved();
+    let good = std::fs::read(file(&world)).expect("there");
+    let number = |at: usize| u32::from_le_bytes(*good[at..].first_chunk().expect("there")) as usize;
+    let block = 16 + number(12);
+    let end = block + 12 + number(block + 4) * 48 + number(block + 8);
+    write(&world, [&good[..end], &good[block..]].concat(), true);
+    let (lookup, unused) = start(&world);
+    assert_eq!(unused.as_deref(), Some("its blocks are out of order"));
+    assert_eq!(everything(&lookup), everything(&world.start_from_logs()));
+}
+
+#[test]
 fn nothing_of_what_was_erased_is_in_it() {
     let mut world = super::saved();
     let holds = |bytes: &[u8], value: &[u8]| bytes.windows(value.len()).any(|window| window == value);
