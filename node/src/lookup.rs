@@ -23,6 +23,7 @@ mod outcomes;
 mod packed;
 mod progress;
 mod proof;
+mod reading;
 pub mod replay;
 mod report;
 mod restored;

@@ -14,6 +14,7 @@
 //! comes first in any case, so that no record matches for a moment that was withdrawn long ago; the view
 //! does not mind the order.
 
+use super::reading::{read_at, read_side_by_side};
 use super::restored::{KeptExtent, LogExtent, Restored, for_each_leaf};
 use super::restoring::{Restoring, position, restore};
 use super::rows::table_key;
@@ -21,10 +22,10 @@ use super::snapshot::{SnapshotPlace, Unusable};
 use super::tag::Tag;
 use super::{Contradiction, Lookup};
 use crate::driver::now_ms;
-use crate::storage::Store;
+use crate::storage::{Store, StoreError};
 use anyhow::Context as _;
-use hashpact_core::effect::{StoredEntry, ViewChange};
-use hashpact_core::view::{Author, Numbers, Rules, View, comes_first};
+use hashpact_core::effect::ViewChange;
+use hashpact_core::view::{Author, Numbers, ReadEntry, Rules, View, comes_first};
 use hashpact_index::{MatchIndex, SnapshotError};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::leaf::{Kind, marked_kind};
@@ -37,7 +38,9 @@ use std::time::Instant;
 use tracing::{error, info, warn};
 
 /// Entries replayed at a time.
-const REPLAY_ENTRIES: u64 = 16_384;
+const REPLAY_ENTRIES: usize = 16_384;
+/// Entries that come first, read at a time.
+const FIRST_AT_ONCE: usize = 1_024;
 /// Entries that a records snapshot lacks, folded at a time: a listing of a model may have 64 KiB.
 const LACKING_AT_ONCE: usize = 256;
 /// Lots of them that wait between two steps.
@@ -202,12 +205,16 @@ fn fold_all(
     }
     for (LogExtent { author, .. }, indexes) in superseding.into_iter().rev() {
         // The last ones first: what they supersede never shows.
-        fold_each(store, lookup, &mut view, author, indexes.into_iter().rev())?;
+        for some in indexes.rchunks(FIRST_AT_ONCE) {
+            for entry in read_at(store, author, some).context("replay; run fsck")?.into_iter().rev() {
+                lookup.apply(&view.take(author, entry));
+            }
+        }
     }
     lookup.hear(view.take_news());
     let beyond = logs.iter().map(|extent| (extent, position(extent)..extent.size));
     let known = logs.iter().map(|extent| (extent, 0..position(extent)));
-    fold(store, lookup, &mut view, beyond.chain(known).collect())?;
+    fold_and_apply(store, lookup, &mut view, beyond.chain(known).collect())?;
     fold_last(store, lookup, &mut view, logs)?;
     Ok(view)
 }
@@ -221,15 +228,11 @@ fn fold_rest(
     Restoring { mut view, lacking }: Restoring,
 ) -> anyhow::Result<View> {
     let beyond = logs.iter().map(|extent| (extent, position(extent, tag)..extent.size));
-    fold(store, lookup, &mut view, beyond.collect())?;
+    fold_and_apply(store, lookup, &mut view, beyond.collect())?;
     for (LogExtent { author, .. }, indexes) in logs.iter().zip(lacking) {
         for some in indexes.chunks(LACKING_AT_ONCE) {
-            let mut changes = Vec::new();
-            let visited = store.for_each_entry_at(&author.log, some, |index, leaf, payload| {
-                changes.extend(view.fold(author, index, leaf, &payload.to_stored()));
-                ControlFlow::Continue(())
-            });
-            visited.context("replay; run fsck")?;
+            let entries = read_at(store, author, some).context("replay; run fsck")?.into_iter();
+            let changes: Vec<ViewChange> = entries.flat_map(|entry| view.take(author, entry)).collect();
             lookup.apply(&changes);
         }
     }
@@ -268,11 +271,10 @@ pub(super) fn fold_priority(
         }
     });
     visited.context("replay; run fsck")?;
-    let visited = store.for_each_entry_at(&author.log, &found, |index, leaf, payload| {
-        changes.extend(view.fold(author, index, leaf, &payload.to_stored()));
-        ControlFlow::Continue(())
-    });
-    visited.context("replay; run fsck")?;
+    for some in found.chunks(FIRST_AT_ONCE) {
+        let entries = read_at(store, author, some).context("replay; run fsck")?.into_iter();
+        changes.extend(entries.flat_map(|entry| view.take(author, entry)));
+    }
     Ok(changes)
 }
 
@@ -295,22 +297,12 @@ fn fold_first(
         }
     })
     .context("replay; run fsck")?;
-    fold_each(store, lookup, view, author, found.into_iter())?;
-    Ok(superseding)
-}
-
-fn fold_each(
-    store: &Store,
-    lookup: &Lookup,
-    view: &mut View,
-    author: &Author,
-    indexes: impl Iterator<Item = u64>,
-) -> anyhow::Result<()> {
-    for index in indexes {
-        let entry = store.entry(&author.log, index).context("replay")?.context("an entry is gone")?;
-        lookup.apply(&view.fold(author, index, &entry.leaf, &entry.payload));
+    for some in found.chunks(FIRST_AT_ONCE) {
+        for entry in read_at(store, author, some).context("replay; run fsck")? {
+            lookup.apply(&view.take(author, entry));
+        }
     }
-    Ok(())
+    Ok(superseding)
 }
 
 /// Folds what is kept beside a forked log: what withdraws, or all the rest.
@@ -336,54 +328,61 @@ pub(super) fn fold_kept(
 /// Entries of one log that follow one another.
 struct Run<'a> {
     author: &'a Author,
-    start: u64,
-    entries: Vec<StoredEntry>,
+    entries: Vec<ReadEntry>,
 }
 
-/// Folds all but what comes first of these ranges, in this order. Reading, folding and applying go on side by side.
-fn fold(
+/// Folds all but what comes first of these ranges, and fills the look-ups. Reading, folding and applying go on side by side.
+fn fold_and_apply(
     store: &Store,
     lookup: &Lookup,
     view: &mut View,
     ranges: Vec<(&LogExtent, Range<u64>)>,
 ) -> anyhow::Result<()> {
     std::thread::scope(|threads| {
-        let (read, runs) = sync_channel::<Run<'_>>(RUNS_AHEAD);
-        let reading = threads.spawn(move || read_runs(store, ranges, &read));
-        let (folded, changes) = sync_channel::<Vec<ViewChange>>(RUNS_AHEAD);
-        threads.spawn(move || changes.into_iter().for_each(|changes| lookup.apply(&changes)));
-        for Run { author, start, entries } in runs {
-            let mut changes = Vec::with_capacity(entries.len());
-            for (index, entry) in (start..).zip(&entries) {
-                if !comes_first(&entry.leaf) {
-                    changes.extend(view.fold(author, index, &entry.leaf, &entry.payload));
-                }
-            }
-            // A long replay must not show what expires while it runs.
-            changes.extend(view.expire(now_ms()));
-            folded.send(changes).context("the thread that fills the look-ups ended")?;
-        }
-        reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        let (folded, changes) = sync_channel(RUNS_AHEAD);
+        threads
+            .spawn(move || changes.into_iter().for_each(|changes: Vec<ViewChange>| lookup.apply(&changes)));
+        fold(store, view, ranges, &folded)
     })
 }
 
-fn read_runs<'a>(
+/// Folds all but what comes first of these ranges of leaf indexes, in about this order. Entries are read and decoded on all
+/// cores.
+///
+/// # Errors
+/// The database cannot be read; nobody takes the changes any more.
+pub fn fold<'a>(
     store: &Store,
+    view: &mut View,
     ranges: Vec<(&'a LogExtent, Range<u64>)>,
-    read: &SyncSender<Run<'a>>,
+    folded: &SyncSender<Vec<ViewChange>>,
 ) -> anyhow::Result<()> {
-    for (LogExtent { author, .. }, Range { mut start, end }) in ranges {
-        while start < end {
-            let next = end.min(start + REPLAY_ENTRIES);
-            let entries = store.entries(&author.log, start, next).context("replay; run fsck")?;
-            if read.send(Run { author, start, entries }).is_err() {
-                // Whoever folds them has ended, and says why.
-                return Ok(());
-            }
-            start = next;
+    let runs = ranges.into_iter().flat_map(|(LogExtent { author, .. }, Range { start, end })| {
+        let starts = (start..end).step_by(REPLAY_ENTRIES);
+        starts.map(move |start| (author, start..end.min(start + REPLAY_ENTRIES as u64)))
+    });
+    let runs: Vec<(&'a Author, Range<u64>)> = runs.collect();
+    let read = |(author, range): &(&'a Author, Range<u64>)| read_run(store, author, range);
+    read_side_by_side(&runs, read, |Run { author, entries }| {
+        let mut changes = Vec::with_capacity(entries.len());
+        for entry in entries {
+            changes.extend(view.take(author, entry));
         }
-    }
-    Ok(())
+        // A long replay must not show what expires while it runs.
+        changes.extend(view.expire(now_ms()));
+        folded.send(changes).context("the thread that fills the look-ups ended")
+    })
+}
+
+fn read_run<'a>(store: &Store, author: &'a Author, range: &Range<u64>) -> Result<Run<'a>, StoreError> {
+    let mut entries = Vec::with_capacity(REPLAY_ENTRIES);
+    store.for_each_entry(&author.log, range.start, range.end, |index, leaf, payload| {
+        if !comes_first(leaf) {
+            entries.push(ReadEntry::new(author, index, leaf, &payload.to_stored()));
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(Run { author, entries })
 }
 
 fn confirm(lookup: &Lookup, serving: Serving) -> IndexOrigin {

@@ -7,7 +7,7 @@
 use super::applying::Consequences;
 use super::confirm::Unconfirmed;
 use super::judging::equals;
-use super::matching::CORES;
+use super::reading::read_side_by_side;
 use super::replay::{fold_kept, fold_priority};
 use super::restored::LogExtent;
 use super::rows::{Rows, table_key};
@@ -18,14 +18,13 @@ use super::{Lookup, Source, write};
 use crate::driver::now_ms;
 use crate::storage::{Store, StoreError};
 use anyhow::Context as _;
-use hashpact_core::effect::{StoredEntry, ViewChange};
+use hashpact_core::effect::ViewChange;
 use hashpact_core::view::{
-    Author, BLOCK_ENTRIES, Block, News, Numbers, Restorable, Rules, View, read_record,
+    Author, BLOCK_ENTRIES, Block, News, Numbers, ReadEntry, Restorable, Rules, View, read_record,
 };
 use hashpact_protocol::leaf::{Kind, marked_kind};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 /// Blocks that wait between two steps.
@@ -178,78 +177,56 @@ fn indexes_without_row(rows: &Rows, extent: &LogExtent, tag: &Tag) -> Vec<u64> {
 }
 
 /// Folds those of these entries of each log that withdraw records or say something about them: what is left. They stand far
-/// from one another, so that reading them takes longest, and is shared among cores.
-fn fold_statements(
+/// from one another, so that reading them takes longest.
+fn fold_statements<'a>(
     store: &Store,
     view: &mut View,
-    logs: &[LogExtent],
+    logs: &'a [LogExtent],
     indexes: &[Vec<u64>],
     changes: &mut Vec<ViewChange>,
 ) -> anyhow::Result<Vec<Vec<u64>>> {
-    let runs: Vec<(usize, &[u64])> = (0..)
-        .zip(indexes)
-        .flat_map(|(nth, indexes)| indexes.chunks(STATEMENTS_AT_ONCE).map(move |some| (nth, some)))
-        .collect();
-    let (runs, next) = (runs.as_slice(), &AtomicUsize::new(0));
+    let runs = (0..).zip(logs).zip(indexes).flat_map(|((nth, LogExtent { author, .. }), indexes)| {
+        indexes.chunks(STATEMENTS_AT_ONCE).map(move |some| (nth, author, some))
+    });
+    let runs: Vec<(usize, &'a Author, &[u64])> = runs.collect();
     let mut left = vec![Vec::new(); logs.len()];
-    std::thread::scope(|threads| {
-        let (send, read) = sync_channel(BLOCKS_AHEAD);
-        let readers: Vec<_> = (0..*CORES)
-            .map(|_| {
-                let send = send.clone();
-                threads.spawn(move || read_statements(store, logs, (runs, next), &send))
-            })
-            .collect();
-        drop(send);
-        for Statements { nth, entries, others } in read {
-            let Some(LogExtent { author, .. }) = logs.get(nth) else { continue };
-            for (index, entry) in entries {
-                changes.extend(view.fold(author, index, &entry.leaf, &entry.payload));
-            }
-            left[nth].extend(others);
-        }
-        readers.into_iter().try_for_each(|reader| {
-            reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).context("replay; run fsck")
-        })
+    let read = |(nth, author, some): &(usize, &'a Author, &[u64])| read_statements(store, *nth, author, some);
+    read_side_by_side(&runs, read, |Statements { nth, author, entries, others }| {
+        changes.extend(entries.into_iter().flat_map(|entry| view.take(author, entry)));
+        left[nth].extend(others);
+        Ok(())
     })?;
     left.iter_mut().for_each(|indexes| indexes.sort_unstable());
     Ok(left)
 }
 
 /// Some entries of one log.
-struct Statements {
+struct Statements<'a> {
     /// Which log.
     nth: usize,
-    entries: Vec<(u64, StoredEntry)>,
+    author: &'a Author,
+    entries: Vec<ReadEntry>,
     /// Leaf indexes of those that state records: what is listed beside pictures may be long, and is taken later, a little at a
     /// time.
     others: Vec<u64>,
 }
 
-/// Takes one run of leaf indexes after the other.
-fn read_statements(
+fn read_statements<'a>(
     store: &Store,
-    logs: &[LogExtent],
-    (runs, next): (&[(usize, &[u64])], &AtomicUsize),
-    send: &SyncSender<Statements>,
-) -> Result<(), StoreError> {
-    while let Some((nth, indexes)) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
-        let Some(LogExtent { author, .. }) = logs.get(*nth) else { continue };
-        let mut read = Statements { nth: *nth, entries: Vec::new(), others: Vec::new() };
-        store.for_each_entry_at(&author.log, indexes, |index, leaf, payload| {
-            if marked_kind(leaf).is_some_and(|kind| kind.is_statement() && kind != Kind::Supersede) {
-                read.others.push(index);
-            } else {
-                read.entries.push((index, StoredEntry { leaf: leaf.to_vec(), payload: payload.to_stored() }));
-            }
-            ControlFlow::Continue(())
-        })?;
-        if send.send(read).is_err() {
-            // Whoever folds them has ended, and says why.
-            return Ok(());
+    nth: usize,
+    author: &'a Author,
+    indexes: &[u64],
+) -> Result<Statements<'a>, StoreError> {
+    let mut read = Statements { nth, author, entries: Vec::new(), others: Vec::new() };
+    store.for_each_entry_at(&author.log, indexes, |index, leaf, payload| {
+        if marked_kind(leaf).is_some_and(|kind| kind.is_statement() && kind != Kind::Supersede) {
+            read.others.push(index);
+        } else {
+            read.entries.push(ReadEntry::new(author, index, leaf, &payload.to_stored()));
         }
-    }
-    Ok(())
+        ControlFlow::Continue(())
+    })?;
+    Ok(read)
 }
 
 /// Puts the rows in place, with what the changes make of them.

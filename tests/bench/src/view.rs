@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 use hashpact_core::effect::{IndexChange, StoredEntry, WriteBatch};
 use hashpact_core::view::View;
-use hashpact_node::lookup::replay::replay;
+use hashpact_node::lookup::replay::{fold, replay};
 use hashpact_node::lookup::snapshot::SnapshotPlace;
 use hashpact_node::lookup::{LogExtent, Lookup};
 use hashpact_node::storage::Store;
@@ -26,6 +26,7 @@ use report::{Report, Target};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 use typical::{LOGS, author, entry, is_record, origin, spoken};
 
@@ -100,7 +101,7 @@ fn memory(report: Report, records: u64) -> Result<()> {
     }
     ensure!(lookup.records_count() as u64 == done, "not every entry became a record");
     let rate = |took: Duration| done as f64 / took.as_secs_f64();
-    report.metric("view_fold", rate(folding), "entries/s", Target::AtLeast(1_000_000.0));
+    report.metric("view_fold_on_one_core", rate(folding), "entries/s", Target::None);
     report.metric("view_apply", rate(applying), "entries/s", Target::None);
     report.metric("view_fold_and_apply", rate(folding + applying), "entries/s", Target::None);
     Ok(())
@@ -127,6 +128,7 @@ fn start(report: Report, records: u64, folder: &Path) -> Result<()> {
         })
         .collect();
     let total = (size * LOGS) as f64;
+    fold_from_disk(report, &store, &logs)?;
     let stated = (0..size).filter(|index| is_record(*index)).count() as u64 * LOGS;
     let place = place(&folder.join("index.snapshot"));
     let starts = [("replay_without_snapshot", true), ("replay_with_snapshot", false)];
@@ -153,6 +155,22 @@ fn start(report: Report, records: u64, folder: &Path) -> Result<()> {
             report.metric("confirm", total / started.elapsed().as_secs_f64(), "entries/s", Target::None);
         }
     }
+    Ok(())
+}
+
+/// The view of all entries, and nothing for look-ups.
+fn fold_from_disk(report: Report, store: &Store, logs: &[LogExtent]) -> Result<()> {
+    let mut view = View::with_key(NOW_MS, [7; 16]);
+    let ranges = logs.iter().map(|extent| (extent, 0..extent.size)).collect();
+    let total: u64 = logs.iter().map(|extent| extent.size).sum();
+    let started = Instant::now();
+    std::thread::scope(|threads| {
+        let (folded, changes) = sync_channel(1);
+        threads.spawn(move || changes.into_iter().for_each(drop));
+        fold(store, &mut view, ranges, &folded)
+    })?;
+    let rate = total as f64 / started.elapsed().as_secs_f64();
+    report.metric("view_fold_from_disk", rate, "entries/s", Target::AtLeast(1_000_000.0));
     Ok(())
 }
 

@@ -4,13 +4,13 @@
 //! view at once; the bytes stay on disk until the hold is over ([`crate::erasing`]). An order that lapses
 //! gives the content back from there ([`View::replace`]).
 
-use super::reading::{Read, read_stored};
+use super::reading::{Form, Read, ReadEntry};
 use super::record::{Gone, Standing, Status, StatusReason};
 use super::statement::About;
 use super::{Author, KnownRecord, Order, Orders, View};
 use crate::effect::{EntryRef, StoredPayload, ViewChange};
-use hashpact_protocol::digest::{LogId, RecordId, leaf_hash};
-use hashpact_protocol::leaf::{EntryLeaf, Leaf, read_leaf};
+use hashpact_protocol::digest::{LogId, RecordId};
+use hashpact_protocol::leaf::Leaf;
 use hashpact_protocol::record::{Content, Payload, Record, SubjectRef};
 use hashpact_protocol::roster::MemberId;
 
@@ -107,15 +107,9 @@ impl View {
         }
     }
 
-    pub(super) fn fold_erasure(
-        &mut self,
-        author: &Author,
-        leaf: &Leaf,
-        bytes: &[u8],
-        payload: &StoredPayload,
-    ) -> Vec<ViewChange> {
+    pub(super) fn fold_erasure(&mut self, author: &Author, leaf: &Leaf, read: Read) -> Vec<ViewChange> {
         let Some(subject) = leaf.subject else { return self.count(author, |counts| &mut counts.void) };
-        let stated = match read_stored(leaf, bytes, payload) {
+        let stated = match read {
             Read::Payload(Payload::Record(Record::Erasure(erasure))) => Some(erasure),
             _ => None,
         };
@@ -129,9 +123,9 @@ impl View {
         author: &Author,
         id: RecordId,
         leaf: &Leaf,
-        payload: &StoredPayload,
+        gone: Option<Gone>,
     ) -> Vec<ViewChange> {
-        let Some(gone) = gone(payload).filter(|_| leaf.kind.is_statement()) else { return Vec::new() };
+        let Some(gone) = gone.filter(|_| leaf.kind.is_statement()) else { return Vec::new() };
         self.state(author, id, leaf, Content::empty(), Some(Blank::Gone(gone)))
     }
 
@@ -144,18 +138,21 @@ impl View {
         leaf: &[u8],
         payload: &StoredPayload,
     ) -> Vec<ViewChange> {
-        let EntryLeaf::Known(known) = read_leaf(leaf, &author.log, index) else { return Vec::new() };
+        let ReadEntry { id, form: Form::Known(known, read) } = ReadEntry::new(author, index, leaf, payload)
+        else {
+            return Vec::new();
+        };
         if !known.kind.is_statement() {
             return Vec::new();
         }
-        let id = leaf_hash(leaf);
-        let content = match read_stored(&known, leaf, payload) {
-            Read::Payload(Payload::Record(Record::Content(content) | Record::Supersede(content))) => content,
-            Read::Absent => Content::empty(),
+        let (content, gone) = match read {
+            Read::Payload(Payload::Record(Record::Content(content) | Record::Supersede(content))) => {
+                (content, None)
+            }
+            Read::Absent(gone) => (Content::empty(), gone),
             Read::Payload(_) | Read::Damaged => return Vec::new(),
         };
         let is_here = !content.is_empty();
-        let gone = gone(payload);
         let number = self.records.find(&id).map(|record| record.number);
         let was_counted = number.map(|number| !matches!(self.blank.get(&number), Some(Blank::Gone(_))));
         let counts = self.counts.entry(author.line).or_default();
@@ -182,17 +179,6 @@ impl View {
             }
         }
         changes
-    }
-}
-
-const fn gone(payload: &StoredPayload) -> Option<Gone> {
-    match payload {
-        StoredPayload::Erased | StoredPayload::ErasedBy { .. } => Some(Gone::Erased),
-        StoredPayload::Held { .. } => Some(Gone::Held),
-        StoredPayload::Present { .. }
-        | StoredPayload::Sealed { .. }
-        | StoredPayload::Withheld
-        | StoredPayload::NotHere => None,
     }
 }
 

@@ -55,7 +55,7 @@ pub use leavers::Leavers;
 pub use numbers::{BLOCK_ENTRIES, Block, Numbers};
 pub use orders::{ErasureRules, Order, Orders};
 pub use reach::{PDQ_ONES_MAX, PDQ_ONES_MIN, PDQ_QUALITY_MIN, Reach, reach};
-pub use reading::{comes_first, read_record, withdrawn_record};
+pub use reading::{ReadEntry, comes_first, read_record, withdrawn_record};
 pub use receipts::StatedHolding;
 pub use record::{
     Gone, KnownRecord, OpinionCounts, RecordView, Standing, Stated, Statement, Status, StatusReason,
@@ -74,7 +74,7 @@ use hashpact_protocol::record::{Content, Payload, Record, Signal, SubjectRef};
 use hashpact_protocol::roster::MemberId;
 use incidents::Incidents;
 use naming::Naming;
-use reading::{Read, read_stored};
+use reading::{Form, Read};
 use receipts::Receipts;
 use records::{Known, Records};
 use rulings::Rulings;
@@ -220,39 +220,36 @@ impl View {
         leaf: &[u8],
         payload: &StoredPayload,
     ) -> Vec<ViewChange> {
-        let id = leaf_hash(leaf);
-        let known = match read_leaf(leaf, &author.log, index) {
-            EntryLeaf::Known(known) => known,
-            EntryLeaf::Opaque(_) => return self.count(author, |counts| &mut counts.opaque),
-            EntryLeaf::Void(_) => return self.count(author, |counts| &mut counts.void),
+        self.take(author, ReadEntry::new(author, index, leaf, payload))
+    }
+
+    /// Folds in an entry of this author that was read before: [`Self::fold`] for whoever reads on other threads.
+    pub fn take(&mut self, author: &Author, ReadEntry { id, form }: ReadEntry) -> Vec<ViewChange> {
+        let (leaf, read) = match form {
+            Form::Known(leaf, read) => (leaf, read),
+            Form::Opaque => return self.count(author, |counts| &mut counts.opaque),
+            Form::Void => return self.count(author, |counts| &mut counts.void),
         };
-        match known.kind {
-            Kind::Retraction => self.fold_retraction(author, &known, leaf, payload),
-            Kind::Erasure => self.fold_erasure(author, &known, leaf, payload),
+        match leaf.kind {
+            Kind::Retraction => self.fold_retraction(author, id, &leaf, read),
+            Kind::Erasure => self.fold_erasure(author, &leaf, read),
             Kind::Supersede => {
-                let mut changes = self.fold_supersession(author, id, &known);
-                changes.extend(self.fold_payload(author, id, &known, leaf, payload));
+                let mut changes = self.fold_supersession(author, id, &leaf);
+                changes.extend(self.fold_payload(author, id, &leaf, read));
                 changes
             }
-            _ => self.fold_payload(author, id, &known, leaf, payload),
+            _ => self.fold_payload(author, id, &leaf, read),
         }
     }
 
-    fn fold_payload(
-        &mut self,
-        author: &Author,
-        id: LeafHash,
-        known: &Leaf,
-        leaf: &[u8],
-        payload: &StoredPayload,
-    ) -> Vec<ViewChange> {
-        match read_stored(known, leaf, payload) {
-            Read::Payload(Payload::Record(record)) => self.fold_record(author, id, known, record),
+    fn fold_payload(&mut self, author: &Author, id: LeafHash, leaf: &Leaf, read: Read) -> Vec<ViewChange> {
+        match read {
+            Read::Payload(Payload::Record(record)) => self.fold_record(author, id, leaf, record),
             Read::Payload(Payload::Opaque(_)) => self.count(author, |counts| &mut counts.opaque),
             Read::Payload(Payload::Void(_)) | Read::Damaged => self.count(author, |counts| &mut counts.void),
-            Read::Absent => {
+            Read::Absent(gone) => {
                 self.count(author, |counts| &mut counts.without_payload);
-                self.fold_gone(author, id, known, payload)
+                self.fold_gone(author, id, leaf, gone)
             }
         }
     }
@@ -489,15 +486,9 @@ impl View {
 
     /// A retraction acts from the leaf alone, whatever its payload says: members that have the payload
     /// and members that do not must come to the same view. The payload gives the reason only.
-    fn fold_retraction(
-        &mut self,
-        author: &Author,
-        leaf: &Leaf,
-        bytes: &[u8],
-        payload: &StoredPayload,
-    ) -> Vec<ViewChange> {
+    fn fold_retraction(&mut self, author: &Author, id: LeafHash, leaf: &Leaf, read: Read) -> Vec<ViewChange> {
         let Some(subject) = leaf.subject else { return self.count(author, |counts| &mut counts.void) };
-        let stated = match read_stored(leaf, bytes, payload) {
+        let stated = match read {
             Read::Payload(Payload::Record(Record::Retraction(retraction))) => Some(retraction),
             _ => None,
         };
@@ -507,7 +498,7 @@ impl View {
             log: author.log,
             line: author.line,
             index: leaf.index,
-            id: leaf_hash(bytes),
+            id,
             time_ms: leaf.time_ms,
             stated,
         };

@@ -1,9 +1,9 @@
 //! What one entry says by itself, before anything else is known.
 
 use super::statement::Subject;
-use super::{Author, KnownRecord, RecordView, Stated};
+use super::{Author, Gone, KnownRecord, RecordView, Stated};
 use crate::effect::StoredPayload;
-use hashpact_protocol::digest::{RecordId, leaf_hash};
+use hashpact_protocol::digest::{LeafHash, RecordId, leaf_hash};
 use hashpact_protocol::leaf::{EntryLeaf, Kind, Leaf, check_commitment, marked_kind, read_leaf, unpad};
 use hashpact_protocol::record::{Payload, Record, SubjectRef, read_payload};
 
@@ -66,20 +66,68 @@ pub fn read_record(
     Some(RecordView { known, stated: Stated { kind: known_leaf.kind, time_ms: known_leaf.time_ms, content } })
 }
 
-#[expect(clippy::large_enum_variant, reason = "lives for one call")]
+/// One entry, read: all that it says by itself, to be folded in with [`super::View::take`].
+///
+/// Reading takes most of the time of a fold and needs no view: several threads can share it.
+#[derive(Debug)]
+pub struct ReadEntry {
+    /// Its leaf hash.
+    pub(super) id: LeafHash,
+    pub(super) form: Form,
+}
+
+/// What an entry is by its leaf.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are known")]
+pub(super) enum Form {
+    Known(Leaf, Read),
+    Opaque,
+    Void,
+}
+
+impl ReadEntry {
+    /// Reads the entry at a leaf index of this author's log.
+    #[must_use]
+    pub fn new(author: &Author, index: u64, leaf: &[u8], payload: &StoredPayload) -> Self {
+        let form = match read_leaf(leaf, &author.log, index) {
+            EntryLeaf::Known(known) => {
+                let read = read_stored(&known, leaf, payload);
+                Form::Known(known, read)
+            }
+            EntryLeaf::Opaque(_) => Form::Opaque,
+            EntryLeaf::Void(_) => Form::Void,
+        };
+        Self { id: leaf_hash(leaf), form }
+    }
+}
+
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are payloads")]
 pub(super) enum Read {
     Payload(Payload),
-    Absent,
+    /// Not here; never any more, if it says why.
+    Absent(Option<Gone>),
     Damaged,
 }
 
-pub(super) fn read_stored(leaf: &Leaf, bytes: &[u8], payload: &StoredPayload) -> Read {
-    let Some((salt, padded)) = payload.bytes() else { return Read::Absent };
+fn read_stored(leaf: &Leaf, bytes: &[u8], payload: &StoredPayload) -> Read {
+    let Some((salt, padded)) = payload.bytes() else { return Read::Absent(gone(payload)) };
     if check_commitment(bytes, salt, padded).is_err() {
         return Read::Damaged;
     }
     match unpad(padded) {
         Ok(cbor) => Read::Payload(read_payload(leaf, cbor)),
         Err(_) => Read::Damaged,
+    }
+}
+
+const fn gone(payload: &StoredPayload) -> Option<Gone> {
+    match payload {
+        StoredPayload::Erased | StoredPayload::ErasedBy { .. } => Some(Gone::Erased),
+        StoredPayload::Held { .. } => Some(Gone::Held),
+        StoredPayload::Present { .. }
+        | StoredPayload::Sealed { .. }
+        | StoredPayload::Withheld
+        | StoredPayload::NotHere => None,
     }
 }
