@@ -502,6 +502,21 @@ pub enum StoredPayload {
     },
 }
 
+/// A stored payload as whoever reads an entry needs it.
+#[derive(Debug, Clone, Copy)]
+pub struct PayloadView<'p> {
+    /// What is stored.
+    pub state: PayloadState,
+    /// Salt and padded payload, if they are stored beside the leaf.
+    pub bytes: Option<(&'p [u8; 32], &'p [u8])>,
+}
+
+impl<'p> From<&'p StoredPayload> for PayloadView<'p> {
+    fn from(payload: &'p StoredPayload) -> Self {
+        Self { state: payload.state(), bytes: payload.bytes() }
+    }
+}
+
 impl StoredPayload {
     /// Salt and padded payload, if they are stored beside the leaf.
     #[must_use]

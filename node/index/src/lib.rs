@@ -330,9 +330,7 @@ impl MatchIndex {
         for (bytes, word) in bytes[10..].as_chunks_mut().0.iter_mut().zip(code) {
             *bytes = word.to_le_bytes();
         }
-        let mut hasher = self.hasher();
-        hasher.write(&bytes);
-        hasher.finish128().as_u128()
+        self.hasher().hash(&bytes).as_u128()
     }
 
     fn hasher(&self) -> SipHasher13 {

@@ -111,7 +111,7 @@ impl Lookup {
     ) -> Result<(), Unconfirmable> {
         let mut records = Vec::new();
         unconfirmed.store.for_each_entry(&author.log, range.start, range.end, |index, leaf, payload| {
-            let record = read_record(author, index, leaf, &payload.to_stored(), 0);
+            let record = read_record(author, index, leaf, &payload, 0);
             records.push(record.filter(|record| record.stated.kind == Kind::Content));
             ControlFlow::Continue(())
         })?;

@@ -123,20 +123,19 @@ impl FloodState {
             let entry = FloodEntry { kind, member, log, index: first, time_ms, withdrawn: None };
             self.floods.note_contributions(&entry, count, last, now_ms);
         };
-        let mut run: Option<((u64, u64), u64, u64)> = None;
+        // Hour, first, count and last of records that follow one another within an hour.
+        let mut run: Option<(u64, (u64, u64), u64, u64)> = None;
         for (index, time_ms) in records {
-            let hour = |time_ms| Floods::hour(time_ms, now_ms);
-            run = match run.take() {
-                Some((first, count, _)) if hour(first.1) == hour(time_ms) => Some((first, count + 1, index)),
-                ended => {
-                    if let Some((first, count, last)) = ended {
-                        note(first, count, last);
-                    }
-                    Some(((index, time_ms), 1, index))
-                }
-            };
+            let hour = Floods::hour(time_ms, now_ms);
+            if let Some((of, _, count, last)) = &mut run
+                && *of == hour
+            {
+                (*count, *last) = (*count + 1, index);
+            } else if let Some((_, first, count, last)) = run.replace((hour, (index, time_ms), 1, index)) {
+                note(first, count, last);
+            }
         }
-        if let Some((first, count, last)) = run {
+        if let Some((_, first, count, last)) = run {
             note(first, count, last);
         }
     }

@@ -329,7 +329,7 @@ pub(super) fn measure(packed: &[u8]) -> Option<(usize, Option<u64>)> {
     if has(HAS_SOURCE_ID) {
         let ([length], after) = rest.split_first_chunk()?;
         let (id, after) = after.split_at_checked((*length).into())?;
-        Token::new(std::str::from_utf8(id).ok()?).ok()?;
+        Token::check(std::str::from_utf8(id).ok()?).ok()?;
         rest = after;
     }
     if has(HAS_SOURCE_DATE) {

@@ -45,7 +45,7 @@ pub(super) fn read_side_by_side<R: Sync, T: Send>(
 pub(super) fn read_at(store: &Store, author: &Author, indexes: &[u64]) -> Result<Vec<ReadEntry>, StoreError> {
     let mut entries = Vec::with_capacity(indexes.len());
     store.for_each_entry_at(&author.log, indexes, |index, leaf, payload| {
-        entries.push(ReadEntry::new(author, index, leaf, &payload.to_stored()));
+        entries.push(ReadEntry::new(author, index, leaf, &payload));
         ControlFlow::Continue(())
     })?;
     Ok(entries)

@@ -207,7 +207,9 @@ fn fold_all(
         // The last ones first: what they supersede never shows.
         for some in indexes.rchunks(FIRST_AT_ONCE) {
             for entry in read_at(store, author, some).context("replay; run fsck")?.into_iter().rev() {
-                lookup.apply(&view.take(author, entry));
+                let mut changes = Vec::new();
+                view.take(author, entry, &mut changes);
+                lookup.apply(&changes);
             }
         }
     }
@@ -231,9 +233,7 @@ fn fold_rest(
     fold_and_apply(store, lookup, &mut view, beyond.collect())?;
     for (LogExtent { author, .. }, indexes) in logs.iter().zip(lacking) {
         for some in indexes.chunks(LACKING_AT_ONCE) {
-            let entries = read_at(store, author, some).context("replay; run fsck")?.into_iter();
-            let changes: Vec<ViewChange> = entries.flat_map(|entry| view.take(author, entry)).collect();
-            lookup.apply(&changes);
+            lookup.apply(&take_at(store, &mut view, author, some)?);
         }
     }
     fold_last(store, lookup, &mut view, logs)?;
@@ -272,8 +272,7 @@ pub(super) fn fold_priority(
     });
     visited.context("replay; run fsck")?;
     for some in found.chunks(FIRST_AT_ONCE) {
-        let entries = read_at(store, author, some).context("replay; run fsck")?.into_iter();
-        changes.extend(entries.flat_map(|entry| view.take(author, entry)));
+        changes.extend(take_at(store, view, author, some)?);
     }
     Ok(changes)
 }
@@ -298,11 +297,23 @@ fn fold_first(
     })
     .context("replay; run fsck")?;
     for some in found.chunks(FIRST_AT_ONCE) {
-        for entry in read_at(store, author, some).context("replay; run fsck")? {
-            lookup.apply(&view.take(author, entry));
-        }
+        lookup.apply(&take_at(store, view, author, some)?);
     }
     Ok(superseding)
+}
+
+/// Folds the entries of a log at these leaf indexes.
+fn take_at(
+    store: &Store,
+    view: &mut View,
+    author: &Author,
+    indexes: &[u64],
+) -> anyhow::Result<Vec<ViewChange>> {
+    let mut changes = Vec::new();
+    for entry in read_at(store, author, indexes).context("replay; run fsck")? {
+        view.take(author, entry, &mut changes);
+    }
+    Ok(changes)
 }
 
 /// Folds what is kept beside a forked log: what withdraws, or all the rest.
@@ -366,7 +377,7 @@ pub fn fold<'a>(
     read_side_by_side(&runs, read, |Run { author, entries }| {
         let mut changes = Vec::with_capacity(entries.len());
         for entry in entries {
-            changes.extend(view.take(author, entry));
+            view.take(author, entry, &mut changes);
         }
         // A long replay must not show what expires while it runs.
         changes.extend(view.expire(now_ms()));
@@ -378,7 +389,7 @@ fn read_run<'a>(store: &Store, author: &'a Author, range: &Range<u64>) -> Result
     let mut entries = Vec::with_capacity(REPLAY_ENTRIES);
     store.for_each_entry(&author.log, range.start, range.end, |index, leaf, payload| {
         if !comes_first(leaf) {
-            entries.push(ReadEntry::new(author, index, leaf, &payload.to_stored()));
+            entries.push(ReadEntry::new(author, index, leaf, &payload));
         }
         ControlFlow::Continue(())
     })?;

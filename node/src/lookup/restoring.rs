@@ -23,6 +23,7 @@ use hashpact_core::view::{
     Author, BLOCK_ENTRIES, Block, News, Numbers, ReadEntry, Restorable, Rules, View, read_record,
 };
 use hashpact_protocol::leaf::{Kind, marked_kind};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -54,16 +55,19 @@ pub(super) fn restore(
     let numbers = Numbers::from_blocks(tag.blocks.clone()).expect("a tag is decoded with good blocks only");
     let mut rows = Rows::with_numbers(numbers);
     let mut view = View::under(rules.clone(), now_ms(), table_key());
-    let mut changes = match take_blocks(logs, (saved, tag), &mut view, &mut rows) {
-        Ok((changes, holders)) => {
-            if let Err(unusable) = describe(store, logs, tag, &mut rows, &holders)? {
-                return Ok(Err(unusable));
-            }
-            changes
-        }
-        Err(unusable) => return Ok(Err(unusable)),
-    };
-    let lacking: Vec<Vec<u64>> = logs.iter().map(|extent| indexes_without_row(&rows, extent, tag)).collect();
+    let Taken { mut changes, holders, blocks, descriptions_end } =
+        match take_blocks(logs, (saved, tag), &mut view, &mut rows) {
+            Ok(taken) => taken,
+            Err(unusable) => return Ok(Err(unusable)),
+        };
+    if descriptions_end > holders.len() as u64 {
+        return Ok(Err(Unusable::Records("it has a row without a description".to_owned())));
+    }
+    if let Err(unusable) = describe(store, logs, tag, &mut rows, &holders)? {
+        return Ok(Err(unusable));
+    }
+    let lacking = logs.iter().map(|extent| indexes_without_row(rows.numbers(), &blocks, extent, tag));
+    let lacking: Vec<Vec<u64>> = lacking.collect();
     let lacking = fold_statements(store, &mut view, logs, &lacking, &mut changes)?;
     for extent in logs {
         changes.extend(fold_priority(store, &mut view, extent, position(extent, tag))?);
@@ -81,20 +85,31 @@ pub(super) fn position(extent: &LogExtent, tag: &Tag) -> u64 {
     tag.positions.get(&extent.author.log).copied().unwrap_or(0).min(extent.size)
 }
 
-/// Takes all blocks into view and rows: the changes of records that are not simply active, and which records have the
-/// descriptions.
+/// What all blocks came to.
+struct Taken {
+    /// Of records that are not simply active.
+    changes: Vec<ViewChange>,
+    /// Numbers of records with the descriptions, in the order of these.
+    holders: Vec<u64>,
+    /// By block number: how many rows it has, and where, counted from its first, there is none among them.
+    blocks: BTreeMap<u64, (u64, Vec<u64>)>,
+    /// The number of every row's description is smaller.
+    descriptions_end: u64,
+}
+
+/// Takes all blocks into view and rows.
 fn take_blocks(
     logs: &[LogExtent],
     (saved, tag): (SavedRecords, &Tag),
     view: &mut View,
     rows: &mut Rows,
-) -> Result<(Vec<ViewChange>, Vec<u64>), Unusable> {
+) -> Result<Taken, Unusable> {
     std::thread::scope(|threads| {
         let (read, blocks) = sync_channel(BLOCKS_AHEAD);
         let reading = threads.spawn(move || read_blocks(saved, &read));
         let (pass, passed) = sync_channel::<(&Author, Vec<Restorable>)>(BLOCKS_AHEAD);
         let viewing = threads.spawn(move || view.restore(passed));
-        let mut batch = rows.batch();
+        let (mut batch, mut taken, mut descriptions_end) = (rows.batch(), BTreeMap::new(), 0);
         for mut block in blocks {
             let bad = || Unusable::Records("it has a block that the index snapshot does not know".to_owned());
             let at = tag.blocks.get(block.number()).ok_or_else(bad)?;
@@ -103,11 +118,11 @@ fn take_blocks(
                 return Err(Unusable::Records("it knows more than the index snapshot".to_owned()));
             }
             let first = at.high * BLOCK_ENTRIES;
-            let records = std::mem::take(&mut block.records);
+            taken.insert(block.number() as u64, (block.len() as u64, std::mem::take(&mut block.lacking)));
+            descriptions_end = block.descriptions_end.max(descriptions_end);
+            let mut records = std::mem::take(&mut block.records);
             rows.restore(&extent.author, &records, block, &mut batch);
-            let records = records.into_iter();
-            let records =
-                records.map(|record| Restorable { index: first + record.index, ..record }).collect();
+            records.iter_mut().for_each(|record| record.index += first);
             if pass.send((&extent.author, records)).is_err() {
                 break;
             }
@@ -116,7 +131,7 @@ fn take_blocks(
         rows.insert_batch(batch);
         let changes = viewing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let holders = reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        Ok((changes, holders))
+        Ok(Taken { changes, holders, blocks: taken, descriptions_end })
     })
 }
 
@@ -160,20 +175,27 @@ fn describe(
 }
 
 /// Leaf indexes below a log's position at which no row was restored.
-fn indexes_without_row(rows: &Rows, extent: &LogExtent, tag: &Tag) -> Vec<u64> {
+fn indexes_without_row(
+    numbers: &Numbers,
+    blocks: &BTreeMap<u64, (u64, Vec<u64>)>,
+    extent: &LogExtent,
+    tag: &Tag,
+) -> Vec<u64> {
     let position = position(extent, tag);
     let mut indexes = Vec::new();
     let mut block = Block::of(extent.author.log, 0);
-    while block_end(position, block.high) > 0 {
-        let (first, end) = (block.high * BLOCK_ENTRIES, block_end(position, block.high));
-        let number = rows.numbers().at_or_after(block).filter(|(found, _)| *found == block);
-        match number {
-            Some((_, number)) => indexes.extend(rows.lacking(number, end).map(|offset| first + offset)),
-            None => indexes.extend(first..first + end as u64),
+    loop {
+        let (first, end) = (block.high * BLOCK_ENTRIES, block_end(position, block.high) as u64);
+        if end == 0 {
+            return indexes;
         }
+        let number = numbers.at_or_after(block).filter(|(found, _)| *found == block);
+        let restored = number.and_then(|(_, number)| blocks.get(&number));
+        let (rows, lacking) =
+            restored.map_or((0, &[] as &[u64]), |(rows, lacking)| (*rows, lacking.as_slice()));
+        indexes.extend(lacking.iter().copied().chain(rows..end).map(|offset| first + offset));
         block = block.next();
     }
-    indexes
 }
 
 /// Folds those of these entries of each log that withdraw records or say something about them: what is left. They stand far
@@ -192,7 +214,7 @@ fn fold_statements<'a>(
     let mut left = vec![Vec::new(); logs.len()];
     let read = |(nth, author, some): &(usize, &'a Author, &[u64])| read_statements(store, *nth, author, some);
     read_side_by_side(&runs, read, |Statements { nth, author, entries, others }| {
-        changes.extend(entries.into_iter().flat_map(|entry| view.take(author, entry)));
+        entries.into_iter().for_each(|entry| view.take(author, entry, changes));
         left[nth].extend(others);
         Ok(())
     })?;
@@ -222,7 +244,7 @@ fn read_statements<'a>(
         if marked_kind(leaf).is_some_and(|kind| kind.is_statement() && kind != Kind::Supersede) {
             read.others.push(index);
         } else {
-            read.entries.push(ReadEntry::new(author, index, leaf, &payload.to_stored()));
+            read.entries.push(ReadEntry::new(author, index, leaf, &payload));
         }
         ControlFlow::Continue(())
     })?;

@@ -17,7 +17,7 @@ use super::codec;
 use super::error::StoreError;
 use super::options::Shape;
 use bincode::{BorrowDecode, Encode};
-use hashpact_core::effect::{EntryRef, StoredPayload};
+use hashpact_core::effect::{EntryRef, PayloadState, PayloadView, StoredPayload};
 use hashpact_protocol::digest::LogId;
 use hashpact_protocol::limits::{PAYLOAD_PADDED_MAX_BYTES, SALT_BYTES};
 use hashpact_protocol::wire::WirePayload;
@@ -123,6 +123,20 @@ impl PayloadRef<'_> {
             Self::ErasedBy { by } => StoredPayload::ErasedBy { by: by.into() },
             Self::Held { by } => StoredPayload::Held { by: by.map(Into::into) },
         }
+    }
+}
+
+impl<'a> From<&'a PayloadRef<'_>> for PayloadView<'a> {
+    fn from(payload: &'a PayloadRef<'_>) -> Self {
+        let (state, bytes) = match payload {
+            PayloadRef::Present { salt, padded } => (PayloadState::Present, Some((salt, *padded))),
+            PayloadRef::Sealed { salt, padded, .. } => (PayloadState::Sealed, Some((salt, *padded))),
+            PayloadRef::Withheld => (PayloadState::Withheld, None),
+            PayloadRef::NotHere => (PayloadState::NotHere, None),
+            PayloadRef::Erased | PayloadRef::ErasedBy { .. } => (PayloadState::Erased, None),
+            PayloadRef::Held { .. } => (PayloadState::Held, None),
+        };
+        Self { state, bytes }
     }
 }
 

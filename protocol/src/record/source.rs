@@ -12,6 +12,7 @@ use crate::api::time;
 use crate::codec::{Cursor, Fields, Value};
 use crate::leaf::OpaqueReason;
 use crate::limits::{TIME_S_MAX, TOKEN_MAX_BYTES};
+use smol_str::SmolStr;
 
 pub(super) const MAP: &str = "source";
 
@@ -22,7 +23,7 @@ const KEY_ID: u64 = 4;
 
 /// A name of 1 to 64 characters `a-z 0-9 . _ -`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Token(String);
+pub struct Token(SmolStr);
 
 impl Token {
     /// Checks length and alphabet.
@@ -30,13 +31,22 @@ impl Token {
     /// # Errors
     /// The rule that the text breaks.
     pub fn new(text: &str) -> Result<Self, RecordError> {
+        Self::check(text)?;
+        Ok(Self(text.into()))
+    }
+
+    /// Whether a text is one.
+    ///
+    /// # Errors
+    /// The rule that the text breaks.
+    pub fn check(text: &str) -> Result<(), RecordError> {
         if text.is_empty() || text.len() > TOKEN_MAX_BYTES {
             return Err(RecordError::TokenLength { got: text.len() });
         }
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
         match text.bytes().position(|byte| !allowed(byte)) {
             Some(position) => Err(RecordError::TokenCharacter { position }),
-            None => Ok(Self(text.to_owned())),
+            None => Ok(()),
         }
     }
 
@@ -47,7 +57,7 @@ impl Token {
     }
 
     pub(super) fn to_value(&self) -> Value {
-        Value::Text(self.0.clone())
+        Value::Text(self.0.to_string())
     }
 }
 

@@ -3,12 +3,13 @@
 use crate::digest::{LogId, Root};
 use crate::keys::PublicKey;
 use crate::limits::MEMBER_ID_MAX;
+use smol_str::SmolStr;
 use std::collections::BTreeSet;
 use std::fmt;
 
 /// A member id: `[a-z0-9-]{1,32}`, never used again after its member left.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MemberId(String);
+pub struct MemberId(SmolStr);
 
 /// Why a text is not a member id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +40,7 @@ impl MemberId {
         }
         match text.bytes().position(|byte| !is_id_byte(byte)) {
             Some(at) => Err(MemberIdError::Character { at }),
-            None => Ok(Self(text.to_owned())),
+            None => Ok(Self(text.into())),
         }
     }
 

@@ -4,14 +4,14 @@
 //! view at once; the bytes stay on disk until the hold is over ([`crate::erasing`]). An order that lapses
 //! gives the content back from there ([`View::replace`]).
 
-use super::reading::{Form, Read, ReadEntry};
+use super::reading::{Form, Read, ReadEntry, stated_nothing};
 use super::record::{Gone, Standing, Status, StatusReason};
 use super::statement::About;
 use super::{Author, KnownRecord, Order, Orders, View};
 use crate::effect::{EntryRef, StoredPayload, ViewChange};
 use hashpact_protocol::digest::{LogId, RecordId};
 use hashpact_protocol::leaf::Leaf;
-use hashpact_protocol::record::{Content, Payload, Record, SubjectRef};
+use hashpact_protocol::record::{Payload, Record, SubjectRef};
 use hashpact_protocol::roster::MemberId;
 
 /// Why look-ups hold nothing of what a record states.
@@ -108,25 +108,19 @@ impl View {
     }
 
     pub(super) fn fold_erasure(&mut self, author: &Author, leaf: &Leaf, read: Read) -> Vec<ViewChange> {
-        let Some(subject) = leaf.subject else { return self.count(author, |counts| &mut counts.void) };
+        let Some(subject) = leaf.subject else {
+            self.count(author, |counts| &mut counts.void);
+            return Vec::new();
+        };
         let stated = match read {
-            Read::Payload(Payload::Record(Record::Erasure(erasure))) => Some(erasure),
+            Read::Other(other) => match *other {
+                Payload::Record(Record::Erasure(erasure)) => Some(erasure),
+                _ => None,
+            },
             _ => None,
         };
         self.count(author, |counts| &mut counts.statements);
         self.learn(subject, |view| view.orders.add(subject, author, leaf.index, (leaf.time_ms, stated)))
-    }
-
-    /// Folds a record in whose payload is gone for good: only its leaf is left to show.
-    pub(super) fn fold_gone(
-        &mut self,
-        author: &Author,
-        id: RecordId,
-        leaf: &Leaf,
-        gone: Option<Gone>,
-    ) -> Vec<ViewChange> {
-        let Some(gone) = gone.filter(|_| leaf.kind.is_statement()) else { return Vec::new() };
-        self.state(author, id, leaf, Content::empty(), Some(Blank::Gone(gone)))
     }
 
     /// Takes up that another payload stands beside an entry that was folded: sealed bytes were destroyed, or
@@ -145,14 +139,12 @@ impl View {
         if !known.kind.is_statement() {
             return Vec::new();
         }
-        let (content, gone) = match read {
-            Read::Payload(Payload::Record(Record::Content(content) | Record::Supersede(content))) => {
-                (content, None)
-            }
-            Read::Absent(gone) => (Content::empty(), gone),
-            Read::Payload(_) | Read::Damaged => return Vec::new(),
+        let (stated, gone) = match read {
+            Read::States(stated) => (stated, None),
+            Read::Absent(gone) => (stated_nothing(&known), gone),
+            Read::Other(_) | Read::Damaged => return Vec::new(),
         };
-        let is_here = !content.is_empty();
+        let is_here = !stated.content.is_empty();
         let number = self.records.find(&id).map(|record| record.number);
         let was_counted = number.map(|number| !matches!(self.blank.get(&number), Some(Blank::Gone(_))));
         let counts = self.counts.entry(author.line).or_default();
@@ -168,7 +160,9 @@ impl View {
             _ => {}
         }
         let blank = gone.map(Blank::Gone).or_else(|| (!is_here).then_some(Blank::Sealed));
-        self.state(author, id, &known, content, blank)
+        let mut changes = Vec::new();
+        self.state(author, id, &known, stated, blank, &mut changes);
+        changes
     }
 
     /// Notes of which of these records look-ups hold nothing from now on.

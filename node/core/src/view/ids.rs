@@ -8,7 +8,6 @@
 
 use hashpact_protocol::digest::RecordId;
 use siphasher::sip::SipHasher13;
-use std::hash::Hasher as _;
 
 const TABLES: usize = 256;
 const NUMBER_BITS: u32 = 40;
@@ -57,9 +56,7 @@ impl Batch {
 
 /// Table and mark (24 bits) of an id.
 fn hash(key: &[u8; 16], id: &RecordId) -> (usize, u64) {
-    let mut hasher = SipHasher13::new_with_key(key);
-    hasher.write(id.as_bytes());
-    let hash = hasher.finish();
+    let hash = SipHasher13::new_with_key(key).hash(id.as_bytes());
     ((hash & 0xff) as usize, hash >> NUMBER_BITS)
 }
 

@@ -74,7 +74,7 @@ use hashpact_protocol::record::{Content, Payload, Record, Signal, SubjectRef};
 use hashpact_protocol::roster::MemberId;
 use incidents::Incidents;
 use naming::Naming;
-use reading::{Form, Read};
+use reading::{Form, Read, stated_nothing};
 use receipts::Receipts;
 use records::{Known, Records};
 use rulings::Rulings;
@@ -220,36 +220,60 @@ impl View {
         leaf: &[u8],
         payload: &StoredPayload,
     ) -> Vec<ViewChange> {
-        self.take(author, ReadEntry::new(author, index, leaf, payload))
+        let mut changes = Vec::new();
+        self.take(author, ReadEntry::new(author, index, leaf, payload), &mut changes);
+        changes
     }
 
     /// Folds in an entry of this author that was read before: [`Self::fold`] for whoever reads on other threads.
-    pub fn take(&mut self, author: &Author, ReadEntry { id, form }: ReadEntry) -> Vec<ViewChange> {
+    pub fn take(
+        &mut self,
+        author: &Author,
+        ReadEntry { id, form }: ReadEntry,
+        changes: &mut Vec<ViewChange>,
+    ) {
         let (leaf, read) = match form {
             Form::Known(leaf, read) => (leaf, read),
             Form::Opaque => return self.count(author, |counts| &mut counts.opaque),
             Form::Void => return self.count(author, |counts| &mut counts.void),
         };
         match leaf.kind {
-            Kind::Retraction => self.fold_retraction(author, id, &leaf, read),
-            Kind::Erasure => self.fold_erasure(author, &leaf, read),
-            Kind::Supersede => {
-                let mut changes = self.fold_supersession(author, id, &leaf);
-                changes.extend(self.fold_payload(author, id, &leaf, read));
-                changes
+            Kind::Retraction => changes.extend(self.fold_retraction(author, id, &leaf, read)),
+            Kind::Erasure => changes.extend(self.fold_erasure(author, &leaf, read)),
+            kind => {
+                if kind == Kind::Supersede {
+                    changes.extend(self.fold_supersession(author, id, &leaf));
+                }
+                self.fold_payload(author, id, &leaf, read, changes);
             }
-            _ => self.fold_payload(author, id, &leaf, read),
         }
     }
 
-    fn fold_payload(&mut self, author: &Author, id: LeafHash, leaf: &Leaf, read: Read) -> Vec<ViewChange> {
+    fn fold_payload(
+        &mut self,
+        author: &Author,
+        id: LeafHash,
+        leaf: &Leaf,
+        read: Read,
+        changes: &mut Vec<ViewChange>,
+    ) {
         match read {
-            Read::Payload(Payload::Record(record)) => self.fold_record(author, id, leaf, record),
-            Read::Payload(Payload::Opaque(_)) => self.count(author, |counts| &mut counts.opaque),
-            Read::Payload(Payload::Void(_)) | Read::Damaged => self.count(author, |counts| &mut counts.void),
+            Read::States(stated) => {
+                self.count(author, |counts| &mut counts.records);
+                self.state(author, id, leaf, stated, None, changes);
+            }
+            Read::Other(other) => match *other {
+                Payload::Record(record) => self.fold_said(author, id, leaf, record, changes),
+                Payload::Opaque(_) => self.count(author, |counts| &mut counts.opaque),
+                Payload::Void(_) => self.count(author, |counts| &mut counts.void),
+            },
+            Read::Damaged => self.count(author, |counts| &mut counts.void),
             Read::Absent(gone) => {
                 self.count(author, |counts| &mut counts.without_payload);
-                self.fold_gone(author, id, leaf, gone)
+                // Of a record whose payload is gone for good only its leaf is left to show.
+                if let Some(gone) = gone.filter(|_| leaf.kind.is_statement()) {
+                    self.state(author, id, leaf, stated_nothing(leaf), Some(Blank::Gone(gone)), changes);
+                }
             }
         }
     }
@@ -377,47 +401,39 @@ impl View {
         self.contested.get(&author.line).copied().or(is_beside)
     }
 
-    fn count(&mut self, author: &Author, field: impl Fn(&mut FoldCounts) -> &mut u64) -> Vec<ViewChange> {
+    fn count(&mut self, author: &Author, field: impl Fn(&mut FoldCounts) -> &mut u64) {
         *field(self.counts.entry(author.line).or_default()) += 1;
-        Vec::new()
     }
 
-    fn fold_record(&mut self, author: &Author, id: LeafHash, leaf: &Leaf, record: Record) -> Vec<ViewChange> {
+    /// Folds in what is said about others.
+    fn fold_said(
+        &mut self,
+        author: &Author,
+        id: LeafHash,
+        leaf: &Leaf,
+        record: Record,
+        changes: &mut Vec<ViewChange>,
+    ) {
         match record {
-            Record::Content(content) | Record::Supersede(content) => {
-                self.count(author, |counts| &mut counts.records);
-                self.state(author, id, leaf, content, None)
-            }
             Record::Opinion(opinion) => {
                 let Some(subject) = leaf.subject else {
                     return self.count(author, |counts| &mut counts.void);
                 };
-                self.count(author, |counts| &mut counts.statements);
                 let entry = OpinionEntry::new(author, leaf, id, opinion);
-                self.say(subject, |about| about.opine(&author.member, entry))
+                changes.extend(self.say(subject, |about| about.opine(&author.member, entry)));
             }
-            Record::Receipt(receipt) => {
-                // Who signs two histories states nothing about others that one could build on.
-                if !author.is_beside() {
-                    self.receipts.fold(author, leaf, &receipt);
-                }
-                self.count(author, |counts| &mut counts.statements)
+            // Who signs two histories states nothing about others that one could build on.
+            Record::Receipt(_) if author.is_beside() => {}
+            Record::Receipt(receipt) => self.receipts.fold(author, leaf, &receipt),
+            Record::Ruling(ruling) => self.fold_ruling(author, leaf, id, &ruling),
+            Record::Incident(incident) => self.fold_incident(author, leaf, id, &incident),
+            Record::Suspension(vote) => changes.extend(self.fold_vote(author, leaf, id, &vote)),
+            // Records are stated; the others act from their leaves, which are folded elsewhere.
+            Record::Content(_) | Record::Supersede(_) | Record::Retraction(_) | Record::Erasure(_) => {
+                return self.count(author, |counts| &mut counts.void);
             }
-            Record::Ruling(ruling) => {
-                self.fold_ruling(author, leaf, id, &ruling);
-                self.count(author, |counts| &mut counts.statements)
-            }
-            Record::Incident(incident) => {
-                self.fold_incident(author, leaf, id, &incident);
-                self.count(author, |counts| &mut counts.statements)
-            }
-            Record::Suspension(vote) => {
-                self.count(author, |counts| &mut counts.statements);
-                self.fold_vote(author, leaf, id, &vote)
-            }
-            // Both act from their leaves, which are folded elsewhere.
-            Record::Retraction(_) | Record::Erasure(_) => self.count(author, |counts| &mut counts.void),
         }
+        self.count(author, |counts| &mut counts.statements);
     }
 
     /// Takes a record with what it states, which is nothing if its payload is gone. One leaf may stand in several
@@ -427,23 +443,25 @@ impl View {
         author: &Author,
         id: RecordId,
         leaf: &Leaf,
-        mut content: Content,
+        mut stated: Box<Stated>,
         blank: Option<Blank>,
-    ) -> Vec<ViewChange> {
+        changes: &mut Vec<ViewChange>,
+    ) {
         let elsewhere = self.records.find_elsewhere(&id, author);
         if author.is_beside() && elsewhere.is_some() {
-            return Vec::new();
+            return;
         }
         let left = elsewhere.and_then(|number| self.leave(number));
         let number = self.records.insert(author, leaf.index, id);
         if let Some(subject) = leaf.subject {
             if leaf.kind == Kind::Supersede {
-                self.replaces.insert(number, Replaced { subject, named: content.subject });
+                self.replaces.insert(number, Replaced { subject, named: stated.content.subject });
             }
-            self.name(number, subject, content.subject);
+            self.name(number, subject, stated.content.subject);
         }
-        let mut others = self.is_named(id, SubjectRef { log: author.log, index: leaf.index });
-        match (blank, content.expires_s) {
+        changes.extend(self.is_named(id, SubjectRef { log: author.log, index: leaf.index }));
+        changes.extend(left);
+        match (blank, stated.content.expires_s) {
             (Some(blank), _) => {
                 self.blank.insert(number, blank);
                 self.expiries.remove(&number);
@@ -459,13 +477,10 @@ impl View {
         let known = self.known(&Known { number, id, author, index: leaf.index });
         if known.is_blank() {
             self.blank.entry(number).or_insert(Blank::Sealed);
-            content = Content::empty();
+            stated.content = Content::empty();
         }
         let index = if known.stands() { IndexChange::Add } else { IndexChange::Keep };
-        let stated = Stated { kind: leaf.kind, time_ms: leaf.time_ms, content };
-        let stated = ViewChange { record: known, stated: Some(Box::new(stated)), index };
-        others.extend(left.into_iter().chain([stated]));
-        others
+        changes.push(ViewChange { record: known, stated: Some(stated), index });
     }
 
     /// Lets go of a record of a kept history that the followed one has as well. Whoever knows it hears first that it does
@@ -487,9 +502,15 @@ impl View {
     /// A retraction acts from the leaf alone, whatever its payload says: members that have the payload
     /// and members that do not must come to the same view. The payload gives the reason only.
     fn fold_retraction(&mut self, author: &Author, id: LeafHash, leaf: &Leaf, read: Read) -> Vec<ViewChange> {
-        let Some(subject) = leaf.subject else { return self.count(author, |counts| &mut counts.void) };
+        let Some(subject) = leaf.subject else {
+            self.count(author, |counts| &mut counts.void);
+            return Vec::new();
+        };
         let stated = match read {
-            Read::Payload(Payload::Record(Record::Retraction(retraction))) => Some(retraction),
+            Read::Other(other) => match *other {
+                Payload::Record(Record::Retraction(retraction)) => Some(retraction),
+                _ => None,
+            },
             _ => None,
         };
         self.count(author, |counts| &mut counts.statements);

@@ -56,7 +56,7 @@ fn is_good(quality: Option<u8>) -> bool {
 }
 
 fn is_degenerate(value: &[u8; 32]) -> bool {
-    let ones: u32 = value.iter().map(|byte| byte.count_ones()).sum();
+    let ones: u32 = value.as_chunks().0.iter().map(|word| u64::from_ne_bytes(*word).count_ones()).sum();
     !(PDQ_ONES_MIN..=PDQ_ONES_MAX).contains(&ones)
 }
 

@@ -2,10 +2,10 @@
 
 use super::statement::Subject;
 use super::{Author, Gone, KnownRecord, RecordView, Stated};
-use crate::effect::StoredPayload;
+use crate::effect::{PayloadState, PayloadView};
 use hashpact_protocol::digest::{LeafHash, RecordId, leaf_hash};
 use hashpact_protocol::leaf::{EntryLeaf, Kind, Leaf, check_commitment, marked_kind, read_leaf, unpad};
-use hashpact_protocol::record::{Payload, Record, SubjectRef, read_payload};
+use hashpact_protocol::record::{Content, Payload, Record, SubjectRef, read_payload};
 
 /// The record that this entry withdraws, if it is a retraction, a supersession or an erasure by its form. Whether it
 /// counts is decided by the fold: the record's own author can withdraw it, and an erasure authority.
@@ -35,26 +35,23 @@ pub fn comes_first(leaf: &[u8]) -> bool {
 /// The record that one entry states, as it stands as long as nobody has said anything about it:
 /// active, or expired at `now_ms`. `None` for every other entry and where the payload is not here.
 #[must_use]
-pub fn read_record(
+pub fn read_record<'p>(
     author: &Author,
     index: u64,
     leaf: &[u8],
-    payload: &StoredPayload,
+    payload: impl Into<PayloadView<'p>>,
     now_ms: u64,
 ) -> Option<RecordView> {
     let EntryLeaf::Known(known_leaf) = read_leaf(leaf, &author.log, index) else { return None };
-    if !known_leaf.kind.is_statement() || !matches!(payload, StoredPayload::Present { .. }) {
+    let payload = payload.into();
+    if !known_leaf.kind.is_statement() || payload.state != PayloadState::Present {
         return None;
     }
-    let Read::Payload(Payload::Record(Record::Content(content) | Record::Supersede(content))) =
-        read_stored(&known_leaf, leaf, payload)
-    else {
-        return None;
-    };
+    let Read::States(stated) = read_stored(&known_leaf, leaf, payload) else { return None };
     let subject = Subject {
         member: &author.member,
         place: SubjectRef { log: author.log, index },
-        expires_s: content.expires_s,
+        expires_s: stated.content.expires_s,
         contested: None,
         superseded: None,
         void: None,
@@ -63,7 +60,7 @@ pub fn read_record(
     };
     let standing = subject.standing(now_ms);
     let known = KnownRecord { id: leaf_hash(leaf), author: author.clone(), index, standing };
-    Some(RecordView { known, stated: Stated { kind: known_leaf.kind, time_ms: known_leaf.time_ms, content } })
+    Some(RecordView { known, stated: *stated })
 }
 
 /// One entry, read: all that it says by itself, to be folded in with [`super::View::take`].
@@ -88,10 +85,10 @@ pub(super) enum Form {
 impl ReadEntry {
     /// Reads the entry at a leaf index of this author's log.
     #[must_use]
-    pub fn new(author: &Author, index: u64, leaf: &[u8], payload: &StoredPayload) -> Self {
+    pub fn new<'p>(author: &Author, index: u64, leaf: &[u8], payload: impl Into<PayloadView<'p>>) -> Self {
         let form = match read_leaf(leaf, &author.log, index) {
             EntryLeaf::Known(known) => {
-                let read = read_stored(&known, leaf, payload);
+                let read = read_stored(&known, leaf, payload.into());
                 Form::Known(known, read)
             }
             EntryLeaf::Opaque(_) => Form::Opaque,
@@ -101,33 +98,41 @@ impl ReadEntry {
     }
 }
 
+/// What the payload of a known leaf is.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are payloads")]
 pub(super) enum Read {
-    Payload(Payload),
+    /// A record; it is not moved again until look-ups take it.
+    States(Box<Stated>),
+    /// Anything else.
+    Other(Box<Payload>),
     /// Not here; never any more, if it says why.
     Absent(Option<Gone>),
     Damaged,
 }
 
-fn read_stored(leaf: &Leaf, bytes: &[u8], payload: &StoredPayload) -> Read {
-    let Some((salt, padded)) = payload.bytes() else { return Read::Absent(gone(payload)) };
+fn read_stored(leaf: &Leaf, bytes: &[u8], payload: PayloadView<'_>) -> Read {
+    let Some((salt, padded)) = payload.bytes else { return Read::Absent(gone(payload.state)) };
     if check_commitment(bytes, salt, padded).is_err() {
         return Read::Damaged;
     }
-    match unpad(padded) {
-        Ok(cbor) => Read::Payload(read_payload(leaf, cbor)),
-        Err(_) => Read::Damaged,
+    let Ok(cbor) = unpad(padded) else { return Read::Damaged };
+    match read_payload(leaf, cbor) {
+        Payload::Record(Record::Content(content) | Record::Supersede(content)) => {
+            Read::States(Box::new(Stated { kind: leaf.kind, time_ms: leaf.time_ms, content }))
+        }
+        other => Read::Other(Box::new(other)),
     }
 }
 
-const fn gone(payload: &StoredPayload) -> Option<Gone> {
-    match payload {
-        StoredPayload::Erased | StoredPayload::ErasedBy { .. } => Some(Gone::Erased),
-        StoredPayload::Held { .. } => Some(Gone::Held),
-        StoredPayload::Present { .. }
-        | StoredPayload::Sealed { .. }
-        | StoredPayload::Withheld
-        | StoredPayload::NotHere => None,
+/// What a record states whose payload is not here.
+pub(super) fn stated_nothing(leaf: &Leaf) -> Box<Stated> {
+    Box::new(Stated { kind: leaf.kind, time_ms: leaf.time_ms, content: Content::empty() })
+}
+
+const fn gone(state: PayloadState) -> Option<Gone> {
+    match state {
+        PayloadState::Erased => Some(Gone::Erased),
+        PayloadState::Held => Some(Gone::Held),
+        PayloadState::Present | PayloadState::Sealed | PayloadState::Withheld | PayloadState::NotHere => None,
     }
 }

@@ -54,6 +54,10 @@ pub(in crate::lookup) struct SavedBlock {
     packed: Vec<u8>,
     /// What a view restores; leaf indexes are counted from the first of the block.
     pub(in crate::lookup) records: Vec<Restorable>,
+    /// Leaf indexes, counted alike, at which there is no row.
+    pub(in crate::lookup) lacking: Vec<u64>,
+    /// The number of every row's description is smaller.
+    pub(in crate::lookup) descriptions_end: u64,
 }
 
 impl SavedBlock {
@@ -90,6 +94,8 @@ impl BlockHead {
             rows: Vec::with_capacity(self.rows as usize),
             packed,
             records: Vec::with_capacity(self.rows as usize),
+            lacking: Vec::new(),
+            descriptions_end: 0,
         };
         let packed = block.packed.as_slice();
         let mut rest = packed;
@@ -97,8 +103,10 @@ impl BlockHead {
             let row = read_row(bytes);
             block.rows.push(row);
             if row.id == ABSENT {
+                block.lacking.push(index);
                 continue;
             }
+            block.descriptions_end = block.descriptions_end.max(u64::from(row.description) + 1);
             if row.at as usize != packed.len() - rest.len() {
                 return Err("a row whose bytes are somewhere else");
             }
@@ -193,25 +201,9 @@ impl Rows {
         self.columns[number] = Some(Column { author: author.clone(), rows, packed });
     }
 
-    /// Takes the descriptions of restored rows, in the order of their numbers. Whether each is another, and every row has one.
+    /// Takes the descriptions of restored rows, in the order of their numbers. Whether each is another.
     pub(in crate::lookup) fn describe<'a>(&mut self, stated: impl Iterator<Item = &'a Stated>) -> bool {
-        let mut count = 0;
-        for (number, stated) in (0..).zip(stated) {
-            if self.descriptions.number(stated) != number {
-                return false;
-            }
-            count = number + 1;
-        }
-        let rows = self.columns.iter().flatten().flat_map(|column| &column.rows);
-        rows.filter(|row| row.id != ABSENT).all(|row| row.description < count)
-    }
-
-    /// Leaf indexes of a block, counted from its first and below `end`, at which there is no row.
-    pub(in crate::lookup) fn lacking(&self, number: u64, end: usize) -> impl Iterator<Item = u64> {
-        let column = usize::try_from(number).ok().and_then(|number| self.columns.get(number)?.as_ref());
-        let rows = column.map_or(&[] as &[Row], |column| &column.rows);
-        let is_lacking = |offset: &usize| rows.get(*offset).is_none_or(|row| row.id == ABSENT);
-        (0..end).filter(is_lacking).map(|offset| offset as u64)
+        (0..).zip(stated).all(|(number, stated)| self.descriptions.number(stated) == number)
     }
 
     /// For each block its author, and leaf index and time of its records.
