@@ -22,6 +22,16 @@ pub(crate) enum Target {
 
 impl Report {
     pub(crate) fn metric(self, metric: &str, value: f64, unit: &str, target: Target) {
+        self.line(metric, value, unit, target, None);
+    }
+
+    /// The same, beside what something else came to in the same run.
+    #[allow(dead_code, reason = "not every benchmark that has these reports has peers")]
+    pub(crate) fn beside(self, metric: &str, value: f64, unit: &str, target: Target, peer: (&str, f64)) {
+        self.line(metric, value, unit, target, Some(peer));
+    }
+
+    fn line(self, metric: &str, value: f64, unit: &str, target: Target, peer: Option<(&str, f64)>) {
         let (words, met) = match target {
             Target::AtLeast(bound) => (format!("at least {bound}"), Some(value >= bound)),
             Target::AtMost(bound) => (format!("at most {bound}"), Some(value <= bound)),
@@ -33,13 +43,19 @@ impl Report {
                 Some(false) => format!("   (target: {words} {unit}, MISSED)"),
                 None => String::new(),
             };
-            println!("{metric:<36} {value:>14.3} {unit}{verdict}");
+            let peer = peer.map(|(name, of)| format!("   ({:.2} x {name}: {of:.3} {unit})", value / of));
+            println!("{metric:<36} {value:>14.3} {unit}{verdict}{}", peer.unwrap_or_default());
             return;
         }
         let mut line = serde_json::json!({ "metric": metric, "value": value, "unit": unit });
         if let Some(met) = met {
             line["target"] = words.into();
             line["met"] = met.into();
+        }
+        if let Some((name, of)) = peer {
+            line["peer"] = name.into();
+            line["peer_value"] = of.into();
+            line["ratio"] = (value / of).into();
         }
         println!("{line}");
     }
