@@ -418,6 +418,10 @@ impl Driver {
             | Effect::WriteRoster(_)
             | Effect::FindSubjects { .. }
             | Effect::Erase(_) => {}
+            Effect::Stop(reason @ StopReason::Reopen { .. }) => {
+                info!(%reason, "stopping");
+                return Err(reason);
+            }
             Effect::Stop(reason) => {
                 error!(%reason, "stopping: this node's own state may be wrong");
                 return Err(reason);

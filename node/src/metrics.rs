@@ -12,6 +12,7 @@ pub use models::{FoundLabel, ModelMetrics};
 use crate::alarms::Facts;
 use crate::lookup::Lookup;
 use hashpact_core::effect::PublishedHead;
+use hashpact_protocol::digest::LogId;
 use hashpact_protocol::record::SignalType;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -20,6 +21,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -424,7 +426,7 @@ impl Metrics {
         );
     }
 
-    fn note_witness(&self, lookup: &Lookup) {
+    fn note_witness(&self, lookup: &Lookup, closed: &BTreeSet<LogId>) {
         let heads = lookup.heads();
         let forked = lookup.forked();
         for (log, head) in &heads {
@@ -437,7 +439,11 @@ impl Metrics {
             let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
             self.log_cosigned_size.get_or_create(&label).set(number(head.size));
             let oldest_s = head.witnesses.values().min().copied().unwrap_or(0);
-            self.log_cosigned_time.get_or_create(&label).set(number(oldest_s));
+            if closed.contains(&head.log) {
+                self.log_cosigned_time.remove(&label);
+            } else {
+                self.log_cosigned_time.get_or_create(&label).set(number(oldest_s));
+            }
         }
     }
 
@@ -544,9 +550,9 @@ impl Metrics {
         self.refused.get_or_create(&RuleLabel { rule: reason.to_owned() }).inc();
     }
 
-    /// The text form, with gauges as of now.
+    /// The text form, with gauges as of now; nobody signs closed logs any more.
     #[must_use]
-    pub fn encode(&self, lookup: &Lookup) -> String {
+    pub fn encode(&self, lookup: &Lookup, closed: &BTreeSet<LogId>) -> String {
         for head in lookup.heads().values() {
             let size = i64::try_from(head.size).unwrap_or(i64::MAX);
             self.log_size.get_or_create(&LogLabel { log: head.origin.clone() }).set(size);
@@ -557,7 +563,7 @@ impl Metrics {
         self.note_index(lookup);
         self.note_erasures(lookup);
         self.note_decisions(lookup);
-        self.note_witness(lookup);
+        self.note_witness(lookup, closed);
         self.note_receipts(lookup);
         self.models.note(lookup);
         let mut text = String::new();

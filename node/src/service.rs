@@ -450,7 +450,7 @@ impl Service {
         self.inner.note_feed();
         let failures = self.inner.operations.get().map_or(0, Operations::signer_failures);
         self.inner.metrics.note_operations(&self.inner.facts(), failures);
-        self.inner.metrics.encode(&self.inner.lookup)
+        self.inner.metrics.encode(&self.inner.lookup, &self.inner.closed_logs())
     }
 
     /// Counters for the HTTP side.

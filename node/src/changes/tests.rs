@@ -3,14 +3,16 @@
 use super::writer::COMPARED_MAX;
 use super::*;
 use crate::lists::read_toml;
-use hashpact_core::effect::{StoredEntry, StoredPayload};
+use crate::lookup::Question;
+use hashpact_core::effect::{EntryRef, StoredEntry, StoredPayload};
 use hashpact_core::policy::{Decision, FloodLimits, Floods, MemberFacts, Policy};
-use hashpact_core::view::{Author, ErasureRules, View};
+use hashpact_core::view::{Author, ErasureRules, News, Ruled, RulingChange, View};
+use hashpact_protocol::api;
 use hashpact_protocol::digest::{LogId, RecordId};
 use hashpact_protocol::leaf::{LeafHeader, seal};
 use hashpact_protocol::record::{
     Content, Erasure, ErasureBasis, ErasureReason, Label, Opinion, OpinionValue, Reason, Record, Retraction,
-    RetractionReason, Review, Signal, SignalType, SubjectRef,
+    RetractionReason, Review, RulingReason, Signal, SignalType, SubjectRef, Verdict,
 };
 use hashpact_protocol::roster::MemberId;
 use std::collections::BTreeMap;
@@ -417,6 +419,55 @@ fn what_members_call_benign_is_told_of_every_record_with_the_signal() {
             format!("disputed > disputed: block by dual > review by dual because record {first}"),
         ]
     );
+}
+
+#[test]
+fn what_members_call_benign_lowers_nothing_once_the_panel_holds_that_it_stands() {
+    let lists = "name = \"dual\"\noutcome = \"block\"\nreview_min = \"dual\"\ndisagree_max = 1\n";
+    let mut world = World::new(1_000, &[lists]);
+    let (first, place) = world.state("south", &Record::Content(content(1)), None);
+    let (copy, _) = world.state("west", &Record::Content(content(1)), None);
+    world.rows(1, 2);
+    for (by, rows) in [("north", 3), ("east", 5)] {
+        world.state(by, &disagree(place), Some(first));
+        world.rows(1, rows);
+    }
+    let rows: Vec<String> = world.rows(3, 3).iter().map(told).collect();
+    assert_eq!(
+        rows,
+        [
+            "active > disputed: block by dual > block by dual".to_owned(),
+            "disputed > disputed: block by dual > review by built-in".to_owned(),
+            format!("active > active: block by dual > review by dual because record {first}"),
+        ]
+    );
+    let signal = content(1).signals[0].clone();
+    let ruled = |verdict| {
+        let signal = signal.clone().without_quality();
+        let panellists = ["north", "south"].map(|name| MemberId::parse(name).expect("valid")).to_vec();
+        let (reason, entry) = (RulingReason::Review, EntryRef { log: place.log, index: 7 });
+        let ruled = Ruled { verdict, panellists, needed: 2, time_ms: NOW_MS, entry, reason };
+        News { rulings: vec![RulingChange { signal, ruled: Some(ruled) }], ..News::default() }
+    };
+    world.lookup.hear(ruled(Verdict::Stands));
+    let mut rows: Vec<String> = world.rows(6, 2).iter().map(told).collect();
+    rows.sort();
+    assert_eq!(
+        rows,
+        ["active > active: review by dual > block by dual", "disputed > active: none > block by dual",]
+    );
+    let found = |world: &World| {
+        let query = api::Query { id: "0".to_owned(), signals: vec![(signal.clone(), Vec::new())] };
+        let answer = world.lookup.match_queries(vec![query], &Question::default(), &LogId::to_hex);
+        answer.results.first().expect("one item").outcome.clone()
+    };
+    assert_eq!(found(&world).as_deref(), Some("block"));
+    for id in [first, copy] {
+        let standing = world.lookup.record(&id).expect("known").known.standing;
+        assert!(standing.is_settled(), "{standing:?}");
+    }
+    world.lookup.hear(ruled(Verdict::TrainedOnKnownCsam));
+    assert_eq!(found(&world).as_deref(), Some("review"), "as before");
 }
 
 #[test]

@@ -115,7 +115,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     let load = || -> anyhow::Result<Config> {
         let mut config = Config::load(&arguments.config)?;
-        if let Some(source) = source {
+        if let Some(source) = source.clone() {
             config.keys.passphrase = Passphrase::from_source(source);
         }
         Ok(config)
@@ -129,6 +129,9 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Roster(roster::RosterCommand::Install { file }) => {
             roster::install(&load()?, &file).map(|()| ExitCode::SUCCESS)
         }
+        Command::Roster(roster::RosterCommand::Keygen { .. }) if source.is_some() => anyhow::bail!(
+            "`roster keygen` writes the key as it is and takes no passphrase: keep the file on a machine without a network"
+        ),
         Command::Roster(command) => roster::roster(command).map(|()| ExitCode::SUCCESS),
         Command::Fsck(fsck) => fsck::fsck(&load()?, &fsck),
         Command::Repair(repair) => repair::repair(&load()?, &repair).map(|()| ExitCode::SUCCESS),

@@ -337,7 +337,8 @@ async fn finish(
     let work = move || {
         // They wait for nobody now but themselves: a step ends within a fraction of a second.
         drop(scrub);
-        feed.finish(outcome.is_ok());
+        // A start under another roster finds out by itself whether records stand otherwise by it.
+        feed.finish(matches!(outcome, Ok(()) | Err(StopReason::Reopen { .. })));
         snapshots.end(&outcome);
     };
     let _ = tokio::task::spawn_blocking(work).await;

@@ -78,6 +78,8 @@ pub(super) struct Known<'a> {
     pub(super) labels: HarmLabels,
     pub(super) review: hashpact_protocol::record::Label<hashpact_protocol::record::Review>,
     pub(super) standing: Option<&'a Standing>,
+    /// Whether the panel holds that it stands.
+    pub(super) is_settled: bool,
     pub(super) stated_ms: u64,
     pub(super) hash_set: Option<&'a str>,
     pub(super) incident: Option<IncidentId>,
@@ -211,14 +213,15 @@ impl<'a> Judges<'a> {
             labels: HarmLabels::from(record.description.labels()),
             review: record.description.review,
             standing: rows.standing(record.number),
+            is_settled: record.signals().any(|signal| rows.is_settled(&signal)),
             stated_ms: record.time_ms(),
             hash_set: record.description.hash_set(),
             incident: record.description.incident(),
             is_registration: record.description.is_registration(),
         };
         let flooded = floods.of(record.number, &record.author.line, record.index, record.status());
-        let said =
-            || rows.benign().members(perceptual(record.signals()), known.member, self.local.policy.members());
+        let open = || perceptual(record.signals()).filter(|signal| !rows.is_settled(signal));
+        let said = || rows.benign().members(open(), known.member, self.local.policy.members());
         self.facts(&known, flooded, near, said)
     }
 
@@ -230,7 +233,10 @@ impl<'a> Judges<'a> {
         said: impl FnOnce() -> u32,
     ) -> Facts<'f> {
         let members = self.local.policy.members();
-        let opinions = |standing: &Standing| Opinions::of(standing, members);
+        let opinions = |standing: &Standing| {
+            let opinions = Opinions::of(standing, members);
+            if known.is_settled { Opinions { disagree: 0, ..opinions } } else { opinions }
+        };
         let said = || Some(said()).filter(|count| *count >= NEGATIVE_MEMBERS_MIN);
         Facts {
             member: known.member,
@@ -305,6 +311,10 @@ impl<'a> Judges<'a> {
             labels: HarmLabels::from(&stated.content.labels),
             review: stated.content.review,
             standing: Some(&record_known.standing),
+            is_settled: {
+                let rows = read(self.rows);
+                stated.content.signals.iter().any(|signal| rows.is_settled(signal))
+            },
             stated_ms: stated.time_ms,
             hash_set: handling.and_then(|handling| Some(handling.hash_set.as_ref()?.as_str())),
             incident: handling.and_then(|handling| handling.incident),
@@ -312,8 +322,12 @@ impl<'a> Judges<'a> {
         };
         let flooded =
             read(self.floods).of(u64::MAX, &record_known.author.line, record_known.index, known.status);
-        let signals = || perceptual(stated.content.signals.iter().cloned());
-        let said = || read(self.rows).benign().members(signals(), known.member, self.local.policy.members());
+        let said = || {
+            let rows = read(self.rows);
+            let open = perceptual(stated.content.signals.iter().cloned());
+            let open = open.filter(|signal| !rows.is_settled(signal));
+            rows.benign().members(open, known.member, self.local.policy.members())
+        };
         self.facts(&known, flooded, near, said)
     }
 

@@ -117,6 +117,7 @@ impl Judges<'_> {
             labels: own.labels,
             review: own.review,
             standing: Some(standing),
+            is_settled: standing.is_settled(),
             stated_ms: own.stated_ms,
             hash_set: own.hash_set,
             incident: own.incident,
@@ -143,7 +144,7 @@ impl Judges<'_> {
         if free.lists.iter().all(|(_, outcome)| *outcome <= Outcome::Review) {
             return free;
         }
-        match self.own_negative(rows, own, earlier) {
+        match self.own_negative(rows, own, standing, earlier) {
             None => free,
             negative => judged(negative),
         }
@@ -153,6 +154,7 @@ impl Judges<'_> {
         &self,
         rows: &Rows,
         own: &Own<'_>,
+        standing: &Standing,
         earlier: Option<&Earlier<'_>>,
     ) -> Option<Negative<'_>> {
         let near = self.local.negatives.iter().flat_map(|list| {
@@ -162,7 +164,9 @@ impl Judges<'_> {
         if let Some((distance, list)) = near.min() {
             return Some(Negative::Local { list, distance });
         }
-        let signals = perceptual(own.signals.iter().cloned());
+        // As it stood then, if it is asked for before the panel ruled.
+        let is_open = |signal: &Signal| !standing.is_settled() || !rows.is_settled(signal);
+        let signals = perceptual(own.signals.iter().cloned()).filter(is_open);
         let then = earlier.map(|earlier| (earlier.number, earlier.standing, earlier.signals));
         let count = rows.benign().members_with(signals, own.member, self.local.policy.members(), then);
         (count >= NEGATIVE_MEMBERS_MIN).then_some(Negative::Members { count })

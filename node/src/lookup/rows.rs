@@ -222,6 +222,12 @@ impl Rows {
         };
     }
 
+    /// Whether the panel holds that records of a signal stand: opinions about it lower nothing.
+    pub(super) fn is_settled(&self, signal: &Signal) -> bool {
+        !self.rulings.is_empty()
+            && self.rulings.get(&signal.clone().without_quality()).is_some_and(Ruled::settles)
+    }
+
     /// The panel's verdicts.
     pub(super) fn rulings(&self) -> impl Iterator<Item = (&Signal, &Ruled)> {
         self.rulings.iter()

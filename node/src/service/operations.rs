@@ -6,6 +6,9 @@ use crate::config::Config;
 use crate::keystore::SignerProgram;
 use crate::tokens::LiveTokens;
 use hashpact_protocol::api::AlarmStatus;
+use hashpact_protocol::digest::LogId;
+use hashpact_protocol::roster::{LogRef, LogStatus};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -50,6 +53,13 @@ impl Service {
 }
 
 impl Inner {
+    /// Logs that the roster closed: nobody signs them any more.
+    pub(super) fn closed_logs(&self) -> BTreeSet<LogId> {
+        let roster = self.roster();
+        let is_closed = |log: &LogRef<'_>| matches!(log.status, LogStatus::Closed { .. });
+        roster.logs().filter(is_closed).map(|log| log.log_id).collect()
+    }
+
     /// The alarms that stand.
     pub(super) fn alarms(&self) -> Vec<AlarmStatus> {
         alarms(&self.facts())
@@ -66,7 +76,8 @@ impl Inner {
             let (counts, _) = self.lookup.folded(log);
             (head.origin.clone(), head.size.saturating_sub(counts.entries()))
         });
-        let quorums = cosigned.values().filter(|head| head.quorum);
+        let closed = self.closed_logs();
+        let quorums = cosigned.values().filter(|head| head.quorum && !closed.contains(&head.log));
         let cosigned_age_s = quorums.filter_map(|head| {
             let oldest_s = head.witnesses.values().min()?;
             Some((heads.get(&head.log)?.origin.clone(), now_s.saturating_sub(*oldest_s)))

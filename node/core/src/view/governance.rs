@@ -233,6 +233,12 @@ fn key(held: &Suspension) -> Key {
 }
 
 impl Standing {
+    /// Whether the panel holds that the record stands: what others think of it lowers nothing then (SPEC §7.11).
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        matches!(&self.reason, Some(StatusReason::RuledBy { ruled }) if ruled.settles())
+    }
+
     /// The same, given what the panel holds of each of the record's signals.
     ///
     /// A record of which every signal is cleared does not match. Of one of which some are, look-ups pass over those.
@@ -255,7 +261,7 @@ impl Standing {
         let reason = |ruled: &Ruled| Some(StatusReason::RuledBy { ruled: Box::new(ruled.clone()) });
         match (cleared, settled) {
             (Some(ruled), _) if is_all => (self.status, self.reason) = (Status::Ruled, reason(ruled)),
-            (_, Some(ruled)) if self.status == Status::Disputed => {
+            (_, Some(ruled)) if matches!(self.status, Status::Active | Status::Disputed) => {
                 (self.status, self.reason) = (Status::Active, reason(ruled));
             }
             _ => {}

@@ -75,7 +75,6 @@ pub struct ReadEntry {
 
 /// What an entry is by its leaf.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are known")]
 pub(super) enum Form {
     Known(Leaf, Read),
     Opaque,

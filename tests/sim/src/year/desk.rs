@@ -11,7 +11,7 @@ use hashpact_core::policy::{
 };
 use hashpact_core::view::{Status, StatusReason};
 use hashpact_protocol::digest::RecordId;
-use hashpact_protocol::record::SignalType;
+use hashpact_protocol::record::{Signal, SignalType};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -95,13 +95,20 @@ impl Desk {
         } else {
             self.floods.contribution(&author.line, record.index)
         };
-        let count = self.benign.members(content.signals, &author.member, members);
+        let view = node.engine.as_ref()?.view();
+        let is_settled = |signal: &Signal| view.ruled(signal).is_some_and(|ruled| ruled.settles());
+        let mut opinions = Opinions::of(&record.standing, members);
+        if content.signals.iter().any(is_settled) {
+            opinions.disagree = 0;
+        }
+        let open = content.signals.into_iter().filter(|signal| !is_settled(signal));
+        let count = self.benign.members(open, &author.member, members);
         let facts = Facts {
             member: &author.member,
             status,
             labels: HarmLabels::from(&content.labels),
             review: content.review,
-            opinions: Opinions::of(&record.standing, members),
+            opinions,
             stated_ms,
             hash_set: None,
             incident: None,

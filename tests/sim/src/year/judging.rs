@@ -8,7 +8,7 @@ use super::{
 use hashpact_core::effect::SubmitError;
 use hashpact_core::event::Draft;
 use hashpact_core::policy::{Decision, FloodKind, Outcome};
-use hashpact_core::view::Status;
+use hashpact_core::view::{Status, View};
 use hashpact_protocol::digest::RecordId;
 use hashpact_protocol::record::{
     OpinionValue, Reason, RetractionReason, RulingReason, Signal, SuspensionReason, Verdict, Vote,
@@ -38,6 +38,7 @@ impl Year {
         let harm = self.harm();
         self.quarantine(&harm);
         self.dispute_lies(&harm);
+        self.defend(harm.slandered);
         self.suspend_juniper(&harm);
         self.skip(2 * DAY_MS);
         self.rule(harm.lies[0], "aurora and cobalt");
@@ -159,6 +160,34 @@ impl Year {
             lies.iter().all(|id| disputed(id) == Some(true))
         });
         self.note(format!("delta and harbor dispute the {LIES} records: benign_collision"));
+    }
+
+    /// Two members call a good record benign, one of them in good faith; the panel rules that it stands.
+    fn defend(&mut self, subject: RecordId) {
+        let item = self.ledger.items.iter().position(|held| held.id == subject).expect("it was stated");
+        self.opine(DELTA, item, OpinionValue::Disagree, Some(Reason::BenignCollision));
+        let disputed = |view: &View, disagree: u32| {
+            view.record(&subject).is_some_and(|record| record.standing.opinions().disagree == disagree)
+        };
+        self.until("two who disagree", |view| disputed(view, 2));
+        self.all_desks_say("what two members call benign", &[subject], Some(Outcome::Review));
+        let signal = self.ledger.items[item].signal.clone();
+        let (verdict, reason) = (Verdict::Stands, RulingReason::Review);
+        let ruling = Draft::Ruling { subject: Some(subject), signal: signal.clone(), verdict, reason };
+        for panellist in [BEACON, COBALT] {
+            self.say(panellist, vec![ruling.clone()]);
+        }
+        self.until("the ruling that it stands", |view| {
+            let (Some(record), Some(ruled)) = (view.record(&subject), view.ruled(&signal)) else {
+                return false;
+            };
+            ruled.settles() && record.standing.ruled([Some(&ruled)]).status == Status::Active
+        });
+        self.all_desks_say("what stands by a ruling", &[subject], Some(Outcome::Block));
+        self.note(
+            "delta, too, calls aurora's record benign, and at every desk it means review; beacon and cobalt rule \
+             that it stands, and it means block again",
+        );
     }
 
     fn suspend_juniper(&mut self, harm: &Harm) {

@@ -88,6 +88,8 @@ impl Year {
         self.opine(ISLAND, other[0], OpinionValue::Agree, None);
         let other = self.ledger.id(other[0]);
         let shared = self.settle_log(ISLAND);
+        let all: Vec<RecordId> = good.iter().copied().chain([other]).collect();
+        self.until("all of before the theft", |view| all.iter().all(|id| view.record(id).is_some()));
         let log = self.world.nodes[ISLAND].member.log;
         let nodes = self.world.nodes.len();
         let side = |node: usize| match is_loud {
