@@ -454,7 +454,10 @@ fn what_members_call_benign_lowers_nothing_once_the_panel_holds_that_it_stands()
     rows.sort();
     assert_eq!(
         rows,
-        ["active > active: review by dual > block by dual", "disputed > active: none > block by dual",]
+        [
+            "active > active: review by dual > block by dual",
+            "disputed > active: review by built-in > block by dual",
+        ]
     );
     let found = |world: &World| {
         let query = api::Query { id: "0".to_owned(), signals: vec![(signal.clone(), Vec::new())] };
