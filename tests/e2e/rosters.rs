@@ -143,11 +143,15 @@ fn what_is_said_to_a_group_reaches_its_members_and_who_comes_later() -> Result<(
     let ash = logs.iter().find(|log| log.origin.ends_with("/ash/1")).context("ash's log")?;
     ensure!((ash.size, ash.without_payload) == (2, 1), "{ash:?}");
 
+    let before = apis[2].get("/v1/changes/snapshot")?.ok()?["cursor"].as_str().context("cursor")?.to_owned();
     let third = consortium.next_roster(|roster| in_group(roster, &["cedar"]))?;
     consortium.nodes[1].command(&["roster", "install", third.to_str().context("a path")?])?;
     wait_for_version(&consortium, &[0, 1, 2], 3)?;
     let cedar = Api::of(&consortium.nodes[2])?;
     wait_until("what was said before it came", || is_matched(&cedar, 1))?;
+    // Its node started anew for the group, and goes on with its feed.
+    let changes = cedar.get(&format!("/v1/changes?after={before}"))?;
+    ensure!(changes.status == 200 && changes.text().lines().count() > 0, "{changes:?}");
     Ok(())
 }
 

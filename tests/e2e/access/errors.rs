@@ -43,6 +43,7 @@ fn cases() -> Vec<(Before, Vec<&'static str>)> {
         (None, vec!["keys", "encrypt", "--passphrase-file", "missing"]),
         (None, vec!["keys", "encrypt", "--passphrase-fd", "9"]),
         (None, vec!["keys", "change-passphrase"]),
+        (secret("correct horse battery"), with(&["roster", "keygen", "--out", "north.key"])),
         (secret("correct horse battery"), with(&["init", "--encrypt-keys"])),
         (Some(("data/keys/log.key", "hashpact-sealed-key-1 log\n", 0o600)), vec!["run"]),
         (
