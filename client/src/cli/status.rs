@@ -87,11 +87,10 @@ fn show(status: &StatusResponse, output: Output) {
         .iter()
         .map(|peer| {
             let connected = if peer.connected { "connected" } else { "NOT CONNECTED" };
-            let seen = peer.last_seen.as_deref().unwrap_or("never");
-            vec![printable(&peer.member), connected.to_owned(), printable(seen), grouped(peer.refused)]
+            vec![printable(&peer.member), connected.to_owned()]
         })
         .collect();
-    output.table(&["peer", "connection", "last message", "refused"], &peers);
+    output.table(&["peer", "connection"], &peers);
 }
 
 /// What somebody should look at.
